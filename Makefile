@@ -1,0 +1,106 @@
+# Zenith: the whole build. Objects go to $(B); a new file in lib/ROOM/ or cmd/ needs no edit here.
+#
+#   make [V=1] [B=build] [SAN=address,undefined] [CC=clang] [PREFIX=/usr/local] [DESTDIR=]
+#   make check      unit tests, then what a user sees (bats)
+#   make bench      the figures we claim, measured here
+#   make install    programs, library, header, manual, completions
+-include config.mak
+
+VERSION := 0.1.0
+PREFIX  ?= /usr/local
+bindir  ?= $(PREFIX)/bin
+libdir  ?= $(PREFIX)/lib
+incdir  ?= $(PREFIX)/include
+mandir  ?= $(PREFIX)/share/man
+sharedir ?= $(PREFIX)/share
+
+SAN     ?=
+comma   := ,
+B       ?= build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
+CFLAGS  ?= -O2 -g
+WARN    := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla
+WERROR  ?=
+pc      := hwloc msgpack libevent libevent_pthreads jansson inih libcrypto zlib
+pc_cflags := $(shell pkg-config --cflags $(pc))
+pc_libs   := $(shell pkg-config --libs $(pc))
+ifeq ($(strip $(pc_libs)),)
+$(error the libraries are missing: run scripts/deps, which installs them)
+endif
+
+san     := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+all_cflags  := -std=gnu17 -D_GNU_SOURCE -DZN_VERSION='"$(VERSION)"' -Ilib $(WARN) $(WERROR) \
+	-fno-strict-aliasing -pthread $(pc_cflags) $(san) $(CFLAGS) $(CPPFLAGS)
+all_ldflags := -pthread -Wl,--as-needed $(san) $(LDFLAGS)
+
+lib_o := $(patsubst %.c,$B/%.o,$(sort $(wildcard lib/*/*.c)))
+cmds  := $(patsubst cmd/%.c,$B/%,$(sort $(wildcard cmd/*.c)))
+units := $(patsubst tests/unit/%.c,$B/tests/%,$(sort $(wildcard tests/unit/*.c)))
+fakes := $(patsubst tests/fake/%.c,$B/tests/%.so,$(sort $(wildcard tests/fake/*.c)))
+q     := $(if $(V),,@)
+
+all: $(cmds) $B/zenith.pc
+
+$B/libzenith.a: $(lib_o)
+	$(if $(V),,@echo "  AR    $@")
+	$(q)rm -f $@ && $(AR) rcs $@ $^
+
+$(cmds): $B/%: $B/cmd/%.o $B/libzenith.a
+	$(if $(V),,@echo "  LD    $@")
+	$(q)$(CC) $(all_ldflags) -o $@ $^ $(pc_libs) -ldl -lm
+
+$(units): $B/tests/%: $B/tests/unit/%.o $B/libzenith.a
+	$(q)mkdir -p $(@D)
+	$(q)$(CC) $(all_ldflags) -o $@ $^ $(pc_libs) -ldl -lm
+
+$(fakes): $B/tests/%.so: tests/fake/%.c
+	$(q)mkdir -p $(@D)
+	$(q)$(CC) $(filter-out -fsanitize%,$(all_cflags)) -fPIC -shared -o $@ $<
+
+$B/%.o: %.c
+	$(if $(V),,@echo "  CC    $<")
+	$(q)mkdir -p $(@D)
+	$(q)$(CC) $(all_cflags) -MMD -MP -c -o $@ $<
+
+$B/zenith.pc: Makefile
+	$(q)mkdir -p $(@D)
+	$(q)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(libdir)' 'includedir=$(incdir)' '' \
+		'Name: zenith' 'Description: Placement, queue and records for GPU machines' \
+		'Version: $(VERSION)' 'Requires.private: $(pc)' \
+		'Libs: -L$${libdir} -lzenith' 'Libs.private: -ldl -lm -pthread' \
+		'Cflags: -I$${includedir}' > $@
+
+check: all $(units) $(fakes)
+	$(q)B=$(abspath $B) scripts/run-tests $(T)
+
+bench: all
+	$(q)B=$(abspath $B) scripts/bench-queue
+
+# The result is committed; tests/house.bats says when it is stale.
+completions: all
+	$(q)for c in $(notdir $(cmds)); do \
+		$B/$$c --complete=bash > completions/$$c.bash && \
+		$B/$$c --complete=zsh  > completions/_$$c && \
+		$B/$$c --complete=fish > completions/$$c.fish || exit 1; done
+
+install: all
+	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(incdir)
+	install -m 755 $(cmds) $(DESTDIR)$(bindir)
+	install -m 644 $B/libzenith.a $(DESTDIR)$(libdir)
+	install -m 644 $B/zenith.pc $(DESTDIR)$(libdir)/pkgconfig
+	install -m 644 lib/zenith.h $(DESTDIR)$(incdir)
+	for s in 1 5 7 8; do for m in man/*.$$s; do [ -e $$m ] || continue; \
+		install -D -m 644 $$m $(DESTDIR)$(mandir)/man$$s/$${m##*/} || exit 1; done; done
+	install -d $(DESTDIR)$(sharedir)/bash-completion/completions \
+		$(DESTDIR)$(sharedir)/zsh/site-functions $(DESTDIR)$(sharedir)/fish/vendor_completions.d
+	for c in $(notdir $(cmds)); do \
+		install -m 644 completions/$$c.bash $(DESTDIR)$(sharedir)/bash-completion/completions/$$c && \
+		install -m 644 completions/_$$c $(DESTDIR)$(sharedir)/zsh/site-functions/_$$c && \
+		install -m 644 completions/$$c.fish $(DESTDIR)$(sharedir)/fish/vendor_completions.d/$$c.fish || exit 1; done
+
+clean:
+	rm -rf $B
+
+.PHONY: all check bench completions install clean
+.SECONDARY:
+-include $(lib_o:.o=.d) $(patsubst cmd/%.c,$B/cmd/%.d,$(wildcard cmd/*.c)) \
+	$(patsubst tests/unit/%.c,$B/tests/unit/%.d,$(wildcard tests/unit/*.c))

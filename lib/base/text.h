@@ -1,0 +1,17 @@
+/* text: questions about bytes that claim to be text. */
+#ifndef ZN_BASE_TEXT_H
+#define ZN_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+
+bool zn_is_utf8(const char *p, size_t n); /* well-formed: no overlong forms, no surrogates */
+/* Columns a terminal needs for n bytes of UTF-8, by wcwidth's rules as far as the locale knows them. */
+size_t zn_text_width(const char *p, size_t n);
+/* RFC 4648 with padding. */
+void zn_base64_encode(const void *p, size_t n, struct zn_buf *to);
+bool zn_base64_decode(const char *text, size_t n, struct zn_buf *to); /* false: not base64 */
+
+#endif

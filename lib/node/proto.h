@@ -1,0 +1,89 @@
+/* proto: what zn-schedd and zn-noded say to each other.  Frames (rec/frame.h) of records, both ways.
+ *
+ * The agent keeps a log of what happened (started, exited, refused), each with a sequence number; it sends an
+ * entry again on every connection until it is acknowledged.  A start is named by (job, attempt): a start that
+ * the agent already knows is answered from the log, never run again.
+ */
+#ifndef ZN_NODE_PROTO_H
+#define ZN_NODE_PROTO_H
+
+#include "rec/field.h"
+
+/* ---- scheduler -> agent ---- */
+
+struct zn_msg_start {
+	uint64_t job;
+	uint32_t attempt;
+	struct zn_ou64 uid, gid;       /* absent: as the agent itself */
+	const char *user, *name;
+	const char *command;           /* absent with script */
+	struct zn_strs arguments;
+	const char *script;            /* text, run from a private file */
+	struct zn_strmap environment;  /* complete, but for what the agent adds per task */
+	const char *directory;
+	const char *output, *error;    /* absolute, %r not yet replaced; error absent: same as output */
+	struct zn_ou64 umask;
+	uint32_t tasks;
+	struct zn_u32s gpus;           /* indices */
+	const char *cpus, *numas;      /* lists; "" or absent: not pinned */
+	uint32_t cpus_held;
+	uint64_t mem_bytes;            /* 0: no limit */
+	struct zn_of64 limit_s;        /* running time, seconds */
+	double grace_s;                /* between SIGTERM and SIGKILL */
+};
+
+/* ops: "stop" (signal, grace, kill; reason goes into the exit), "signal", "suspend", "resume", "limit" */
+struct zn_msg_steer {
+	const char *op;
+	uint64_t job;
+	uint32_t attempt;
+	const char *reason;            /* stop: "cancelled", "requeued", ... */
+	struct zn_ou64 signal;         /* signal: which; stop: first signal, absent: SIGTERM */
+	struct zn_of64 grace_s, limit_s;
+};
+
+struct zn_msg_ack { uint64_t seq; };      /* everything up to seq is durable here: forget it */
+
+/* ---- agent -> scheduler ---- */
+
+struct zn_msg_hello {                     /* first message, both ways */
+	uint32_t version;
+	const char *node, *hostname, *boot_id;
+	uint32_t pid;
+	struct zn_list jobs;           /* struct zn_msg_running: what runs now */
+};
+
+struct zn_msg_running { uint64_t job; uint32_t attempt; double start_s; bool suspended; };
+
+/* The log's entries.  what: "started", "exited", "refused". */
+struct zn_msg_report {
+	const char *what;
+	uint64_t seq;
+	uint64_t job;
+	uint32_t attempt;
+	double time_s;
+	struct zn_ou64 pid;
+	struct zn_oi64 exit_code;      /* of the first task that failed; absent when a signal ended it */
+	struct zn_ou64 signal;
+	const char *reason;            /* "time limit", "cancelled", "lost: ...", "output ...: ...", absent: none */
+	struct zn_obool again;         /* refused: try later (a GPU is held by a stranger) */
+	struct zn_ou64 max_rss_bytes;  /* peak memory: of the cgroup, else the largest single process */
+	struct zn_of64 cpu_s, gpu_s;   /* CPU seconds of all processes; GPUs times running seconds */
+	const char *confinement;       /* how it was held: "cgroup v2", "subreaper", and what was not possible */
+};
+
+struct zn_msg_gpu_held {                  /* a GPU that somebody outside this spool holds */
+	uint32_t gpu;
+	uint32_t pid;
+	const char *user, *command;
+};
+
+struct zn_msg_state {                     /* when it changes, and once after hello */
+	struct zn_list held;           /* struct zn_msg_gpu_held */
+	struct zn_bytes topology;      /* as zn_facts_encode writes it; absent when not changed */
+};
+
+extern const struct zn_kind zn_msg_start_kind, zn_msg_steer_kind, zn_msg_ack_kind, zn_msg_hello_kind,
+	zn_msg_report_kind, zn_msg_state_kind;
+
+#endif

@@ -1,0 +1,40 @@
+/* facts: one machine as the planner sees it: topology and accelerators joined.  The planner itself never
+ * reads: it is given this value, from this machine, from a file or out of a node record.
+ */
+#ifndef ZN_PLAN_FACTS_H
+#define ZN_PLAN_FACTS_H
+
+#include "gpu/gpu.h"
+#include "topo/topo.h"
+
+struct zn_facts {
+	struct zn_arena arena;
+	struct zn_machine machine;
+	struct zn_numa *numas; size_t n_numas;
+	struct zn_cpu *cpus; size_t n_cpus;
+	struct zn_gpu *gpus; size_t n_gpus;
+	struct zn_nic *nics; size_t n_nics;
+	struct zn_nvme *nvmes; size_t n_nvmes;
+	struct zn_link *links; size_t n_links;  /* every GPU-GPU and GPU-NIC pair, a before b */
+};
+
+/* opts NULL: this machine, or the mock that ZENITH_MOCK_GPUS names. */
+int zn_facts_read(const struct zn_topo_opts *opts, struct zn_facts **ret, struct zn_err *err);
+void zn_facts_free(struct zn_facts *f);
+
+/* All facts as an array of records (machine, numa, cpu, gpu, nic, nvme, link), the "topology" of a node
+ * record, and back.
+ */
+int zn_facts_encode(const struct zn_facts *f, struct zn_buf *to);
+int zn_facts_decode(const msgpack_object *list, struct zn_facts **ret, struct zn_err *err);
+/* The kinds above, ending with NULL, for writers. */
+extern const struct zn_kind *const zn_facts_kinds[];
+
+struct zn_idset zn_facts_allowed_cpus(const struct zn_facts *f);
+struct zn_idset zn_facts_numa_cpus(const struct zn_facts *f, uint32_t numa);
+/* NULL if there is none. */
+const struct zn_gpu *zn_facts_gpu(const struct zn_facts *f, uint32_t gpu);
+const struct zn_nic *zn_facts_nic(const struct zn_facts *f, const char *name);
+const struct zn_link *zn_facts_link(const struct zn_facts *f, const char *a, const char *b); /* either order */
+
+#endif

@@ -1,0 +1,84 @@
+/* plan: where a job of one node should run, decided from facts and from what is free, touching nothing.
+ *
+ * GPUs: of all free subsets of the asked size the one with the best bottleneck link, then the largest sum of
+ * link bandwidth, then the one that leaves the best-linked remainder, then the lowest numbers; exact, by
+ * enumeration.  CPUs and memory: next to those GPUs (same NUMA node, whole cores first, then by distance).
+ */
+#ifndef ZN_PLAN_PLAN_H
+#define ZN_PLAN_PLAN_H
+
+#include "base/idset.h"
+#include "plan/facts.h"
+
+/* What is asked.  All of it is for the whole job. */
+struct zn_ask {
+	uint32_t gpus;
+	struct zn_ou64 cpus;   /* hardware threads for this job alone; absent: for a job with GPUs the fair slice
+	                        * of CPUs next to them (cpus of their node / gpus of it), less if less is free,
+	                        * even none (then shared); without GPUs one per task, at most what the machine has */
+	uint64_t mem_bytes;    /* 0: not asked */
+	uint32_t tasks;        /* 1 or more */
+	bool nvlink_required;
+};
+
+/* What is free on the node now. */
+struct zn_free {
+	struct zn_idset cpus, gpus;
+	uint64_t mem_bytes;
+};
+
+struct zn_plan {
+	struct zn_idset gpus;
+	struct zn_idset cpus;  /* where it may run */
+	struct zn_idset numas; /* whose memory it should use */
+	uint32_t cpus_held;    /* of cpus, how many are its alone; 0: cpus are shared */
+	uint64_t mem_bytes;
+};
+
+/* Why not, most specific first: each a sentence without a full stop, and how many devices or nodes it
+ * rejected; smallest: the smallest change to the ask with which the job would start now, "" if none.
+ */
+struct zn_why_reason { char text[160]; uint32_t count; };
+struct zn_why {
+	struct zn_why_reason reasons[8];
+	size_t n;
+	char smallest[160];
+};
+
+/* 0 and *ret; -EAGAIN when nothing fits now, -EINVAL when this machine never could; why (may be NULL) is
+ * filled on failure.
+ */
+int zn_plan_make(const struct zn_facts *f, const struct zn_free *free, const struct zn_ask *ask,
+                 struct zn_plan *ret, struct zn_why *why);
+/* What is free on an idle machine. */
+struct zn_free zn_plan_idle(const struct zn_facts *f);
+/* The share of rank (0..tasks-1) in a job's plan: GPUs and CPUs dealt out in link and NUMA order, each GPU
+ * to one rank; a rank without a CPU of its own shares the job's.
+ */
+struct zn_plan zn_plan_rank(const struct zn_facts *f, const struct zn_plan *job, uint32_t rank, uint32_t tasks);
+
+/* ---- pinning one process (zn-pin) ---- */
+
+enum zn_mem_policy { ZN_MEM_DEFAULT, ZN_MEM_BIND, ZN_MEM_PREFER, ZN_MEM_INTERLEAVE };
+
+struct zn_pin_ask {
+	struct zn_idset gpus, numas, cpus; /* any may be empty, not all */
+	struct zn_strs nics;
+	struct zn_ou64 cores;              /* at most so many physical cores */
+	enum zn_mem_policy mem;
+};
+
+struct zn_pin {
+	struct zn_idset cpus, numas, gpus;
+	enum zn_mem_policy mem;
+	char degraded[256];                /* "" or one sentence: what was asked, what is possible */
+};
+
+/* Intersects with what the cgroup allows.  -ENODEV: no such device; -ENOSPC: nothing of it is allowed. */
+int zn_pin_make(const struct zn_facts *f, const struct zn_pin_ask *ask, const struct zn_idset *allowed_cpus,
+                const struct zn_idset *allowed_numas, struct zn_pin *ret, struct zn_err *err);
+/* n disjoint pins of the same ask (zn-pin --spread): each gets whole cores, as even as they go. */
+int zn_pin_spread(const struct zn_facts *f, const struct zn_pin *whole, uint32_t n, struct zn_pin *ret,
+                  struct zn_err *err);
+
+#endif
