@@ -32,10 +32,16 @@ struct zn_msg_start {
 	double grace_s;                /* between SIGTERM and SIGKILL */
 };
 
-/* ops: "stop" (signal, grace, kill; reason goes into the exit), "signal", "suspend", "resume", "limit" */
+/* ops on a job: "stop" (signal, grace, kill; reason goes into the exit), "signal", "suspend", "resume",
+ *   "limit" (limit_s of running time from its start; absent: none).  A job that is unknown or gone is no
+ *   error: its report is on the way or was acknowledged.
+ * ops on the agent (job 0): "state" (send the state once, freshly looked up), "watch" (look every 2 s who
+ *   holds GPUs and send the state when that changed, until this connection ends or "unwatch"), "exit" (leave
+ *   if nothing runs and nothing is unacknowledged; else nothing happens).
+ */
 struct zn_msg_steer {
 	const char *op;
-	uint64_t job;
+	uint64_t job;                  /* 0: the agent itself */
 	uint32_t attempt;
 	const char *reason;            /* stop: "cancelled", "requeued", ... */
 	struct zn_ou64 signal;         /* signal: which; stop: first signal, absent: SIGTERM */
@@ -83,7 +89,15 @@ struct zn_msg_state {                     /* when it changes, and once after hel
 	struct zn_bytes topology;      /* as zn_facts_encode writes it; absent when not changed */
 };
 
+enum {
+	ZN_NODE_VERSION = 1,           /* of hello; a larger one from the peer is no error, 0 is */
+	ZN_NODE_HELLO_S = 10,          /* a connection that says no hello for so long is dropped */
+};
+
 extern const struct zn_kind zn_msg_start_kind, zn_msg_steer_kind, zn_msg_ack_kind, zn_msg_hello_kind,
-	zn_msg_report_kind, zn_msg_state_kind;
+	zn_msg_running_kind, zn_msg_report_kind, zn_msg_state_kind, zn_msg_gpu_held_kind;
+
+/* One message as one frame: encode appends it. */
+int zn_msg_put(struct zn_buf *to, uint64_t seq, uint32_t nonce, const struct zn_kind *kind, const void *msg);
 
 #endif
