@@ -1,0 +1,382 @@
+/* json: JSON to MessagePack (jansson reads) and back (written here, because jansson prints 3.0 and u64 in
+ * its own way).  Before jansson builds anything, a scan counts nesting and values, which bounds its memory.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "rec/wire.h"
+
+static const char suffix[] = "@base64";
+enum { SUFFIX = sizeof(suffix) - 1 };
+
+static bool has_suffix(const char *key, size_t n)
+{
+	return n >= SUFFIX && !memcmp(key + n - SUFFIX, suffix, SUFFIX);
+}
+
+/* ---- reading ---------------------------------------------------------------------------------- */
+
+static int bad(struct zn_err *err, uint64_t at, const char *what)
+{
+	return zn_err_set(err, -EBADMSG, "%s at byte %llu", what, (unsigned long long)at);
+}
+
+static size_t skip_string(const char *text, size_t n, size_t i)
+{
+	for (i++; i < n && text[i] != '"'; i++)
+		if (text[i] == '\\')
+			i++;
+	return i;
+}
+
+static int check_nesting(const char *text, size_t n, uint64_t base, struct zn_err *err)
+{
+	int depth = 0, items = 1;
+
+	for (size_t i = 0; i < n; i++) {
+		char c = text[i];
+		if (c == '"')
+			i = skip_string(text, n, i);
+		else if (c == ']' || c == '}')
+			depth--;
+		else if (c == '[' || c == '{')
+			depth++;
+		if (depth > ZN_DEPTH_MAX)
+			return bad(err, base + i, "nesting that is too deep");
+		if ((c == '[' || c == '{' || c == ',' || c == ':') && ++items > ZN_ITEMS_MAX)
+			return bad(err, base + i, "more values than a record may have");
+	}
+	return 0;
+}
+
+struct packing {
+	msgpack_packer pk;
+	struct zn_buf *to;
+	uint64_t base;
+	struct zn_err *err;
+};
+
+static int buf_write(void *to, const char *p, size_t n)
+{
+	zn_buf_add(to, p, n);
+	return 0;
+}
+
+static void pack_text(msgpack_packer *pk, const char *text, size_t n)
+{
+	msgpack_pack_str(pk, n);
+	msgpack_pack_str_body(pk, text, n);
+}
+
+static int pack_base64(struct packing *p, const char *key, const json_t *v)
+{
+	struct zn_buf raw = { 0 };
+	int rc = 0;
+
+	if (!zn_base64_decode(json_string_value(v), json_string_length(v), &raw)) {
+		rc = zn_err_set(p->err, -EBADMSG, "'%s' is not base64 in the record at byte %llu", key,
+		                (unsigned long long)p->base);
+	} else {
+		msgpack_pack_bin(&p->pk, raw.len);
+		msgpack_pack_bin_body(&p->pk, raw.data, raw.len);
+		if (raw.failed)
+			p->to->failed = true;
+	}
+	zn_buf_done(&raw);
+	return rc;
+}
+
+static int pack_json(struct packing *p, json_t *v);
+
+static bool is_binary(const char *key, const json_t *v)
+{
+	return has_suffix(key, strlen(key)) && json_is_string(v);
+}
+
+/* "a@base64" becomes "a", so it is a duplicate of an "a" beside it. */
+static int check_twin(struct packing *p, json_t *map, const char *key, size_t n)
+{
+	char *name = strndup(key, n);
+
+	if (!name)
+		return -ENOMEM;
+	const json_t *other = json_object_get(map, name);
+	int rc = other && !is_binary(name, other)
+	         ? zn_err_set(p->err, -EBADMSG, "duplicate key '%s' in the record at byte %llu", name,
+	                      (unsigned long long)p->base) : 0;
+	free(name);
+	return rc;
+}
+
+static int pack_map(struct packing *p, json_t *map)
+{
+	const char *key;
+	json_t *v;
+
+	msgpack_pack_map(&p->pk, json_object_size(map));
+	json_object_foreach(map, key, v) {
+		size_t n = strlen(key);
+		bool binary = is_binary(key, v);
+		int rc = binary ? check_twin(p, map, key, n - SUFFIX) : 0;
+		pack_text(&p->pk, key, binary ? n - SUFFIX : n);
+		if (rc == 0)
+			rc = binary ? pack_base64(p, key, v) : pack_json(p, v);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int pack_list(struct packing *p, const json_t *list)
+{
+	size_t n = json_array_size(list);
+
+	msgpack_pack_array(&p->pk, n);
+	for (size_t i = 0; i < n; i++) {
+		json_t *v = json_array_get(list, i);
+		const json_t *bytes = json_object_size(v) == 1 ? json_object_get(v, suffix) : NULL;
+		int rc = json_is_string(bytes) ? pack_base64(p, suffix, bytes) : pack_json(p, v);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int pack_json(struct packing *p, json_t *v)
+{
+	switch (json_typeof(v)) {
+	case JSON_OBJECT:
+		return pack_map(p, v);
+	case JSON_ARRAY:
+		return pack_list(p, v);
+	case JSON_STRING:
+		pack_text(&p->pk, json_string_value(v), json_string_length(v));
+		return 0;
+	case JSON_INTEGER:
+		msgpack_pack_int64(&p->pk, json_integer_value(v));
+		return 0;
+	case JSON_REAL:
+		msgpack_pack_double(&p->pk, json_real_value(v));
+		return 0;
+	case JSON_TRUE:
+		msgpack_pack_true(&p->pk);
+		return 0;
+	case JSON_FALSE:
+		msgpack_pack_false(&p->pk);
+		return 0;
+	default:
+		msgpack_pack_nil(&p->pk);
+		return 0;
+	}
+}
+
+int zn_json_to_msgpack(const char *text, size_t n, uint64_t base, struct zn_buf *to, struct zn_err *err)
+{
+	json_error_t e;
+	size_t was = to->len;
+
+	if (n > ZN_RECORD_MAX)
+		return bad(err, base, "a record that is too long");
+	int rc = check_nesting(text, n, base, err);
+	if (rc < 0)
+		return rc;
+	json_t *doc = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
+	if (!doc && json_error_code(&e) == json_error_out_of_memory)
+		return -ENOMEM;
+	if (!doc)
+		return zn_err_set(err, -EBADMSG, "bad JSON at byte %llu: %s",
+		                  (unsigned long long)(base + (uint64_t)e.position), e.text);
+	struct packing p = { .to = to, .base = base, .err = err };
+	msgpack_packer_init(&p.pk, to, buf_write);
+	rc = pack_json(&p, doc);
+	json_decref(doc);
+	if (rc == 0 && to->len - was > ZN_RECORD_MAX)
+		rc = bad(err, base, "a record that is too long");
+	if (rc < 0)
+		to->len = was;
+	return rc < 0 ? rc : to->failed ? -ENOMEM : 0;
+}
+
+/* ---- writing ---------------------------------------------------------------------------------- */
+
+static void put_u64(struct zn_buf *to, uint64_t v)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do
+		digits[--at] = (char)('0' + v % 10);
+	while (v /= 10);
+	zn_buf_add(to, digits + at, sizeof(digits) - at);
+}
+
+/* 15 digits always survive, 17 always suffice; a subnormal has fewer than 15 to begin with.  The locale's
+ * decimal sign is none of JSON's business.
+ */
+static void put_f64(struct zn_buf *to, double v)
+{
+	char text[40];
+	int digits = fabs(v) < 0x1p-1022 ? 1 : 15;
+
+	do
+		snprintf(text, sizeof(text), "%.*g", digits, v);
+	while (digits++ < 17 && strtod(text, NULL) != v);
+	size_t sign = strcspn(text, ".,");
+	if (text[sign] == ',')
+		text[sign] = '.';
+	zn_buf_addstr(to, text);
+	if (!strpbrk(text, ".e"))
+		zn_buf_add(to, ".0", 2);
+}
+
+static void put_escape(struct zn_buf *to, unsigned code)
+{
+	static const char named[] = "\"\"\\\\\bb\ff\nn\rr\tt";
+	char text[8];
+
+	for (const char *p = named; *p; p += 2)
+		if ((unsigned char)*p == code) {
+			zn_buf_addch(to, '\\');
+			zn_buf_addch(to, p[1]);
+			return;
+		}
+	snprintf(text, sizeof(text), "\\u%04x", code & 0xffff);
+	zn_buf_addstr(to, text);
+}
+
+/* Control characters are escaped, those above 0x7f too: JSON is often looked at in a terminal. */
+static void put_quoted(struct zn_buf *to, const char *text, size_t n)
+{
+	const unsigned char *s = (const unsigned char *)text;
+	size_t from = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		bool c1 = s[i] == 0xc2 && i + 1 < n && s[i + 1] < 0xa0;
+		if (s[i] >= 0x20 && s[i] != '"' && s[i] != '\\' && s[i] != 0x7f && !c1)
+			continue;
+		zn_buf_add(to, text + from, i - from);
+		put_escape(to, c1 ? s[++i] : s[i]);
+		from = i + 1;
+	}
+	zn_buf_add(to, text + from, n - from);
+}
+
+static void put_base64(struct zn_buf *to, const char *p, size_t n)
+{
+	zn_buf_addch(to, '"');
+	zn_base64_encode(p, n, to);
+	zn_buf_addch(to, '"');
+}
+
+static int put_value(const msgpack_object *v, int depth, struct zn_buf *to);
+
+/* The bytes of a value that JSON can't say as text under this key: binaries, text that is not UTF-8, and
+ * text whose key would make it look like a binary.
+ */
+static bool needs_base64(const msgpack_object_str *key, const msgpack_object *v)
+{
+	if (v->type == MSGPACK_OBJECT_BIN)
+		return true;
+	return v->type == MSGPACK_OBJECT_STR &&
+	       ((key && has_suffix(key->ptr, key->size)) || zn__text_fault(v->via.str.ptr, v->via.str.size));
+}
+
+static int put_map(const msgpack_object_map *map, int depth, struct zn_buf *to)
+{
+	int rc = 0;
+
+	zn_buf_addch(to, '{');
+	for (uint32_t i = 0; i < map->size && rc == 0; i++) {
+		const msgpack_object_str *key = &map->ptr[i].key.via.str;
+		const msgpack_object *v = &map->ptr[i].val;
+		bool binary = needs_base64(key, v);
+		zn_buf_addstr(to, i ? ",\"" : "\"");
+		put_quoted(to, key->ptr, key->size);
+		zn_buf_addstr(to, binary ? "@base64\":" : "\":");
+		if (binary)
+			put_base64(to, v->via.bin.ptr, v->via.bin.size);
+		else
+			rc = put_value(v, depth, to);
+	}
+	zn_buf_addch(to, '}');
+	return rc;
+}
+
+static int put_list(const msgpack_object_array *list, int depth, struct zn_buf *to)
+{
+	int rc = 0;
+
+	zn_buf_addch(to, '[');
+	for (uint32_t i = 0; i < list->size && rc == 0; i++) {
+		if (i)
+			zn_buf_addch(to, ',');
+		rc = put_value(&list->ptr[i], depth, to);
+	}
+	zn_buf_addch(to, ']');
+	return rc;
+}
+
+static void put_bytes(const msgpack_object_bin *b, struct zn_buf *to)
+{
+	zn_buf_addstr(to, "{\"@base64\":");
+	put_base64(to, b->ptr, b->size);
+	zn_buf_addch(to, '}');
+}
+
+static void put_scalar(const msgpack_object *v, struct zn_buf *to)
+{
+	switch (v->type) {
+	case MSGPACK_OBJECT_BOOLEAN:
+		zn_buf_addstr(to, v->via.boolean ? "true" : "false");
+		break;
+	case MSGPACK_OBJECT_POSITIVE_INTEGER:
+		put_u64(to, v->via.u64);
+		break;
+	case MSGPACK_OBJECT_NEGATIVE_INTEGER:
+		zn_buf_addch(to, '-');
+		put_u64(to, -(uint64_t)v->via.i64);
+		break;
+	case MSGPACK_OBJECT_FLOAT32:
+	case MSGPACK_OBJECT_FLOAT64:
+		put_f64(to, v->via.f64);
+		break;
+	case MSGPACK_OBJECT_STR:
+		zn_buf_addch(to, '"');
+		put_quoted(to, v->via.str.ptr, v->via.str.size);
+		zn_buf_addch(to, '"');
+		break;
+	default:
+		zn_buf_addstr(to, "null");
+	}
+}
+
+static int put_value(const msgpack_object *v, int depth, struct zn_buf *to)
+{
+	if (depth > ZN_DEPTH_MAX)
+		return -ELOOP;
+	if (v->type == MSGPACK_OBJECT_MAP)
+		return put_map(&v->via.map, depth + 1, to);
+	if (v->type == MSGPACK_OBJECT_ARRAY)
+		return put_list(&v->via.array, depth + 1, to);
+	if (needs_base64(NULL, v))
+		put_bytes(&v->via.bin, to);
+	else
+		put_scalar(v, to);
+	return 0;
+}
+
+int zn_val_to_json(const msgpack_object *v, struct zn_buf *to)
+{
+	size_t was = to->len;
+	int rc = put_value(v, 0, to);
+
+	if (rc < 0)
+		to->len = was;
+	return rc < 0 ? rc : to->failed ? -ENOMEM : 0;
+}

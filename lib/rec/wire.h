@@ -1,0 +1,33 @@
+/* wire: the heads of MessagePack values, for the scanner and the unpacker of this room. */
+#ifndef ZN_REC_WIRE_H
+#define ZN_REC_WIRE_H
+
+#include <msgpack.h>
+#include <sys/types.h>
+
+#include "rec/val.h"
+
+/* Reads the head of the value at p: type, number, or the size that a text, binary, list or map claims
+ * (its pointer is not set).  Returns the head's length, 0 when it needs more than n bytes, -EBADMSG for
+ * what we never accept: 0xc1 and extension types.
+ */
+ssize_t zn__wire_head(const unsigned char *p, size_t n, msgpack_object *ret);
+
+/* A scan that goes on where it stopped when more bytes have come, so that a record read in pieces is
+ * looked at once.  Zero-initialised storage is a scan that has not begun.
+ */
+struct zn_scan {
+	size_t at;                      /* bytes that are settled */
+	uint32_t items;                 /* values seen or promised */
+	int depth;
+	uint32_t left[ZN_DEPTH_MAX];    /* values that each open list or map still owes */
+	bool is_map[ZN_DEPTH_MAX];
+};
+
+/* As zn_msgpack_check; p is always the beginning of the value. */
+ssize_t zn__scan(struct zn_scan *s, const void *p, size_t n, uint64_t base, struct zn_err *err);
+
+/* Why text must not pass, or NULL. */
+const char *zn__text_fault(const char *p, size_t n);
+
+#endif
