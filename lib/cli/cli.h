@@ -13,7 +13,7 @@
 enum zn_opt_kind {
 	ZN_OPT_FLAG,   /* bool */
 	ZN_OPT_STR,    /* const char * */
-	ZN_OPT_STRS,   /* struct zn_strs: the option may be repeated */
+	ZN_OPT_STRS,   /* struct zn_strs, empty at first: the option may be repeated */
 	ZN_OPT_U64,    /* struct zn_ou64 */
 	ZN_OPT_I64,    /* struct zn_oi64 */
 	ZN_OPT_BYTES,  /* struct zn_ou64: "40G" */
@@ -65,7 +65,18 @@ extern struct zn_cli_output zn_cli_output;
  * behind the verb.
  */
 int zn_cli_parse(const struct zn_cmd *cmd, int argc, char **argv);
-/* The verb in argv[at] parses its own options and runs; at == argc runs the verb named fallback. */
+/* Did "--" end the options?  Tells "zn-submit script" from "zn-submit -- command". */
+bool zn_cli_had_dashes(void);
+/* Did the command line give this option (long form without the dashes)? */
+bool zn_cli_given(const char *name);
+/* Options from elsewhere, such as a script's #ZN lines, after zn_cli_parse: argv[0] is the first of them.
+ * What the command line gave already stays; a repeatable option is added to.  Operands, --help and the
+ * like are refused.  -EINVAL and a sentence; values given before the culprit have been stored.
+ */
+int zn_cli_parse_more(const struct zn_cmd *cmd, int argc, char **argv, struct zn_err *err);
+/* The verb in argv[at] parses its own options and runs with its operands alone: argv[0] is the first, argc
+ * may be 0.  at == argc runs the verb named fallback; NULL: a verb is needed.  Returns what run returned.
+ */
 int zn_cli_run_verb(const struct zn_cmd *cmd, const char *fallback, int argc, char **argv, int at);
 
 /* "zn-pin: sentence" on stderr; returns code, so that main can return it. */
@@ -76,7 +87,7 @@ _Noreturn void zn_cli_usage(const char *fmt, ...) __attribute__((format(printf, 
 /* "out of memory" and exit 71; for callers that got NULL from an arena. */
 void *zn_cli_must(void *p);
 /* The exit code that fits a negative errno from the library: -EBADMSG 65, -EAGAIN and -EBUSY 75, -EPERM and
- * -EACCES 77, -EINVAL 64, -ECONNREFUSED and the like 69, everything else 71.
+ * -EACCES 77, -EINVAL and -ERANGE 64, -ECONNREFUSED and the like 69, everything else 71.
  */
 enum zn_exit zn_cli_code(int rc);
 
