@@ -8,6 +8,8 @@
  * Appends are buffered; a commit thread writes and fdatasyncs all that is buffered in one go (group commit)
  * and makes the event descriptor readable.  Space is preallocated a segment ahead, so that a full disk is
  * noticed before it hurts: zn_journal_room() says how many bytes are certain.
+ * Calls come from one thread; open after the last fork() of a daemon that detaches, because the commit thread
+ * does not survive one.
  * After a failed write or fdatasync the journal takes nothing more (-EIO from then on): what the kernel did
  * with the pages is unknown, so the same file is never synced again.
  */
@@ -31,9 +33,11 @@ struct zn_loc {
 
 struct zn_journal_replay {
 	void *arg;
-	/* Each record in order.  A negative return stops the opening with that error. */
+	/* Each record in order; out of a snapshot, seq is the tag it was put with.  Numbers rise but may have
+	 * gaps.  A negative return stops the opening with that error. */
 	int (*record)(void *arg, uint64_t seq, struct zn_loc loc, const void *payload, size_t len);
-	/* A damaged range was skipped (may be NULL). */
+	/* A damaged range was skipped, or cut off the end (may be NULL).  Zeros alone are none.
+	 * len 0: a snapshot that lacks its end, but there is no better one. */
 	void (*damage)(void *arg, const char *path, uint64_t offset, uint64_t len);
 };
 
@@ -48,7 +52,9 @@ struct zn_journal_opts {
 int zn_journal_open(const char *dir, const struct zn_journal_opts *opts, const struct zn_journal_replay *replay,
                     struct zn_journal **ret, struct zn_err *err);
 /* Buffers one record; returns its sequence number (> 0) and, if ret_loc, where it will lie; -EIO after a
- * failure, -EMSGSIZE.
+ * failure, -EMSGSIZE, -ENOSPC when no disk space for it is certain (nothing happened, and it may go better
+ * later).  Waits for the disk only when 64 MiB are buffered.  The payload belongs in a frame (rec/frame.h), so
+ * count len + ZN_FRAME_HEAD bytes.
  */
 int64_t zn_journal_append(struct zn_journal *j, const void *payload, size_t len, struct zn_loc *ret_loc);
 /* Wakes the commit thread if anything is buffered.  Call once per turn of the loop. */
@@ -59,15 +65,23 @@ int zn_journal_fd(const struct zn_journal *j);
 int64_t zn_journal_durable(struct zn_journal *j);
 /* Waits until everything appended is durable. */
 int zn_journal_flush(struct zn_journal *j);
-/* The payload at loc, also when it is still in the buffer; NUL-terminated in a. */
+/* 0, or -EIO and what went wrong. */
+int zn_journal_failure(struct zn_journal *j, struct zn_err *err);
+/* The payload at loc, also when it is still in the buffer; NUL-terminated in a.  -EBADMSG when the disk no longer
+ * has what was written, -ENOENT when its file is gone.
+ */
 int zn_journal_get(struct zn_journal *j, struct zn_loc loc, struct zn_arena *a, const char **ret, size_t *ret_len);
-/* Bytes that can certainly be appended even if the disk is full now. */
+/* Bytes that can certainly be appended even if the disk is full now; where the filesystem can't preallocate, the
+ * space it claims to have less 32 MiB.  At least a segment while the disk is not full.
+ */
 uint64_t zn_journal_room(struct zn_journal *j);
 uint64_t zn_journal_bytes(const struct zn_journal *j);     /* on disk, snapshot and segments */
 
 /* Off the loop: everything so far is committed and the segment closed; a forked child calls write(), which
  * puts records with zn_snapshot_put in any order it likes, and exits.  Poll with zn_journal_snapshot_poll
- * (1 done, 0 still running, <0 failed: the old files stay, nothing is lost).  When done, moved() is told of
+ * (1 done, 0 still running, <0 failed, -ECANCELED if the child was killed: the old files stay, nothing is lost;
+ * -ESRCH when none was started).  start is -EALREADY while one runs, -ENOSPC on a full disk.  The child has
+ * default signals, dies with its parent and keeps no descriptor but 0-2 and the journal's own.  When done, moved() is told of
  * each record that was put, in order, with the tag given and its new place, then the old files go.
  */
 struct zn_snapshot;
