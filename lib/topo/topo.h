@@ -23,12 +23,12 @@ struct zn_numa {
 	uint64_t mem_bytes;
 	struct zn_ou64 free_bytes;
 	struct zn_ou64 huge_2m, huge_2m_free, huge_1g, huge_1g_free; /* pages */
-	struct zn_u32s distances;    /* to node 0, 1, ... as the firmware says (10 = itself) */
+	struct zn_u32s distances;    /* to each node, in the order of the array (10 = itself) */
 };
 
 struct zn_cpu {
 	uint32_t cpu;                /* the kernel's number of this hardware thread */
-	uint32_t socket, core, thread; /* core: unique on the machine; thread: 0.. within its core */
+	uint32_t socket, core, thread; /* counted from 0; core: over the whole machine; thread: within its core */
 	struct zn_ou64 numa;
 	bool allowed;                /* this process may use it (affinity and cgroup) */
 };
@@ -40,7 +40,16 @@ struct zn_pci_gpu {
 	uint32_t vendor_id, device_id;
 	struct zn_ou64 numa;
 	const char *cpus;            /* local cpu list */
-	struct zn_ou64 pcie_gen, pcie_width;
+	struct zn_ou64 pcie_gen, pcie_width; /* what the device can do at most */
+	const char *uuid;            /* these only where a recording (or the mock) has them */
+	struct zn_ou64 mem_bytes, nvlinks;
+};
+
+/* NVLinks between two GPUs, by PCI address, straight or over switches: from a recording or the mock. */
+struct zn_pci_nvlink {
+	const char *a, *b;
+	uint32_t links;
+	double link_gbps;            /* all of them, one direction, gigabits a second */
 };
 
 struct zn_nic {
@@ -82,6 +91,7 @@ struct zn_topo {
 	struct zn_pci_gpu *gpus; size_t n_gpus;       /* in PCI order */
 	struct zn_nic *nics; size_t n_nics;
 	struct zn_nvme *nvmes; size_t n_nvmes;
+	struct zn_pci_nvlink *nvlinks; size_t n_nvlinks;
 	/* PCI distance between any two devices above: "PIX", ...; see zn_topo_pci_path. */
 	struct zn_pci_tree *tree;
 };
@@ -92,10 +102,19 @@ struct zn_topo_opts {
 	                     * and memory, split over two mock NUMA nodes; NULL: none */
 };
 
-/* -EINVAL for a mock or file that is none; -errno. */
+/* -EINVAL for a mock that is none, -EBADMSG for a file or directory that is no machine; -errno.
+ * hwloc is steered by environment variables, which are set and put back here: call it before a second
+ * thread starts, or where no other thread asks for the environment.
+ */
 int zn_topo_read(const struct zn_topo_opts *opts, struct zn_topo **ret, struct zn_err *err);
 void zn_topo_free(struct zn_topo *t);
-/* The class of the path between two PCI functions ("PIX", "PXB", "PHB", "NODE", "SYS"). */
+/* The class of the path between two PCI functions ("PIX", "PXB", "PHB", "NODE", "SYS"); NULL when t does
+ * not know one of them.
+ *
+ *   PIX   at most one PCIe switch         NODE  two host bridges of one NUMA node
+ *   PXB   several PCIe switches           SYS   two NUMA nodes, or not known to be one
+ *   PHB   one host bridge
+ */
 const char *zn_topo_pci_path(const struct zn_topo *t, const char *pci_a, const char *pci_b);
 
 #endif

@@ -1,0 +1,130 @@
+#include "topo/source.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/units.h"
+
+static int sys_line(const struct zn__topo_src *src, char *line, size_t size, const char *fmt, va_list ap)
+{
+	char path[512];
+
+	if (src->root < 0)
+		return -ENOENT;
+	if (vsnprintf(path, sizeof(path), fmt, ap) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	int rc = zn_file_line(src->root, path, line, size);
+	if (rc < 0)
+		return rc;
+	for (size_t n = strlen(line); n && isspace((unsigned char)line[n - 1]); n--)
+		line[n - 1] = '\0';
+	return 0;
+}
+
+const char *zn__sys_text(const struct zn__topo_src *src, struct zn_arena *a, const char *fmt, ...)
+{
+	char line[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	int rc = sys_line(src, line, sizeof(line), fmt, ap);
+	va_end(ap);
+	return rc == 0 && *line ? zn_arena_strdup(a, line) : NULL;
+}
+
+struct zn_ou64 zn__sys_u64(const struct zn__topo_src *src, const char *fmt, ...)
+{
+	char line[64];
+	uint64_t v;
+	va_list ap;
+
+	va_start(ap, fmt);
+	int rc = sys_line(src, line, sizeof(line), fmt, ap);
+	va_end(ap);
+	if (rc < 0 || zn_parse_u64(line, 0, UINT64_MAX, &v, NULL) < 0)
+		return (struct zn_ou64){ 0 };
+	return ZN_SOME_U64(v);
+}
+
+char *zn__cpu_list(struct zn_arena *a, hwloc_const_bitmap_t set)
+{
+	char *text = NULL;
+
+	if (hwloc_bitmap_list_asprintf(&text, set) < 0)
+		return NULL;
+	char *copy = zn_arena_strdup(a, text);
+	free(text);
+	return copy;
+}
+
+char *zn__pci_name(struct zn_arena *a, hwloc_obj_t dev)
+{
+	const struct hwloc_pcidev_attr_s *p = &dev->attr->pcidev;
+	return zn_arena_printf(a, "%04x:%02x:%02x.%x", p->domain, p->bus, p->dev, p->func);
+}
+
+const char *zn__obj_info(struct zn_arena *a, hwloc_obj_t obj, const char *name)
+{
+	const char *text = hwloc_obj_get_info_by_name(obj, name);
+	return text && *text ? zn_arena_strdup(a, text) : NULL;
+}
+
+static int read_all(const struct zn__topo_src *src, struct zn_topo *t)
+{
+	static int (*const reads[])(const struct zn__topo_src *, struct zn_topo *) = {
+		zn__topo_read_machine, zn__topo_read_pci, zn__topo_read_nics, zn__topo_read_nvmes,
+		zn__topo_read_nvlinks,
+	};
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < sizeof(reads) / sizeof(*reads); i++)
+		rc = reads[i](src, t);
+	return rc;
+}
+
+static int read_mock(const struct zn__topo_src *src, const struct zn__mock *mock, struct zn_topo *t)
+{
+	int rc = zn__topo_read_machine(src, t);
+	return rc < 0 ? rc : zn__topo_mock(mock, t);
+}
+
+int zn_topo_read(const struct zn_topo_opts *opts, struct zn_topo **ret, struct zn_err *err)
+{
+	const char *spec = opts ? opts->mock : NULL;
+	struct zn__topo_src src;
+	struct zn__mock mock;
+
+	int rc = spec ? zn__mock_parse(spec, &mock, err) : 0;
+	if (rc == 0)
+		rc = zn__topo_open(opts && !spec ? opts->from : NULL, !spec, &src, err);
+	if (rc < 0)
+		return rc;
+	struct zn_topo *t = calloc(1, sizeof(*t));
+	if (!t)
+		rc = -ENOMEM;
+	else
+		rc = spec ? read_mock(&src, &mock, t) : read_all(&src, t);
+	zn__topo_close(&src);
+	if (rc < 0) {
+		zn_topo_free(t);
+		return rc;
+	}
+	t->machine.gpus = (uint32_t)t->n_gpus;
+	t->machine.nics = (uint32_t)t->n_nics;
+	t->machine.nvmes = (uint32_t)t->n_nvmes;
+	*ret = t;
+	return 0;
+}
+
+void zn_topo_free(struct zn_topo *t)
+{
+	if (!t)
+		return;
+	zn_arena_done(&t->arena);
+	free(t);
+}
