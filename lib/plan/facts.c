@@ -1,0 +1,397 @@
+/* facts: topology and drivers joined by PCI address.
+ *
+ * A GPU is one that the PCI bus shows, a driver knows, or both.  Those of a driver are counted first, in PCI
+ * order, so that our index is the one that CUDA counts; a display adapter without a driver comes after them.
+ */
+#include "plan/facts.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rec/val.h"
+
+/* What the public value borrows from. */
+struct owner {
+	struct zn_facts facts;
+	struct zn_topo *topo;
+	struct zn_gpus *drivers;
+};
+
+const struct zn_kind *const zn_facts_kinds[] = {
+	&zn_machine_kind, &zn_numa_kind, &zn_cpu_kind, &zn_gpu_kind, &zn_nic_kind, &zn_nvme_kind, &zn_link_kind, NULL,
+};
+
+/* ---- GPUs -------------------------------------------------------------------------------------- */
+
+static const struct zn_pci_gpu *find_pci(const struct zn_topo *t, const char *pci)
+{
+	for (size_t i = 0; pci && i < t->n_gpus; i++)
+		if (!strcasecmp(t->gpus[i].pci, pci))
+			return &t->gpus[i];
+	return NULL;
+}
+
+static bool has_driver(const struct zn_gpus *drivers, const char *pci)
+{
+	for (size_t i = 0; drivers && i < drivers->n; i++)
+		if (drivers->v[i].pci && !strcasecmp(drivers->v[i].pci, pci))
+			return true;
+	return false;
+}
+
+/* The driver's word counts; the bus adds what it left open. */
+static struct zn_gpu join(struct zn_gpu gpu, const struct zn_pci_gpu *bus)
+{
+	if (!bus)
+		return gpu;
+	gpu.pci = bus->pci;
+	gpu.numa = bus->numa;
+	gpu.cpus = bus->cpus;
+	gpu.uuid = gpu.uuid ? gpu.uuid : bus->uuid;
+	gpu.name = gpu.name ? gpu.name : bus->name;
+	gpu.vendor = gpu.vendor ? gpu.vendor : bus->vendor;
+	gpu.nvlinks = gpu.nvlinks.has ? gpu.nvlinks : bus->nvlinks;
+	gpu.mem_bytes = gpu.mem_bytes.has ? gpu.mem_bytes : bus->mem_bytes;
+	gpu.pcie_gen = gpu.pcie_gen.has ? gpu.pcie_gen : bus->pcie_gen;
+	gpu.pcie_width = gpu.pcie_width.has ? gpu.pcie_width : bus->pcie_width;
+	return gpu;
+}
+
+static int join_gpus(struct owner *o)
+{
+	struct zn_facts *f = &o->facts;
+	size_t known = o->drivers ? o->drivers->n : 0;
+
+	f->gpus = zn_arena_array(&f->arena, known + o->topo->n_gpus + 1, sizeof(*f->gpus));
+	if (!f->gpus)
+		return -ENOMEM;
+	for (size_t i = 0; i < known; i++)
+		f->gpus[f->n_gpus++] = join(o->drivers->v[i], find_pci(o->topo, o->drivers->v[i].pci));
+	for (size_t i = 0; i < o->topo->n_gpus; i++)
+		if (!has_driver(o->drivers, o->topo->gpus[i].pci))
+			f->gpus[f->n_gpus++] = join((struct zn_gpu){ 0 }, &o->topo->gpus[i]);
+	for (size_t i = 0; i < f->n_gpus; i++)
+		f->gpus[i].gpu = (uint32_t)i;
+	f->machine.gpus = (uint32_t)f->n_gpus;
+	return 0;
+}
+
+/* ---- links ------------------------------------------------------------------------------------- */
+
+struct nvlink {
+	uint32_t links;
+	double gbps;
+};
+
+static struct nvlink recorded_nvlink(const struct zn_topo *t, const char *a, const char *b)
+{
+	for (size_t i = 0; a && b && i < t->n_nvlinks; i++) {
+		const struct zn_pci_nvlink *l = &t->nvlinks[i];
+		if ((!strcmp(l->a, a) && !strcmp(l->b, b)) || (!strcmp(l->a, b) && !strcmp(l->b, a)))
+			return (struct nvlink){ l->links, l->link_gbps };
+	}
+	return (struct nvlink){ 0 };
+}
+
+static struct nvlink less(struct nvlink a, struct nvlink b)
+{
+	return a.links < b.links ? a : b;
+}
+
+/* Straight links, and those that both have to the switches: over these any two GPUs reach each other. */
+static struct nvlink driver_nvlink(const struct zn_gpus *g, int a, int b)
+{
+	struct nvlink straight = { 0 }, switch_a = { 0 }, switch_b = { 0 };
+
+	for (size_t i = 0; g && i < g->n_nvlinks; i++) {
+		const struct zn_gpu_nvlink *l = &g->nvlinks[i];
+		struct nvlink *to = l->b < 0 ? l->a == a ? &switch_a : l->a == b ? &switch_b : NULL
+		                    : (l->a == a && l->b == b) || (l->a == b && l->b == a) ? &straight : NULL;
+		if (to) {
+			to->links += l->links;
+			to->gbps += l->link_gbps;
+		}
+	}
+	struct nvlink switched = less(switch_a, switch_b);
+	return (struct nvlink){ straight.links + switched.links, straight.gbps + switched.gbps };
+}
+
+/* A device that the bus does not show is placed by its node alone. */
+static const char *bus_path(const struct owner *o, const char *pci_a, struct zn_ou64 numa_a, const char *pci_b,
+                            struct zn_ou64 numa_b)
+{
+	const char *path = pci_a && pci_b ? zn_topo_pci_path(o->topo, pci_a, pci_b) : NULL;
+
+	if (path)
+		return path;
+	bool same = o->facts.n_numas == 1 || (numa_a.has && numa_b.has && numa_a.v == numa_b.v);
+	return same ? "NODE" : "SYS";
+}
+
+static int link_gpus(struct owner *o, size_t i, size_t j)
+{
+	struct zn_facts *f = &o->facts;
+	const struct zn_gpu *a = &f->gpus[i], *b = &f->gpus[j];
+	struct zn_link *link = &f->links[f->n_links++];
+	struct nvlink nv = driver_nvlink(o->drivers, (int)i, (int)j);
+
+	if (!nv.links)
+		nv = recorded_nvlink(o->topo, a->pci, b->pci);
+	link->a = zn_arena_printf(&f->arena, "gpu%zu", i);
+	link->b = zn_arena_printf(&f->arena, "gpu%zu", j);
+	link->type = nv.links ? zn_arena_printf(&f->arena, "NV%u", nv.links)
+	                      : bus_path(o, a->pci, a->numa, b->pci, b->numa);
+	if (nv.links && nv.gbps > 0)
+		link->link_gbps = ZN_SOME_F64(nv.gbps);
+	return link->a && link->b && link->type ? 0 : -ENOMEM;
+}
+
+static int link_nic(struct owner *o, size_t i, const struct zn_nic *nic)
+{
+	struct zn_facts *f = &o->facts;
+	const struct zn_gpu *gpu = &f->gpus[i];
+	struct zn_link *link = &f->links[f->n_links++];
+
+	link->a = zn_arena_printf(&f->arena, "gpu%zu", i);
+	link->b = nic->nic;
+	link->type = bus_path(o, gpu->pci, gpu->numa, nic->pci, nic->numa);
+	return link->a ? 0 : -ENOMEM;
+}
+
+static int link_all(struct owner *o)
+{
+	struct zn_facts *f = &o->facts;
+	int rc = 0;
+
+	f->links = zn_arena_array(&f->arena, f->n_gpus * (f->n_gpus + f->n_nics) + 1, sizeof(*f->links));
+	if (!f->links)
+		return -ENOMEM;
+	for (size_t i = 0; i < f->n_gpus; i++) {
+		for (size_t j = i + 1; rc == 0 && j < f->n_gpus; j++)
+			rc = link_gpus(o, i, j);
+		for (size_t j = 0; rc == 0 && j < f->n_nics; j++)
+			rc = link_nic(o, i, &f->nics[j]);
+	}
+	return rc;
+}
+
+/* ---- reading ----------------------------------------------------------------------------------- */
+
+static int join_all(struct owner *o)
+{
+	struct zn_facts *f = &o->facts;
+	const struct zn_topo *t = o->topo;
+
+	f->machine = t->machine;
+	f->numas = t->numas;
+	f->n_numas = t->n_numas;
+	f->cpus = t->cpus;
+	f->n_cpus = t->n_cpus;
+	f->nics = t->nics;
+	f->n_nics = t->n_nics;
+	f->nvmes = t->nvmes;
+	f->n_nvmes = t->n_nvmes;
+	int rc = join_gpus(o);
+	return rc < 0 ? rc : link_all(o);
+}
+
+int zn_facts_read(const struct zn_topo_opts *opts, struct zn_facts **ret, struct zn_err *err)
+{
+	struct zn_topo_opts from_env = { .mock = getenv("ZENITH_MOCK_GPUS") };
+	struct owner *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return zn_err_set(err, -ENOMEM, "out of memory");
+	if (from_env.mock && !*from_env.mock)
+		from_env.mock = NULL;
+	if (!opts)
+		opts = &from_env;
+	int rc = zn_topo_read(opts, &o->topo, err);
+	if (rc == 0 && !opts->mock && !opts->from)
+		rc = zn_gpus_read(&o->drivers, err);
+	if (rc == 0 && (rc = join_all(o)) < 0)
+		zn_err_set(err, rc, "out of memory");
+	if (rc < 0) {
+		zn_facts_free(&o->facts);
+		return rc;
+	}
+	*ret = &o->facts;
+	return 0;
+}
+
+void zn_facts_free(struct zn_facts *f)
+{
+	struct owner *o = (struct owner *)f;
+
+	if (!o)
+		return;
+	zn_topo_free(o->topo);
+	zn_gpus_free(o->drivers);
+	zn_arena_done(&f->arena);
+	free(o);
+}
+
+/* ---- records ----------------------------------------------------------------------------------- */
+
+/* The kind's array in the facts. */
+struct part {
+	const struct zn_kind *kind;
+	size_t v, n;           /* offsets in struct zn_facts */
+	const char *must[3];   /* keys without which a record says nothing */
+};
+
+#define PART(kind, member, ...) \
+	{ kind, offsetof(struct zn_facts, member), offsetof(struct zn_facts, n_##member), { __VA_ARGS__ } }
+
+static const struct part parts[] = {
+	PART(&zn_numa_kind, numas, "numa"),   PART(&zn_cpu_kind, cpus, "cpu"),
+	PART(&zn_gpu_kind, gpus, "gpu"),      PART(&zn_nic_kind, nics, "nic"),
+	PART(&zn_nvme_kind, nvmes, "nvme"),   PART(&zn_link_kind, links, "a", "b", "type"),
+};
+enum { PARTS = sizeof(parts) / sizeof(*parts) };
+
+static char **array_of(struct zn_facts *f, const struct part *p)
+{
+	return (char **)((char *)f + p->v);
+}
+
+static size_t *count_of(struct zn_facts *f, const struct part *p)
+{
+	return (size_t *)((char *)f + p->n);
+}
+
+int zn_facts_encode(const struct zn_facts *facts, struct zn_buf *to)
+{
+	struct zn_facts *f = (struct zn_facts *)facts;
+	uint32_t n = 1;
+
+	for (size_t i = 0; i < PARTS; i++)
+		n += (uint32_t)*count_of(f, &parts[i]);
+	const unsigned char head[] = { 0xdd, (unsigned char)(n >> 24), (unsigned char)(n >> 16),
+		                       (unsigned char)(n >> 8), (unsigned char)n };
+	zn_buf_add(to, head, sizeof(head));
+	int rc = zn_encode(&zn_machine_kind, &f->machine, to);
+	for (size_t i = 0; i < PARTS; i++)
+		for (size_t j = 0; rc == 0 && j < *count_of(f, &parts[i]); j++)
+			rc = zn_encode(parts[i].kind, *array_of(f, &parts[i]) + j * parts[i].kind->size, to);
+	return rc < 0 ? rc : to->failed ? -ENOMEM : 0;
+}
+
+static const struct part *part_of(const msgpack_object *map)
+{
+	const msgpack_object *kind = zn_val_get(map, "kind");
+
+	for (size_t i = 0; i < PARTS; i++)
+		if (kind && zn_val_is_text(kind, parts[i].kind->name))
+			return &parts[i];
+	return NULL;
+}
+
+static int make_arrays(const msgpack_object_array *list, struct zn_facts *f)
+{
+	size_t room[PARTS] = { 0 };
+
+	for (size_t i = 0; i < list->size; i++) {
+		const struct part *p = part_of(&list->ptr[i]);
+		if (p)
+			room[p - parts]++;
+	}
+	for (size_t i = 0; i < PARTS; i++) {
+		*array_of(f, &parts[i]) = zn_arena_array(&f->arena, room[i] + 1, parts[i].kind->size);
+		if (!*array_of(f, &parts[i]))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int decode_one(const msgpack_object *map, struct zn_facts *f, struct zn_err *err)
+{
+	const struct part *p = part_of(map);
+
+	if (map->type != MSGPACK_OBJECT_MAP)
+		return zn_err_set(err, -EBADMSG, "a fact is not a map");
+	const msgpack_object *kind = zn_val_get(map, "kind");
+	if (kind && zn_val_is_text(kind, zn_machine_kind.name))
+		return zn_decode(&zn_machine_kind, map, &f->arena, &f->machine, err);
+	if (!p)
+		return 0;
+	for (size_t i = 0; i < sizeof(p->must) / sizeof(*p->must) && p->must[i]; i++) {
+		const msgpack_object *v = zn_val_get(map, p->must[i]);
+		if (!v || v->type == MSGPACK_OBJECT_NIL)
+			return zn_err_set(err, -EBADMSG, "a %s record has no '%s'", p->kind->name, p->must[i]);
+	}
+	size_t *n = count_of(f, p);
+	int rc = zn_decode(p->kind, map, &f->arena, *array_of(f, p) + *n * p->kind->size, err);
+	if (rc == 0)
+		++*n;
+	return rc;
+}
+
+int zn_facts_decode(const msgpack_object *list, struct zn_facts **ret, struct zn_err *err)
+{
+	if (!list || list->type != MSGPACK_OBJECT_ARRAY)
+		return zn_err_set(err, -EBADMSG, "facts are not a list of records");
+	struct owner *o = calloc(1, sizeof(*o));
+	int rc = o ? make_arrays(&list->via.array, &o->facts) : -ENOMEM;
+	if (rc < 0)
+		zn_err_set(err, rc, "out of memory");
+	for (size_t i = 0; rc == 0 && i < list->via.array.size; i++)
+		rc = decode_one(&list->via.array.ptr[i], &o->facts, err);
+	if (rc < 0) {
+		zn_facts_free(o ? &o->facts : NULL);
+		return rc;
+	}
+	*ret = &o->facts;
+	return 0;
+}
+
+/* ---- looking ----------------------------------------------------------------------------------- */
+
+struct zn_idset zn_facts_allowed_cpus(const struct zn_facts *f)
+{
+	struct zn_idset set = { 0 };
+
+	for (size_t i = 0; i < f->n_cpus; i++)
+		if (f->cpus[i].allowed)
+			zn_idset_add(&set, f->cpus[i].cpu);
+	return set;
+}
+
+struct zn_idset zn_facts_numa_cpus(const struct zn_facts *f, uint32_t numa)
+{
+	struct zn_idset set = { 0 };
+
+	for (size_t i = 0; i < f->n_numas; i++)
+		if (f->numas[i].numa == numa && f->numas[i].cpus &&
+		    zn_idset_parse(f->numas[i].cpus, &set, NULL) < 0)
+			return (struct zn_idset){ 0 };
+	return set;
+}
+
+const struct zn_gpu *zn_facts_gpu(const struct zn_facts *f, uint32_t gpu)
+{
+	for (size_t i = 0; i < f->n_gpus; i++)
+		if (f->gpus[i].gpu == gpu)
+			return &f->gpus[i];
+	return NULL;
+}
+
+const struct zn_nic *zn_facts_nic(const struct zn_facts *f, const char *name)
+{
+	for (size_t i = 0; i < f->n_nics; i++)
+		if (!strcmp(f->nics[i].nic, name) || (f->nics[i].netdev && !strcmp(f->nics[i].netdev, name)))
+			return &f->nics[i];
+	return NULL;
+}
+
+const struct zn_link *zn_facts_link(const struct zn_facts *f, const char *a, const char *b)
+{
+	for (size_t i = 0; i < f->n_links; i++) {
+		const struct zn_link *l = &f->links[i];
+		if ((!strcmp(l->a, a) && !strcmp(l->b, b)) || (!strcmp(l->a, b) && !strcmp(l->b, a)))
+			return l;
+	}
+	return NULL;
+}
