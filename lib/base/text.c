@@ -1,6 +1,7 @@
 #include "base/text.h"
 
 #include <stdint.h>
+#include <string.h>
 
 /* Length of the well-formed sequence at p (Unicode 15, table 3-7), 0 if there is none. */
 static size_t utf8_step(const unsigned char *p, size_t n)
@@ -27,6 +28,12 @@ bool zn_is_utf8(const char *p, size_t n)
 	const unsigned char *s = (const unsigned char *)p;
 
 	while (n) {
+		uint64_t eight;
+		if (n >= 8 && (memcpy(&eight, s, 8), !(eight & 0x8080808080808080))) {
+			s += 8;
+			n -= 8;
+			continue;
+		}
 		size_t k = utf8_step(s, n);
 		if (!k)
 			return false;
@@ -48,26 +55,69 @@ static size_t code_width(uint32_t c)
 	return 1;
 }
 
-size_t zn_text_width(const char *p, size_t n)
+/* One character, or one byte that is none: its length, code (0 when it is none) and width. */
+static size_t take_char(const unsigned char *s, size_t n, uint32_t *ret_code, size_t *ret_width)
 {
 	static const unsigned char lead[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
-	const unsigned char *s = (const unsigned char *)p;
-	size_t width = 0;
+	size_t k = utf8_step(s, n);
+	uint32_t c = k ? s[0] & lead[k] : 0;
 
-	while (n) {
-		size_t k = utf8_step(s, n);
-		if (!k) {
-			s++, n--, width++;
-			continue;
-		}
-		uint32_t c = s[0] & lead[k];
-		for (size_t i = 1; i < k; i++)
-			c = c << 6 | (s[i] & 0x3f);
-		width += code_width(c);
-		s += k;
-		n -= k;
+	for (size_t i = 1; i < k; i++)
+		c = c << 6 | (s[i] & 0x3f);
+	*ret_code = c;
+	*ret_width = k ? code_width(c) : 1;
+	return k ? k : 1;
+}
+
+size_t zn_text_width(const char *p, size_t n)
+{
+	const unsigned char *s = (const unsigned char *)p;
+	size_t total = 0, width;
+	uint32_t code;
+
+	for (size_t i = 0; i < n; total += width)
+		i += take_char(s + i, n - i, &code, &width);
+	return total;
+}
+
+size_t zn_text_fit(const char *p, size_t n, size_t width)
+{
+	const unsigned char *s = (const unsigned char *)p;
+	size_t used = 0, at = 0, one;
+	uint32_t code;
+
+	while (at < n) {
+		size_t k = take_char(s + at, n - at, &code, &one);
+		if (used + one > width)
+			break;
+		used += one;
+		at += k;
 	}
-	return width;
+	return at;
+}
+
+/* C0, DEL, C1, line and paragraph separators, and what turns the direction of writing. */
+static bool is_unsafe(uint32_t c)
+{
+	return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x061c || (c >= 0x200e && c <= 0x200f) ||
+	       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
+void zn_text_escape(const char *p, size_t n, struct zn_buf *to)
+{
+	const unsigned char *s = (const unsigned char *)p;
+	uint32_t code;
+	size_t width;
+
+	for (size_t i = 0; i < n;) {
+		size_t k = take_char(s + i, n - i, &code, &width);
+		if (!is_unsafe(code))
+			zn_buf_add(to, p + i, k);
+		else
+			for (size_t j = 0; j < k; j++)
+				zn_buf_printf(to, "\\x%02x", s[i + j]);
+		i += k;
+	}
 }
 
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

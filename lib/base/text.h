@@ -10,6 +10,12 @@
 bool zn_is_utf8(const char *p, size_t n); /* well-formed: no overlong forms, no surrogates */
 /* Columns a terminal needs for n bytes of UTF-8, by wcwidth's rules as far as the locale knows them. */
 size_t zn_text_width(const char *p, size_t n);
+/* The longest beginning of p that needs at most width columns, in bytes. */
+size_t zn_text_fit(const char *p, size_t n, size_t width);
+/* Text that may be shown in a terminal: control characters, those that turn the direction of writing and
+ * bytes that are not UTF-8 come out as \xNN.
+ */
+void zn_text_escape(const char *p, size_t n, struct zn_buf *to);
 /* RFC 4648 with padding. */
 void zn_base64_encode(const void *p, size_t n, struct zn_buf *to);
 bool zn_base64_decode(const char *text, size_t n, struct zn_buf *to); /* false: not base64 */

@@ -22,7 +22,7 @@ struct zn_writer_opts {
 };
 
 int zn_format_parse(const char *name, enum zn_format *ret, struct zn_err *err);
-/* fd stays the caller's. */
+/* fd stays the caller's; opts->fields is copied. */
 int zn_writer_new(int fd, const struct zn_writer_opts *opts, struct zn_writer **ret);
 /* A struct of a kind we own. */
 int zn_writer_put(struct zn_writer *w, const struct zn_kind *kind, const void *strukt);
@@ -30,6 +30,8 @@ int zn_writer_put(struct zn_writer *w, const struct zn_kind *kind, const void *s
  * columns of unknown kinds are the keys in the order they came.
  */
 int zn_writer_put_val(struct zn_writer *w, const struct zn_kind *const *kinds, const msgpack_object *map);
+/* Writes what is ready now: everything but a table that still waits for its widths. */
+int zn_writer_flush(struct zn_writer *w);
 /* Writes what is buffered (a table is, until now); -errno if any write failed, now or before.  A table
  * with several kinds prints one block for each, in order of first appearance.
  */

@@ -1,0 +1,500 @@
+/* table: records of one kind are a block; a block has columns, which the caller, the kind's field table or
+ * the records themselves name, and rows.  Rows wait until the end, because widths and, for kinds that we
+ * do not know, columns depend on all of them.  They do not wait in a live table (fixed widths), and not
+ * in CSV as long as there is one kind whose columns are known from the start.
+ */
+#include "rec/table.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "base/text.h"
+#include "rec/cell.h"
+
+enum { GAP = 2, LEAST_CUT = 8 };
+
+struct column {
+	char *path;
+	const char *heading;
+	enum zn_show show;
+	size_t index;
+	size_t width;               /* widest cell or heading */
+	bool has_text, has_number;  /* what its cells are */
+	UT_hash_handle hh;
+};
+
+struct cell {
+	char *text;
+	size_t len, width;
+};
+
+struct row {
+	struct row *next;
+	size_t n;
+	struct cell cells[];
+};
+
+struct block {
+	struct block *next;
+	char *name;                 /* "" for records without a kind */
+	const struct zn_kind *kind;
+	struct column **columns, *by_path;
+	size_t n, room;
+	bool open;                  /* new keys make new columns */
+	size_t shown;               /* columns in the heading that is out; 0: none is */
+	struct row *first, **last;
+	UT_hash_handle hh;
+};
+
+struct zn_table {
+	const struct zn_writer_opts *opts;
+	const char *const *paths;
+	size_t n_paths;
+	struct block *blocks, **last, *by_name;
+	const struct block *latest; /* whose rows went out last */
+	bool any_out;
+	struct zn_arena arena;      /* blocks, columns and rows that wait */
+	struct zn_arena scratch;    /* the row in hand */
+	struct zn_buf text;
+};
+
+int zn__table_new(const struct zn_writer_opts *opts, const char *const *paths, size_t n, struct zn_table **ret)
+{
+	struct zn_table *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return -ENOMEM;
+	t->opts = opts;
+	t->paths = paths;
+	t->n_paths = n;
+	t->last = &t->blocks;
+	*ret = t;
+	return 0;
+}
+
+void zn__table_free(struct zn_table *t)
+{
+	if (!t)
+		return;
+	for (struct block *b = t->blocks; b; b = b->next) {
+		HASH_CLEAR(hh, b->by_path);
+		free(b->columns);
+	}
+	HASH_CLEAR(hh, t->by_name);
+	zn_arena_done(&t->arena);
+	zn_arena_done(&t->scratch);
+	zn_buf_done(&t->text);
+	free(t);
+}
+
+static bool is_csv(const struct zn_table *t)
+{
+	return t->opts->format == ZN_FORMAT_CSV;
+}
+
+/* ---- columns ---------------------------------------------------------------------------------- */
+
+static char *upper(struct zn_arena *a, const char *text, struct zn_buf *scratch)
+{
+	scratch->len = 0;
+	zn_text_escape(text, strlen(text), scratch);
+	char *copy = scratch->failed ? NULL : zn_arena_memdup(a, scratch->data, scratch->len);
+	for (char *p = copy; p && *p; p++)
+		*p = (char)toupper((unsigned char)*p);
+	return copy;
+}
+
+static int block_widen(struct block *b)
+{
+	if (b->n < b->room)
+		return 0;
+	size_t room = b->room ? b->room * 2 : 16;
+	struct column **more = realloc(b->columns, room * sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	b->columns = more;
+	b->room = room;
+	return 0;
+}
+
+static int column_add(struct zn_table *t, struct block *b, const char *path, size_t n)
+{
+	struct column *c = zn_arena_new(&t->arena, struct column);
+	char *copy = zn_arena_memdup(&t->arena, path, n);
+
+	if (!c || !copy || block_widen(b) < 0)
+		return -ENOMEM;
+	const struct zn_field *f = b->kind ? zn__field_at(b->kind, copy) : NULL;
+	const char *heading = f && f->heading && *f->heading && !strchr(copy, '.') ? f->heading
+	                      : upper(&t->arena, copy, &t->text);
+	if (!heading)
+		return -ENOMEM;
+	*c = (struct column){ .path = copy, .heading = heading, .show = zn__show_of(f, copy), .index = b->n,
+	                      .width = zn_text_width(heading, strlen(heading)) };
+	HASH_ADD_KEYPTR(hh, b->by_path, c->path, n, c);
+	if (!c->hh.tbl)
+		return -ENOMEM;
+	b->columns[b->n++] = c;
+	return 0;
+}
+
+static int columns_of_list(struct zn_table *t, struct block *b, const char *list)
+{
+	int rc = 0;
+
+	for (size_t n; *list && rc == 0; list += n + (list[n] == ',')) {
+		n = strcspn(list, ",");
+		rc = n ? column_add(t, b, list, n) : 0;
+	}
+	return rc;
+}
+
+static int columns_of_kind(struct zn_table *t, struct block *b)
+{
+	int rc = 0;
+
+	if (b->kind->columns)
+		return columns_of_list(t, b, b->kind->columns);
+	for (const struct zn_field *f = b->kind->fields; f->type != ZN_T_END && rc == 0; f++)
+		if (f->heading && *f->heading)
+			rc = column_add(t, b, f->key, strlen(f->key));
+	return rc;
+}
+
+static int columns_make(struct zn_table *t, struct block *b)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < t->n_paths && rc == 0; i++)
+		rc = column_add(t, b, t->paths[i], strlen(t->paths[i]));
+	if (t->n_paths)
+		return rc;
+	if (b->kind)
+		return columns_of_kind(t, b);
+	b->open = true;
+	return 0;
+}
+
+/* A table has its blocks to say the kind; CSV of unknown kinds has a column. */
+static bool is_column(const struct zn_table *t, const msgpack_object_str *key)
+{
+	return is_csv(t) || key->size != 4 || memcmp(key->ptr, "kind", 4) != 0;
+}
+
+static int columns_grow(struct zn_table *t, struct block *b, const msgpack_object_map *map)
+{
+	for (uint32_t i = 0; i < map->size; i++) {
+		const msgpack_object_str *key = &map->ptr[i].key.via.str;
+		struct column *c;
+		HASH_FIND(hh, b->by_path, key->ptr, key->size, c);
+		if (c || !is_column(t, key))
+			continue;
+		int rc = column_add(t, b, key->ptr, key->size);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int block_get(struct zn_table *t, const struct zn_kind *kind, const msgpack_object *map, struct block **ret)
+{
+	const msgpack_object *v = zn_val_get(map, "kind");
+	bool named = v && v->type == MSGPACK_OBJECT_STR;
+	const char *name = named ? v->via.str.ptr : "";
+	size_t n = named ? v->via.str.size : 0;
+	struct block *b;
+
+	HASH_FIND(hh, t->by_name, name, n, b);
+	if (!b) {
+		b = zn_arena_new(&t->arena, struct block);
+		char *copy = zn_arena_memdup(&t->arena, name, n);
+		if (!b || !copy)
+			return -ENOMEM;
+		*b = (struct block){ .name = copy, .kind = kind, .last = &b->first };
+		HASH_ADD_KEYPTR(hh, t->by_name, b->name, n, b);
+		if (!b->hh.tbl)
+			return -ENOMEM;
+		*t->last = b;
+		t->last = &b->next;
+		int rc = columns_make(t, b);
+		if (rc < 0)
+			return rc;
+	}
+	*ret = b;
+	return 0;
+}
+
+/* ---- rows ------------------------------------------------------------------------------------- */
+
+static bool is_number(const msgpack_object *v)
+{
+	switch (v->type) {
+	case MSGPACK_OBJECT_POSITIVE_INTEGER:
+	case MSGPACK_OBJECT_NEGATIVE_INTEGER:
+	case MSGPACK_OBJECT_FLOAT32:
+	case MSGPACK_OBJECT_FLOAT64:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int cell_make(struct zn_table *t, struct column *c, const msgpack_object *v, struct zn_arena *a,
+                     struct cell *ret)
+{
+	int rc = 0;
+
+	t->text.len = 0;
+	if (is_csv(t))
+		rc = zn__cell_csv(v, &t->text);
+	else
+		zn__cell_human(v, c->show, &t->text);
+	if (rc < 0)
+		return rc;
+	char *text = t->text.failed ? NULL : zn_arena_memdup(a, t->text.data, t->text.len);
+	if (!text)
+		return -ENOMEM;
+	*ret = (struct cell){ .text = text, .len = t->text.len, .width = zn_text_width(text, t->text.len) };
+	if (ret->width > c->width && !t->opts->live)
+		c->width = ret->width;
+	if (v->type != MSGPACK_OBJECT_NIL)
+		*(is_number(v) ? &c->has_number : &c->has_text) = true;
+	return 0;
+}
+
+static int row_make(struct zn_table *t, struct block *b, const msgpack_object *map, struct zn_arena *a,
+                    struct row **ret)
+{
+	struct row *row = zn_arena_alloc(a, sizeof(*row) + b->n * sizeof(row->cells[0]));
+
+	if (!row)
+		return -ENOMEM;
+	row->n = b->n;
+	for (size_t i = 0; i < b->n; i++) {
+		struct column *c = b->columns[i];
+		const msgpack_object *v = b->open ? NULL : zn_val_path(map, c->path, &t->scratch);
+		int rc = v ? cell_make(t, c, v, a, &row->cells[i]) : 0;
+		if (rc < 0)
+			return rc;
+	}
+	for (uint32_t i = 0; b->open && i < map->via.map.size; i++) {
+		const msgpack_object_kv *kv = &map->via.map.ptr[i];
+		struct column *c;
+		HASH_FIND(hh, b->by_path, kv->key.via.str.ptr, kv->key.via.str.size, c);
+		int rc = c ? cell_make(t, c, &kv->val, a, &row->cells[c->index]) : 0;
+		if (rc < 0)
+			return rc;
+	}
+	*ret = row;
+	return 0;
+}
+
+/* ---- layout ----------------------------------------------------------------------------------- */
+
+static void pad(struct zn_buf *out, size_t n)
+{
+	while (n--)
+		zn_buf_addch(out, ' ');
+}
+
+/* Times line up on the left like text, but are never cut. */
+static bool is_right(const struct column *c)
+{
+	return c->has_number && !c->has_text && c->show != ZN_SHOW_TIME;
+}
+
+/* A live table can't look ahead: these fit what usually comes. */
+static void set_fixed_widths(struct block *b)
+{
+	static const size_t usual[] = { [ZN_SHOW_PLAIN] = 8, [ZN_SHOW_BYTES] = 8, [ZN_SHOW_TIME] = 19,
+	                                [ZN_SHOW_DUR] = 8, [ZN_SHOW_TEXT] = 16, [ZN_SHOW_MAP] = 16 };
+
+	for (size_t i = 0; i < b->n; i++)
+		if (b->columns[i]->width < usual[b->columns[i]->show])
+			b->columns[i]->width = usual[b->columns[i]->show];
+}
+
+/* Makes the last text column narrower until the line fits. */
+static void fit_width(struct block *b, size_t limit)
+{
+	struct column *last = NULL;
+	size_t total = 0;
+
+	for (size_t i = 0; i < b->n; i++) {
+		total += b->columns[i]->width + (i ? GAP : 0);
+		if (b->columns[i]->has_text && b->columns[i]->show != ZN_SHOW_TIME)
+			last = b->columns[i];
+	}
+	if (!limit || total <= limit || !last)
+		return;
+	size_t over = total - limit;
+	size_t least = last->width < LEAST_CUT ? last->width : LEAST_CUT;
+	last->width = last->width > over + least ? last->width - over : least;
+}
+
+static void put_cell(const struct column *c, const char *text, size_t len, size_t width, bool may_cut,
+                     struct zn_buf *out)
+{
+	if (may_cut && width > c->width) {
+		len = zn_text_fit(text, len, c->width - 1);
+		width = zn_text_width(text, len) + 1;
+		zn_buf_add(out, text, len);
+		zn_buf_addch(out, '+');
+		pad(out, c->width - width);
+		return;
+	}
+	size_t blank = c->width > width ? c->width - width : 0;
+	if (is_right(c))
+		pad(out, blank);
+	zn_buf_add(out, text, len);
+	if (!is_right(c))
+		pad(out, blank);
+}
+
+static void end_line(struct zn_buf *out, size_t begin)
+{
+	while (out->len > begin && out->data[out->len - 1] == ' ')
+		out->len--;
+	zn_buf_addch(out, '\n');
+}
+
+static void put_table_heading(const struct zn_table *t, const struct block *b, struct zn_buf *out)
+{
+	if (t->opts->color)
+		zn_buf_addstr(out, "\033[1m");
+	size_t begin = out->len;
+	for (size_t i = 0; i < b->n; i++) {
+		const char *text = b->columns[i]->heading;
+		pad(out, i ? GAP : 0);
+		put_cell(b->columns[i], text, strlen(text), zn_text_width(text, strlen(text)), !t->opts->live, out);
+	}
+	end_line(out, begin);
+	if (t->opts->color && !out->failed) {
+		out->len--;
+		zn_buf_addstr(out, "\033[0m\n");
+	}
+}
+
+static void put_table_row(const struct zn_table *t, const struct block *b, const struct row *row,
+                          struct zn_buf *out)
+{
+	size_t begin = out->len;
+
+	for (size_t i = 0; i < row->n; i++) {
+		const struct cell *cell = &row->cells[i];
+		pad(out, i ? GAP : 0);
+		put_cell(b->columns[i], cell->text ? cell->text : "", cell->len, cell->width, !t->opts->live, out);
+	}
+	end_line(out, begin);
+}
+
+static void put_csv_heading(const struct block *b, struct zn_buf *out)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		if (i)
+			zn_buf_addch(out, ',');
+		zn__csv_quote(b->columns[i]->path, strlen(b->columns[i]->path), out);
+	}
+	zn_buf_addch(out, '\n');
+}
+
+static void put_csv_row(const struct block *b, const struct row *row, struct zn_buf *out)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		if (i)
+			zn_buf_addch(out, ',');
+		if (i < row->n)
+			zn_buf_add(out, row->cells[i].text, row->cells[i].len);
+	}
+	zn_buf_addch(out, '\n');
+}
+
+static void put_heading(struct zn_table *t, struct block *b, struct zn_buf *out)
+{
+	if (t->any_out && !(t->opts->no_heading && is_csv(t)))
+		zn_buf_addch(out, '\n');
+	if (t->opts->live && !is_csv(t))
+		set_fixed_widths(b);
+	if (!t->opts->no_heading) {
+		if (is_csv(t))
+			put_csv_heading(b, out);
+		else
+			put_table_heading(t, b, out);
+	}
+	b->shown = b->n;
+	t->latest = b;
+}
+
+static void put_row(struct zn_table *t, struct block *b, const struct row *row, struct zn_buf *out)
+{
+	if (t->latest != b || b->shown != b->n)
+		put_heading(t, b, out);
+	if (is_csv(t))
+		put_csv_row(b, row, out);
+	else
+		put_table_row(t, b, row, out);
+	t->any_out = true;
+}
+
+/* ----------------------------------------------------------------------------------------------- */
+
+static bool goes_out_now(const struct zn_table *t, const struct block *b)
+{
+	return t->opts->live || (is_csv(t) && !b->open && b == t->blocks);
+}
+
+/* With nothing to show in the first record the columns' sides would be guessed wrong: the kind knows. */
+static void set_sides(struct block *b)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		struct column *c = b->columns[i];
+		const struct zn_field *f = b->kind ? zn__field_at(b->kind, c->path) : NULL;
+		if (f && !c->has_text && !c->has_number) {
+			c->has_number = f->type != ZN_T_BOOL && f->type != ZN_T_OBOOL && f->type < ZN_T_STR;
+			c->has_text = !c->has_number;
+		}
+	}
+}
+
+int zn__table_put(struct zn_table *t, const struct zn_kind *kind, const msgpack_object *map, struct zn_buf *out)
+{
+	struct block *b;
+	struct row *row;
+
+	zn_arena_reset(&t->scratch);
+	int rc = block_get(t, kind, map, &b);
+	if (rc == 0 && b->open)
+		rc = columns_grow(t, b, &map->via.map);
+	bool now = rc == 0 && goes_out_now(t, b);
+	if (rc == 0)
+		rc = row_make(t, b, map, now ? &t->scratch : &t->arena, &row);
+	if (rc < 0)
+		return rc;
+	if (now) {
+		set_sides(b);
+		put_row(t, b, row, out);
+	} else {
+		*b->last = row;
+		b->last = &row->next;
+	}
+	return out->failed ? -ENOMEM : 0;
+}
+
+int zn__table_end(struct zn_table *t, struct zn_buf *out)
+{
+	for (struct block *b = t->blocks; b; b = b->next) {
+		if (b->first && !is_csv(t)) {
+			set_sides(b);
+			fit_width(b, (size_t)t->opts->width);
+		}
+		for (struct row *row = b->first; row; row = row->next)
+			put_row(t, b, row, out);
+		b->first = NULL;
+		b->last = &b->first;
+	}
+	return out->failed ? -ENOMEM : 0;
+}
