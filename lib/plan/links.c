@@ -1,0 +1,282 @@
+/* Choosing GPUs.  A subset is a mask; of all masks with n bits (Gosper's hack steps through them) the best is
+ * the one with the highest
+ *   1. bottleneck, the worst link between any two of the subset,
+ *   2. sum of its links,
+ *   3. sum of the links between the free GPUs that it leaves,
+ *   4. and then the lowest numbers: of two subsets the one that has the first GPU in which they differ.
+ * Where every pair is linked alike, as behind an NVSwitch, the lowest numbers win without looking.
+ *
+ * Above ZN__LINKS_EXACT free GPUs there are too many subsets.  Then one subset is grown from each GPU,
+ * always by the GPU that keeps bottleneck and sum highest, and the best of those wins: a good subset, not
+ * provably the best one.
+ */
+#include "plan/links.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Where the bandwidth is not known.  20 GB/s is one link of the first NVLink; below it only the order
+ * means something.
+ */
+enum { NV_MBPS = 160000, MBPS_MAX = 1000000000 };
+static const struct { const char *type; uint32_t mbps; } paths[] = {
+	{ "PIX", 120000 }, { "PXB", 100000 }, { "PHB", 80000 }, { "NODE", 60000 }, { "SYS", 40000 },
+};
+
+static bool is_nvlink(const char *type)
+{
+	return type && type[0] == 'N' && type[1] == 'V' && isdigit((unsigned char)type[2]);
+}
+
+static uint32_t type_mbps(const char *type)
+{
+	if (is_nvlink(type)) {
+		unsigned long links = strtoul(type + 2, NULL, 10);
+		return links > 64 ? 64 * NV_MBPS : (links ? (uint32_t)links : 1) * NV_MBPS;
+	}
+	for (size_t i = 0; type && i < sizeof(paths) / sizeof(paths[0]); i++)
+		if (!strcmp(type, paths[i].type))
+			return paths[i].mbps;
+	return 0;
+}
+
+static uint32_t link_mbps(const struct zn_link *link)
+{
+	double mbps = link->link_gbps.v * 1000;
+
+	if (!link->link_gbps.has || !(mbps >= 0))
+		return type_mbps(link->type);
+	return mbps > MBPS_MAX ? MBPS_MAX : (uint32_t)(mbps + 0.5);
+}
+
+/* The number in "gpu12"; false for every other name. */
+static bool gpu_number(const char *name, unsigned *ret)
+{
+	unsigned n = 0;
+
+	if (!name || strncmp(name, "gpu", 3) || !isdigit((unsigned char)name[3]))
+		return false;
+	for (name += 3; isdigit((unsigned char)*name); name++) {
+		n = n * 10 + (unsigned)(*name - '0');
+		if (n >= ZN_IDSET_MAX)
+			return false;
+	}
+	*ret = n;
+	return !*name;
+}
+
+static void set_pair(struct zn__links *l, unsigned a, unsigned b, uint32_t mbps, bool nv)
+{
+	l->mbps[a][b] = l->mbps[b][a] = mbps;
+	l->nvlinked[a] &= ~(UINT64_C(1) << b);
+	l->nvlinked[b] &= ~(UINT64_C(1) << a);
+	if (nv) {
+		l->nvlinked[a] |= UINT64_C(1) << b;
+		l->nvlinked[b] |= UINT64_C(1) << a;
+	}
+}
+
+/* Before any link is read: as near as their NUMA nodes are. */
+static void guess_pairs(struct zn__links *l)
+{
+	for (unsigned a = 0; a < l->n; a++) {
+		l->mbps[a][a] = 0;
+		l->nvlinked[a] = 0;
+	}
+	for (unsigned a = 0; a < l->n; a++)
+		for (unsigned b = 0; b < a; b++) {
+			bool near = l->numa[a].has && l->numa[b].has && l->numa[a].v == l->numa[b].v;
+			set_pair(l, a, b, type_mbps(near ? "NODE" : "SYS"), false);
+		}
+}
+
+static bool is_even(const struct zn__links *l)
+{
+	for (unsigned a = 1; a < l->n; a++)
+		for (unsigned b = 0; b < a; b++)
+			if (l->mbps[a][b] != l->mbps[1][0] ||
+			    (l->nvlinked[a] >> b & 1) != (l->nvlinked[1] & 1))
+				return false;
+	return true;
+}
+
+void zn__links_make(struct zn__links *l, const struct zn_facts *f, const struct zn_idset *gpus)
+{
+	uint8_t at[ZN_IDSET_MAX] = { 0 }; /* 1 + position of a GPU's number */
+	unsigned a, b;
+
+	l->n = 0;
+	zn_idset_each(id, gpus) {
+		for (size_t i = 0; i < f->n_gpus && l->n < ZN__LINKS_MAX; i++)
+			if (f->gpus[i].gpu == (uint32_t)id) {
+				l->gpu[l->n] = (uint32_t)id;
+				l->numa[l->n] = f->gpus[i].numa;
+				at[id] = (uint8_t)++l->n;
+				break;
+			}
+	}
+	guess_pairs(l);
+	for (size_t i = 0; i < f->n_links; i++) {
+		const struct zn_link *link = &f->links[i];
+		if (gpu_number(link->a, &a) && gpu_number(link->b, &b) && a != b && at[a] && at[b])
+			set_pair(l, at[a] - 1u, at[b] - 1u, link_mbps(link), is_nvlink(link->type));
+	}
+	l->even = is_even(l);
+}
+
+struct choice {
+	uint64_t mask;
+	uint32_t worst;
+	uint64_t sum, rest;
+};
+
+static uint64_t all_of(const struct zn__links *l)
+{
+	return l->n == 64 ? ~UINT64_C(0) : (UINT64_C(1) << l->n) - 1;
+}
+
+static uint64_t sum_of(const struct zn__links *l, uint64_t mask, uint32_t *worst)
+{
+	uint64_t sum = 0;
+
+	*worst = UINT32_MAX;
+	for (uint64_t m = mask; m; m &= m - 1)
+		for (uint64_t rest = m & (m - 1); rest; rest &= rest - 1) {
+			uint32_t mbps = l->mbps[__builtin_ctzll(m)][__builtin_ctzll(rest)];
+			sum += mbps;
+			if (mbps < *worst)
+				*worst = mbps;
+		}
+	return sum;
+}
+
+static bool is_nvlinked(const struct zn__links *l, uint64_t mask)
+{
+	for (uint64_t m = mask; m; m &= m - 1)
+		if (mask & ~(m & -m) & ~l->nvlinked[__builtin_ctzll(m)])
+			return false;
+	return true;
+}
+
+/* Lets mask replace *best if it is better. */
+static void try_mask(const struct zn__links *l, uint64_t mask, struct choice *best)
+{
+	struct choice c = { .mask = mask };
+	uint32_t worst;
+	uint64_t differ = mask ^ best->mask;
+
+	c.sum = sum_of(l, mask, &c.worst);
+	if (best->mask) {
+		if (c.worst != best->worst ? c.worst < best->worst : c.sum < best->sum)
+			return;
+	}
+	c.rest = sum_of(l, all_of(l) & ~mask, &worst);
+	if (best->mask && c.worst == best->worst && c.sum == best->sum) {
+		if (c.rest != best->rest ? c.rest < best->rest : !(mask & differ & -differ))
+			return;
+	}
+	*best = c;
+}
+
+static uint64_t next_mask(uint64_t m)
+{
+	uint64_t low = m & -m, up = m + low;
+
+	return (((up ^ m) >> 2) / low) | up;
+}
+
+static uint64_t choose_exact(const struct zn__links *l, unsigned n, bool nvlink)
+{
+	struct choice best = { 0 };
+
+	for (uint64_t m = (UINT64_C(1) << n) - 1; m <= all_of(l); m = next_mask(m))
+		if (!nvlink || is_nvlinked(l, m))
+			try_mask(l, m, &best);
+	return best.mask;
+}
+
+/* The GPU that joins mask best, as a bit; 0 when none may. */
+static uint64_t best_addition(const struct zn__links *l, uint64_t mask, bool nvlink)
+{
+	uint64_t ret = 0, best_sum = 0;
+	uint32_t best_worst = 0;
+
+	for (unsigned i = 0; i < l->n; i++) {
+		uint64_t sum = 0;
+		uint32_t worst = UINT32_MAX;
+		if (mask >> i & 1 || (nvlink && mask & ~l->nvlinked[i]))
+			continue;
+		for (uint64_t m = mask; m; m &= m - 1) {
+			uint32_t mbps = l->mbps[i][__builtin_ctzll(m)];
+			sum += mbps;
+			worst = mbps < worst ? mbps : worst;
+		}
+		if (!ret || worst > best_worst || (worst == best_worst && sum > best_sum)) {
+			ret = UINT64_C(1) << i;
+			best_worst = worst;
+			best_sum = sum;
+		}
+	}
+	return ret;
+}
+
+static uint64_t choose_grown(const struct zn__links *l, unsigned n, bool nvlink)
+{
+	struct choice best = { 0 };
+
+	for (unsigned i = 0; i < l->n; i++) {
+		uint64_t mask = UINT64_C(1) << i, more = 1;
+		for (unsigned have = 1; have < n && more; have++)
+			mask |= more = best_addition(l, mask, nvlink);
+		if (more)
+			try_mask(l, mask, &best);
+	}
+	return best.mask;
+}
+
+bool zn__links_choose(const struct zn__links *l, unsigned n, bool nvlink, struct zn_idset *ret)
+{
+	struct zn_idset set = { 0 };
+	uint64_t mask;
+
+	if (n > l->n)
+		return false;
+	if (!n)
+		mask = 0;
+	else if (l->even)
+		mask = !nvlink || n == 1 || l->nvlinked[0] ? all_of(l) >> (l->n - n) : 0;
+	else if (l->n <= ZN__LINKS_EXACT)
+		mask = choose_exact(l, n, nvlink);
+	else
+		mask = choose_grown(l, n, nvlink);
+	if (n && !mask)
+		return false;
+	for (; mask; mask &= mask - 1)
+		zn_idset_add(&set, l->gpu[__builtin_ctzll(mask)]);
+	*ret = set;
+	return true;
+}
+
+static bool is_same_numa(const struct zn__links *l, unsigned a, unsigned b)
+{
+	return l->numa[a].has && l->numa[b].has && l->numa[a].v == l->numa[b].v;
+}
+
+void zn__links_chain(const struct zn__links *l, unsigned order[ZN__LINKS_MAX])
+{
+	uint64_t left = all_of(l);
+
+	for (unsigned n = 0; n < l->n; n++) {
+		unsigned best = (unsigned)__builtin_ctzll(left), last = n ? order[n - 1] : best;
+		for (uint64_t m = left & (left - 1); n && m; m &= m - 1) {
+			unsigned i = (unsigned)__builtin_ctzll(m);
+			if (l->mbps[last][i] != l->mbps[last][best]
+			        ? l->mbps[last][i] > l->mbps[last][best]
+			        : is_same_numa(l, last, i) && !is_same_numa(l, last, best))
+				best = i;
+		}
+		order[n] = best;
+		left &= ~(UINT64_C(1) << best);
+	}
+}

@@ -1,0 +1,32 @@
+/* links: which GPUs of a machine belong together.  Private to plan.
+ *
+ * A link's worth is its bandwidth in megabits a second and direction.  Where the facts do not say it, the
+ * kind of path stands in, so that NVn > PIX > PXB > PHB > NODE > SYS.
+ */
+#ifndef ZN_PLAN_LINKS_H
+#define ZN_PLAN_LINKS_H
+
+#include "plan/facts.h"
+
+enum {
+	ZN__LINKS_MAX = 64,    /* GPUs beyond are not considered: a subset is one 64-bit mask */
+	ZN__LINKS_EXACT = 16,  /* up to here every subset is looked at */
+};
+
+struct zn__links {
+	unsigned n;
+	bool even;                                 /* every pair is linked like every other */
+	uint32_t gpu[ZN__LINKS_MAX];               /* ascending numbers; masks below count in this order */
+	struct zn_ou64 numa[ZN__LINKS_MAX];
+	uint32_t mbps[ZN__LINKS_MAX][ZN__LINKS_MAX];
+	uint64_t nvlinked[ZN__LINKS_MAX];          /* mask of those that NVLink reaches */
+};
+
+/* The GPUs of f that are in gpus. */
+void zn__links_make(struct zn__links *l, const struct zn_facts *f, const struct zn_idset *gpus);
+/* The best n of them; false when there are not so many, or (nvlink) no n that are all linked by NVLink. */
+bool zn__links_choose(const struct zn__links *l, unsigned n, bool nvlink, struct zn_idset *ret);
+/* Positions of all of them as a chain: the lowest, then always the one best linked to the last. */
+void zn__links_chain(const struct zn__links *l, unsigned order[ZN__LINKS_MAX]);
+
+#endif
