@@ -20,7 +20,9 @@ B       ?= build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
 CFLAGS  ?= -O2 -g
 WARN    := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla
 WERROR  ?=
-pc      := hwloc msgpack libevent libevent_pthreads jansson inih libcrypto zlib
+# msgpack-c's module changed its name between releases.
+msgpack := $(if $(shell pkg-config --exists msgpack-c && echo y),msgpack-c,msgpack)
+pc      := hwloc $(msgpack) libevent libevent_pthreads jansson inih libcrypto zlib
 pc_cflags := $(shell pkg-config --cflags $(pc))
 pc_libs   := $(shell pkg-config --libs $(pc))
 ifeq ($(strip $(pc_libs)),)
