@@ -78,11 +78,11 @@ uint64_t zn_journal_room(struct zn_journal *j);
 uint64_t zn_journal_bytes(const struct zn_journal *j);     /* on disk, snapshot and segments */
 
 /* Off the loop: everything so far is committed and the segment closed; a forked child calls write(), which
- * puts records with zn_snapshot_put in any order it likes, and exits.  Poll with zn_journal_snapshot_poll
- * (1 done, 0 still running, <0 failed, -ECANCELED if the child was killed: the old files stay, nothing is lost;
- * -ESRCH when none was started).  start is -EALREADY while one runs, -ENOSPC on a full disk.  The child has
- * default signals, dies with its parent and keeps no descriptor but 0-2 and the journal's own.  When done, moved() is told of
- * each record that was put, in order, with the tag given and its new place, then the old files go.
+ * puts records with zn_snapshot_put in any order it likes, and exits.  Poll with zn_journal_snapshot_poll: 1 done,
+ * 0 still running, -ESRCH none was started, else it failed (-ECANCELED: the child was killed), the old files stay
+ * and nothing is lost.  When done, moved() is told of each record that was put, in order, with the tag given and
+ * its new place, then the old files go.  start is -EALREADY while one runs, -ENOSPC on a full disk.
+ * The child has default signals, dies with its parent and keeps no descriptor but 0-2 and the journal's own.
  */
 struct zn_snapshot;
 struct zn_snapshot_job {

@@ -1,10 +1,11 @@
 /* journal_replay: reading what the disk has, damaged or not.
  *
  * The newest whole snapshot comes first, then every later segment.  A snapshot begins with a frame that is no
- * record and ends with another, whose nonce is the complement of the file's: with that it is whole.  A file is read through a window.  Where no good
- * frame of this file begins, the next place that looks like one (magic and this file's nonce) is sought and
- * checked, until one holds: what lies between is the damaged range.  Whatever follows the last good frame is
- * the tail.
+ * record and ends with another, whose nonce is the complement of the file's: with that it is whole.
+ *
+ * A file is read through a window.  Where no good frame of this file begins, the next place that looks like one
+ * (magic and this file's nonce) is sought and checked, until one holds: what lies between is the damaged range.
+ * Whatever follows the last good frame is the tail.
  */
 #include <dirent.h>
 #include <endian.h>
@@ -119,7 +120,7 @@ static int read_more(struct window *w)
 static ssize_t frame_at(struct window *w, size_t at, struct zn_frame *ret)
 {
 	for (;;) {
-		ssize_t n = at <= w->b.len ? zn_frame_get(w->b.data + at, w->b.len - at, ret) : 0;
+		ssize_t n = at < w->b.len ? zn_frame_get(w->b.data + at, w->b.len - at, ret) : 0;
 		if (n != 0 || w->at_end)
 			return n;
 		int rc = read_more(w);
