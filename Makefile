@@ -40,7 +40,7 @@ units := $(patsubst tests/unit/%.c,$B/tests/%,$(sort $(wildcard tests/unit/*.c))
 fakes := $(patsubst tests/fake/%.c,$B/tests/%.so,$(sort $(wildcard tests/fake/*.c)))
 q     := $(if $(V),,@)
 
-all: $(cmds) $B/zenith.pc
+all: $(cmds) $B/libzenith.a
 
 $B/libzenith.a: $(lib_o)
 	$(if $(V),,@echo "  AR    $@")
@@ -63,15 +63,9 @@ $B/%.o: %.c
 	$(q)mkdir -p $(@D)
 	$(q)$(CC) $(all_cflags) -MMD -MP -c -o $@ $<
 
-$B/zenith.pc: Makefile
-	$(q)mkdir -p $(@D)
-	$(q)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(libdir)' 'includedir=$(incdir)' '' \
-		'Name: zenith' 'Description: Placement, queue and records for GPU machines' \
-		'Version: $(VERSION)' 'Requires.private: $(pc)' \
-		'Libs: -L$${libdir} -lzenith' 'Libs.private: -ldl -lm -pthread' \
-		'Cflags: -I$${includedir}' > $@
+tests: $(units) $(fakes)
 
-check: all $(units) $(fakes)
+check: all tests
 	$(q)B=$(abspath $B) scripts/run-tests $(T)
 
 bench: all
@@ -88,7 +82,12 @@ install: all
 	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(incdir)
 	install -m 755 $(cmds) $(DESTDIR)$(bindir)
 	install -m 644 $B/libzenith.a $(DESTDIR)$(libdir)
-	install -m 644 $B/zenith.pc $(DESTDIR)$(libdir)/pkgconfig
+	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(libdir:$(PREFIX)/%=$${prefix}/%)' \
+		'includedir=$(incdir:$(PREFIX)/%=$${prefix}/%)' '' \
+		'Name: zenith' 'Description: Placement, queue and records for GPU machines' \
+		'Version: $(VERSION)' 'Requires.private: $(pc)' \
+		'Libs: -L$${libdir} -lzenith' 'Libs.private: -ldl -lm -pthread' \
+		'Cflags: -I$${includedir}' > $(DESTDIR)$(libdir)/pkgconfig/zenith.pc
 	install -m 644 lib/zenith.h $(DESTDIR)$(incdir)
 	for s in 1 5 7 8; do for m in man/*.$$s; do [ -e $$m ] || continue; \
 		install -D -m 644 $$m $(DESTDIR)$(mandir)/man$$s/$${m##*/} || exit 1; done; done
@@ -102,7 +101,7 @@ install: all
 clean:
 	rm -rf $B
 
-.PHONY: all check bench completions install clean
+.PHONY: all tests check bench completions install clean
 .SECONDARY:
 -include $(lib_o:.o=.d) $(patsubst cmd/%.c,$B/cmd/%.d,$(wildcard cmd/*.c)) \
 	$(patsubst tests/unit/%.c,$B/tests/unit/%.d,$(wildcard tests/unit/*.c))
