@@ -11,7 +11,8 @@
 
 /* Only numbers: what is printed besides them (nothing, today) would end up in a command line. */
 #define NUMBERS_OF(key) \
-	"zn-topo -o csv --no-heading --fields " key " 2>/dev/null | grep -x \"[0-9][0-9]*\" | sort -nu"
+	"command -v zn-topo >/dev/null && zn-topo -o csv --no-heading --fields " key " 2>/dev/null | " \
+	"grep -x \"[0-9][0-9]*\" | sort -nu"
 
 static const struct {
 	const char *complete;
@@ -24,7 +25,7 @@ static const struct {
 	{ "state", { .source = ZN__WORDS, .words = "PENDING|QUEUED|SCHEDULED|RUNNING|SUSPENDED|COMPLETED|FAILED|"
 	                                           "CANCELLED" } },
 	{ "job", { .source = ZN__ASKED, .name = "job",
-	           .ask = "zn-queue list -o csv --no-heading --fields id 2>/dev/null" } },
+	           .ask = "command -v zn-queue >/dev/null && zn-queue list -o csv --no-heading --fields id 2>/dev/null" } },
 	{ "gpu", { .source = ZN__ASKED, .name = "gpu", .ask = NUMBERS_OF("gpu") } },
 	{ "numa", { .source = ZN__ASKED, .name = "numa", .ask = NUMBERS_OF("numa") } },
 };

@@ -41,12 +41,23 @@ static void put_explained(FILE *to, const char *text)
 	zn__put_quoted(to, text ? text : "", "\\[]", "'\\''");
 }
 
+static bool is_shadowed(const struct zn_opt *o, const struct zn_opt *by)
+{
+	zn__opts_each(b, by)
+		if ((o->key && o->key == b->key) || !strcmp(o->name, b->name))
+			return true;
+	return false;
+}
+
 /* '(-o --output)'{-o,--output}'[help]:FORMAT:(a b)'; a repeatable option has a star in front instead of
- * the list of what it excludes.
+ * the list of what it excludes.  An option that the verb has too is the verb's (but).
  */
-static void put_opts(FILE *to, const struct zn_cmd *cmd, const struct zn_opt *opts, const char *indent)
+static void put_opts(FILE *to, const struct zn_cmd *cmd, const struct zn_opt *opts, const struct zn_opt *but,
+                     const char *indent)
 {
 	zn__opts_each(o, opts) {
+		if (is_shadowed(o, but))
+			continue;
 		const char *valued = o->kind == ZN_OPT_FLAG ? "" : "=";
 		fprintf(to, " \\\n%s", indent);
 		if (o->kind == ZN_OPT_STRS)
@@ -95,9 +106,9 @@ static void put_asked(FILE *to, const struct zn_cmd *cmd, struct zn__word w)
 static void put_verb(FILE *to, const struct zn_cmd *cmd, const struct zn_cmd *verb)
 {
 	fprintf(to, "  %s)\n    _arguments -s -S", verb->name);
-	put_opts(to, cmd, verb->opts, "      ");
-	put_opts(to, cmd, cmd->opts, "      ");
-	put_opts(to, cmd, zn__common_opts, "      ");
+	put_opts(to, cmd, verb->opts, NULL, "      ");
+	put_opts(to, cmd, cmd->opts, verb->opts, "      ");
+	put_opts(to, cmd, zn__common_opts, verb->opts, "      ");
 	put_operands(to, cmd, verb, "      ");
 	fputs(" ;;\n", to);
 }
@@ -129,8 +140,8 @@ void zn__complete_zsh(FILE *to, const struct zn_cmd *cmd)
 		      "  _arguments -s -S -C", to);
 	else
 		fputs("  _arguments -s -S", to);
-	put_opts(to, cmd, cmd->opts, "    ");
-	put_opts(to, cmd, zn__common_opts, "    ");
+	put_opts(to, cmd, cmd->opts, NULL, "    ");
+	put_opts(to, cmd, zn__common_opts, NULL, "    ");
 	if (cmd->verbs)
 		fputs(" \\\n    '1: :->verb' '*:: :->rest'", to);
 	else
