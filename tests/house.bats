@@ -1,0 +1,224 @@
+#!/usr/bin/env bats
+# The house's rules, for whatever programs there are: help, manual and completion agree, errors look alike.
+bats_require_minimum_version 1.5.0
+
+setup() {
+	top=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
+	cd "$top" || return
+	programs=()
+	for c in cmd/*.c; do c=${c#cmd/}; programs+=("${c%.c}"); done
+}
+
+page() { ls man/"$1".[1578]; }
+
+# verb, key, name, argument, help of every option but those that zenith(7) documents for all.
+options() {
+	"$1" --complete=options | awk -F '\t' '$3 != "" && $3 !~ /^(help|version|complete)$/'
+}
+
+verbs() { "$1" --complete=options | awk -F '\t' '$1 != "" && $3 == "" { print $1 }'; }
+
+# Programs that become another say 125 about themselves.
+usage_code() { case $1 in zn-pin) echo 125 ;; *) echo 64 ;; esac; }
+
+# The options that a page's lists explain, "-c" and "--cpus", one a line.
+documented() {
+	awk '/^\.It / { for (i = 2; i < NF; i++) if ($i == "Fl") print "-" $(i + 1) }' "$(page "$1")" | sort -u
+}
+
+@test "no room reaches over its neighbours, and zenith.h compiles alone in C and in C++" {
+	scripts/check-layers
+}
+
+@test "the manual pages pass mandoc's lint" {
+	for f in man/*.[1578]; do mandoc -T lint -W warning "$f"; done
+}
+
+@test "every program answers --help and -h on stdout, in 80 columns" {
+	for p in "${programs[@]}"; do
+		run --separate-stderr -0 "$p" --help
+		[[ $output == "usage: $p"* ]] || { echo "$p: $output"; false; }
+		[ -z "$stderr" ]
+		[ "$("$p" -h)" = "$output" ]
+		long=$(awk 'length > 80' <<<"$output")
+		[ -z "$long" ] || { echo "$p: $long"; false; }
+		for v in $(verbs "$p"); do
+			run --separate-stderr -0 "$p" "$v" --help
+			[[ $output == "usage: $p $v"* ]] || { echo "$p $v: $output"; false; }
+		done
+	done
+}
+
+@test "every program says its version" {
+	version=$(sed -n 's/^VERSION *:= *//p' Makefile)
+	for p in "${programs[@]}"; do
+		run --separate-stderr -0 "$p" --version
+		[ "$output" = "$p (Zenith) $version" ]
+	done
+}
+
+@test "an unknown option is a sentence and the synopsis on stderr, and nothing on stdout" {
+	for p in "${programs[@]}"; do
+		for v in "" $(verbs "$p"); do
+			# shellcheck disable=SC2086
+			run --separate-stderr -"$(usage_code "$p")" "$p" $v --no-such-option
+			[ -z "$output" ]
+			[ "${stderr_lines[0]}" = "$p: unknown option '--no-such-option'" ]
+			[[ ${stderr_lines[1]} == "usage: $p"* ]]
+			for line in "${stderr_lines[@]:2}"; do [[ $line == "   or: $p"* ]]; done
+		done
+	done
+}
+
+@test "every program fails when its output does not fit on the disk" {
+	for p in "${programs[@]}"; do
+		run --separate-stderr -71 bash -c '"$1" --help >/dev/full' bash "$p"
+		[ "$stderr" = "$p: can't write to standard output: No space left on device" ]
+	done
+}
+
+@test "every program ends when nobody reads its output" {
+	for p in "${programs[@]}"; do
+		run bash -c '"$1" --help | true; exit "${PIPESTATUS[0]}"' bash "$p"
+		# Killed by SIGPIPE, or faster than the reader went away.
+		[ "$status" -eq 141 ] || [ "$status" -eq 0 ]
+	done
+}
+
+@test "every program has a manual page" {
+	for p in "${programs[@]}"; do page "$p"; done
+}
+
+@test "a manual page explains every option of its program" {
+	for p in "${programs[@]}"; do
+		documented "$p" >"$BATS_TEST_TMPDIR/page"
+		options "$p" | awk -F '\t' '{ print "--" $3; if ($2 != "") print "-" $2 }' | sort -u \
+			>"$BATS_TEST_TMPDIR/table"
+		left=$(comm -13 "$BATS_TEST_TMPDIR/page" "$BATS_TEST_TMPDIR/table")
+		[ -z "$left" ] || { echo "$p does not explain" $left; false; }
+	done
+}
+
+@test "a manual page explains no option that its program does not have" {
+	for p in "${programs[@]}"; do
+		documented "$p" >"$BATS_TEST_TMPDIR/page"
+		"$p" --complete=options | awk -F '\t' '{ print "--" $3; if ($2 != "") print "-" $2 }' | sort -u \
+			>"$BATS_TEST_TMPDIR/table"
+		left=$(comm -23 "$BATS_TEST_TMPDIR/page" "$BATS_TEST_TMPDIR/table")
+		[ -z "$left" ] || { echo "$p explains" $left; false; }
+	done
+}
+
+@test "a manual page explains every verb of its program" {
+	for p in "${programs[@]}"; do
+		for v in $(verbs "$p"); do
+			grep -qE "^\.(It|Ss)( Xo)? (Cm |Ic )?$v( |\$)" "$(page "$p")" ||
+				{ echo "$p $v"; false; }
+		done
+	done
+}
+
+@test "zenith(7) explains the options that every program has" {
+	for o in help version complete; do grep -q "^\.It .*Fl -$o" man/zenith.7; done
+}
+
+@test "zenith(7) names every program" {
+	for p in "${programs[@]}"; do grep -q "^\.It Xr $p" man/zenith.7 || { echo "$p"; false; }; done
+}
+
+@test "the exit codes of zenith(7) are those of lib/cli/exit.h" {
+	grep -oE 'ZN_EXIT_[A-Z_]+ = [0-9]+' lib/cli/exit.h | sed 's/.*= //' >"$BATS_TEST_TMPDIR/header"
+	awk '/^\.Sh/ { on = $0 == ".Sh EXIT STATUS" } on && /^\.It / { for (i = 2; i <= NF; i++)
+		if ($i ~ /^[0-9]+$/) print $i }' man/zenith.7 >"$BATS_TEST_TMPDIR/page"
+	[ -s "$BATS_TEST_TMPDIR/header" ]
+	diff "$BATS_TEST_TMPDIR/header" "$BATS_TEST_TMPDIR/page"
+}
+
+@test "a manual page lists no exit code that zenith(7) does not know" {
+	for p in "${programs[@]}"; do
+		awk '/^\.Sh/ { on = $0 == ".Sh EXIT STATUS" } on && /^\.It [0-9]+$/ { print $2 }' "$(page "$p")" |
+			while read -r code; do
+				grep -q "= $code," lib/cli/exit.h || { echo "$p: $code"; exit 1; }
+			done
+	done
+}
+
+@test "the committed completions are fresh: make completions changes nothing" {
+	for p in "${programs[@]}"; do
+		"$p" --complete=bash | diff "completions/$p.bash" -
+		"$p" --complete=zsh | diff "completions/_$p" -
+		"$p" --complete=fish | diff "completions/$p.fish" -
+	done
+	[ "$(ls completions | wc -l)" -eq $((3 * ${#programs[@]})) ]
+}
+
+@test "the shells can read their completions" {
+	for p in "${programs[@]}"; do
+		bash -n "completions/$p.bash"
+		if command -v zsh >/dev/null; then zsh -n "completions/_$p"; fi
+		if command -v fish >/dev/null; then fish --no-execute "completions/$p.fish"; fi
+	done
+}
+
+# The words that bash would offer for the last of these.
+offered() {
+	COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+	# shellcheck disable=SC1090
+	. "completions/$1.bash"
+	"_${1//[^a-z0-9]/_}"
+	printf '%s\n' "${COMPREPLY[@]}"
+}
+
+@test "bash completes every long option, and the value of one that takes words" {
+	for p in "${programs[@]}"; do
+		offered "$p" -- >"$BATS_TEST_TMPDIR/offered"
+		"$p" --complete=options | awk -F '\t' '$1 == "" && $3 != "" { print "--" $3 }' |
+			while read -r o; do grep -qxe "$o" "$BATS_TEST_TMPDIR/offered" || { echo "$p $o"; exit 1; }; done
+		[ "$(offered "$p" --complete z)" = zsh ]
+		[ "$(offered "$p" --complete = f)" = fish ]
+	done
+}
+
+@test "bash completes verbs, and the options of a verb behind options of the program" {
+	for p in "${programs[@]}"; do
+		[ -n "$(verbs "$p")" ] || continue
+		diff <(verbs "$p") <(offered "$p" "")
+		for v in $(verbs "$p"); do
+			"$p" --complete=options | awk -F '\t' -v v="$v" '$1 == v && $3 != "" { print "--" $3 }' |
+				while read -r o; do
+					offered "$p" --complete bash "$v" "$o" | grep -qxe "$o" ||
+						{ echo "$p $v $o"; exit 1; }
+				done
+		done
+	done
+}
+
+@test "every page of ours that a manual page refers to is there" {
+	awk '/^\.(It )?Xr (zn-|zenith)/ { i = $1 == ".It" ? 3 : 2; print $i "." $(i + 1) }' man/*.[1578] | sort -u |
+		while read -r f; do [ -e "man/$f" ] || { echo "$f"; exit 1; }; done
+}
+
+@test "make install brings programs, pages, completions, and zenith.h but no other header" {
+	at=$BATS_TEST_TMPDIR/root/usr
+	make -s install B="$B" DESTDIR="$BATS_TEST_TMPDIR/root" PREFIX=/usr
+	[ "$(cd "$at/include" && find . -type f)" = ./zenith.h ]
+	for p in "${programs[@]}"; do
+		[ -x "$at/bin/$p" ]
+		ls "$at"/share/man/man?/"$p".?
+		[ -e "$at/share/bash-completion/completions/$p" ]
+		[ -e "$at/share/zsh/site-functions/_$p" ]
+		[ -e "$at/share/fish/vendor_completions.d/$p.fish" ]
+	done
+}
+
+@test "a stranger's program is built by what zenith.pc says" {
+	if nm "$B/libzenith.a" 2>/dev/null | grep -q __asan; then skip "a library with sanitizers needs their flags"; fi
+	make -s install B="$B" DESTDIR="$BATS_TEST_TMPDIR/root" PREFIX=/usr
+	printf '%s\n' '#include <stdio.h>' '#include <zenith.h>' \
+		'int main(void) { return puts(zn_version()) < 0; }' >"$BATS_TEST_TMPDIR/it.c"
+	export PKG_CONFIG_PATH=$BATS_TEST_TMPDIR/root/usr/lib/pkgconfig
+	[ "$(pkg-config --variable=prefix zenith)" = /usr ]
+	read -ra flags < <(pkg-config --define-variable=prefix="$BATS_TEST_TMPDIR/root/usr" --cflags --libs zenith)
+	cc -o "$BATS_TEST_TMPDIR/it" "$BATS_TEST_TMPDIR/it.c" "${flags[@]}"
+	[ "$("$BATS_TEST_TMPDIR/it")" = "$(pkg-config --modversion zenith)" ]
+}
