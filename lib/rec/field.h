@@ -2,7 +2,8 @@
  * CSV, table, --fields and the manual's FIELDS all come from it.
  *
  * A kind's C struct holds what the record holds.  Unknown is absent: a text that is NULL, a list that is
- * empty, an optional number whose has is false leave their key out; plain numbers are always there.
+ * empty, an optional number whose has is false leave their key out, and so does a double that is no finite
+ * number; other plain numbers are always there.
  */
 #ifndef ZN_REC_FIELD_H
 #define ZN_REC_FIELD_H
@@ -54,7 +55,7 @@ enum zn_type {
 	ZN_T_BIN,   /* struct zn_bytes, p NULL is absent */
 	ZN_T_STRS,  /* struct zn_strs */
 	ZN_T_U32S,  /* struct zn_u32s */
-	ZN_T_MAP,   /* struct zn_strmap: text -> text */
+	ZN_T_MAP,   /* struct zn_strmap: text -> text; the keys must be UTF-8 and unique, or no reader takes it */
 	ZN_T_SUB,   /* an embedded struct of kind sub; absent when all of it is */
 	ZN_T_SUBS,  /* struct zn_list of kind sub */
 	ZN_T_ANY,   /* struct zn_bytes: one ready-made MessagePack value, passed through */

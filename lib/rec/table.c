@@ -134,7 +134,7 @@ static int column_add(struct zn_table *t, struct block *b, const char *path, siz
 	if (!heading)
 		return -ENOMEM;
 	*c = (struct column){ .path = copy, .heading = heading, .show = zn__show_of(f, copy), .index = b->n,
-	                      .width = zn_text_width(heading, strlen(heading)) };
+	                      .width = t->opts->no_heading ? 0 : zn_text_width(heading, strlen(heading)) };
 	HASH_ADD_KEYPTR(hh, b->by_path, c->path, n, c);
 	if (!c->hh.tbl)
 		return -ENOMEM;

@@ -261,22 +261,32 @@ bool zn_val_u64(const msgpack_object *v, uint64_t *ret)
 	return true;
 }
 
-bool zn_val_f64(const msgpack_object *v, double *ret)
+bool zn_val_number(const msgpack_object *v, long double *ret)
 {
 	if (!v)
 		return false;
 	switch (v->type) {
 	case MSGPACK_OBJECT_POSITIVE_INTEGER:
-		*ret = (double)v->via.u64;
+		*ret = (long double)v->via.u64;
 		return true;
 	case MSGPACK_OBJECT_NEGATIVE_INTEGER:
-		*ret = (double)v->via.i64;
+		*ret = (long double)v->via.i64;
 		return true;
 	case MSGPACK_OBJECT_FLOAT32:
 	case MSGPACK_OBJECT_FLOAT64:
-		*ret = v->via.f64;
+		*ret = (long double)v->via.f64;
 		return true;
 	default:
 		return false;
 	}
+}
+
+bool zn_val_f64(const msgpack_object *v, double *ret)
+{
+	long double n;
+	bool ok = zn_val_number(v, &n);
+
+	if (ok)
+		*ret = (double)n;
+	return ok;
 }

@@ -57,5 +57,7 @@ bool zn_val_is_text(const msgpack_object *v, const char *text);
 const char *zn_val_text(const msgpack_object *v, struct zn_arena *a);
 bool zn_val_u64(const msgpack_object *v, uint64_t *ret); /* 3.0 counts, 3.5 and -1 do not */
 bool zn_val_f64(const msgpack_object *v, double *ret); /* integers count */
+/* Any number; a long double holds all 64 bits where it is wider than a double. */
+bool zn_val_number(const msgpack_object *v, long double *ret);
 
 #endif

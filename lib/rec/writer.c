@@ -49,9 +49,12 @@ static int split_fields(struct zn_writer *w)
 	w->paths = zn_arena_array(&w->keep, strlen(w->opts.fields) + 1, sizeof(*w->paths));
 	if (!list || !w->paths)
 		return -ENOMEM;
-	for (char *path; (path = strsep(&list, ","));)
-		if (*path && !has_path(w, path))
+	for (char *path; (path = strsep(&list, ","));) {
+		if (!*path)
+			return -EINVAL;
+		if (!has_path(w, path))
 			w->paths[w->n_paths++] = path;
+	}
 	return 0;
 }
 

@@ -22,7 +22,7 @@ struct zn_writer_opts {
 };
 
 int zn_format_parse(const char *name, enum zn_format *ret, struct zn_err *err);
-/* fd stays the caller's; opts->fields is copied. */
+/* fd stays the caller's; opts->fields is copied; -EINVAL when it has an empty name in it. */
 int zn_writer_new(int fd, const struct zn_writer_opts *opts, struct zn_writer **ret);
 /* A struct of a kind we own. */
 int zn_writer_put(struct zn_writer *w, const struct zn_kind *kind, const void *strukt);
