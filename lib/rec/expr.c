@@ -46,8 +46,8 @@ struct parsing {
 
 static int bad_at(const struct parsing *ps, const char *at, const char *what)
 {
-	return zn_err_set(ps->err, -EINVAL, "expression '%s': %s at column %zu", ps->text, what,
-	                  (size_t)(at - ps->text) + 1);
+	return zn_err_set(ps->err, -EINVAL, "%s at column %zu of '%s'", what, (size_t)(at - ps->text) + 1,
+	                  ps->text);
 }
 
 static void skip_blanks(struct parsing *ps)
