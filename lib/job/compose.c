@@ -1,0 +1,115 @@
+#include "job/compose.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int zn_key_make(char key[ZN_KEY], struct zn_err *err)
+{
+	unsigned char bits[(ZN_KEY - 1) / 2];
+
+	if (getrandom(bits, sizeof(bits), 0) != (ssize_t)sizeof(bits))
+		return zn_err_set(err, -errno, "no random numbers: %s", strerror(errno));
+	for (size_t i = 0; i < sizeof(bits); i++)
+		sprintf(key + 2 * i, "%02x", bits[i]);
+	return 0;
+}
+
+static const char *const of_a_job[] = { "RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT",
+                                        "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "OMP_NUM_THREADS" };
+
+static bool is_named(const char *entry, const char *name, size_t n)
+{
+	return !strncmp(entry, name, n) && entry[n] == '=';
+}
+
+static bool describes_a_job(const char *entry, bool inside)
+{
+	if (!strncmp(entry, "ZENITH_JOB_", 11) || is_named(entry, "ZENITH_NODES", 12) ||
+	    is_named(entry, "ZENITH_ARRAY_INDEX", 18))
+		return true;
+	for (size_t i = 0; inside && i < sizeof(of_a_job) / sizeof(*of_a_job); i++)
+		if (is_named(entry, of_a_job[i], strlen(of_a_job[i])))
+			return true;
+	return false;
+}
+
+/* Sets or replaces. */
+static int put(struct zn_strmap *m, const char *entry, struct zn_arena *a)
+{
+	const char *equals = strchr(entry, '=');
+	char *name = zn_arena_memdup(a, entry, (size_t)(equals - entry));
+	size_t i = 0;
+
+	if (!name)
+		return -ENOMEM;
+	while (i < m->n && strcmp(m->v[i].key, name))
+		i++;
+	m->v[i] = (struct zn_pair){ name, equals + 1 };
+	if (i == m->n)
+		m->n++;
+	return 0;
+}
+
+int zn_compose_environment(char *const environ[], const struct zn_strs *extra, struct zn_arena *a,
+                           struct zn_strmap *ret, struct zn_err *err)
+{
+	struct zn_strmap m = { 0 };
+	bool inside = getenv("ZENITH_JOB_ID") != NULL;
+	size_t n = 0;
+
+	while (environ[n])
+		n++;
+	m.v = zn_arena_array(a, n + extra->n + 1, sizeof(*m.v));
+	if (!m.v)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		if (strchr(environ[i], '=') && environ[i][0] != '=' && !describes_a_job(environ[i], inside) &&
+		    put(&m, environ[i], a) < 0)
+			return -ENOMEM;
+	for (size_t i = 0; i < extra->n; i++) {
+		const char *equals = strchr(extra->v[i], '=');
+		if (!equals || equals == extra->v[i])
+			return zn_err_set(err, -EINVAL, "'%s' is not NAME=VALUE", extra->v[i]);
+		if (put(&m, extra->v[i], a) < 0)
+			return -ENOMEM;
+	}
+	*ret = m;
+	return 0;
+}
+
+static int check_directory_of(const char *path, struct zn_err *err)
+{
+	char dir[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+
+	snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - path) + (slash == path) : 1, slash ? path : ".");
+	if (access(dir, W_OK | X_OK) == 0)
+		return 0;
+	return zn_err_set(err, -errno, "output '%s': can't write in '%s': %s", path, dir, strerror(errno));
+}
+
+int zn_output_check(const char *path, struct zn_err *err)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return errno == ENOENT ? check_directory_of(path, err)
+		       : zn_err_set(err, -errno, "output '%s': %s", path, strerror(errno));
+	if (S_ISCHR(st.st_mode) && access(path, W_OK) == 0 && !strncmp(path, "/dev/", 5))
+		return 0;
+	if (!S_ISREG(st.st_mode))
+		return zn_err_set(err, -EBADMSG, "output '%s' is a %s, not a file", path,
+		                  S_ISFIFO(st.st_mode) ? "FIFO" : S_ISDIR(st.st_mode) ? "directory"
+		                  : S_ISSOCK(st.st_mode) ? "socket" : "device");
+	if (st.st_uid != geteuid())
+		return zn_err_set(err, -EACCES, "output '%s' belongs to somebody else", path);
+	if (access(path, W_OK) < 0)
+		return zn_err_set(err, -errno, "output '%s': %s", path, strerror(errno));
+	return 0;
+}

@@ -1,0 +1,72 @@
+/* record: what the queue tells the world: job, event and node records (design part 8, "Names that are
+ * settled").
+ */
+#ifndef ZN_JOB_RECORD_H
+#define ZN_JOB_RECORD_H
+
+#include "rec/field.h"
+
+struct zn_job_alloc {
+	const char *node;
+	struct zn_u32s gpus;           /* indices */
+	struct zn_ou64 gpu_milli;      /* thousandths of a GPU, when less than one was given */
+	uint64_t cpus;                 /* how many hardware threads are its alone; 0: shared */
+	const char *cpu_list;
+	struct zn_ou64 mem_bytes;
+};
+
+struct zn_job_record {
+	uint64_t id;
+	struct zn_ou64 index;
+	const char *key, *name, *user, *account, *state, *reason;
+	int64_t priority;
+	uint64_t gpus, tasks;          /* asked */
+	struct zn_ou64 cpus, mem_bytes;
+	struct zn_of64 time_limit_s;
+	const char *nvlink;
+	double submit_s;
+	struct zn_of64 begin_s, start_s, end_s;
+	struct zn_oi64 exit_code;
+	const char *signal;
+	struct zn_list alloc;          /* struct zn_job_alloc */
+	struct zn_ou64 attempt;        /* from 1; absent before the first start */
+	struct zn_ou64 requeue_of;     /* the finished job that this one repeats */
+	struct zn_ou64 max_rss_bytes;
+	struct zn_of64 cpu_s, gpu_s;
+	const char *confinement;
+	/* only for those who may see them (zn-queue show of an own job) */
+	const char *command, *directory, *output, *error;
+	struct zn_strs arguments;
+};
+
+/* One change of one job.  In the view the job's whole record stands in job. */
+struct zn_event {
+	uint64_t seq;
+	double time_s;
+	const char *event;             /* submitted, queued, held, scheduled, started, suspended, resumed,
+	                                * requeued, modified, completed, failed, cancelled */
+	struct zn_job_record job;
+};
+
+/* What zn-submit -o prints. */
+struct zn_submitted { uint64_t id; const char *key; };
+extern const struct zn_kind zn_submitted_kind;
+
+struct zn_node_held { uint32_t gpu; struct zn_ou64 pid; const char *user, *command; };
+
+struct zn_node_record {
+	const char *node_id, *hostname;
+	double report_s;
+	bool healthy;
+	const char *reason, *state;    /* up, draining, drained, down */
+	uint64_t cpus, gpus, mem_bytes;
+	struct zn_of64 cpu_utilization_pct, gpu_utilization_avg_pct;
+	struct zn_ou64 jobs, cpus_free, gpus_free, mem_free_bytes;
+	struct zn_strmap labels;
+	struct zn_list held;           /* struct zn_node_held: GPUs that somebody outside the queue uses */
+	struct zn_bytes topology;      /* an array of the records that zn-topo prints */
+};
+
+extern const struct zn_kind zn_job_kind, zn_event_kind, zn_node_kind;
+
+#endif

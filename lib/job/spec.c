@@ -1,0 +1,265 @@
+#include "job/spec.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/text.h"
+#include "base/units.h"
+
+static const struct zn_field resource_fields[] = {
+	ZN_FIELD(struct zn_spec_resources, gpus, OU64, "GPUS", "GPUs for the whole job"),
+	ZN_FIELD(struct zn_spec_resources, gpus_per_node, OU64, "", "GPUs on each node"),
+	ZN_FIELD(struct zn_spec_resources, nodes_min, OU64, "", "fewest nodes"),
+	ZN_FIELD(struct zn_spec_resources, nodes_max, OU64, "", "most nodes"),
+	ZN_FIELD(struct zn_spec_resources, tasks, OU64, "TASKS", "processes that start together"),
+	ZN_FIELD(struct zn_spec_resources, cpus, OU64, "CPUS", "hardware threads for the whole job"),
+	ZN_FIELD(struct zn_spec_resources, mem_bytes, OBYTES, "MEM", "memory for the whole job"),
+	ZN_FIELD(struct zn_spec_resources, gpu_mem_bytes, OBYTES, "", "memory on one shared GPU"),
+	ZN_FIELD(struct zn_spec_resources, gpu_share, OF64, "", "part of one GPU, 0 to 1"),
+	ZN_FIELD(struct zn_spec_resources, time_limit_s, ODUR, "LIMIT", "longest running time"),
+	ZN_FIELD(struct zn_spec_resources, licences, ANY, "", "licences by name and count"),
+	{ 0 },
+};
+static const struct zn_kind resource_kind = { NULL, "what a job needs", resource_fields,
+                                              sizeof(struct zn_spec_resources), NULL };
+
+static const struct zn_field locality_fields[] = {
+	ZN_FIELD(struct zn_spec_locality, pack, OBOOL, "", "prefer few nodes"),
+	ZN_FIELD(struct zn_spec_locality, spread, OBOOL, "", "prefer many nodes"),
+	ZN_FIELD(struct zn_spec_locality, same_switch, OBOOL, "", "all nodes below one switch"),
+	ZN_FIELD(struct zn_spec_locality, nvlink, STR, "", "require or prefer NVLink between the GPUs"),
+	ZN_FIELD(struct zn_spec_locality, near, STR, "", "place next to this device"),
+	{ 0 },
+};
+static const struct zn_kind locality_kind = { NULL, "where a job would like to be", locality_fields,
+                                              sizeof(struct zn_spec_locality), NULL };
+
+static const struct zn_field policy_fields[] = {
+	ZN_FIELD(struct zn_spec_policy, priority, OI64, "PRIO", "larger is more urgent"),
+	ZN_FIELD(struct zn_spec_policy, account, STR, "", "who pays"),
+	ZN_FIELD(struct zn_spec_policy, queue, STR, "", "which queue"),
+	ZN_FIELD(struct zn_spec_policy, preemptible, OBOOL, "", "may be preempted"),
+	ZN_FIELD(struct zn_spec_policy, signal, STR, "", "first signal when it must end"),
+	ZN_FIELD(struct zn_spec_policy, grace_s, ODUR, "", "from that signal to SIGKILL"),
+	ZN_FIELD(struct zn_spec_policy, requeue, OU64, "", "how often to run again after the machine failed"),
+	ZN_FIELD(struct zn_spec_policy, begin_s, OTIME, "", "not before"),
+	ZN_FIELD(struct zn_spec_policy, deadline_s, OTIME, "", "not after"),
+	ZN_FIELD(struct zn_spec_policy, every, STR, "", "calendar expression of a recurring job"),
+	ZN_FIELD(struct zn_spec_policy, after, ANY, "", "jobs it waits for"),
+	ZN_FIELD(struct zn_spec_policy, array, STR, "", "indices of an array"),
+	{ 0 },
+};
+static const struct zn_kind policy_kind = { NULL, "how a job is treated", policy_fields,
+                                            sizeof(struct zn_spec_policy), NULL };
+
+static const struct zn_field spec_fields[] = {
+	ZN_FIELD(struct zn_spec, job_name, STR, "NAME", "what people call it"),
+	ZN_FIELD(struct zn_spec, key, STR, "KEY", "a submit with the same key happens once"),
+	ZN_FIELD(struct zn_spec, hold, OBOOL, "", "wait for a release"),
+	ZN_FIELD(struct zn_spec, command, STR, "COMMAND", "program to run, no shell between"),
+	ZN_FIELD(struct zn_spec, arguments, STRS, "ARGUMENTS", "its arguments"),
+	ZN_FIELD(struct zn_spec, script, STR, "", "text of a script to run instead of command"),
+	ZN_FIELD(struct zn_spec, environment, MAP, "", "all of its environment"),
+	ZN_FIELD(struct zn_spec, directory, STR, "DIRECTORY", "where it runs"),
+	ZN_FIELD(struct zn_spec, output, STR, "OUTPUT", "file for standard output; %j job, %r rank, %n node"),
+	ZN_FIELD(struct zn_spec, error, STR, "ERROR", "file for standard error, if another"),
+	ZN_FIELD(struct zn_spec, umask, OU64, "", "file mode mask"),
+	ZN_FIELD_SUB(struct zn_spec, resources, SUB, &resource_kind, "", "what it needs"),
+	ZN_FIELD_SUB(struct zn_spec, locality, SUB, &locality_kind, "", "where it would like to be"),
+	ZN_FIELD_SUB(struct zn_spec, policy, SUB, &policy_kind, "", "how it is treated"),
+	{ 0 },
+};
+const struct zn_kind zn_spec_kind = { "submission", "a job to submit", spec_fields, sizeof(struct zn_spec),
+                                      "job_name,command,arguments,directory,output" };
+
+int zn_spec_check_name(const char *what, const char *name, struct zn_err *err)
+{
+	size_t n = strlen(name);
+
+	if (!n || n > ZN_SPEC_NAME_MAX)
+		return zn_err_set(err, -EBADMSG, "%s must have 1 to %d bytes, not %zu", what, ZN_SPEC_NAME_MAX, n);
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
+			return zn_err_set(err, -EBADMSG, "%s '%s' holds a control character", what, name);
+	if (!zn_is_utf8(name, n))
+		return zn_err_set(err, -EBADMSG, "%s '%s' is not UTF-8", what, name);
+	return 0;
+}
+
+static int check_count(const char *what, struct zn_ou64 v, uint64_t lo, uint64_t hi, struct zn_err *err)
+{
+	if (!v.has || (v.v >= lo && v.v <= hi))
+		return 0;
+	return zn_err_set(err, -EBADMSG, "%s must be %llu to %llu, not %llu", what, (unsigned long long)lo,
+	                  (unsigned long long)hi, (unsigned long long)v.v);
+}
+
+static int check_seconds(const char *what, struct zn_of64 v, double lo, struct zn_err *err)
+{
+	if (!v.has || (isfinite(v.v) && v.v >= lo && v.v <= ZN_SPEC_SECONDS_MAX))
+		return 0;
+	return zn_err_set(err, -EBADMSG, "%s must be %g to %g seconds, not %g", what, lo, ZN_SPEC_SECONDS_MAX, v.v);
+}
+
+static int check_resources(const struct zn_spec_resources *r, struct zn_err *err)
+{
+	int rc = check_count("gpus", r->gpus, 0, ZN_SPEC_GPUS_MAX, err);
+
+	if (rc == 0)
+		rc = check_count("tasks", r->tasks, 1, ZN_SPEC_TASKS_MAX, err);
+	if (rc == 0)
+		rc = check_count("cpus", r->cpus, 1, ZN_SPEC_CPUS_MAX, err);
+	if (rc == 0)
+		rc = check_count("mem_bytes", r->mem_bytes, 1, ZN_SPEC_MEM_MAX, err);
+	if (rc == 0)
+		rc = check_seconds("time_limit_s", r->time_limit_s, 0.001, err);
+	return rc;
+}
+
+/* Keys that are settled but not granted yet. */
+static int check_granted(const struct zn_spec *s, struct zn_err *err)
+{
+	const struct zn_spec_resources *r = &s->resources;
+	const struct zn_spec_locality *l = &s->locality;
+	const struct zn_spec_policy *p = &s->policy;
+	const struct { const char *key; bool asked; } rows[] = {
+		{ "gpus_per_node", r->gpus_per_node.has },
+		{ "nodes_min above 1", r->nodes_min.has && r->nodes_min.v > 1 },
+		{ "gpu_mem_bytes", r->gpu_mem_bytes.has },
+		{ "gpu_share", r->gpu_share.has },
+		{ "licences", r->licences.p },
+		{ "near", l->near },
+		{ "account", p->account },
+		{ "queue", p->queue },
+		{ "preemptible", p->preemptible.has && p->preemptible.v },
+		{ "deadline_s", p->deadline_s.has },
+		{ "every", p->every },
+		{ "after", p->after.p },
+		{ "array", p->array },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (rows[i].asked)
+			return zn_err_set(err, -EOPNOTSUPP, "this version can't grant '%s'", rows[i].key);
+	return 0;
+}
+
+static int check_policy(const struct zn_spec *s, struct zn_err *err)
+{
+	const struct zn_spec_policy *p = &s->policy;
+	int rc = check_seconds("grace_s", p->grace_s, 0, err);
+
+	if (rc == 0)
+		rc = check_seconds("begin_s", p->begin_s, 0, err);
+	if (rc == 0 && p->signal && zn_signal_parse(p->signal) < 0)
+		rc = zn_err_set(err, -EBADMSG, "signal '%s' is none", p->signal);
+	if (rc == 0)
+		rc = check_count("requeue", p->requeue, 0, 1000000, err);
+	if (rc == 0 && p->priority.has && (p->priority.v < INT32_MIN || p->priority.v > INT32_MAX))
+		rc = zn_err_set(err, -EBADMSG, "priority must fit in 32 bits, not %lld", (long long)p->priority.v);
+	if (rc == 0 && s->locality.nvlink && strcmp(s->locality.nvlink, "require") &&
+	    strcmp(s->locality.nvlink, "prefer"))
+		rc = zn_err_set(err, -EBADMSG, "nvlink must be 'require' or 'prefer', not '%s'", s->locality.nvlink);
+	return rc;
+}
+
+static int check_environment(const struct zn_spec *s, struct zn_err *err)
+{
+	for (size_t i = 0; i < s->environment.n; i++) {
+		const char *key = s->environment.v[i].key;
+		if (!*key || strchr(key, '='))
+			return zn_err_set(err, -EBADMSG, "environment name '%s' is empty or holds '='", key);
+	}
+	return 0;
+}
+
+static int check_names(const struct zn_spec *s, struct zn_err *err)
+{
+	int rc = s->job_name ? zn_spec_check_name("job_name", s->job_name, err) : 0;
+
+	if (rc == 0 && s->key)
+		rc = zn_spec_check_name("key", s->key, err);
+	return rc;
+}
+
+/* A path of the record: absolute, or (output) relative to the directory. */
+static int check_paths(const struct zn_spec *s, struct zn_err *err)
+{
+	if (!s->directory || s->directory[0] != '/')
+		return zn_err_set(err, -EBADMSG, "directory '%s' is not absolute", s->directory ? s->directory : "");
+	const char *const paths[] = { s->directory, s->output, s->error };
+	for (size_t i = 0; i < 3; i++)
+		if (paths[i] && (!*paths[i] || strlen(paths[i]) >= 4096 || strchr(paths[i], '\n')))
+			return zn_err_set(err, -EBADMSG, "path '%.60s' is empty, too long or holds a newline", paths[i]);
+	return check_count("umask", s->umask, 0, 0777, err);
+}
+
+int zn_spec_check(const struct zn_spec *s, struct zn_err *err)
+{
+	int (*const checks[])(const struct zn_spec *, struct zn_err *) = {
+		check_names, check_paths, check_environment, check_policy, check_granted,
+	};
+	int rc = check_resources(&s->resources, err);
+
+	if (rc == 0 && !s->command == !s->script)
+		rc = zn_err_set(err, -EBADMSG, "a job needs a command or a script, and not both");
+	if (rc == 0 && s->command && !*s->command)
+		rc = zn_err_set(err, -EBADMSG, "the command is empty");
+	for (size_t i = 0; rc == 0 && i < sizeof(checks) / sizeof(*checks); i++)
+		rc = checks[i](s, err);
+	return rc;
+}
+
+int zn_signal_parse(const char *name)
+{
+	uint64_t n;
+
+	if (zn_parse_u64(name, 1, 64, &n, NULL) == 0)
+		return (int)n;
+	if (!strncasecmp(name, "SIG", 3))
+		name += 3;
+	for (int i = 1; i < NSIG; i++) {
+		const char *abbrev = sigabbrev_np(i);
+		if (abbrev && !strcasecmp(abbrev, name))
+			return i;
+	}
+	return -EINVAL;
+}
+
+const char *zn_signal_name(int number)
+{
+	return sigabbrev_np(number);
+}
+
+char *zn_spec_output(const char *pattern, const char *directory, uint64_t id, const char *node,
+                     struct zn_arena *a)
+{
+	struct zn_buf b = { 0 };
+
+	if (*pattern != '/') {
+		zn_buf_addstr(&b, directory);
+		if (directory[0] && directory[strlen(directory) - 1] != '/')
+			zn_buf_addch(&b, '/');
+	}
+	for (const char *p = pattern; *p; p++) {
+		if (*p != '%' || !p[1] || !strchr("jan", p[1])) {
+			zn_buf_addch(&b, *p);
+			if (*p == '%' && p[1]) /* %r and %% go through whole, for the agent */
+				zn_buf_addch(&b, *++p);
+			continue;
+		}
+		p++;
+		if (*p == 'j')
+			zn_buf_printf(&b, "%llu", (unsigned long long)id);
+		else if (*p == 'n')
+			zn_buf_addstr(&b, node);
+	}
+	const char *text = zn_buf_text(&b);
+	char *path = text ? zn_arena_strdup(a, text) : NULL;
+	zn_buf_done(&b);
+	return path;
+}

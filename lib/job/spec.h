@@ -1,0 +1,82 @@
+/* spec: what is asked, the submission record.  The same message goes through zn-submit --records, the
+ * socket, a drop file and the journal; zenith(7) documents its keys as stable.
+ */
+#ifndef ZN_JOB_SPEC_H
+#define ZN_JOB_SPEC_H
+
+#include "rec/field.h"
+#include "zenith.h"
+
+struct zn_spec_resources {
+	struct zn_ou64 gpus, gpus_per_node, nodes_min, nodes_max, tasks, cpus, mem_bytes, gpu_mem_bytes;
+	struct zn_of64 gpu_share, time_limit_s;
+	struct zn_bytes licences;      /* {name: count} */
+};
+
+struct zn_spec_locality {
+	struct zn_obool pack, spread, same_switch;
+	const char *nvlink, *near;
+};
+
+struct zn_spec_policy {
+	struct zn_oi64 priority;
+	const char *account, *queue;
+	struct zn_obool preemptible;
+	const char *signal;
+	struct zn_of64 grace_s;
+	struct zn_ou64 requeue;
+	struct zn_of64 begin_s, deadline_s;
+	const char *every;
+	struct zn_bytes after;         /* [{job, on}] */
+	const char *array;
+};
+
+struct zn_spec {
+	const char *job_name, *key;
+	struct zn_obool hold;
+	const char *command;
+	struct zn_strs arguments;
+	const char *script;
+	struct zn_strmap environment;
+	const char *directory, *output, *error;
+	struct zn_ou64 umask;
+	struct zn_spec_resources resources;
+	struct zn_spec_locality locality;
+	struct zn_spec_policy policy;
+};
+
+extern const struct zn_kind zn_spec_kind;
+
+/* What one job may ask; anything larger is a mistake, not a wish. */
+enum {
+	ZN_SPEC_NAME_MAX = 128,        /* bytes of a name, key, account */
+	ZN_SPEC_GPUS_MAX = 65536,
+	ZN_SPEC_TASKS_MAX = 65536,
+	ZN_SPEC_CPUS_MAX = 1 << 20,
+	ZN_SPEC_BYTES_MAX = 16 << 20,  /* of the whole record */
+};
+#define ZN_SPEC_MEM_MAX (UINT64_C(1) << 56)
+#define ZN_SPEC_SECONDS_MAX 3.2e9      /* about a century */
+
+/* Is it complete and within bounds?  -EBADMSG and a sentence; -EOPNOTSUPP for a wish that this version
+ * can't grant (arrays, dependencies, several nodes, ...), which is better said than ignored.
+ */
+int zn_spec_check(const struct zn_spec *spec, struct zn_err *err);
+/* A name that may be printed on one line: no control bytes, valid UTF-8, at most ZN_SPEC_NAME_MAX. */
+int zn_spec_check_name(const char *what, const char *name, struct zn_err *err);
+/* The number of a signal by name ("USR1", "SIGUSR1") or number; -EINVAL. */
+int zn_signal_parse(const char *name);
+const char *zn_signal_name(int number); /* "TERM"; NULL if it has none */
+
+/* %j becomes the job number, %a nothing (no array), %n the node, %% stays; %r stays for the agent.  Relative
+ * paths are put behind directory.  NULL: out of memory.
+ */
+char *zn_spec_output(const char *pattern, const char *directory, uint64_t id, const char *node,
+                     struct zn_arena *a);
+
+/* The options on the #ZN lines of a script, split into words as a shell would for plain words, "..." and
+ * '...': they stand before the first line that is neither empty nor a comment.  -EBADMSG with the line number.
+ */
+int zn_script_options(const char *script, struct zn_arena *a, struct zn_strs *ret, struct zn_err *err);
+
+#endif
