@@ -1,0 +1,260 @@
+#include "queue/client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "queue/conf.h"
+#include "queue/spool.h"
+#include "rec/val.h"
+
+extern char **environ;
+
+#define R struct zn_request
+static const struct zn_field request_fields[] = {
+	ZN_FIELD(R, op, STR, "", "what is asked"),
+	ZN_FIELD(R, id, OU64, "", "job number"),
+	ZN_FIELD(R, key, STR, "", "a submit's key instead of the number"),
+	ZN_FIELD_SUB(R, job, SUB, &zn_spec_kind, "", "the submission"),
+	ZN_FIELD(R, priority, OI64, "", "new priority"),
+	ZN_FIELD(R, time_limit_s, ODUR, "", "new time limit"),
+	ZN_FIELD(R, job_name, STR, "", "new name"),
+	ZN_FIELD(R, signal, OU64, "", "signal"),
+	ZN_FIELD(R, grace_s, ODUR, "", "until SIGKILL"),
+	ZN_FIELD(R, force, BOOL, "", "running jobs too"),
+	{ 0 },
+};
+const struct zn_kind zn_request_kind = { "request", "a wish to zn-schedd", request_fields, sizeof(R), NULL };
+
+#define A struct zn_reply
+static const struct zn_field reply_fields[] = {
+	ZN_FIELD(A, ok, BOOL, "OK", "it is done, durably"),
+	ZN_FIELD(A, id, OU64, "JOB", "job number"),
+	ZN_FIELD(A, code, U32, "CODE", "exit code when it is not"),
+	ZN_FIELD(A, error, STR, "ERROR", "why not"),
+	ZN_FIELD_SUB(A, job, SUB, &zn_job_kind, "", "the job"),
+	ZN_FIELD(A, pid, OU64, "", "of zn-schedd"),
+	ZN_FIELD(A, version, STR, "", "of zn-schedd"),
+	{ 0 },
+};
+const struct zn_kind zn_reply_kind = { "reply", "zn-schedd's answer", reply_fields, sizeof(A), NULL };
+
+struct zn_client {
+	int fd;
+	struct zn_buf out, in;
+	size_t eaten;
+	struct zn_arena arena;
+};
+
+static bool autostart_wanted(void)
+{
+	const char *env = getenv("ZENITH_AUTOSTART");
+	struct zn_conf conf;
+
+	if (env)
+		return strcmp(env, "no") && strcmp(env, "0");
+	if (zn_conf_read(NULL, &conf, NULL) < 0)
+		return true; /* zn-schedd itself will say what is wrong with it */
+	bool wanted = conf.autostart;
+	zn_conf_done(&conf);
+	return wanted;
+}
+
+/* zn-schedd --detach returns 0 when it listens. */
+static int start_daemon(const char *spool, struct zn_err *err)
+{
+	char path[PATH_MAX];
+	char *const argv[] = { (char *)"zn-schedd", (char *)"--detach", (char *)"--spool", (char *)spool, NULL };
+	int status;
+	pid_t pid;
+
+	zn_program_beside("zn-schedd", path, sizeof(path));
+	int rc = posix_spawnp(&pid, path, NULL, NULL, argv, environ);
+	if (rc)
+		return zn_err_set(err, -rc, "can't start '%s': %s", path, strerror(rc));
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 75))
+		return 0; /* 75: another one was faster */
+	return zn_err_set(err, -ECONNREFUSED, "zn-schedd did not start; see '%s/schedd.log'", spool);
+}
+
+static int try_connect(const char *spool)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/sock", spool);
+	return zn_spool_connect(path, NULL);
+}
+
+static bool nobody_listens(int rc)
+{
+	return rc == -ENOENT || rc == -ECONNREFUSED;
+}
+
+int zn_client_open(const char *spool, bool may_start, struct zn_client **ret, struct zn_err *err)
+{
+	int fd = try_connect(spool);
+
+	if (nobody_listens(fd) && may_start && autostart_wanted()) {
+		int rc = start_daemon(spool, err);
+		if (rc < 0)
+			return rc;
+		for (int i = 0; i < 250 && nobody_listens(fd = try_connect(spool)); i++)
+			usleep(20000);
+	}
+	if (nobody_listens(fd))
+		return zn_err_set(err, -ECONNREFUSED, "no zn-schedd answers in '%s'", spool);
+	if (fd < 0)
+		return zn_err_set(err, fd, "can't reach zn-schedd in '%s': %s", spool, strerror(-fd));
+	struct zn_client *c = calloc(1, sizeof(*c));
+	if (!c) {
+		close(fd);
+		return -ENOMEM;
+	}
+	c->fd = fd;
+	*ret = c;
+	return 0;
+}
+
+int zn_client_send(struct zn_client *c, const struct zn_request *request, struct zn_err *err)
+{
+	int rc = zn_encode(&zn_request_kind, request, &c->out);
+
+	return rc < 0 ? zn_err_set(err, rc, "can't write the request: %s", strerror(-rc)) : 0;
+}
+
+static int gone(struct zn_err *err)
+{
+	return zn_err_set(err, -ECONNRESET, "zn-schedd went away before it answered");
+}
+
+/* Reads what is there; 0: the other side closed. */
+static int receive(struct zn_client *c)
+{
+	zn_buf_eat(&c->in, c->eaten);
+	c->eaten = 0;
+	char *room = zn_buf_room(&c->in, 65536);
+	if (!room)
+		return -ENOMEM;
+	ssize_t n = recv(c->fd, room, 65536, MSG_DONTWAIT);
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 1 : -errno;
+	c->in.len += (size_t)n;
+	return n > 0;
+}
+
+/* Sends, and takes in replies meanwhile, so that neither side waits for the other for ever. */
+int zn_client_flush(struct zn_client *c, struct zn_err *err)
+{
+	size_t at = 0;
+
+	if (c->out.failed)
+		return -ENOMEM;
+	while (at < c->out.len) {
+		ssize_t n = send(c->fd, c->out.data + at, c->out.len - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n >= 0) {
+			at += (size_t)n;
+			continue;
+		}
+		if (errno != EAGAIN && errno != EINTR)
+			return gone(err);
+		struct pollfd p = { .fd = c->fd, .events = POLLIN | POLLOUT };
+		poll(&p, 1, -1);
+		if (p.revents & POLLIN && receive(c) <= 0)
+			return gone(err);
+	}
+	c->out.len = 0;
+	return 0;
+}
+
+static int take_reply(struct zn_client *c, struct zn_reply *ret, struct zn_err *err)
+{
+	const char *p = c->in.data + c->eaten;
+	size_t left = c->in.len - c->eaten;
+	msgpack_object map;
+	ssize_t n = left ? zn_msgpack_check(p, left, 0, err) : 0;
+
+	if (n <= 0)
+		return (int)n;
+	zn_arena_reset(&c->arena);
+	int rc = zn_val_unpack(p, (size_t)n, 0, &c->arena, &map, err);
+	if (rc == 0)
+		rc = zn_decode(&zn_reply_kind, &map, &c->arena, ret, err);
+	c->eaten += (size_t)n;
+	return rc < 0 ? rc : 1;
+}
+
+int zn_client_poll(struct zn_client *c, struct zn_reply *ret, struct zn_err *err)
+{
+	int rc = take_reply(c, ret, err);
+
+	if (rc)
+		return rc;
+	rc = receive(c);
+	if (rc <= 0)
+		return gone(err);
+	return take_reply(c, ret, err);
+}
+
+int zn_client_wait(struct zn_client *c, int timeout_ms, struct zn_reply *ret, struct zn_err *err)
+{
+	uint64_t end = zn_boot_ns() + (uint64_t)(timeout_ms < 0 ? 0 : timeout_ms) * 1000000u;
+	int rc = zn_client_flush(c, err);
+
+	while (rc == 0) {
+		rc = take_reply(c, ret, err);
+		if (rc)
+			return rc < 0 ? rc : 0;
+		uint64_t now = zn_boot_ns();
+		if (timeout_ms >= 0 && now >= end)
+			return zn_err_set(err, -ETIMEDOUT, "zn-schedd did not answer within %d ms", timeout_ms);
+		struct pollfd p = { .fd = c->fd, .events = POLLIN };
+		int n = poll(&p, 1, timeout_ms < 0 ? -1 : (int)((end - now) / 1000000u) + 1);
+		rc = n > 0 && receive(c) <= 0 ? gone(err) : 0;
+	}
+	return rc;
+}
+
+void zn_client_close(struct zn_client *c)
+{
+	if (!c)
+		return;
+	close(c->fd);
+	zn_buf_done(&c->in);
+	zn_buf_done(&c->out);
+	zn_arena_done(&c->arena);
+	free(c);
+}
+
+int zn_drop_write(const char *spool, const struct zn_spec *spec, struct zn_err *err)
+{
+	char dir[PATH_MAX], path[PATH_MAX + ZN_SPEC_NAME_MAX + 8];
+	struct zn_buf b = { 0 };
+
+	snprintf(dir, sizeof(dir), "%s/drop/%u", spool, (unsigned)geteuid());
+	for (const char *p = spec->key; *p; p++)
+		if (*p == '/' || (p == spec->key && *p == '.'))
+			return zn_err_set(err, -EINVAL, "key '%s' can't name a file while no zn-schedd runs", spec->key);
+	int rc = zn_mkdirs(dir, 0700, err);
+	if (rc < 0)
+		return rc;
+	rc = zn_encode(&zn_spec_kind, spec, &b);
+	if (rc == 0) {
+		snprintf(path, sizeof(path), "%s/%s.zr", dir, spec->key);
+		rc = zn_file_replace(path, b.data, b.len, 0600, err);
+	}
+	zn_buf_done(&b);
+	return rc;
+}

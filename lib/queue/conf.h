@@ -1,0 +1,36 @@
+/* conf: the configuration, an INI file.  zn-schedd --config FILE, else ZENITH_CONFIG, else the user's
+ * ${XDG_CONFIG_HOME:-~/.config}/zenith/zenith.conf, else /etc/zenith/zenith.conf; none at all is fine.
+ *
+ *   [queue]   default_time_limit = 2h     for jobs without one (0: none)
+ *             grace = 30s                 between SIGTERM and SIGKILL
+ *             history = 30d               how long ended jobs, their output paths and keys are kept
+ *             idle_exit = 1h              a started-on-demand zn-schedd goes away after this (0: never)
+ *             autostart = yes             may zn-submit start zn-schedd?
+ *             on_finish = COMMAND         run by /bin/sh when a job has ended
+ *   [operators]  users = ann, bob
+ */
+#ifndef ZN_QUEUE_CONF_H
+#define ZN_QUEUE_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "zenith.h"
+
+struct zn_conf {
+	struct zn_arena arena;
+	double default_limit_s, grace_s, history_s, idle_exit_s;
+	bool autostart;
+	const char *on_finish;      /* NULL: none */
+	const char *operators;      /* comma-separated, NULL: none */
+};
+
+/* -EINVAL with file and line for an unknown section, key or value. */
+int zn_conf_read(const char *file, struct zn_conf *ret, struct zn_err *err);
+void zn_conf_done(struct zn_conf *conf);
+bool zn_conf_is_operator(const struct zn_conf *conf, const char *user);
+/* The path of a program of ours: beside the running one if it is there, else the bare name for PATH. */
+void zn_program_beside(const char *name, char *path, size_t size);
+
+#endif

@@ -1,0 +1,195 @@
+/* explain: why a job does not start, from the picture and the planner. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "queue/picture.h"
+
+static const struct zn_field reason_fields[] = {
+	ZN_FIELD(struct zn_explained_reason, text, STR, "REASON", "what rejected it"),
+	ZN_FIELD(struct zn_explained_reason, count, U64, "COUNT", "how many devices or nodes this rejected"),
+	{ 0 },
+};
+static const struct zn_kind reason_kind = { NULL, "a rejection", reason_fields,
+                                            sizeof(struct zn_explained_reason), NULL };
+
+#define E struct zn_explained
+static const struct zn_field explained_fields[] = {
+	ZN_FIELD(E, id, U64, "JOB", "job number"),
+	ZN_FIELD(E, state, STR, "STATE", "its state"),
+	ZN_FIELD(E, answer, STR, "WHY", "one sentence"),
+	ZN_FIELD(E, ahead, OU64, "AHEAD", "waiting jobs that come before it"),
+	ZN_FIELD_SUB(E, reasons, SUBS, &reason_kind, "", "each thing that rejected it, with a count"),
+	ZN_FIELD(E, smallest, STR, "", "the smallest change with which it would start now"),
+	ZN_FIELD(E, reason, STR, "", "the reason in the job's record"),
+	{ 0 },
+};
+const struct zn_kind zn_explained_kind = { "why", "why a job is where it is", explained_fields, sizeof(E), NULL };
+
+#define P struct zn_planned
+static const struct zn_field planned_fields[] = {
+	ZN_FIELD(P, now, BOOL, "NOW", "it fits into what is free at this moment"),
+	ZN_FIELD(P, node, STR, "NODE", "where it would run"),
+	ZN_FIELD(P, gpus, U32S, "GPUS", "GPU indices"),
+	ZN_FIELD(P, cpus, STR, "CPUS", "CPUs it would be pinned to"),
+	ZN_FIELD(P, cpus_held, U64, "HELD", "how many of them would be its alone; 0: shared"),
+	ZN_FIELD(P, numas, STR, "NUMA", "NUMA nodes whose memory it would use"),
+	ZN_FIELD(P, mem_bytes, OBYTES, "MEM", "memory it would be given"),
+	ZN_FIELD_SUB(P, reasons, SUBS, &reason_kind, "", "why it would not start now"),
+	ZN_FIELD(P, smallest, STR, "", "the smallest change with which it would start now"),
+	{ 0 },
+};
+const struct zn_kind zn_planned_kind = { "plan", "where a job would run", planned_fields, sizeof(P), NULL };
+
+static struct zn_list reason_list(const struct zn_why *why, struct zn_arena *a)
+{
+	struct zn_explained_reason *v = zn_arena_array(a, why->n + 1, sizeof(*v));
+
+	for (size_t i = 0; v && i < why->n; i++)
+		v[i] = (struct zn_explained_reason){ zn_arena_strdup(a, why->reasons[i].text), why->reasons[i].count };
+	return (struct zn_list){ v, v ? why->n : 0 };
+}
+
+/* Strangers who hold GPUs that the job could have used. */
+static void add_strangers(const struct zn_node_record *node, struct zn_arena *a, struct zn_list *reasons)
+{
+	const struct zn_node_held *held = node ? node->held.v : NULL;
+	size_t n = reasons->n;
+	struct zn_explained_reason *v = held ? zn_arena_array(a, n + node->held.n, sizeof(*v)) : NULL;
+
+	if (!v)
+		return;
+	if (n)
+		memcpy(v, reasons->v, n * sizeof(*v));
+	for (size_t i = 0; i < node->held.n; i++)
+		v[n++] = (struct zn_explained_reason){
+			zn_arena_printf(a, "gpu %u: pid %llu of %s, outside the queue", held[i].gpu,
+			                (unsigned long long)held[i].pid.v, held[i].user ? held[i].user : "somebody"), 1 };
+	*reasons = (struct zn_list){ v, n };
+}
+
+static struct zn_ask ask_of(const struct zn_job_record *job)
+{
+	return (struct zn_ask){ .gpus = (uint32_t)job->gpus, .cpus = job->cpus, .tasks = (uint32_t)job->tasks,
+	                        .mem_bytes = job->mem_bytes.has ? job->mem_bytes.v : 0,
+	                        .nvlink_required = job->nvlink && !strcmp(job->nvlink, "require") };
+}
+
+static uint64_t count_ahead(const struct zn_picture *p, const struct zn_job_record *job)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < p->n_jobs; i++) {
+		const struct zn_job_record *j = &p->jobs[i];
+		if (!strcmp(j->state, "QUEUED") && j->id != job->id &&
+		    (j->priority > job->priority || (j->priority == job->priority && j->id < job->id)))
+			n++;
+	}
+	return n;
+}
+
+static int explain_queued(struct zn_picture *p, const struct zn_job_record *job, E *e, struct zn_err *err)
+{
+	struct zn_facts *facts;
+	struct zn_free free;
+	struct zn_plan plan;
+	struct zn_why why = { 0 };
+	struct zn_ask ask = ask_of(job);
+
+	e->ahead = ZN_SOME_U64(count_ahead(p, job));
+	if (!p->n_nodes || strcmp(p->nodes->state, "up")) {
+		e->answer = p->n_nodes && p->nodes->reason ? p->nodes->reason : "no node has reported yet";
+		return 0;
+	}
+	int rc = zn_picture_node(p, p->nodes, &facts, &free, err);
+	if (rc < 0)
+		return rc;
+	rc = zn_plan_make(facts, &free, &ask, &plan, &why);
+	zn_facts_free(facts);
+	e->reasons = reason_list(&why, &p->arena);
+	if (rc < 0 && ask.gpus)
+		add_strangers(p->nodes, &p->arena, &e->reasons);
+	e->smallest = why.smallest[0] ? zn_arena_strdup(&p->arena, why.smallest) : NULL;
+	const char *first = e->reasons.n ? ((struct zn_explained_reason *)e->reasons.v)->text : "it does not fit";
+	if (rc == 0)
+		e->answer = job->reason ? job->reason : "it fits: it starts in a moment";
+	else if (rc == -EINVAL)
+		e->answer = zn_arena_printf(&p->arena, "it can never start here: %s", first);
+	else
+		e->answer = first;
+	return 0;
+}
+
+static const char *pending_answer(const struct zn_picture *p, const struct zn_job_record *job, struct zn_arena *a)
+{
+	char when[ZN_UNIT_TEXT];
+
+	(void)p;
+	if (job->begin_s.has && job->begin_s.v > zn_now_s())
+		return zn_arena_printf(a, "it begins at %s", zn_format_time(job->begin_s.v, when));
+	return job->reason ? job->reason : "it is held";
+}
+
+int zn_picture_explain(struct zn_picture *p, const struct zn_job_record *job, E *ret, struct zn_err *err)
+{
+	E e = { .id = job->id, .state = job->state, .reason = job->reason };
+	int rc = 0;
+
+	if (!strcmp(job->state, "QUEUED"))
+		rc = explain_queued(p, job, &e, err);
+	else if (!strcmp(job->state, "PENDING"))
+		e.answer = pending_answer(p, job, &p->arena);
+	else if (job->reason)
+		e.answer = zn_arena_printf(&p->arena, "it is %s: %s", job->state, job->reason);
+	else
+		e.answer = zn_arena_printf(&p->arena, "it is %s", job->state);
+	if (rc == 0)
+		*ret = e;
+	return rc;
+}
+
+static struct zn_u32s gpu_list(const struct zn_idset *gpus, struct zn_arena *a)
+{
+	struct zn_u32s l = { zn_arena_array(a, zn_idset_count(gpus) + 1, sizeof(*l.v)), 0 };
+
+	if (l.v)
+		zn_idset_each(gpu, gpus)
+			l.v[l.n++] = (uint32_t)gpu;
+	return l;
+}
+
+static const char *set_text(const struct zn_idset *set, struct zn_arena *a)
+{
+	size_t n = zn_idset_format(set, NULL, 0) + 1;
+	char *text = zn_arena_alloc(a, n);
+
+	if (text)
+		zn_idset_format(set, text, n);
+	return text;
+}
+
+int zn_picture_plan(const char *node, const struct zn_facts *facts, const struct zn_free *free,
+                    const struct zn_node_record *held, const struct zn_ask *ask, struct zn_arena *a, P *ret)
+{
+	struct zn_plan plan;
+	struct zn_why why = { 0 };
+	int rc = zn_plan_make(facts, free, ask, &plan, &why);
+	P p = { .now = rc == 0, .node = node };
+
+	if (rc == 0) {
+		p.gpus = gpu_list(&plan.gpus, a);
+		p.cpus = set_text(&plan.cpus, a);
+		p.numas = set_text(&plan.numas, a);
+		p.cpus_held = plan.cpus_held;
+		if (plan.mem_bytes)
+			p.mem_bytes = ZN_SOME_U64(plan.mem_bytes);
+	} else {
+		p.reasons = reason_list(&why, a);
+		if (ask->gpus)
+			add_strangers(held, a, &p.reasons);
+		p.smallest = why.smallest[0] ? zn_arena_strdup(a, why.smallest) : NULL;
+	}
+	*ret = p;
+	return rc;
+}

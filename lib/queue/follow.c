@@ -1,0 +1,161 @@
+#include "queue/follow.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "job/spec.h"
+#include "job/state.h"
+#include "queue/view.h"
+
+struct waiting {
+	const struct zn_follow *f;
+	const uint64_t *ids;
+	bool *seen, *ended;            /* seen: in this generation of the view */
+	size_t n, left;
+};
+
+static bool has_ended(const struct zn_job_record *job)
+{
+	enum zn_job_state state;
+
+	return job->state && zn_job_state_parse(job->state, &state) == 0 && zn_job_is_finished(state);
+}
+
+static void take_event(struct waiting *w, const struct zn_event *e)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		if (w->ids[i] != e->job.id)
+			continue;
+		w->seen[i] = true;
+		if (w->ended[i] || !has_ended(&e->job))
+			continue;
+		w->ended[i] = true;
+		w->left--;
+		if (w->f->done)
+			w->f->done(w->f->arg, &e->job);
+	}
+}
+
+static int take_past(void *arg, const struct zn_event *e, const struct zn_rec *rec)
+{
+	(void)rec;
+	take_event(arg, e);
+	return ((struct waiting *)arg)->left == 0;
+}
+
+static bool all_seen(const struct waiting *w)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (!w->seen[i])
+			return false;
+	return true;
+}
+
+/* All that the view has now.  A job that is not in it has ended (or never was): the history knows. */
+static int drain(struct zn_view_reader *r, const char *spool, struct waiting *w, struct zn_err *err)
+{
+	struct zn_arena a = { 0 };
+	struct zn_rec rec;
+	struct zn_event e;
+	int rc;
+
+	while ((rc = zn_view_next(r, &rec, err)) > 0 && w->left) {
+		if (rc == 2) {
+			memset(w->seen, 0, w->n * sizeof(*w->seen));
+			continue;
+		}
+		if (!zn_val_is_text(zn_val_get(&rec.map, "kind"), "event"))
+			continue;
+		zn_arena_reset(&a);
+		rc = zn_decode(&zn_event_kind, &rec.map, &a, &e, err);
+		if (rc < 0)
+			break;
+		take_event(w, &e);
+	}
+	zn_arena_done(&a);
+	if (rc >= 0 && w->left && !all_seen(w))
+		rc = zn_history_each(spool, 0, true, take_past, w, err);
+	for (size_t i = 0; rc >= 0 && w->left && i < w->n; i++)
+		if (!w->seen[i])
+			return zn_err_set(err, -ENOENT, "there is no job %llu", (unsigned long long)w->ids[i]);
+	return rc < 0 ? rc : 0;
+}
+
+static int pause_ms(const struct zn_follow *f, double timeout_s, uint64_t end_ns)
+{
+	int ms = f->tick ? f->tick_ms : -1;
+
+	if (timeout_s < 0)
+		return ms;
+	uint64_t now = zn_boot_ns();
+	uint64_t left = now < end_ns ? (end_ns - now) / 1000000u + 1 : 0;
+	if (left > 3600000)
+		left = 3600000;
+	return ms < 0 || (uint64_t)ms > left ? (int)left : ms;
+}
+
+int zn_follow_jobs(const char *spool, const uint64_t *ids, size_t n, double timeout_s, const struct zn_follow *f,
+                   struct zn_err *err)
+{
+	struct waiting w = { .f = f, .ids = ids, .n = n, .left = n };
+	uint64_t end_ns = zn_boot_ns() + (uint64_t)((timeout_s < 0 ? 0 : timeout_s) * 1e9);
+	struct zn_view_reader *r = NULL;
+	int rc = zn_view_open(spool, &r, err);
+
+	if (rc < 0)
+		return rc;
+	w.seen = calloc(n + 1, sizeof(*w.seen));
+	w.ended = calloc(n + 1, sizeof(*w.ended));
+	rc = w.seen && w.ended ? 0 : -ENOMEM;
+	while (rc == 0) {
+		rc = drain(r, spool, &w, err);
+		if (f->tick)
+			f->tick(f->arg);
+		if (rc < 0 || !w.left)
+			break;
+		if (timeout_s >= 0 && zn_boot_ns() >= end_ns)
+			rc = zn_err_set(err, -ETIMEDOUT, "%zu of %zu jobs have not ended yet", w.left, n);
+		else if ((rc = zn_view_wait(r, pause_ms(f, timeout_s, end_ns))) > 0)
+			rc = 0;
+	}
+	free(w.seen);
+	free(w.ended);
+	zn_view_close(r);
+	return rc;
+}
+
+int zn_tail_copy(struct zn_tail *t)
+{
+	char block[65536];
+	ssize_t n;
+
+	if (t->from < 0)
+		t->from = open(t->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (t->from < 0)
+		return errno == ENOENT ? 0 : -errno;
+	while ((n = read(t->from, block, sizeof(block))) > 0) {
+		int rc = zn_write_all(t->to, block, (size_t)n);
+		if (rc < 0)
+			return rc;
+	}
+	return n < 0 && errno != EINTR ? -errno : 0;
+}
+
+void zn_tail_done(struct zn_tail *t)
+{
+	if (t->from >= 0)
+		close(t->from);
+	t->from = -1;
+}
+
+int zn_job_exit_status(const struct zn_job_record *job, int fallback)
+{
+	if (job->signal)
+		return 128 + (zn_signal_parse(job->signal) > 0 ? zn_signal_parse(job->signal) : 0);
+	return job->exit_code.has ? (int)job->exit_code.v : fallback;
+}

@@ -1,0 +1,221 @@
+#include "queue/jobs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct zn_word {
+	UT_hash_handle hh;
+	char text[];
+};
+
+void zn_jobs_init(struct zn_jobs *q)
+{
+	*q = (struct zn_jobs){ .next_id = 1 };
+}
+
+const char *zn_jobs_intern(struct zn_jobs *q, const char *text)
+{
+	struct zn_word *w;
+
+	HASH_FIND_STR(q->words, text, w);
+	if (w)
+		return w->text;
+	w = calloc(1, sizeof(*w) + strlen(text) + 1);
+	if (!w)
+		return NULL;
+	strcpy(w->text, text);
+	HASH_ADD_KEYPTR(hh, q->words, w->text, strlen(w->text), w);
+	return w->text;
+}
+
+int zn_job_set_text(char **to, const char *text)
+{
+	char *copy = text ? strdup(text) : NULL;
+
+	if (text && !copy)
+		return -ENOMEM;
+	free(*to);
+	*to = copy;
+	return 0;
+}
+
+struct zn_job *zn_jobs_get(struct zn_jobs *q, uint64_t id)
+{
+	struct zn_job *job;
+
+	HASH_FIND(hh, q->by_id, &id, sizeof(id), job);
+	return job;
+}
+
+char *zn_job_user_key(uid_t uid, const char *key)
+{
+	char *text;
+
+	return asprintf(&text, "%u:%s", (unsigned)uid, key) < 0 ? NULL : text;
+}
+
+struct zn_job *zn_jobs_get_key(struct zn_jobs *q, uid_t uid, const char *key)
+{
+	struct zn_job *job = NULL;
+	char *text = zn_job_user_key(uid, key);
+
+	if (text)
+		HASH_FIND(hh_key, q->by_key, text, strlen(text), job);
+	free(text);
+	return job;
+}
+
+int zn_jobs_add(struct zn_jobs *q, struct zn_job *job)
+{
+	if (zn_jobs_get(q, job->id))
+		return -EEXIST;
+	HASH_ADD(hh, q->by_id, id, sizeof(job->id), job);
+	if (job->key)
+		HASH_ADD_KEYPTR(hh_key, q->by_key, job->key, strlen(job->key), job);
+	if (job->id >= q->next_id)
+		q->next_id = job->id + 1;
+	q->count[job->state]++;
+	if (job->env)
+		job->env->refs++;
+	return job->state == ZN_JOB_QUEUED ? zn__group_push(q, job) : 0;
+}
+
+void zn_job_free(struct zn_job *job)
+{
+	if (!job)
+		return;
+	free(job->name);
+	free(job->key);
+	free(job->reason);
+	free(job->place);
+	free(job);
+}
+
+void zn_jobs_drop(struct zn_jobs *q, struct zn_job *job)
+{
+	zn__group_remove(q, job);
+	HASH_DELETE(hh, q->by_id, job);
+	if (job->key)
+		HASH_DELETE(hh_key, q->by_key, job);
+	q->count[job->state]--;
+	if (job->env && --job->env->refs == 0) {
+		HASH_DEL(q->envs, job->env);
+		free(job->env);
+	}
+	zn_job_free(job);
+}
+
+void zn_jobs_done(struct zn_jobs *q)
+{
+	struct zn_job *job, *next_job;
+	struct zn_word *w, *next_word;
+	struct zn_env *e, *next_env;
+	struct zn_group *g, *next_group;
+
+	HASH_ITER(hh, q->by_id, job, next_job)
+		zn_jobs_drop(q, job);
+	HASH_ITER(hh, q->envs, e, next_env) {
+		HASH_DEL(q->envs, e);
+		free(e);
+	}
+	HASH_ITER(hh, q->groups, g, next_group) {
+		HASH_DEL(q->groups, g);
+		free(g->heap);
+		free(g);
+	}
+	HASH_ITER(hh, q->words, w, next_word) {
+		HASH_DEL(q->words, w);
+		free(w);
+	}
+}
+
+int zn_jobs_move(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to)
+{
+	if (!zn_job_can_become(job->state, to))
+		return -EPERM;
+	zn__group_remove(q, job);
+	q->count[job->state]--;
+	q->count[to]++;
+	job->state = to;
+	return to == ZN_JOB_QUEUED ? zn__group_push(q, job) : 0;
+}
+
+struct zn_ask zn_job_ask(const struct zn_job *job)
+{
+	return (struct zn_ask){ .gpus = job->gpus, .cpus = job->cpus, .mem_bytes = job->mem_bytes,
+	                        .tasks = job->tasks, .nvlink_required = job->nvlink_required };
+}
+
+static int public_alloc(const struct zn_job *job, const char *node, struct zn_arena *a, struct zn_job_record *r)
+{
+	const struct zn_plan *plan = &job->place->plan;
+	struct zn_job_alloc *alloc = zn_arena_new(a, struct zn_job_alloc);
+	unsigned n = zn_idset_count(&plan->gpus);
+	uint32_t *gpus = zn_arena_array(a, n ? n : 1, sizeof(*gpus));
+	size_t len = zn_idset_format(&plan->cpus, NULL, 0) + 1;
+	char *cpus = zn_arena_alloc(a, len);
+
+	if (!alloc || !gpus || !cpus)
+		return -ENOMEM;
+	zn_idset_format(&plan->cpus, cpus, len);
+	unsigned i = 0;
+	zn_idset_each(gpu, &plan->gpus)
+		gpus[i++] = (uint32_t)gpu;
+	*alloc = (struct zn_job_alloc){ .node = node, .gpus = { gpus, n }, .cpus = plan->cpus_held,
+	                                .cpu_list = cpus };
+	if (plan->mem_bytes)
+		alloc->mem_bytes = ZN_SOME_U64(plan->mem_bytes);
+	r->alloc = (struct zn_list){ alloc, 1 };
+	return 0;
+}
+
+int zn_job_public(const struct zn_job *job, const char *node, struct zn_arena *a, struct zn_job_record *ret)
+{
+	struct zn_job_record r = {
+		.id = job->id,
+		.key = job->key ? strchr(job->key, ':') + 1 : NULL,
+		.name = job->name,
+		.user = job->user,
+		.state = zn_job_state_name(job->state),
+		.reason = job->reason,
+		.priority = job->priority,
+		.gpus = job->gpus,
+		.tasks = job->tasks,
+		.cpus = job->cpus,
+		.submit_s = job->submit_s,
+		.nvlink = job->nvlink_required ? "require" : NULL,
+		.confinement = job->confinement,
+	};
+
+	if (job->mem_bytes)
+		r.mem_bytes = ZN_SOME_U64(job->mem_bytes);
+	if (job->limit_s > 0)
+		r.time_limit_s = ZN_SOME_F64(job->limit_s);
+	if (job->begin_s > 0)
+		r.begin_s = ZN_SOME_F64(job->begin_s);
+	if (job->start_s > 0)
+		r.start_s = ZN_SOME_F64(job->start_s);
+	if (job->end_s > 0)
+		r.end_s = ZN_SOME_F64(job->end_s);
+	if (job->has_exit_code)
+		r.exit_code = ZN_SOME_I64(job->exit_code);
+	if (job->signal)
+		r.signal = zn_signal_name((int)job->signal) ? zn_signal_name((int)job->signal)
+		           : zn_arena_printf(a, "%u", job->signal);
+	if (job->attempt)
+		r.attempt = ZN_SOME_U64(job->attempt);
+	if (job->requeue_of)
+		r.requeue_of = ZN_SOME_U64(job->requeue_of);
+	if (job->max_rss_bytes)
+		r.max_rss_bytes = ZN_SOME_U64(job->max_rss_bytes);
+	if (job->end_s > 0 && job->start_s > 0) {
+		r.cpu_s = ZN_SOME_F64(job->cpu_s);
+		r.gpu_s = ZN_SOME_F64(job->gpu_s);
+	}
+	int rc = job->place ? public_alloc(job, node, a, &r) : 0;
+	if (rc == 0)
+		*ret = r;
+	return rc;
+}

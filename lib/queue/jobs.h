@@ -1,0 +1,129 @@
+/* jobs: the queue in memory.  What zn-schedd knows of every job, found by number and by key, and the waiting
+ * ones in the order in which they should start.
+ *
+ * Waiting jobs of one shape (what they ask) form a group: a binary heap by priority, then arrival.  Whatever
+ * one of a group can't get, none can, so a pass over the queue costs the number of shapes, not of jobs.
+ */
+#ifndef ZN_QUEUE_JOBS_H
+#define ZN_QUEUE_JOBS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <uthash.h>
+
+#include "job/record.h"
+#include "job/spec.h"
+#include "job/state.h"
+#include "plan/plan.h"
+#include "queue/journal.h"
+
+enum { ZN_DIGEST = 16 };
+
+/* An environment, stored once for all jobs of a user that share it. */
+struct zn_env {
+	unsigned char id[ZN_DIGEST];   /* SHA-256 of uid and content, cut */
+	struct zn_loc loc;
+	uint32_t refs;
+	UT_hash_handle hh;
+};
+
+/* What a job was given: set while it has an allocation, and kept as text afterwards. */
+struct zn_place {
+	uint32_t node;                 /* index in the server's nodes */
+	struct zn_plan plan;
+};
+
+struct zn_job {
+	uint64_t id;
+	enum zn_job_state state;
+	uint32_t attempt;              /* starts so far */
+	uid_t uid;
+	gid_t gid;
+	const char *user;              /* interned */
+	char *name, *reason;           /* malloc'ed or NULL */
+	char *key;                     /* "UID:KEY", as it is hashed; NULL: none */
+	unsigned char digest[ZN_DIGEST];
+	int64_t priority;
+	bool hold;
+	bool nvlink_required;
+	uint32_t gpus, tasks;
+	struct zn_ou64 cpus;
+	uint64_t mem_bytes;
+	double limit_s, grace_s;       /* 0: no limit */
+	double submit_s, begin_s, start_s, end_s;
+	uint32_t requeues_left;
+	uint64_t requeue_of;
+	bool has_exit_code;
+	int32_t exit_code;
+	uint32_t signal;
+	uint64_t max_rss_bytes;
+	double cpu_s, gpu_s;
+	const char *confinement;       /* interned */
+	struct zn_place *place;        /* malloc'ed; kept after the end, as the record shows it */
+	struct zn_loc body;            /* its submit record in the journal */
+	struct zn_env *env;
+	/* who is next */
+	struct zn_group *group;        /* NULL: not QUEUED */
+	uint32_t heap_at;
+	/* a steering that waits for the agent's report */
+	bool cancel, requeue;          /* the running attempt ends because of this */
+	uint64_t view_seq;             /* of its last event */
+	UT_hash_handle hh, hh_key;
+};
+
+struct zn_shape {
+	uint32_t gpus, tasks, cpus;    /* cpus 0: not asked */
+	bool nvlink_required;
+	uint64_t mem_bytes;
+};
+
+struct zn_group {
+	struct zn_shape shape;
+	struct zn_job **heap;
+	uint32_t n, cap;
+	bool blocked;                  /* in this pass: what it asks is not free */
+	UT_hash_handle hh;
+};
+
+struct zn_jobs {
+	struct zn_job *by_id, *by_key;
+	struct zn_env *envs;
+	struct zn_group *groups;
+	struct zn_word *words;         /* interned texts */
+	uint64_t next_id;
+	uint64_t count[ZN_JOB_STATES];
+};
+
+void zn_jobs_init(struct zn_jobs *q);
+void zn_jobs_done(struct zn_jobs *q);
+
+struct zn_job *zn_jobs_get(struct zn_jobs *q, uint64_t id);
+struct zn_job *zn_jobs_get_key(struct zn_jobs *q, uid_t uid, const char *key);
+/* Takes an initialised job into the hashes (and its group, if QUEUED).  -EEXIST, -ENOMEM. */
+int zn_jobs_add(struct zn_jobs *q, struct zn_job *job);
+/* Forgets a finished job. */
+void zn_jobs_drop(struct zn_jobs *q, struct zn_job *job);
+void zn_job_free(struct zn_job *job);
+/* The one way a state changes; keeps counts and groups right.  -EPERM if the move is not legal. */
+int zn_jobs_move(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to);
+/* After priority changed. */
+void zn_jobs_reorder(struct zn_jobs *q, struct zn_job *job);
+/* Keys are per user: "UID:KEY", malloc'ed; NULL: out of memory. */
+char *zn_job_user_key(uid_t uid, const char *key);
+int zn_job_set_text(char **to, const char *text);  /* a copy, or NULL */
+const char *zn_jobs_intern(struct zn_jobs *q, const char *text);
+
+/* The job that should start next, or NULL: the head of the best group that is not blocked.  Pure. */
+struct zn_job *zn_jobs_next(struct zn_jobs *q);
+void zn_jobs_unblock(struct zn_jobs *q);           /* at the start of a pass */
+struct zn_ask zn_job_ask(const struct zn_job *job);
+
+/* Inside the room: in and out of the group that fits the job's shape. */
+int zn__group_push(struct zn_jobs *q, struct zn_job *job);
+void zn__group_remove(struct zn_jobs *q, struct zn_job *job);
+
+/* The public record; what it points to lives in job and a.  node names the place's node. */
+int zn_job_public(const struct zn_job *job, const char *node, struct zn_arena *a, struct zn_job_record *ret);
+
+#endif

@@ -1,0 +1,420 @@
+#include "queue/memo.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rec/val.h"
+
+static const struct zn_field env_fields[] = {
+	ZN_FIELD(struct zn_memo_env, id, BIN, "", "digest"),
+	ZN_FIELD(struct zn_memo_env, uid, U64, "", "whose"),
+	ZN_FIELD(struct zn_memo_env, environment, MAP, "", "names and values"),
+	{ 0 },
+};
+const struct zn_kind zn_memo_env_kind = { "env", "an environment", env_fields, sizeof(struct zn_memo_env), NULL };
+
+#define S struct zn_memo_submit
+static const struct zn_field submit_fields[] = {
+	ZN_FIELD(S, id, U64, "", "job number"),
+	ZN_FIELD(S, uid, U64, "", "user id of the submitter"),
+	ZN_FIELD(S, gid, U64, "", "group id of the submitter"),
+	ZN_FIELD(S, user, STR, "", "user name"),
+	ZN_FIELD(S, submit_s, TIME, "", "when"),
+	ZN_FIELD(S, digest, BIN, "", "of the content"),
+	ZN_FIELD(S, env, BIN, "", "digest of its environment"),
+	ZN_FIELD(S, requeue_of, U64, "", "the finished job that this one repeats"),
+	ZN_FIELD_SUB(S, spec, SUB, &zn_spec_kind, "", "what was asked"),
+	{ 0 },
+};
+const struct zn_kind zn_memo_submit_kind = { "submit", "a job as it was asked", submit_fields, sizeof(S), NULL };
+
+#define C struct zn_memo_change
+static const struct zn_field change_fields[] = {
+	ZN_FIELD(C, id, U64, "", ""),
+	ZN_FIELD(C, event, STR, "", ""),
+	ZN_FIELD(C, time_s, TIME, "", ""),
+	ZN_FIELD(C, state, STR, "", ""),
+	ZN_FIELD(C, name, STR, "", ""),
+	ZN_FIELD(C, reason, STR, "", ""),
+	ZN_FIELD(C, confinement, STR, "", ""),
+	ZN_FIELD(C, attempt, U32, "", ""),
+	ZN_FIELD(C, hold, BOOL, "", ""),
+	ZN_FIELD(C, cancel, BOOL, "", ""),
+	ZN_FIELD(C, requeue, BOOL, "", ""),
+	ZN_FIELD(C, priority, I64, "", ""),
+	ZN_FIELD(C, time_limit_s, DUR, "", ""),
+	ZN_FIELD(C, begin_s, TIME, "", ""),
+	ZN_FIELD(C, start_s, TIME, "", ""),
+	ZN_FIELD(C, end_s, TIME, "", ""),
+	ZN_FIELD(C, exit_code, OI64, "", ""),
+	ZN_FIELD(C, signal, U32, "", ""),
+	ZN_FIELD(C, requeues_left, U32, "", ""),
+	ZN_FIELD(C, max_rss_bytes, U64, "", ""),
+	ZN_FIELD(C, cpu_s, F64, "", ""),
+	ZN_FIELD(C, gpu_s, F64, "", ""),
+	ZN_FIELD(C, node, STR, "", ""),
+	ZN_FIELD(C, gpus, U32S, "", ""),
+	ZN_FIELD(C, cpus, STR, "", ""),
+	ZN_FIELD(C, numas, STR, "", ""),
+	ZN_FIELD(C, cpus_held, U32, "", ""),
+	ZN_FIELD(C, mem_bytes, U64, "", ""),
+	{ 0 },
+};
+const struct zn_kind zn_memo_change_kind = { "change", "a job after a change", change_fields, sizeof(C), NULL };
+
+static const struct zn_field meta_fields[] = {
+	ZN_FIELD(struct zn_memo_meta, next_id, U64, "", "the next job number"),
+	{ 0 },
+};
+const struct zn_kind zn_memo_meta_kind = { "meta", "the queue itself", meta_fields, sizeof(struct zn_memo_meta),
+                                           NULL };
+
+static int digest(const void *p, size_t n, unsigned char ret[ZN_DIGEST])
+{
+	unsigned char full[EVP_MAX_MD_SIZE];
+
+	if (!EVP_Digest(p, n, full, NULL, EVP_sha256(), NULL))
+		return -EIO;
+	memcpy(ret, full, ZN_DIGEST);
+	return 0;
+}
+
+int zn_spec_digest(const struct zn_spec *spec, unsigned char ret[ZN_DIGEST])
+{
+	struct zn_spec content = *spec;
+	struct zn_buf b = { 0 };
+
+	content.environment = (struct zn_strmap){ 0 };
+	content.key = NULL;
+	content.policy.begin_s = (struct zn_of64){ 0 };
+	int rc = zn_encode(&zn_spec_kind, &content, &b);
+	if (rc == 0)
+		rc = digest(b.data, b.len, ret);
+	zn_buf_done(&b);
+	return rc;
+}
+
+int zn_env_digest(uid_t uid, const struct zn_strmap *environment, unsigned char ret[ZN_DIGEST])
+{
+	struct zn_memo_env m = { .uid = uid, .environment = *environment };
+	struct zn_buf b = { 0 };
+	int rc = zn_encode(&zn_memo_env_kind, &m, &b);
+
+	if (rc == 0)
+		rc = digest(b.data, b.len, ret);
+	zn_buf_done(&b);
+	return rc;
+}
+
+static void ask_from_spec(struct zn_job *job, const struct zn_spec *s)
+{
+	const struct zn_spec_resources *r = &s->resources;
+
+	job->gpus = r->gpus.has ? (uint32_t)r->gpus.v : 0;
+	job->tasks = r->tasks.has ? (uint32_t)r->tasks.v : 1;
+	job->cpus = r->cpus;
+	job->mem_bytes = r->mem_bytes.has ? r->mem_bytes.v : 0;
+	job->limit_s = r->time_limit_s.has ? r->time_limit_s.v : 0;
+	job->nvlink_required = s->locality.nvlink && !strcmp(s->locality.nvlink, "require");
+	job->priority = s->policy.priority.has ? s->policy.priority.v : 0;
+	job->grace_s = s->policy.grace_s.has ? s->policy.grace_s.v : -1;
+	job->begin_s = s->policy.begin_s.has ? s->policy.begin_s.v : 0;
+	job->requeues_left = s->policy.requeue.has ? (uint32_t)s->policy.requeue.v : 0;
+	job->hold = s->hold.has && s->hold.v;
+}
+
+static struct zn_env *env_find(struct zn_jobs *q, struct zn_bytes id)
+{
+	struct zn_env *e = NULL;
+
+	if (id.n == ZN_DIGEST)
+		HASH_FIND(hh, q->envs, id.p, ZN_DIGEST, e);
+	return e;
+}
+
+int zn_memo_job(struct zn_jobs *q, const struct zn_memo_submit *m, struct zn_loc body, struct zn_job **ret)
+{
+	struct zn_job *job = calloc(1, sizeof(*job));
+	int rc = -ENOMEM;
+
+	if (!job)
+		return -ENOMEM;
+	job->id = m->id;
+	job->state = ZN_JOB_PENDING;
+	job->uid = (uid_t)m->uid;
+	job->gid = (gid_t)m->gid;
+	job->submit_s = m->submit_s;
+	job->requeue_of = m->requeue_of;
+	job->body = body;
+	job->env = env_find(q, m->env);
+	job->user = zn_jobs_intern(q, m->user ? m->user : "");
+	if (m->digest.n == ZN_DIGEST)
+		memcpy(job->digest, m->digest.p, ZN_DIGEST);
+	ask_from_spec(job, &m->spec);
+	if (m->spec.key)
+		job->key = zn_job_user_key(job->uid, m->spec.key);
+	if (!job->user || (m->spec.key && !job->key) || zn_job_set_text(&job->name, m->spec.job_name) < 0)
+		goto fail;
+	*ret = job;
+	return 0;
+fail:
+	zn_job_free(job);
+	return rc;
+}
+
+struct place_text {
+	char cpus[8192], numas[1024];
+	uint32_t gpus[ZN_IDSET_MAX];
+};
+
+static void change_place(const struct zn_plan *plan, const char *node, struct place_text *t, C *m)
+{
+	size_t n = 0;
+
+	zn_idset_format(&plan->cpus, t->cpus, sizeof(t->cpus));
+	zn_idset_format(&plan->numas, t->numas, sizeof(t->numas));
+	zn_idset_each(gpu, &plan->gpus)
+		t->gpus[n++] = (uint32_t)gpu;
+	m->node = node;
+	m->gpus = (struct zn_u32s){ t->gpus, n };
+	m->cpus = t->cpus;
+	m->numas = t->numas;
+	m->cpus_held = plan->cpus_held;
+	m->mem_bytes = plan->mem_bytes;
+}
+
+int zn_memo_encode_change(const struct zn_job *job, const char *event, double time_s, const char *node,
+                          struct zn_buf *to)
+{
+	struct place_text text;
+	C m = {
+		.id = job->id, .event = event, .time_s = time_s, .state = zn_job_state_name(job->state),
+		.name = job->name, .reason = job->reason, .confinement = job->confinement,
+		.attempt = job->attempt, .hold = job->hold, .cancel = job->cancel, .requeue = job->requeue,
+		.priority = job->priority, .time_limit_s = job->limit_s, .begin_s = job->begin_s,
+		.start_s = job->start_s, .end_s = job->end_s, .signal = job->signal,
+		.requeues_left = job->requeues_left, .max_rss_bytes = job->max_rss_bytes, .cpu_s = job->cpu_s,
+		.gpu_s = job->gpu_s,
+	};
+
+	if (job->has_exit_code)
+		m.exit_code = ZN_SOME_I64(job->exit_code);
+	if (job->place)
+		change_place(&job->place->plan, node, &text, &m);
+	return zn_encode(&zn_memo_change_kind, &m, to);
+}
+
+/* ---- reading ---- */
+
+static int replay_env(struct zn_jobs *q, const msgpack_object *map, struct zn_loc loc, struct zn_arena *a,
+                      struct zn_err *err)
+{
+	struct zn_memo_env m;
+	int rc = zn_decode(&zn_memo_env_kind, map, a, &m, err);
+
+	if (rc < 0)
+		return rc;
+	if (m.id.n != ZN_DIGEST)
+		return zn_err_set(err, -EBADMSG, "an environment has no digest");
+	struct zn_env *e = env_find(q, m.id);
+	if (!e) {
+		e = calloc(1, sizeof(*e));
+		if (!e)
+			return -ENOMEM;
+		memcpy(e->id, m.id.p, ZN_DIGEST);
+		HASH_ADD(hh, q->envs, id, ZN_DIGEST, e);
+	}
+	e->loc = loc;
+	return 0;
+}
+
+static int replay_submit(struct zn_jobs *q, const msgpack_object *map, struct zn_loc loc, struct zn_arena *a,
+                         struct zn_job **ret_job, double *ret_time_s, struct zn_err *err)
+{
+	S m;
+	int rc = zn_decode(&zn_memo_submit_kind, map, a, &m, err);
+
+	if (rc < 0)
+		return rc;
+	rc = zn_memo_job(q, &m, loc, ret_job);
+	if (rc < 0)
+		return rc;
+	rc = zn_jobs_add(q, *ret_job);
+	if (rc < 0) {
+		zn_job_free(*ret_job);
+		*ret_job = NULL;
+		return zn_err_set(err, rc == -EEXIST ? -EBADMSG : rc, "job %llu was submitted twice",
+		                  (unsigned long long)m.id);
+	}
+	*ret_time_s = m.submit_s;
+	return 0;
+}
+
+static int replay_place(struct zn_job *job, const C *m, struct zn_err *err)
+{
+	free(job->place);
+	job->place = NULL;
+	if (!m->node)
+		return 0;
+	struct zn_place *p = calloc(1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	job->place = p;
+	for (size_t i = 0; i < m->gpus.n; i++)
+		zn_idset_add(&p->plan.gpus, m->gpus.v[i]);
+	p->plan.cpus_held = m->cpus_held;
+	p->plan.mem_bytes = m->mem_bytes;
+	int rc = m->cpus ? zn_idset_parse(m->cpus, &p->plan.cpus, err) : 0;
+	if (rc == 0 && m->numas)
+		rc = zn_idset_parse(m->numas, &p->plan.numas, err);
+	return rc < 0 ? -EBADMSG : 0;
+}
+
+/* The journal is the truth: a state is set, not moved to, since damage may have swallowed a step. */
+static int set_state(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to)
+{
+	zn__group_remove(q, job);
+	q->count[job->state]--;
+	q->count[to]++;
+	job->state = to;
+	return to == ZN_JOB_QUEUED ? zn__group_push(q, job) : 0;
+}
+
+static void change_numbers(struct zn_job *job, const C *m)
+{
+	job->attempt = m->attempt;
+	job->hold = m->hold;
+	job->cancel = m->cancel;
+	job->requeue = m->requeue;
+	job->priority = m->priority;
+	job->limit_s = m->time_limit_s;
+	job->begin_s = m->begin_s;
+	job->start_s = m->start_s;
+	job->end_s = m->end_s;
+	job->has_exit_code = m->exit_code.has;
+	job->exit_code = (int32_t)m->exit_code.v;
+	job->signal = m->signal;
+	job->requeues_left = m->requeues_left;
+	job->max_rss_bytes = m->max_rss_bytes;
+	job->cpu_s = m->cpu_s;
+	job->gpu_s = m->gpu_s;
+}
+
+static int replay_change(struct zn_jobs *q, const msgpack_object *map, struct zn_arena *a, const char **ret_event,
+                         struct zn_job **ret_job, double *ret_time_s, struct zn_err *err)
+{
+	enum zn_job_state state;
+	C m;
+	int rc = zn_decode(&zn_memo_change_kind, map, a, &m, err);
+
+	if (rc < 0)
+		return rc;
+	struct zn_job *job = zn_jobs_get(q, m.id);
+	if (!job)
+		return zn_err_set(err, -EBADMSG, "a change of job %llu, whose submit is missing",
+		                  (unsigned long long)m.id);
+	if (!m.state || zn_job_state_parse(m.state, &state) < 0)
+		return zn_err_set(err, -EBADMSG, "job %llu has the unknown state '%s'", (unsigned long long)m.id,
+		                  m.state ? m.state : "");
+	change_numbers(job, &m);
+	job->confinement = m.confinement ? zn_jobs_intern(q, m.confinement) : NULL;
+	rc = replay_place(job, &m, err);
+	if (rc == 0)
+		rc = zn_job_set_text(&job->name, m.name);
+	if (rc == 0)
+		rc = zn_job_set_text(&job->reason, m.reason);
+	if (rc == 0)
+		rc = set_state(q, job, state);
+	*ret_event = m.event;
+	*ret_job = job;
+	*ret_time_s = m.time_s;
+	return rc;
+}
+
+static int replay_meta(struct zn_jobs *q, const msgpack_object *map, struct zn_arena *a, struct zn_err *err)
+{
+	struct zn_memo_meta m;
+	int rc = zn_decode(&zn_memo_meta_kind, map, a, &m, err);
+
+	if (rc == 0 && m.next_id > q->next_id)
+		q->next_id = m.next_id;
+	return rc;
+}
+
+int zn_memo_replay(struct zn_jobs *q, struct zn_loc loc, const void *payload, size_t len, struct zn_arena *a,
+                   const char **ret_event, struct zn_job **ret_job, double *ret_time_s, struct zn_err *err)
+{
+	msgpack_object map;
+	ssize_t n = zn_msgpack_check(payload, len, 0, err);
+	int rc = n == (ssize_t)len ? zn_val_unpack(payload, len, 0, a, &map, err) : -EBADMSG;
+
+	*ret_event = NULL;
+	*ret_job = NULL;
+	*ret_time_s = 0;
+	if (rc < 0)
+		return rc;
+	const msgpack_object *kind = zn_val_get(&map, "kind");
+	if (kind && zn_val_is_text(kind, "change"))
+		return replay_change(q, &map, a, ret_event, ret_job, ret_time_s, err);
+	if (kind && zn_val_is_text(kind, "submit")) {
+		rc = replay_submit(q, &map, loc, a, ret_job, ret_time_s, err);
+		*ret_event = rc == 0 ? "submitted" : NULL;
+		return rc;
+	}
+	if (kind && zn_val_is_text(kind, "env"))
+		return replay_env(q, &map, loc, a, err);
+	if (kind && zn_val_is_text(kind, "meta"))
+		return replay_meta(q, &map, a, err);
+	return 0;
+}
+
+/* ---- snapshots ---- */
+
+static int put_meta(struct zn_jobs *q, struct zn_buf *b, struct zn_snapshot *s)
+{
+	struct zn_memo_meta m = { .next_id = q->next_id };
+	int rc = zn_encode(&zn_memo_meta_kind, &m, b);
+
+	return rc < 0 ? rc : zn_snapshot_put(s, 0, b->data, b->len);
+}
+
+static int put_job(const struct zn_job *job, const char *node, struct zn_buf *b, struct zn_snapshot *s)
+{
+	int rc = zn_snapshot_copy(s, job->id, job->body);
+
+	b->len = 0;
+	if (rc == 0)
+		rc = zn_memo_encode_change(job, "is", job->end_s, node, b);
+	return rc < 0 ? rc : zn_snapshot_put(s, 0, b->data, b->len);
+}
+
+int zn_memo_snapshot(struct zn_jobs *q, const char *node, struct zn_snapshot *s)
+{
+	struct zn_buf b = { 0 };
+	uint64_t n = 0;
+	int rc = put_meta(q, &b, s);
+
+	for (struct zn_env *e = q->envs; rc == 0 && e; e = e->hh.next)
+		rc = zn_snapshot_copy(s, ZN_TAG_ENV + n++, e->loc);
+	for (struct zn_job *job = q->by_id; rc == 0 && job; job = job->hh.next)
+		rc = put_job(job, node, &b, s);
+	zn_buf_done(&b);
+	return rc;
+}
+
+void zn_memo_moved(struct zn_jobs *q, uint64_t tag, struct zn_loc loc)
+{
+	if (tag & ZN_TAG_ENV) {
+		struct zn_env *e = q->envs;
+		for (uint64_t n = tag - ZN_TAG_ENV; e && n; n--)
+			e = e->hh.next;
+		if (e)
+			e->loc = loc;
+	} else if (tag) {
+		struct zn_job *job = zn_jobs_get(q, tag);
+		if (job)
+			job->body = loc;
+	}
+}

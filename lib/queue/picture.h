@@ -1,0 +1,65 @@
+/* picture: the queue as the view shows it at one moment, and what follows from it: where a job would go, and
+ * why one does not start.  The same planner as in zn-schedd answers; nobody is asked.
+ */
+#ifndef ZN_QUEUE_PICTURE_H
+#define ZN_QUEUE_PICTURE_H
+
+#include "job/record.h"
+#include "plan/plan.h"
+#include "queue/view.h"
+
+struct zn_picture_job;
+
+struct zn_picture {
+	struct zn_arena arena;
+	struct zn_picture_job *by_id;
+	struct zn_job_record *jobs;    /* by number, as of the last record; also those that ended lately */
+	size_t n_jobs;
+	struct zn_node_record *nodes;
+	size_t n_nodes;
+	uint64_t seq;                  /* of the last event */
+};
+
+/* Everything the reader has now. */
+int zn_picture_read(struct zn_view_reader *r, struct zn_picture *ret, struct zn_err *err);
+void zn_picture_done(struct zn_picture *p);
+const struct zn_job_record *zn_picture_job(const struct zn_picture *p, uint64_t id);
+
+/* The node's facts and what is free on it in this picture.  Also fills its cpus_free, gpus_free and
+ * mem_free_bytes.  -ENODATA: its agent has said nothing yet.
+ */
+int zn_picture_node(const struct zn_picture *p, struct zn_node_record *node, struct zn_facts **ret_facts,
+                    struct zn_free *ret_free, struct zn_err *err);
+
+/* Why a job is where it is, as a record for people and programs. */
+struct zn_explained {
+	uint64_t id;
+	const char *state, *reason;
+	const char *answer;            /* one sentence */
+	struct zn_ou64 ahead;          /* waiting jobs that come before it */
+	struct zn_list reasons;        /* struct zn_explained_reason: what rejected it, and how many */
+	const char *smallest;          /* the smallest change with which it would start now */
+};
+struct zn_explained_reason { const char *text; uint64_t count; };
+extern const struct zn_kind zn_explained_kind;
+
+int zn_picture_explain(struct zn_picture *p, const struct zn_job_record *job, struct zn_explained *ret,
+                       struct zn_err *err);
+
+/* Where a job with this ask would go now, on which node: the "plan" record of zn-submit --dry-run. */
+struct zn_planned {
+	bool now;                      /* it would start at once if nothing else waited */
+	const char *node;
+	struct zn_u32s gpus;
+	const char *cpus, *numas;
+	uint64_t cpus_held;
+	struct zn_ou64 mem_bytes;
+	struct zn_list reasons;        /* when not */
+	const char *smallest;
+};
+extern const struct zn_kind zn_planned_kind;
+int zn_picture_plan(const char *node, const struct zn_facts *facts, const struct zn_free *free,
+                    const struct zn_node_record *held, const struct zn_ask *ask, struct zn_arena *a,
+                    struct zn_planned *ret);
+
+#endif

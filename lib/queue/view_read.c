@@ -1,0 +1,255 @@
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "queue/view.h"
+
+enum { PATH_ROOM = 4096, READ_STEP = 256 << 10 };
+
+struct zn_view_reader {
+	char dir[PATH_ROOM];
+	uint64_t generation;
+	int fd, watch;
+	struct zn_buf in;
+	size_t at;                     /* what of in was given out */
+	uint64_t offset;               /* of in.data[0] in the file */
+	struct zn_arena arena;
+};
+
+static int newest_generation(const char *dir, uint64_t *ret)
+{
+	DIR *d = opendir(dir);
+
+	if (!d)
+		return -errno;
+	*ret = 0;
+	for (struct dirent *e; (e = readdir(d));) {
+		unsigned long long n;
+		char tail[8];
+		if (sscanf(e->d_name, "%16llx.%7s", &n, tail) == 2 && !strcmp(tail, "zv") && n > *ret)
+			*ret = n;
+	}
+	closedir(d);
+	return *ret ? 0 : -ENOENT;
+}
+
+/* Opens the newest generation; it may be replaced between the look and the open, so look again. */
+static int open_newest(struct zn_view_reader *r)
+{
+	char path[PATH_ROOM + 64];
+
+	for (int tries = 0; tries < 100; tries++) {
+		uint64_t n = 0;
+		int rc = newest_generation(r->dir, &n);
+		if (rc < 0)
+			return rc;
+		snprintf(path, sizeof(path), "%s/%016llx.zv", r->dir, (unsigned long long)n);
+		int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (fd < 0 && errno == ENOENT)
+			continue;
+		if (fd < 0)
+			return -errno;
+		if (r->fd >= 0)
+			close(r->fd);
+		r->fd = fd;
+		r->generation = n;
+		r->in.len = r->at = 0;
+		r->offset = 0;
+		return 0;
+	}
+	return -EAGAIN;
+}
+
+int zn_view_open(const char *spool, struct zn_view_reader **ret, struct zn_err *err)
+{
+	struct zn_view_reader *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return -ENOMEM;
+	r->fd = r->watch = -1;
+	snprintf(r->dir, sizeof(r->dir), "%s/view", spool);
+	int rc = open_newest(r);
+	if (rc < 0) {
+		free(r);
+		return zn_err_set(err, rc, "can't read the queue in '%s': %s", spool,
+		                  rc == -ENOENT ? "nothing was submitted yet" : strerror(-rc));
+	}
+	*ret = r;
+	return 0;
+}
+
+/* More bytes of this file: 1, 0 at its end. */
+static int read_more(struct zn_view_reader *r)
+{
+	zn_buf_eat(&r->in, r->at);
+	r->offset += r->at;
+	r->at = 0;
+	char *room = zn_buf_room(&r->in, READ_STEP);
+	if (!room)
+		return -ENOMEM;
+	ssize_t n = read(r->fd, room, READ_STEP);
+	if (n < 0)
+		return errno == EINTR ? 1 : -errno;
+	r->in.len += (size_t)n;
+	return n > 0;
+}
+
+static bool is_replaced(const struct zn_view_reader *r)
+{
+	struct stat st;
+
+	return fstat(r->fd, &st) == 0 && st.st_nlink == 0;
+}
+
+/* The next record out of what was read; 0: not whole yet. */
+static int take_record(struct zn_view_reader *r, struct zn_rec *ret, struct zn_err *err)
+{
+	const char *p = r->in.data + r->at;
+	size_t left = r->in.len - r->at;
+	uint64_t base = r->offset + r->at;
+	ssize_t n = left ? zn_msgpack_check(p, left, base, err) : 0;
+
+	if (n <= 0)
+		return (int)n;
+	zn_arena_reset(&r->arena);
+	*ret = (struct zn_rec){ .p = p, .n = (size_t)n, .offset = base };
+	int rc = zn_val_unpack(p, (size_t)n, base, &r->arena, &ret->map, err);
+	r->at += (size_t)n;
+	return rc < 0 ? rc : 1;
+}
+
+int zn_view_next(struct zn_view_reader *r, struct zn_rec *ret, struct zn_err *err)
+{
+	for (;;) {
+		int rc = take_record(r, ret, err);
+		if (rc)
+			return rc;
+		bool replaced = is_replaced(r); /* asked before the last read, so that nothing is missed */
+		rc = read_more(r);
+		if (rc < 0)
+			return zn_err_set(err, rc, "can't read the view: %s", strerror(-rc));
+		if (rc > 0)
+			continue;
+		if (!replaced)
+			return 0;
+		rc = open_newest(r);
+		if (rc < 0)
+			return zn_err_set(err, rc, "can't read the view: %s", strerror(-rc));
+		return 2;
+	}
+}
+
+static int start_watch(struct zn_view_reader *r)
+{
+	r->watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (r->watch < 0)
+		return -errno;
+	if (inotify_add_watch(r->watch, r->dir, IN_MODIFY | IN_MOVED_TO) < 0)
+		return -errno;
+	return 0;
+}
+
+int zn_view_wait(struct zn_view_reader *r, int timeout_ms)
+{
+	char drain[4096];
+
+	if (r->watch < 0) { /* something may have come before the watch: let the caller look once more */
+		int rc = start_watch(r);
+		return rc < 0 ? rc : 1;
+	}
+	struct pollfd p = { .fd = r->watch, .events = POLLIN };
+	int n = poll(&p, 1, timeout_ms);
+	while (n > 0 && read(r->watch, drain, sizeof(drain)) > 0)
+		;
+	return n < 0 ? (errno == EINTR ? 0 : -errno) : n;
+}
+
+void zn_view_close(struct zn_view_reader *r)
+{
+	if (!r)
+		return;
+	if (r->fd >= 0)
+		close(r->fd);
+	if (r->watch >= 0)
+		close(r->watch);
+	zn_buf_done(&r->in);
+	zn_arena_done(&r->arena);
+	free(r);
+}
+
+/* ---- history ---- */
+
+static int is_day_file(const struct dirent *e)
+{
+	return strlen(e->d_name) == 11 && !strcmp(e->d_name + 8, ".zv");
+}
+
+struct day_walk {
+	int (*each)(void *arg, const struct zn_event *event, const struct zn_rec *rec);
+	void *arg;
+	double since_s;
+};
+
+static int walk_day(const char *path, const struct day_walk *w, struct zn_err *err)
+{
+	struct zn_reader *r = NULL;
+	struct zn_arena a = { 0 };
+	struct zn_rec rec;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : zn_err_set(err, -errno, "can't read '%s': %s", path, strerror(errno));
+	int rc = zn_reader_new(fd, &r);
+	while (rc == 0) {
+		struct zn_event event;
+		int got = zn_reader_next(r, &rec, NULL);
+		if (got <= 0) /* a tail that is being written just now is no error */
+			break;
+		zn_arena_reset(&a);
+		rc = zn_decode(&zn_event_kind, &rec.map, &a, &event, err);
+		if (rc == 0 && event.job.end_s.v >= w->since_s)
+			rc = w->each(w->arg, &event, &rec);
+	}
+	zn_reader_free(r);
+	zn_arena_done(&a);
+	close(fd);
+	return rc;
+}
+
+int zn_history_each(const char *spool, double since_s, bool backwards,
+                    int (*each)(void *arg, const struct zn_event *event, const struct zn_rec *rec), void *arg,
+                    struct zn_err *err)
+{
+	struct day_walk w = { each, arg, since_s };
+	struct dirent **days;
+	char dir[PATH_ROOM], first[16], path[PATH_ROOM + 300];
+	time_t since = (time_t)since_s;
+	struct tm tm;
+	int rc = 0;
+
+	snprintf(dir, sizeof(dir), "%s/view/history", spool);
+	gmtime_r(&since, &tm);
+	strftime(first, sizeof(first), "%Y%m%d", &tm);
+	int n = scandir(dir, &days, is_day_file, alphasort);
+	if (n < 0)
+		return errno == ENOENT ? 0 : zn_err_set(err, -errno, "can't read '%s': %s", dir, strerror(errno));
+	for (int i = 0; i < n && rc == 0; i++) {
+		const char *name = days[backwards ? n - 1 - i : i]->d_name;
+		snprintf(path, sizeof(path), "%s/%s", dir, name);
+		if (strncmp(name, first, 8) >= 0)
+			rc = walk_day(path, &w, err);
+	}
+	for (int i = 0; i < n; i++)
+		free(days[i]);
+	free(days);
+	return rc < 0 ? rc : 0;
+}
