@@ -1,0 +1,316 @@
+/* agent: the link to zn-noded.  hello both ways, then the agent's log from the last acknowledged entry, then
+ * its state: from there on the two agree on what runs.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <event2/buffer.h>
+
+#include "base/clock.h"
+#include "engine/local.h"
+#include "queue/spool.h"
+#include "rec/frame.h"
+#include "rec/val.h"
+#include "serve/server.h"
+
+enum { PROTOCOL = 1 };
+
+static int send_record(struct zn_server *s, const struct zn_kind *kind, const void *record)
+{
+	struct zn_buf payload = { 0 }, frame = { 0 };
+
+	if (!s->node.bev)
+		return -ENOTCONN;
+	int rc = zn_encode(kind, record, &payload);
+	if (rc == 0)
+		rc = zn_frame_put(&frame, 0, (uint32_t)getpid(), payload.data, payload.len);
+	if (rc == 0 && bufferevent_write(s->node.bev, frame.data, frame.len) < 0)
+		rc = -ENOMEM;
+	zn_buf_done(&payload);
+	zn_buf_done(&frame);
+	return rc;
+}
+
+int zn_agent_steer(struct zn_server *s, const struct zn_msg_steer *m)
+{
+	return s->node.greeted ? send_record(s, &zn_msg_steer_kind, m) : -ENOTCONN;
+}
+
+static uint32_t *gpu_list(const struct zn_idset *gpus, struct zn_arena *a, size_t *n)
+{
+	uint32_t *v = zn_arena_array(a, zn_idset_count(gpus) + 1, sizeof(*v));
+
+	*n = 0;
+	if (v)
+		zn_idset_each(gpu, gpus)
+			v[(*n)++] = (uint32_t)gpu;
+	return v;
+}
+
+static const char *list_text(const struct zn_idset *set, struct zn_arena *a)
+{
+	size_t n = zn_idset_format(set, NULL, 0) + 1;
+	char *text = zn_arena_alloc(a, n);
+
+	if (text)
+		zn_idset_format(set, text, n);
+	return text;
+}
+
+static int fill_start(struct zn_server *s, const struct zn_job *job, struct zn_msg_start *m, struct zn_err *err)
+{
+	struct zn_arena *a = &s->arena;
+	struct zn_memo_submit body;
+	const struct zn_plan *p = &job->place->plan;
+	int rc = zn_submit_body(s, job, &body, err);
+
+	if (rc < 0)
+		return rc;
+	const struct zn_spec *spec = &body.spec;
+	const char *output = spec->output ? spec->output : "zn-%j.out";
+	*m = (struct zn_msg_start){
+		.job = job->id, .attempt = job->attempt, .user = job->user, .name = job->name,
+		.command = spec->command, .arguments = spec->arguments, .script = spec->script,
+		.environment = spec->environment, .directory = spec->directory,
+		.output = zn_spec_output(output, spec->directory, job->id, s->node.name, a),
+		.error = spec->error ? zn_spec_output(spec->error, spec->directory, job->id, s->node.name, a) : NULL,
+		.umask = spec->umask, .tasks = job->tasks, .cpus = list_text(&p->cpus, a),
+		.numas = list_text(&p->numas, a), .cpus_held = p->cpus_held, .mem_bytes = p->mem_bytes,
+		.grace_s = job->grace_s >= 0 ? job->grace_s : s->conf.grace_s,
+	};
+	m->gpus.v = gpu_list(&p->gpus, a, &m->gpus.n);
+	if (job->limit_s > 0)
+		m->limit_s = ZN_SOME_F64(job->limit_s);
+	if (!s->is_private) {
+		m->uid = ZN_SOME_U64(job->uid);
+		m->gid = ZN_SOME_U64(job->gid);
+	}
+	return m->output && m->cpus && m->numas && m->gpus.v ? 0 : -ENOMEM;
+}
+
+int zn_agent_start(struct zn_server *s, const struct zn_job *job)
+{
+	struct zn_msg_start m;
+	struct zn_err err = { 0 };
+
+	zn_arena_reset(&s->arena);
+	int rc = fill_start(s, job, &m, &err);
+	if (rc == 0)
+		rc = send_record(s, &zn_msg_start_kind, &m);
+	if (rc < 0)
+		zn_log("can't start job %llu: %s", (unsigned long long)job->id, err.text[0] ? err.text : strerror(-rc));
+	if (rc < 0 && rc != -ENOTCONN) { /* its body is unreadable: nobody will ever start it */
+		struct zn_job *own = zn_jobs_get(&s->jobs, job->id);
+		own->requeues_left = 0;
+		zn_job_lost(s, own, "lost: its description in the spool is damaged");
+	}
+	return rc;
+}
+
+static void take_hello(struct zn_server *s, const struct zn_msg_hello *m)
+{
+	struct zn_node *n = &s->node;
+
+	n->greeted = true;
+	free(n->running);
+	n->running = calloc(m->jobs.n + 1, sizeof(*n->running));
+	n->n_running = n->running ? m->jobs.n : 0;
+	if (n->n_running)
+		memcpy(n->running, m->jobs.v, m->jobs.n * sizeof(*n->running));
+}
+
+static void free_from_facts(struct zn_server *s)
+{
+	struct zn_node *n = &s->node;
+
+	n->free = zn_plan_idle(n->facts);
+	n->jobs = 0;
+	for (struct zn_job *job = s->jobs.by_id; job; job = job->hh.next)
+		if (zn_job_has_alloc(job->state) && job->place)
+			zn_place_take(s, job);
+}
+
+static void take_topology(struct zn_server *s, struct zn_bytes topology)
+{
+	struct zn_facts *facts;
+	struct zn_err err = { 0 };
+	msgpack_object list;
+	int rc = zn_val_unpack(topology.p, topology.n, 0, &s->arena, &list, &err);
+
+	if (rc == 0)
+		rc = zn_facts_decode(&list, &facts, &err);
+	if (rc < 0) {
+		zn_log("the agent's topology makes no sense: %s", err.text);
+		return;
+	}
+	zn_facts_free(s->node.facts);
+	s->node.facts = facts;
+	free_from_facts(s);
+}
+
+static void take_state(struct zn_server *s, const struct zn_msg_state *m)
+{
+	struct zn_node *n = &s->node;
+	const struct zn_msg_gpu_held *held = m->held.v;
+
+	if (m->topology.p)
+		take_topology(s, m->topology);
+	n->held = (struct zn_idset){ 0 };
+	n->n_held = 0;
+	for (size_t i = 0; i < m->held.n && n->n_held < 64; i++) {
+		zn_idset_add(&n->held, held[i].gpu);
+		n->held_by[n->n_held++] = (struct zn_node_held){
+			.gpu = held[i].gpu, .pid = ZN_SOME_U64(held[i].pid),
+			.user = held[i].user ? zn_jobs_intern(&s->jobs, held[i].user) : NULL,
+			.command = held[i].command ? zn_jobs_intern(&s->jobs, held[i].command) : NULL,
+		};
+	}
+	if (!n->settled)
+		zn_report_settle(s);
+	else
+		zn_node_publish(s);
+	zn_place_soon(s);
+}
+
+static int take_message(struct zn_server *s, const struct zn_frame *f)
+{
+	union {
+		struct zn_msg_hello hello;
+		struct zn_msg_report report;
+		struct zn_msg_state state;
+	} m;
+	msgpack_object map;
+	struct zn_err err = { 0 };
+	struct zn_arena *a = &s->arena;
+
+	zn_arena_reset(a);
+	if (zn_msgpack_check(f->payload, f->len, 0, &err) != (ssize_t)f->len ||
+	    zn_val_unpack(f->payload, f->len, 0, a, &map, &err) < 0)
+		return -EBADMSG;
+	s->node.report_s = zn_now_s();
+	const msgpack_object *kind = zn_val_get(&map, "kind");
+	if (zn_val_is_text(kind, zn_msg_hello_kind.name)) {
+		if (zn_decode(&zn_msg_hello_kind, &map, a, &m, &err) < 0)
+			return -EBADMSG;
+		take_hello(s, &m.hello);
+	} else if (zn_val_is_text(kind, zn_msg_report_kind.name)) {
+		if (zn_decode(&zn_msg_report_kind, &map, a, &m, &err) < 0 || !m.report.what)
+			return -EBADMSG;
+		zn_report_take(s, &m.report);
+		s->node.ack_seq = m.report.seq;
+		s->node.ack_after = s->seq;
+	} else if (zn_val_is_text(kind, zn_msg_state_kind.name)) {
+		if (zn_decode(&zn_msg_state_kind, &map, a, &m, &err) < 0)
+			return -EBADMSG;
+		take_state(s, &m.state);
+	}
+	return 0;
+}
+
+/* Reports are acknowledged when what they changed is durable. */
+void zn_agent_ack(struct zn_server *s)
+{
+	struct zn_node *n = &s->node;
+
+	if (!n->ack_seq || n->ack_after > s->durable)
+		return;
+	struct zn_msg_ack ack = { .seq = n->ack_seq };
+	if (send_record(s, &zn_msg_ack_kind, &ack) == 0)
+		n->ack_seq = 0;
+}
+
+static void on_read(struct bufferevent *bev, void *arg)
+{
+	struct zn_server *s = arg;
+	struct evbuffer *in = bufferevent_get_input(bev);
+	const unsigned char *p = evbuffer_pullup(in, -1);
+	size_t n = evbuffer_get_length(in), at = 0;
+
+	while (at < n) {
+		struct zn_frame f;
+		ssize_t len = zn_frame_get(p + at, n - at, &f);
+		if (len == 0)
+			break;
+		if (len < 0) { /* noise on the pipe */
+			at += zn_frame_resync(p + at, n - at);
+			break;
+		}
+		if (take_message(s, &f) < 0)
+			zn_log("the agent said something that makes no sense; ignored");
+		at += (size_t)len;
+	}
+	evbuffer_drain(in, at);
+	zn_turn_end(s);
+}
+
+void zn_agent_disconnect(struct zn_server *s)
+{
+	struct zn_node *n = &s->node;
+
+	if (n->bev)
+		bufferevent_free(n->bev);
+	n->bev = NULL;
+	n->greeted = n->settled = n->watching = false;
+	n->ack_seq = 0;
+}
+
+static void retry_later(struct zn_server *s)
+{
+	unsigned ms = s->node.retries < 3 ? 20 : s->node.retries < 10 ? 500 : 5000;
+	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000 };
+
+	s->node.retries++;
+	event_add(s->node.retry, &tv);
+}
+
+static void on_event(struct bufferevent *bev, short what, void *arg)
+{
+	struct zn_server *s = arg;
+
+	(void)bev;
+	if (!(what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)))
+		return;
+	zn_agent_disconnect(s);
+	if (s->stopping)
+		return;
+	zn_log("the agent went away; looking for it again");
+	zn_node_publish(s);
+	retry_later(s);
+	zn_turn_end(s);
+}
+
+static int connect_or_start(struct zn_server *s, struct zn_err *err)
+{
+	char path[4200], program[4096];
+
+	snprintf(path, sizeof(path), "%s/node/sock", s->spool);
+	int fd = zn_spool_connect(path, err);
+
+	if (fd != -ENOENT && fd != -ECONNREFUSED)
+		return fd;
+	zn_program_beside("zn-noded", program, sizeof(program));
+	int rc = zn_local_start_agent(program, s->spool, err);
+	return rc < 0 ? rc : zn_spool_connect(path, err);
+}
+
+void zn_agent_connect(struct zn_server *s)
+{
+	struct zn_err err = { 0 };
+	int fd = connect_or_start(s, &err);
+
+	if (fd < 0) {
+		if (s->node.retries % 10 == 3)
+			zn_log("can't reach the agent: %s", err.text[0] ? err.text : strerror(-fd));
+		retry_later(s);
+		return;
+	}
+	evutil_make_socket_nonblocking(fd);
+	s->node.bev = bufferevent_socket_new(s->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	bufferevent_setcb(s->node.bev, on_read, NULL, on_event, s);
+	bufferevent_enable(s->node.bev, EV_READ | EV_WRITE);
+	s->node.retries = 0;
+	struct zn_msg_hello hello = { .version = PROTOCOL, .node = s->node.name, .pid = (uint32_t)getpid() };
+	send_record(s, &zn_msg_hello_kind, &hello);
+}

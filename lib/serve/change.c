@@ -1,0 +1,122 @@
+/* change: memory, journal, view: the one way a job changes. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "serve/server.h"
+
+static const char *place_node(const struct zn_server *s, const struct zn_job *job)
+{
+	return job->place ? s->node.name : NULL;
+}
+
+static void put_event(struct zn_server *s, const struct zn_job *job, const char *event, double time_s, bool view,
+                      bool history)
+{
+	struct zn_arena a = { 0 };
+	struct zn_event e = { .seq = job->view_seq, .time_s = time_s, .event = event };
+	int rc = zn_job_public(job, place_node(s, job), &a, &e.job);
+
+	if (rc == 0 && history)
+		rc = zn_view_put_history(s->view, &e);
+	if (rc == 0 && view)
+		rc = zn_view_put(s->view, &e);
+	if (rc < 0)
+		zn_log("view: job %llu: %s", (unsigned long long)job->id, strerror(-rc));
+	zn_arena_done(&a);
+}
+
+void zn_change_view(struct zn_server *s, const struct zn_job *job, const char *event, double time_s)
+{
+	put_event(s, job, event, time_s, true, zn_job_is_finished(job->state));
+}
+
+void zn_change_history(struct zn_server *s, const struct zn_job *job, const char *event, double time_s)
+{
+	put_event(s, job, event, time_s, false, true);
+}
+
+int zn_change_save(struct zn_server *s, struct zn_job *job, const char *event)
+{
+	struct zn_buf b = { 0 };
+	double now = zn_now_s();
+	int rc = zn_memo_encode_change(job, event, now, place_node(s, job), &b);
+
+	if (rc == 0) {
+		int64_t seq = zn_journal_append(s->journal, b.data, b.len, NULL);
+		if (seq > 0)
+			s->seq = job->view_seq = (uint64_t)seq;
+		else
+			rc = (int)seq;
+	}
+	zn_buf_done(&b);
+	if (rc < 0) {
+		zn_log("journal: job %llu: %s", (unsigned long long)job->id, strerror(-rc));
+		return rc;
+	}
+	zn_change_view(s, job, event, now);
+	return 0;
+}
+
+int zn_change_state(struct zn_server *s, struct zn_job *job, enum zn_job_state to, const char *event,
+                    const char *reason)
+{
+	int rc = zn_jobs_move(&s->jobs, job, to);
+
+	if (rc < 0) {
+		zn_log("job %llu can't go from %s to %s", (unsigned long long)job->id,
+		       zn_job_state_name(job->state), zn_job_state_name(to));
+		return rc;
+	}
+	if (reason != job->reason)
+		zn_job_set_text(&job->reason, reason);
+	return zn_change_save(s, job, event);
+}
+
+void zn_node_publish(struct zn_server *s)
+{
+	struct zn_node *n = &s->node;
+	struct zn_buf topology = { 0 };
+	struct zn_node_record r = {
+		.node_id = n->name, .hostname = n->name, .report_s = n->report_s, .healthy = n->settled,
+		.state = n->settled ? "up" : "down", .reason = n->settled ? NULL : "its agent does not answer",
+		.jobs = ZN_SOME_U64(n->jobs), .held = { n->held_by, n->n_held },
+	};
+
+	if (n->facts) {
+		struct zn_free all = zn_plan_idle(n->facts);
+		r.hostname = n->facts->machine.hostname;
+		r.cpus = zn_idset_count(&all.cpus);
+		r.gpus = zn_idset_count(&all.gpus);
+		r.mem_bytes = all.mem_bytes;
+		if (zn_facts_encode(n->facts, &topology) == 0)
+			r.topology = (struct zn_bytes){ topology.data, topology.len };
+	}
+	int rc = zn_view_put_node(s->view, s->seq, &r);
+	if (rc < 0)
+		zn_log("view: node: %s", strerror(-rc));
+	zn_buf_done(&topology);
+}
+
+/* The base of a new generation: everything must be durable, since a base is shown at once. */
+int zn_view_rebuild(struct zn_server *s)
+{
+	struct zn_job *job;
+	struct zn_err err = { 0 };
+	int rc = zn_journal_flush(s->journal);
+
+	if (rc < 0)
+		return rc;
+	zn_view_flush(s->view, s->seq);
+	rc = zn_view_begin(s->view, s->seq);
+	if (rc < 0)
+		return rc;
+	zn_node_publish(s);
+	for (job = s->jobs.by_id; job; job = job->hh.next)
+		if (!zn_job_is_finished(job->state))
+			zn_change_view(s, job, "is", job->submit_s);
+	rc = zn_view_publish(s->view, &err);
+	if (rc < 0)
+		zn_log("%s", err.text);
+	return rc;
+}

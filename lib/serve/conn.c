@@ -1,0 +1,162 @@
+/* conn: one client's connection.  SO_PEERCRED says who it is; requests are read one after another, replies
+ * leave in the same order.  A client that talks nonsense, too much or not at all costs only itself.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <event2/buffer.h>
+
+#include "rec/val.h"
+#include "serve/server.h"
+
+enum {
+	CONNS_MAX = 4096,
+	SILENCE_S = 300,
+	OUT_MAX = 16 << 20,           /* a reader this far behind is dropped */
+	AT_ONCE = 256,                /* requests of one client in one turn */
+};
+
+struct zn_conn {
+	struct zn_server *s;
+	struct bufferevent *bev;
+	struct ucred cred;
+	bool closing;                 /* after its last reply */
+	size_t tried;                 /* bytes that were looked at and are no whole request */
+	TAILQ_ENTRY(zn_conn) link;
+};
+
+uid_t zn_conn_uid(const struct zn_conn *c)
+{
+	return c->cred.uid;
+}
+
+gid_t zn_conn_gid(const struct zn_conn *c)
+{
+	return c->cred.gid;
+}
+
+void zn_conn_close(struct zn_conn *c)
+{
+	struct zn_server *s = c->s;
+
+	zn_later_forget(s, c);
+	TAILQ_REMOVE(&s->conns, c, link);
+	s->n_conns--;
+	bufferevent_free(c->bev);
+	free(c);
+	zn_idle_arm(s);
+}
+
+void zn_conn_doom(struct zn_conn *c)
+{
+	c->closing = true;
+	bufferevent_disable(c->bev, EV_READ);
+	bufferevent_trigger(c->bev, EV_WRITE, BEV_OPT_DEFER_CALLBACKS);
+}
+
+void zn_conn_write(struct zn_conn *c, const void *p, size_t n)
+{
+	bufferevent_write(c->bev, p, n);
+	if (evbuffer_get_length(bufferevent_get_output(c->bev)) > OUT_MAX)
+		zn_conn_doom(c);
+}
+
+static void say_broken(struct zn_conn *c, const struct zn_err *err)
+{
+	struct zn_reply r = { .code = 65, .error = err->text };
+
+	zn_later_reply(c->s, c, &r);
+	c->closing = true;
+	bufferevent_disable(c->bev, EV_READ);
+}
+
+/* One request out of the input: 1, 0 if there is no whole one, <0 if it is nonsense. */
+static int take_request(struct zn_conn *c)
+{
+	struct evbuffer *in = bufferevent_get_input(c->bev);
+	size_t len = evbuffer_get_length(in);
+	struct zn_err err = { 0 };
+	struct zn_request request;
+	msgpack_object map;
+
+	if (!len || len == c->tried)
+		return 0;
+	const unsigned char *p = evbuffer_pullup(in, -1);
+	ssize_t n = zn_msgpack_check(p, len, 0, &err);
+	if (n == 0 && len > ZN_SPEC_BYTES_MAX)
+		n = zn_err_set(&err, -EBADMSG, "a request of more than %d bytes", ZN_SPEC_BYTES_MAX);
+	c->tried = n == 0 ? len : 0;
+	if (n == 0)
+		return 0;
+	zn_arena_reset(&c->s->arena);
+	int rc = n < 0 ? (int)n : zn_val_unpack(p, (size_t)n, 0, &c->s->arena, &map, &err);
+	if (rc == 0)
+		rc = zn_decode(&zn_request_kind, &map, &c->s->arena, &request, &err);
+	if (rc < 0) {
+		say_broken(c, &err);
+		return rc;
+	}
+	zn_request_take(c->s, c, &request);
+	evbuffer_drain(in, (size_t)n);
+	return 1;
+}
+
+static void on_read(struct bufferevent *bev, void *arg)
+{
+	struct zn_conn *c = arg;
+	struct zn_server *s = c->s;
+	int rc = 1;
+
+	for (int i = 0; i < AT_ONCE && rc > 0; i++)
+		rc = take_request(c);
+	if (rc > 0) /* more is there: others first */
+		bufferevent_trigger(bev, EV_READ, BEV_OPT_DEFER_CALLBACKS);
+	zn_turn_end(s);
+}
+
+static void on_write(struct bufferevent *bev, void *arg)
+{
+	struct zn_conn *c = arg;
+
+	(void)bev;
+	if (c->closing)
+		zn_conn_close(c);
+}
+
+static void on_event(struct bufferevent *bev, short what, void *arg)
+{
+	(void)bev;
+	if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT))
+		zn_conn_close(arg);
+}
+
+void zn_conn_accept(struct zn_server *s, int fd)
+{
+	struct zn_conn *c = s->n_conns < CONNS_MAX ? calloc(1, sizeof(*c)) : NULL;
+	socklen_t len = sizeof(c->cred);
+
+	if (!c || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c->cred, &len) < 0 ||
+	    (s->is_private && c->cred.uid != geteuid() && c->cred.uid != 0)) {
+		free(c);
+		close(fd);
+		return;
+	}
+	c->s = s;
+	c->bev = bufferevent_socket_new(s->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	if (!c->bev) {
+		free(c);
+		close(fd);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&s->conns, c, link);
+	s->n_conns++;
+	event_del(s->on_idle);
+	struct timeval silence = { .tv_sec = SILENCE_S };
+	bufferevent_set_timeouts(c->bev, &silence, &silence);
+	bufferevent_set_max_single_read(c->bev, 1 << 20);
+	bufferevent_setwatermark(c->bev, EV_READ, 0, ZN_SPEC_BYTES_MAX + (1 << 20));
+	bufferevent_setcb(c->bev, on_read, on_write, on_event, c);
+	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+}

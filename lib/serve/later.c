@@ -1,0 +1,87 @@
+/* later: what may be shown only when the journal is durable that far: replies and starts, in order. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "serve/server.h"
+
+static struct zn_later *later_add(struct zn_server *s)
+{
+	struct zn_later *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	l->seq = s->seq;
+	TAILQ_INSERT_TAIL(&s->laters, l, link);
+	return l;
+}
+
+static void later_drop(struct zn_server *s, struct zn_later *l)
+{
+	TAILQ_REMOVE(&s->laters, l, link);
+	zn_buf_done(&l->bytes);
+	free(l);
+}
+
+int zn_later_reply(struct zn_server *s, struct zn_conn *conn, const struct zn_reply *reply)
+{
+	struct zn_later *l = later_add(s);
+
+	if (!l)
+		return -ENOMEM;
+	l->conn = conn;
+	int rc = zn_encode(&zn_reply_kind, reply, &l->bytes);
+	if (rc < 0)
+		later_drop(s, l);
+	return rc;
+}
+
+int zn_later_start(struct zn_server *s, const struct zn_job *job)
+{
+	struct zn_later *l = later_add(s);
+
+	if (!l)
+		return -ENOMEM;
+	l->job = job->id;
+	l->attempt = job->attempt;
+	return 0;
+}
+
+static void start_job(struct zn_server *s, const struct zn_later *l)
+{
+	struct zn_job *job = zn_jobs_get(&s->jobs, l->job);
+
+	/* cancelled meanwhile, or its agent is away: it is started when the agent is back (settle) */
+	if (job && job->state == ZN_JOB_SCHEDULED && job->attempt == l->attempt && s->node.settled)
+		zn_agent_start(s, job);
+}
+
+void zn_later_run(struct zn_server *s)
+{
+	struct zn_later *l;
+
+	while ((l = TAILQ_FIRST(&s->laters)) && l->seq <= s->durable) {
+		if (l->conn)
+			zn_conn_write(l->conn, l->bytes.data, l->bytes.len);
+		else if (l->job)
+			start_job(s, l);
+		later_drop(s, l);
+	}
+}
+
+void zn_later_forget(struct zn_server *s, struct zn_conn *conn)
+{
+	struct zn_later *l;
+
+	TAILQ_FOREACH(l, &s->laters, link)
+		if (l->conn == conn)
+			l->conn = NULL;
+}
+
+void zn_later_drop_all(struct zn_server *s)
+{
+	struct zn_later *l;
+
+	while ((l = TAILQ_FIRST(&s->laters)))
+		later_drop(s, l);
+}

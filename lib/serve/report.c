@@ -1,0 +1,184 @@
+/* report: what the agent says happened to a job. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "serve/server.h"
+
+static void take_numbers(struct zn_server *s, struct zn_job *job, const struct zn_msg_report *m)
+{
+	job->end_s = m->time_s;
+	job->has_exit_code = m->exit_code.has;
+	job->exit_code = (int32_t)m->exit_code.v;
+	job->signal = m->signal.has ? (uint32_t)m->signal.v : 0;
+	if (m->max_rss_bytes.has)
+		job->max_rss_bytes = m->max_rss_bytes.v;
+	job->cpu_s = m->cpu_s.has ? m->cpu_s.v : 0;
+	job->gpu_s = m->gpu_s.has ? m->gpu_s.v : 0;
+	if (m->confinement)
+		job->confinement = zn_jobs_intern(&s->jobs, m->confinement);
+}
+
+/* The end of a job: its place is free, its hook runs. */
+static void finish(struct zn_server *s, struct zn_job *job, enum zn_job_state to, const char *reason)
+{
+	const char *event = to == ZN_JOB_COMPLETED ? "completed" : to == ZN_JOB_FAILED ? "failed" : "cancelled";
+
+	if (job->place)
+		zn_place_give(s, job);
+	if (zn_change_state(s, job, to, event, reason) < 0)
+		return;
+	zn_hook_finish(s, job);
+	free(job->place); /* the history has it */
+	job->place = NULL;
+}
+
+static void back_to_queue(struct zn_server *s, struct zn_job *job, const char *event, const char *reason)
+{
+	job->cancel = job->requeue = false;
+	if (job->place)
+		zn_place_give(s, job);
+	free(job->place);
+	job->place = NULL;
+	job->start_s = job->end_s = 0;
+	job->has_exit_code = false;
+	job->signal = 0;
+	enum zn_job_state to = job->hold && job->state == ZN_JOB_RUNNING ? ZN_JOB_PENDING : ZN_JOB_QUEUED;
+	zn_change_state(s, job, to, event, reason);
+	zn_place_soon(s);
+}
+
+void zn_job_lost(struct zn_server *s, struct zn_job *job, const char *reason)
+{
+	if (job->cancel) {
+		finish(s, job, ZN_JOB_CANCELLED, "cancelled");
+	} else if (job->requeues_left) {
+		job->requeues_left--;
+		back_to_queue(s, job, "requeued", reason);
+	} else {
+		if (!job->end_s)
+			job->end_s = zn_now_s();
+		finish(s, job, ZN_JOB_FAILED, reason);
+	}
+}
+
+static void take_started(struct zn_server *s, struct zn_job *job, const struct zn_msg_report *m)
+{
+	if (job->state != ZN_JOB_SCHEDULED)
+		return;
+	job->start_s = m->time_s;
+	if (m->confinement)
+		job->confinement = zn_jobs_intern(&s->jobs, m->confinement);
+	zn_change_state(s, job, ZN_JOB_RUNNING, "started", NULL);
+}
+
+/* Why it failed, as one phrase; NULL: it did not. */
+static const char *failure(struct zn_server *s, const struct zn_msg_report *m)
+{
+	if (m->reason)
+		return m->reason;
+	if (m->signal.has) {
+		const char *name = zn_signal_name((int)m->signal.v);
+		return name ? zn_arena_printf(&s->arena, "ended by signal %s", name)
+		            : zn_arena_printf(&s->arena, "ended by signal %d", (int)m->signal.v);
+	}
+	if (m->exit_code.has && m->exit_code.v == 0)
+		return NULL;
+	return zn_arena_printf(&s->arena, "exit code %d", (int)m->exit_code.v);
+}
+
+static void take_exited(struct zn_server *s, struct zn_job *job, const struct zn_msg_report *m)
+{
+	const char *why = failure(s, m);
+
+	take_numbers(s, job, m);
+	if (job->requeue && !job->cancel) {
+		back_to_queue(s, job, "requeued", "requeued");
+	} else if (job->cancel) {
+		finish(s, job, ZN_JOB_CANCELLED, job->reason ? job->reason : "cancelled");
+	} else if (why && !strncmp(why, "lost", 4)) {
+		zn_job_lost(s, job, why);
+	} else if (why) {
+		finish(s, job, ZN_JOB_FAILED, why);
+	} else {
+		if (job->state == ZN_JOB_SCHEDULED) /* the report of its start was swallowed */
+			zn_change_state(s, job, ZN_JOB_RUNNING, "started", NULL);
+		finish(s, job, ZN_JOB_COMPLETED, NULL);
+	}
+}
+
+static void take_refused(struct zn_server *s, struct zn_job *job, const struct zn_msg_report *m)
+{
+	if (job->state != ZN_JOB_SCHEDULED)
+		return;
+	if (job->cancel)
+		finish(s, job, ZN_JOB_CANCELLED, "cancelled");
+	else if (m->again.has && m->again.v)
+		back_to_queue(s, job, "queued", m->reason);
+	else
+		finish(s, job, ZN_JOB_FAILED, m->reason ? m->reason : "the agent refused to start it");
+}
+
+void zn_report_take(struct zn_server *s, const struct zn_msg_report *m)
+{
+	struct zn_job *job = zn_jobs_get(&s->jobs, m->job);
+
+	if (!job || job->attempt != m->attempt || !zn_job_has_alloc(job->state)) {
+		if (!job)
+			zn_log("the agent reports '%s' of job %llu, which is unknown here", m->what,
+			       (unsigned long long)m->job);
+		return; /* an old attempt, or a report that was taken before: acknowledging it is all it needs */
+	}
+	if (!strcmp(m->what, "started"))
+		take_started(s, job, m);
+	else if (!strcmp(m->what, "exited"))
+		take_exited(s, job, m);
+	else if (!strcmp(m->what, "refused"))
+		take_refused(s, job, m);
+}
+
+static const struct zn_msg_running *running_find(const struct zn_node *n, const struct zn_job *job)
+{
+	for (size_t i = 0; i < n->n_running; i++)
+		if (n->running[i].job == job->id && n->running[i].attempt == job->attempt)
+			return &n->running[i];
+	return NULL;
+}
+
+static void settle_job(struct zn_server *s, struct zn_job *job)
+{
+	const struct zn_msg_running *r = running_find(&s->node, job);
+
+	if (r) {
+		if (job->state == ZN_JOB_SCHEDULED) {
+			job->start_s = r->start_s;
+			zn_change_state(s, job, ZN_JOB_RUNNING, "started", NULL);
+		}
+		if (job->cancel || job->requeue)
+			zn_agent_steer(s, &(struct zn_msg_steer){ .op = "stop", .job = job->id,
+				.attempt = job->attempt, .reason = job->cancel ? "cancelled" : "requeued" });
+	} else if (job->state != ZN_JOB_SCHEDULED || s->rebooted) {
+		zn_job_lost(s, job, s->rebooted ? "lost: the machine restarted" : "lost: its agent does not know it");
+	} else if (job->cancel) {
+		finish(s, job, ZN_JOB_CANCELLED, "cancelled");
+	} else {
+		zn_later_start(s, job); /* the agent never heard of this start, or answers it from its log */
+	}
+}
+
+void zn_report_settle(struct zn_server *s)
+{
+	struct zn_job *job, *next;
+
+	s->node.settled = true;
+	HASH_ITER(hh, s->jobs.by_id, job, next)
+		if (zn_job_has_alloc(job->state))
+			settle_job(s, job);
+	free(s->node.running);
+	s->node.running = NULL;
+	s->node.n_running = 0;
+	s->rebooted = false;
+	zn_node_publish(s);
+	zn_place_soon(s);
+}

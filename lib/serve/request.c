@@ -1,0 +1,314 @@
+/* request: what a client may ask, one function a wish. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <event2/event.h>
+
+#include "base/clock.h"
+#include "serve/server.h"
+
+/* Exit codes of the replies, as in cli/exit.h. */
+enum { CODE_NO = 1, CODE_USAGE = 64, CODE_DATA = 65, CODE_UNAVAILABLE = 69, CODE_OS = 71, CODE_AGAIN = 75,
+       CODE_DENIED = 77 };
+
+struct wish {
+	const struct zn_request *r;
+	struct zn_conn *conn;
+	struct zn_job *job;            /* for ops on a job */
+	struct zn_reply reply;
+	struct zn_err err;
+};
+
+static uint32_t code_of(int rc)
+{
+	switch (rc) {
+	case -EBADMSG: case -EOPNOTSUPP: case -EEXIST:
+		return CODE_DATA;
+	case -ENOENT: case -EALREADY:
+		return CODE_NO;
+	case -EINVAL:
+		return CODE_USAGE;
+	case -EAGAIN: case -EBUSY:
+		return CODE_AGAIN;
+	case -EPERM: case -EACCES:
+		return CODE_DENIED;
+	default:
+		return CODE_OS;
+	}
+}
+
+static bool is_operator(struct zn_server *s, uid_t uid)
+{
+	return uid == 0 || uid == geteuid() || (s->conf.operators && zn_conf_is_operator(&s->conf, zn_uid_name(s, uid)));
+}
+
+static int wrong_state(struct wish *w, const char *wish)
+{
+	return zn_err_set(&w->err, -EALREADY, "job %llu is %s: it can't be %s", (unsigned long long)w->job->id,
+	                  zn_job_state_name(w->job->state), wish);
+}
+
+static int op_submit(struct zn_server *s, struct wish *w)
+{
+	uint64_t id;
+	int rc = zn_submit_take(s, &w->r->job, zn_conn_uid(w->conn), zn_conn_gid(w->conn), 0, &id, &w->err);
+
+	if (rc == 0)
+		w->reply.id = ZN_SOME_U64(id);
+	return rc;
+}
+
+static int steer(struct zn_server *s, const struct zn_job *job, struct zn_msg_steer m)
+{
+	m.job = job->id;
+	m.attempt = job->attempt;
+	return zn_agent_steer(s, &m);
+}
+
+static int op_cancel(struct zn_server *s, struct wish *w)
+{
+	struct zn_job *job = w->job;
+
+	if (zn_job_is_finished(job->state))
+		return wrong_state(w, "cancelled");
+	char *by = zn_conn_uid(w->conn) == job->uid ? (char *)"cancelled"
+	           : zn_arena_printf(&s->arena, "cancelled by %s", zn_uid_name(s, zn_conn_uid(w->conn)));
+	if (zn_job_is_waiting(job->state)) {
+		job->end_s = zn_now_s();
+		int rc = zn_change_state(s, job, ZN_JOB_CANCELLED, "cancelled", by);
+		if (rc == 0)
+			zn_hook_finish(s, job);
+		return rc;
+	}
+	job->cancel = true;
+	zn_job_set_text(&job->reason, by);
+	int rc = zn_change_save(s, job, "cancelling");
+	steer(s, job, (struct zn_msg_steer){ .op = "stop", .reason = by, .signal = w->r->signal,
+	                                     .grace_s = w->r->grace_s });
+	return rc;
+}
+
+static int op_hold(struct zn_server *s, struct wish *w)
+{
+	struct zn_job *job = w->job;
+
+	if (!zn_job_is_waiting(job->state))
+		return wrong_state(w, "held");
+	job->hold = true;
+	if (job->state == ZN_JOB_QUEUED)
+		return zn_change_state(s, job, ZN_JOB_PENDING, "held", "held by its owner");
+	zn_job_set_text(&job->reason, "held by its owner");
+	return zn_change_save(s, job, "held");
+}
+
+static int op_release(struct zn_server *s, struct wish *w)
+{
+	struct zn_job *job = w->job;
+
+	if (job->state != ZN_JOB_PENDING || !job->hold)
+		return wrong_state(w, "released: nobody holds it");
+	job->hold = false;
+	zn_job_set_text(&job->reason, NULL);
+	zn_submit_promote(s, job);
+	return zn_change_save(s, job, "released");
+}
+
+static int op_suspend(struct zn_server *s, struct wish *w)
+{
+	if (w->job->state != ZN_JOB_RUNNING)
+		return wrong_state(w, "suspended");
+	int rc = steer(s, w->job, (struct zn_msg_steer){ .op = "suspend" });
+	if (rc < 0)
+		return zn_err_set(&w->err, -EAGAIN, "the agent does not answer just now");
+	return zn_change_state(s, w->job, ZN_JOB_SUSPENDED, "suspended", "suspended by its owner");
+}
+
+static int op_resume(struct zn_server *s, struct wish *w)
+{
+	if (w->job->state != ZN_JOB_SUSPENDED)
+		return wrong_state(w, "resumed");
+	int rc = steer(s, w->job, (struct zn_msg_steer){ .op = "resume" });
+	if (rc < 0)
+		return zn_err_set(&w->err, -EAGAIN, "the agent does not answer just now");
+	return zn_change_state(s, w->job, ZN_JOB_RUNNING, "resumed", NULL);
+}
+
+/* A finished job is history: asking for it again makes a new one that names the old. */
+static int requeue_finished(struct zn_server *s, struct wish *w)
+{
+	struct zn_memo_submit body;
+	uint64_t id;
+	int rc = zn_submit_body(s, w->job, &body, &w->err);
+
+	if (rc < 0)
+		return rc;
+	body.spec.key = NULL;
+	body.spec.hold = (struct zn_obool){ 0 };
+	rc = zn_submit_take(s, &body.spec, w->job->uid, w->job->gid, w->job->id, &id, &w->err);
+	if (rc == 0)
+		w->reply.id = ZN_SOME_U64(id);
+	return rc;
+}
+
+static int op_requeue(struct zn_server *s, struct wish *w)
+{
+	struct zn_job *job = w->job;
+
+	if (zn_job_is_finished(job->state))
+		return requeue_finished(s, w);
+	if (!zn_job_has_alloc(job->state))
+		return wrong_state(w, "requeued: it has not started");
+	job->requeue = true;
+	int rc = zn_change_save(s, job, "requeueing");
+	steer(s, job, (struct zn_msg_steer){ .op = "stop", .reason = "requeued" });
+	return rc;
+}
+
+static int check_modify(struct zn_server *s, struct wish *w)
+{
+	const struct zn_request *r = w->r;
+	struct zn_job *job = w->job;
+
+	if (zn_job_is_finished(job->state))
+		return wrong_state(w, "modified");
+	if (!r->priority.has && !r->time_limit_s.has && !r->job_name)
+		return zn_err_set(&w->err, -EINVAL, "nothing to modify was named");
+	if (r->priority.has && (r->priority.v < INT32_MIN || r->priority.v > INT32_MAX))
+		return zn_err_set(&w->err, -EBADMSG, "priority must fit in 32 bits");
+	if (r->priority.has && r->priority.v > job->priority && !is_operator(s, zn_conn_uid(w->conn)))
+		return zn_err_set(&w->err, -EPERM, "only an operator may raise a priority");
+	if (r->time_limit_s.has && (r->time_limit_s.v < 0 || r->time_limit_s.v > ZN_SPEC_SECONDS_MAX))
+		return zn_err_set(&w->err, -EBADMSG, "time_limit_s must be 0 (none) to %g", ZN_SPEC_SECONDS_MAX);
+	return r->job_name ? zn_spec_check_name("job_name", r->job_name, &w->err) : 0;
+}
+
+static int op_modify(struct zn_server *s, struct wish *w)
+{
+	const struct zn_request *r = w->r;
+	struct zn_job *job = w->job;
+	int rc = check_modify(s, w);
+
+	if (rc < 0)
+		return rc;
+	if (r->job_name)
+		zn_job_set_text(&job->name, r->job_name);
+	if (r->priority.has) {
+		job->priority = r->priority.v;
+		zn_jobs_reorder(&s->jobs, job);
+	}
+	if (r->time_limit_s.has) {
+		job->limit_s = r->time_limit_s.v;
+		if (zn_job_has_alloc(job->state))
+			steer(s, job, (struct zn_msg_steer){ .op = "limit", .limit_s = ZN_SOME_F64(job->limit_s) });
+	}
+	zn_place_soon(s);
+	return zn_change_save(s, job, "modified");
+}
+
+static int op_show(struct zn_server *s, struct wish *w)
+{
+	const struct zn_job *job = w->job;
+	struct zn_memo_submit body;
+	struct zn_job_record *r = &w->reply.job;
+	int rc = zn_submit_body(s, job, &body, &w->err);
+
+	if (rc == 0)
+		rc = zn_job_public(job, s->node.name, &s->arena, r);
+	if (rc < 0)
+		return rc;
+	const struct zn_spec *spec = &body.spec;
+	r->command = spec->command ? spec->command : "(script)";
+	r->arguments = spec->arguments;
+	r->directory = spec->directory;
+	r->output = zn_spec_output(spec->output ? spec->output : "zn-%j.out", spec->directory, job->id, s->node.name,
+	                           &s->arena);
+	if (spec->error)
+		r->error = zn_spec_output(spec->error, spec->directory, job->id, s->node.name, &s->arena);
+	return 0;
+}
+
+static int op_find(struct zn_server *s, struct wish *w)
+{
+	struct zn_job *job = w->r->key ? zn_jobs_get_key(&s->jobs, zn_conn_uid(w->conn), w->r->key) : NULL;
+
+	if (!job)
+		return zn_err_set(&w->err, -ENOENT, "no job has the key '%s'", w->r->key ? w->r->key : "");
+	w->reply.id = ZN_SOME_U64(job->id);
+	return 0;
+}
+
+static int op_ping(struct zn_server *s, struct wish *w)
+{
+	(void)s;
+	w->reply.pid = ZN_SOME_U64((uint64_t)getpid());
+	w->reply.version = zn_version();
+	return 0;
+}
+
+static int op_stop(struct zn_server *s, struct wish *w)
+{
+	uint64_t running = s->jobs.count[ZN_JOB_SCHEDULED] + s->jobs.count[ZN_JOB_RUNNING] +
+	                   s->jobs.count[ZN_JOB_SUSPENDED];
+
+	if (!is_operator(s, zn_conn_uid(w->conn)))
+		return zn_err_set(&w->err, -EPERM, "only an operator may stop zn-schedd");
+	if (!running && s->node.greeted) /* with jobs the agent stays: they go on without us */
+		zn_agent_steer(s, &(struct zn_msg_steer){ .op = "exit" });
+	zn_server_stop(s);
+	return 0;
+}
+
+static const struct {
+	const char *op;
+	int (*take)(struct zn_server *s, struct wish *w);
+	bool on_job;
+} ops[] = {
+	{ "submit", op_submit, false }, { "cancel", op_cancel, true },   { "hold", op_hold, true },
+	{ "release", op_release, true }, { "suspend", op_suspend, true }, { "resume", op_resume, true },
+	{ "requeue", op_requeue, true }, { "modify", op_modify, true },   { "show", op_show, true },
+	{ "find", op_find, false },      { "ping", op_ping, false },      { "stop", op_stop, false },
+};
+
+static int find_job(struct zn_server *s, struct wish *w)
+{
+	const struct zn_request *r = w->r;
+	uid_t uid = zn_conn_uid(w->conn);
+
+	w->job = r->id.has ? zn_jobs_get(&s->jobs, r->id.v) : r->key ? zn_jobs_get_key(&s->jobs, uid, r->key) : NULL;
+	if (!w->job && r->id.has)
+		return zn_err_set(&w->err, -ENOENT, "there is no job %llu", (unsigned long long)r->id.v);
+	if (!w->job)
+		return zn_err_set(&w->err, -ENOENT, "no job has the key '%s'", r->key ? r->key : "");
+	if (w->job->uid != uid && !is_operator(s, uid))
+		return zn_err_set(&w->err, -EPERM, "job %llu is not yours", (unsigned long long)w->job->id);
+	w->reply.id = ZN_SOME_U64(w->job->id);
+	return 0;
+}
+
+static int take(struct zn_server *s, struct wish *w)
+{
+	for (size_t i = 0; w->r->op && i < sizeof(ops) / sizeof(*ops); i++)
+		if (!strcmp(ops[i].op, w->r->op)) {
+			int rc = ops[i].on_job ? find_job(s, w) : 0;
+			return rc < 0 ? rc : ops[i].take(s, w);
+		}
+	return zn_err_set(&w->err, -EINVAL, "there is no request '%s'", w->r->op ? w->r->op : "");
+}
+
+void zn_request_take(struct zn_server *s, struct zn_conn *c, const struct zn_request *r)
+{
+	struct wish w = { .r = r, .conn = c };
+	int rc = take(s, &w);
+
+	w.reply.ok = rc >= 0;
+	if (rc < 0) {
+		w.reply.code = code_of(rc);
+		w.reply.error = w.err.text[0] ? w.err.text : strerror(-rc);
+	}
+	rc = zn_later_reply(s, c, &w.reply);
+	if (rc < 0) {
+		zn_log("can't answer: %s", strerror(-rc));
+		zn_conn_doom(c);
+	}
+}

@@ -1,0 +1,25 @@
+/* serve: zn-schedd's main loop. */
+#ifndef ZN_SERVE_SERVE_H
+#define ZN_SERVE_SERVE_H
+
+#include <stdbool.h>
+
+#include "zenith.h"
+
+struct zn_serve_opts {
+	const char *spool;     /* absolute */
+	const char *config;    /* NULL: the usual place */
+	bool on_demand;        /* started by zn-submit: goes away when idle */
+	int ready_fd;          /* gets a byte when the socket listens; -1: none */
+};
+
+/* Recovers the queue, listens, and runs until told to stop.  Returns 0 after an orderly stop.  -EBUSY: another
+ * zn-schedd has this spool.
+ */
+int zn_serve(const struct zn_serve_opts *opts, struct zn_err *err);
+
+/* What a spool holds, without touching it: counts records and damaged ranges. */
+struct zn_spool_check { uint64_t records, jobs, damaged_ranges, damaged_bytes, contradictions; };
+int zn_serve_check(const char *spool, void (*say)(const char *line), struct zn_spool_check *ret, struct zn_err *err);
+
+#endif

@@ -1,0 +1,407 @@
+/* server: recovery, the loop, and the end. */
+#include "serve/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <event2/listener.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/units.h"
+#include "queue/spool.h"
+
+void zn_log(const char *fmt, ...)
+{
+	char when[ZN_UNIT_TEXT];
+	va_list ap;
+
+	flockfile(stderr);
+	fprintf(stderr, "%s zn-schedd: ", zn_format_time(zn_now_s(), when));
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	funlockfile(stderr);
+}
+
+/* ---- recovery ---- */
+
+struct recovery {
+	struct zn_server *s;
+	uint64_t history_seq;          /* what the history has already */
+	uint64_t records, damaged;
+};
+
+static int on_record(void *arg, uint64_t seq, struct zn_loc loc, const void *payload, size_t len)
+{
+	struct recovery *r = arg;
+	struct zn_server *s = r->s;
+	struct zn_err err = { 0 };
+	struct zn_job *job;
+	const char *event;
+	double time_s;
+
+	zn_arena_reset(&s->arena);
+	int rc = zn_memo_replay(&s->jobs, loc, payload, len, &s->arena, &event, &job, &time_s, &err);
+	r->records++;
+	bool snapshot = loc.file >> 63;
+	if (snapshot) /* whose records carry tags for numbers */
+		seq = loc.file & ~(UINT64_C(1) << 63);
+	if (seq > s->seq)
+		s->seq = seq;
+	if (rc == -EBADMSG) {
+		zn_log("journal: record %llu makes no sense and is left out: %s", (unsigned long long)seq, err.text);
+		return 0;
+	}
+	if (rc < 0)
+		return rc;
+	if (!job || !event)
+		return 0;
+	job->view_seq = seq;
+	if (!zn_job_is_finished(job->state))
+		return 0;
+	if (seq > r->history_seq || (snapshot && !r->history_seq))
+		zn_change_history(s, job, event, time_s);
+	free(job->place);
+	job->place = NULL;
+	return 0;
+}
+
+static void on_damage(void *arg, const char *path, uint64_t offset, uint64_t len)
+{
+	struct recovery *r = arg;
+
+	r->damaged++;
+	zn_log("journal: '%s' is damaged: %llu bytes at offset %llu are lost; everything else is kept", path,
+	       (unsigned long long)len, (unsigned long long)offset);
+}
+
+static void promote_all(struct zn_server *s)
+{
+	struct zn_job *job, *next;
+
+	HASH_ITER(hh, s->jobs.by_id, job, next)
+		if (job->state == ZN_JOB_PENDING)
+			zn_submit_promote(s, job);
+}
+
+/* Another boot than the last time: whatever ran then runs no more. */
+static void check_reboot(struct zn_server *s)
+{
+	char path[5000], last[ZN_BOOT_ID] = "", now[ZN_BOOT_ID];
+
+	snprintf(path, sizeof(path), "%s/boot_id", s->spool);
+	zn_boot_id(now);
+	s->rebooted = zn_file_line(AT_FDCWD, path, last, sizeof(last)) == 0 && strcmp(last, now);
+	if (strcmp(last, now))
+		zn_file_replace(path, now, strlen(now), 0600, NULL);
+}
+
+static int recover(struct zn_server *s, struct zn_err *err)
+{
+	char path[5000];
+	struct recovery r = { .s = s };
+	struct zn_journal_replay replay = { .arg = &r, .record = on_record, .damage = on_damage };
+	struct zn_journal_opts opts = { 0 };
+
+	snprintf(path, sizeof(path), "%s/view", s->spool);
+	int rc = zn_view_new(path, !s->is_private, &s->view, &r.history_seq, err);
+	if (rc < 0)
+		return rc;
+	snprintf(path, sizeof(path), "%s/journal", s->spool);
+	rc = zn_journal_open(path, &opts, &replay, &s->journal, err);
+	if (rc < 0)
+		return rc;
+	s->durable = s->seq;
+	s->snapshot_bytes = zn_journal_bytes(s->journal) / 2;
+	check_reboot(s);
+	promote_all(s);
+	if (r.records)
+		zn_log("recovered %llu records: %llu jobs waiting, %llu placed", (unsigned long long)r.records,
+		       (unsigned long long)(s->jobs.count[ZN_JOB_PENDING] + s->jobs.count[ZN_JOB_QUEUED]),
+		       (unsigned long long)(s->jobs.count[ZN_JOB_SCHEDULED] + s->jobs.count[ZN_JOB_RUNNING] +
+		                            s->jobs.count[ZN_JOB_SUSPENDED]));
+	rc = zn_view_rebuild(s);
+	return rc < 0 ? zn_err_set(err, rc, "can't write the view: %s", strerror(-rc)) : 0;
+}
+
+/* ---- the loop ---- */
+
+void zn_server_stop(struct zn_server *s)
+{
+	struct timeval soon = { .tv_usec = 50000 }; /* the reply to who asked still leaves */
+
+	s->stopping = true;
+	event_base_loopexit(s->base, &soon);
+}
+
+static void on_durable(evutil_socket_t fd, short what, void *arg)
+{
+	struct zn_server *s = arg;
+	int64_t durable = zn_journal_durable(s->journal);
+
+	(void)fd;
+	(void)what;
+	if (durable < 0) {
+		zn_log("the journal can't be written: nothing more is accepted");
+		s->status = -EIO;
+		event_base_loopbreak(s->base);
+		return;
+	}
+	s->durable = (uint64_t)durable;
+	int rc = zn_view_flush(s->view, s->durable);
+	if (rc < 0)
+		zn_log("can't write the view: %s", strerror(-rc));
+	zn_later_run(s);
+	zn_agent_ack(s);
+	if (zn_view_is_stale(s->view))
+		zn_view_rebuild(s);
+	zn_snapshot_if_due(s);
+	zn_turn_end(s);
+}
+
+void zn_turn_end(struct zn_server *s)
+{
+	if (s->want_pick)
+		zn_place_pass(s);
+	if (s->seq > s->durable) {
+		zn_journal_kick(s->journal);
+	} else { /* nothing to wait for */
+		zn_view_flush(s->view, s->durable);
+		zn_later_run(s);
+		zn_agent_ack(s);
+	}
+	zn_idle_arm(s);
+}
+
+static bool is_idle(const struct zn_server *s)
+{
+	for (int state = ZN_JOB_PENDING; state <= ZN_JOB_SUSPENDED; state++)
+		if (s->jobs.count[state])
+			return false;
+	return !s->n_conns && !s->hooks && !s->snapshotting;
+}
+
+void zn_idle_arm(struct zn_server *s)
+{
+	if (!s->on_idle)
+		return;
+	if (!is_idle(s)) {
+		event_del(s->on_idle);
+	} else if (!event_pending(s->on_idle, EV_TIMEOUT, NULL)) {
+		struct timeval tv = { .tv_sec = (time_t)s->conf.idle_exit_s, .tv_usec = 1 };
+		event_add(s->on_idle, &tv);
+	}
+}
+
+static void on_idle(evutil_socket_t fd, short what, void *arg)
+{
+	struct zn_server *s = arg;
+
+	(void)fd;
+	(void)what;
+	if (!is_idle(s))
+		return;
+	zn_log("nothing to do: going away");
+	zn_agent_steer(s, &(struct zn_msg_steer){ .op = "exit" });
+	zn_server_stop(s);
+}
+
+static void on_begin(evutil_socket_t fd, short what, void *arg)
+{
+	struct zn_server *s = arg;
+	struct zn_job *job, *next;
+	double now = zn_now_s();
+
+	(void)fd;
+	(void)what;
+	s->begin_first = 0;
+	HASH_ITER(hh, s->jobs.by_id, job, next) {
+		if (job->state != ZN_JOB_PENDING || job->hold || job->begin_s > now)
+			continue;
+		zn_submit_promote(s, job);
+		zn_change_save(s, job, "queued");
+	}
+	zn_begin_arm(s);
+	zn_turn_end(s);
+}
+
+static void on_signal(evutil_socket_t number, short what, void *arg)
+{
+	struct zn_server *s = arg;
+
+	(void)what;
+	if (number == SIGCHLD)
+		zn_hook_reap(s);
+	else
+		zn_server_stop(s);
+	zn_turn_end(s);
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	zn_agent_connect(arg);
+	zn_turn_end(arg);
+}
+
+static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *from, int len, void *arg)
+{
+	(void)l;
+	(void)from;
+	(void)len;
+	zn_conn_accept(arg, fd);
+}
+
+static int listen_on(struct zn_server *s, struct zn_err *err)
+{
+	char path[4200];
+
+	snprintf(path, sizeof(path), "%s/sock", s->spool);
+	int fd = zn_spool_listen(path, !s->is_private, err);
+	if (fd < 0)
+		return fd;
+	s->listener = evconnlistener_new(s->base, on_accept, s, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 1024, fd);
+	if (!s->listener) {
+		close(fd);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static int make_events(struct zn_server *s, const struct zn_serve_opts *opts)
+{
+	static const int signals[3] = { SIGTERM, SIGINT, SIGCHLD };
+
+	s->on_durable = event_new(s->base, zn_journal_fd(s->journal), EV_READ | EV_PERSIST, on_durable, s);
+	s->node.retry = event_new(s->base, -1, 0, on_retry, s);
+	if (opts->on_demand && s->conf.idle_exit_s > 0)
+		s->on_idle = event_new(s->base, -1, 0, on_idle, s);
+	if (!s->on_durable || !s->node.retry)
+		return -ENOMEM;
+	event_add(s->on_durable, NULL);
+	for (int i = 0; i < 3; i++) {
+		s->on_signal[i] = evsignal_new(s->base, signals[i], on_signal, s);
+		if (!s->on_signal[i])
+			return -ENOMEM;
+		event_add(s->on_signal[i], NULL);
+	}
+	return 0;
+}
+
+static int start(struct zn_server *s, const struct zn_serve_opts *opts, struct zn_err *err)
+{
+	static char host[256];
+	int rc = zn_conf_read(opts->config, &s->conf, err);
+
+	if (rc < 0)
+		return rc;
+	gethostname(host, sizeof(host) - 1);
+	s->node.name = host;
+	s->is_private = true;
+	snprintf(s->spool, sizeof(s->spool), "%s", opts->spool);
+	rc = zn_spool_make(s->spool, NULL, err);
+	if (rc == 0)
+		rc = s->lock = zn_spool_lock(s->spool, err);
+	rc = rc < 0 ? rc : 0;
+	if (rc == 0)
+		s->base = event_base_new();
+	if (rc == 0 && !s->base)
+		rc = -ENOMEM;
+	if (rc == 0 && !(s->on_begin = event_new(s->base, -1, 0, on_begin, s)))
+		rc = -ENOMEM;
+	if (rc == 0)
+		rc = recover(s, err);
+	if (rc == 0)
+		rc = make_events(s, opts);
+	if (rc == 0)
+		rc = zn_drop_start(s);
+	if (rc == 0)
+		rc = listen_on(s, err);
+	return rc;
+}
+
+static void free_event(struct event *e)
+{
+	if (e)
+		event_free(e);
+}
+
+static void finish(struct zn_server *s)
+{
+	struct zn_conn *c;
+
+	zn_agent_disconnect(s);
+	if (s->listener)
+		evconnlistener_free(s->listener);
+	if (s->journal && s->status == 0 && zn_journal_flush(s->journal) == 0) {
+		s->durable = s->seq;
+		zn_view_flush(s->view, s->durable);
+	}
+	while ((c = TAILQ_FIRST(&s->conns)))
+		zn_conn_close(c);
+	zn_later_drop_all(s);
+	struct event *const events[] = { s->on_durable, s->on_begin, s->on_idle, s->on_snapshot, s->on_drop,
+	                                 s->node.retry, s->on_signal[0], s->on_signal[1], s->on_signal[2] };
+	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
+		free_event(events[i]);
+	if (s->drop_watch >= 0)
+		close(s->drop_watch);
+	if (s->lock >= 0)
+		close(s->lock);
+	if (s->journal)
+		zn_journal_close(s->journal);
+	zn_view_free(s->view);
+	zn_jobs_done(&s->jobs);
+	zn_facts_free(s->node.facts);
+	free(s->node.running);
+	zn_conf_done(&s->conf);
+	zn_arena_done(&s->arena);
+	if (s->base)
+		event_base_free(s->base);
+}
+
+static void say_ready(int fd)
+{
+	if (fd < 0)
+		return;
+	if (write(fd, "", 1) < 0)
+		zn_log("nobody waits for us any more");
+	close(fd);
+}
+
+int zn_serve(const struct zn_serve_opts *opts, struct zn_err *err)
+{
+	struct zn_server *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->drop_watch = s->lock = -1;
+	TAILQ_INIT(&s->conns);
+	TAILQ_INIT(&s->laters);
+	STAILQ_INIT(&s->hook_waits);
+	zn_jobs_init(&s->jobs);
+	signal(SIGPIPE, SIG_IGN);
+	int rc = start(s, opts, err);
+	if (rc == 0) {
+		say_ready(opts->ready_fd);
+		zn_agent_connect(s);
+		zn_begin_arm(s);
+		zn_turn_end(s);
+		event_base_dispatch(s->base);
+		rc = s->status;
+		if (rc < 0)
+			zn_err_set(err, rc, "the journal in '%s' can't be written any more", s->spool);
+	}
+	finish(s);
+	free(s);
+	return rc;
+}

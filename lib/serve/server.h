@@ -1,0 +1,158 @@
+/* server: zn-schedd's own rooms share this.  One loop (libevent), one queue in memory, one journal.
+ *
+ * Every change goes the same way (change.c): memory, journal, view.  Whatever the world may see of it -- a
+ * reply, a start, the view -- waits until the journal is durable that far (later.c), so nothing that was
+ * acknowledged or begun can be lost.
+ */
+#ifndef ZN_SERVE_SERVER_H
+#define ZN_SERVE_SERVER_H
+
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "node/proto.h"
+#include "plan/plan.h"
+#include "queue/client.h"
+#include "queue/conf.h"
+#include "queue/jobs.h"
+#include "queue/journal.h"
+#include "queue/memo.h"
+#include "queue/view.h"
+#include "serve/serve.h"
+
+struct zn_conn;                        /* one client */
+TAILQ_HEAD(zn_conns, zn_conn);
+
+/* The node, its agent and what is free on it. */
+struct zn_node {
+	const char *name;
+	struct bufferevent *bev;       /* NULL: not connected */
+	struct event *retry;
+	unsigned retries;
+	bool greeted, settled;         /* hello came; the log was replayed and jobs compared */
+	struct zn_msg_running *running;/* of hello, until settled */
+	size_t n_running;
+	struct zn_facts *facts;        /* NULL until the agent said */
+	struct zn_free free;
+	struct zn_idset held;          /* GPUs that strangers use */
+	struct zn_node_held held_by[64];
+	size_t n_held;
+	double report_s;
+	uint64_t jobs;
+	bool watching;
+	uint64_t ack_seq, ack_after;   /* report to acknowledge, once the journal is durable up to ack_after */
+};
+
+enum { ZN_HOOKS = 8 };                 /* finish commands at once */
+
+/* What waits for durability. */
+struct zn_later {
+	uint64_t seq;
+	struct zn_conn *conn;          /* a reply for it, or NULL: start job */
+	uint64_t job;
+	uint32_t attempt;
+	struct zn_buf bytes;
+	TAILQ_ENTRY(zn_later) link;
+};
+TAILQ_HEAD(zn_laters, zn_later);
+
+struct zn_server {
+	char spool[4096];
+	bool is_private;
+	struct zn_conf conf;
+	struct event_base *base;
+	struct evconnlistener *listener;
+	struct event *on_durable, *on_signal[3], *on_begin, *on_idle, *on_snapshot, *on_drop;
+	struct zn_jobs jobs;
+	struct zn_journal *journal;
+	struct zn_view *view;
+	struct zn_arena arena;         /* of the request at hand */
+	struct zn_node node;
+	struct zn_conns conns;
+	size_t n_conns;
+	struct zn_laters laters;
+	uint64_t seq;                  /* of the last record */
+	uint64_t durable;
+	double begin_first;            /* when on_begin is due; 0: not armed */
+	bool want_pick, snapshotting, rebooted, stopping;
+	uint64_t snapshot_bytes;       /* journal size after the last one */
+	pid_t hook_pids[ZN_HOOKS];            /* running */
+	int hooks;
+	STAILQ_HEAD(, zn_hook_wait) hook_waits;
+	int drop_watch, lock;
+	int status;
+};
+
+const char *zn_uid_name(struct zn_server *s, uid_t uid); /* in s->arena; the number if it has none */
+void zn_server_stop(struct zn_server *s);
+/* server.c: called at the end of every callback: places jobs, hands the turn's records to the disk. */
+/* Arms the timer after which an unused zn-schedd goes away, if nothing is to do. */
+void zn_idle_arm(struct zn_server *s);
+void zn_turn_end(struct zn_server *s);
+void zn_log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* change.c: the job was changed in memory; remember and show it.  event names what happened. */
+int zn_change_save(struct zn_server *s, struct zn_job *job, const char *event);
+/* Moves, then saves; an illegal move is logged and refused. */
+int zn_change_state(struct zn_server *s, struct zn_job *job, enum zn_job_state to, const char *event,
+                    const char *reason);
+void zn_change_view(struct zn_server *s, const struct zn_job *job, const char *event, double time_s);
+void zn_change_history(struct zn_server *s, const struct zn_job *job, const char *event, double time_s);
+int zn_view_rebuild(struct zn_server *s);
+void zn_node_publish(struct zn_server *s);
+
+/* later.c */
+int zn_later_reply(struct zn_server *s, struct zn_conn *conn, const struct zn_reply *reply);
+int zn_later_start(struct zn_server *s, const struct zn_job *job);
+void zn_later_run(struct zn_server *s);
+void zn_later_drop_all(struct zn_server *s);
+void zn_later_forget(struct zn_server *s, struct zn_conn *conn);
+
+/* submit.c */
+int zn_submit_take(struct zn_server *s, const struct zn_spec *spec, uid_t uid, gid_t gid, uint64_t requeue_of,
+                   uint64_t *ret_id, struct zn_err *err);
+void zn_submit_promote(struct zn_server *s, struct zn_job *job); /* PENDING -> QUEUED if nothing holds it */
+void zn_begin_arm(struct zn_server *s);
+/* The job as it was asked, with its environment, in s->arena. */
+int zn_submit_body(struct zn_server *s, const struct zn_job *job, struct zn_memo_submit *ret, struct zn_err *err);
+
+/* place.c */
+void zn_place_soon(struct zn_server *s);                 /* a pass over the queue at the end of this turn */
+void zn_place_pass(struct zn_server *s);
+void zn_place_take(struct zn_server *s, const struct zn_job *job);   /* its place is no longer free */
+void zn_place_give(struct zn_server *s, const struct zn_job *job);
+
+/* agent.c */
+void zn_agent_connect(struct zn_server *s);
+int zn_agent_start(struct zn_server *s, const struct zn_job *job);
+int zn_agent_steer(struct zn_server *s, const struct zn_msg_steer *m);
+void zn_agent_disconnect(struct zn_server *s);
+void zn_agent_ack(struct zn_server *s);
+
+/* report.c: what the agent said happened. */
+void zn_report_take(struct zn_server *s, const struct zn_msg_report *m);
+void zn_report_settle(struct zn_server *s);
+void zn_job_lost(struct zn_server *s, struct zn_job *job, const char *reason);
+
+/* conn.c */
+void zn_conn_accept(struct zn_server *s, int fd);
+void zn_conn_write(struct zn_conn *c, const void *p, size_t n);
+void zn_conn_close(struct zn_conn *c);
+void zn_conn_doom(struct zn_conn *c);                    /* closes it once this callback is over */
+uid_t zn_conn_uid(const struct zn_conn *c);
+gid_t zn_conn_gid(const struct zn_conn *c);
+
+/* request.c */
+void zn_request_take(struct zn_server *s, struct zn_conn *c, const struct zn_request *r);
+
+/* drop.c */
+int zn_drop_start(struct zn_server *s);
+/* hook.c */
+void zn_hook_finish(struct zn_server *s, const struct zn_job *job);
+void zn_hook_reap(struct zn_server *s);
+/* snapshot.c */
+void zn_snapshot_if_due(struct zn_server *s);
+
+#endif

@@ -1,0 +1,222 @@
+/* submit: a submission becomes a job, once per key. */
+#include <errno.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "serve/server.h"
+
+static int64_t append(struct zn_server *s, const struct zn_kind *kind, const void *record, struct zn_loc *ret_loc)
+{
+	struct zn_buf b = { 0 };
+	int rc = zn_encode(kind, record, &b);
+	int64_t seq = rc < 0 ? rc : zn_journal_append(s->journal, b.data, b.len, ret_loc);
+
+	zn_buf_done(&b);
+	if (seq > 0)
+		s->seq = (uint64_t)seq;
+	return seq;
+}
+
+/* The environment of a login without a terminal, for records that bring none. */
+static int minimal_environment(uid_t uid, struct zn_arena *a, struct zn_strmap *ret)
+{
+	struct passwd *pw = getpwuid(uid);
+	struct zn_pair *v = zn_arena_array(a, 5, sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	const char *name = pw ? zn_arena_strdup(a, pw->pw_name) : NULL;
+	size_t n = 0;
+	v[n++] = (struct zn_pair){ "PATH", "/usr/local/bin:/usr/bin:/bin" };
+	if (name) {
+		v[n++] = (struct zn_pair){ "HOME", zn_arena_strdup(a, pw->pw_dir) };
+		v[n++] = (struct zn_pair){ "USER", name };
+		v[n++] = (struct zn_pair){ "LOGNAME", name };
+		v[n++] = (struct zn_pair){ "SHELL", pw->pw_shell && *pw->pw_shell
+		                                     ? zn_arena_strdup(a, pw->pw_shell) : "/bin/sh" };
+	}
+	*ret = (struct zn_strmap){ v, n };
+	return 0;
+}
+
+static int env_store(struct zn_server *s, uid_t uid, const struct zn_strmap *environment, struct zn_env **ret)
+{
+	unsigned char id[ZN_DIGEST];
+	struct zn_env *e;
+	int rc = zn_env_digest(uid, environment, id);
+
+	if (rc < 0)
+		return rc;
+	HASH_FIND(hh, s->jobs.envs, id, ZN_DIGEST, e);
+	if (e) {
+		*ret = e;
+		return 0;
+	}
+	struct zn_memo_env m = { .id = { id, ZN_DIGEST }, .uid = uid, .environment = *environment };
+	struct zn_loc loc;
+	int64_t seq = append(s, &zn_memo_env_kind, &m, &loc);
+	if (seq < 0)
+		return (int)seq;
+	e = calloc(1, sizeof(*e));
+	if (!e)
+		return -ENOMEM;
+	memcpy(e->id, id, ZN_DIGEST);
+	e->loc = loc;
+	HASH_ADD(hh, s->jobs.envs, id, ZN_DIGEST, e);
+	*ret = e;
+	return 0;
+}
+
+const char *zn_uid_name(struct zn_server *s, uid_t uid)
+{
+	struct passwd *pw = getpwuid(uid);
+
+	return pw ? zn_arena_strdup(&s->arena, pw->pw_name) : zn_arena_printf(&s->arena, "%u", (unsigned)uid);
+}
+
+/* A retry with the same key finds the first one's job. */
+static int find_same(struct zn_server *s, uid_t uid, const struct zn_spec *spec, const unsigned char *digest,
+                     uint64_t *ret_id, struct zn_err *err)
+{
+	struct zn_job *job = spec->key ? zn_jobs_get_key(&s->jobs, uid, spec->key) : NULL;
+
+	if (!job)
+		return 0;
+	if (memcmp(job->digest, digest, ZN_DIGEST))
+		return zn_err_set(err, -EEXIST, "key '%s' was already used for job %llu, which asks something else",
+		                  spec->key, (unsigned long long)job->id);
+	*ret_id = job->id;
+	return 1;
+}
+
+static int room_for(struct zn_server *s, struct zn_err *err)
+{
+	/* the last of the preallocated space is for finishes and cancels */
+	if (zn_journal_room(s->journal) < (1 << 20))
+		return zn_err_set(err, -EAGAIN, "the disk of the spool '%s' is full: nothing new is accepted", s->spool);
+	return 0;
+}
+
+static int create(struct zn_server *s, struct zn_spec *spec, uid_t uid, gid_t gid, uint64_t requeue_of,
+                  const unsigned char *digest, struct zn_job **ret)
+{
+	struct zn_env *env = NULL;
+	int rc = env_store(s, uid, &spec->environment, &env);
+
+	if (rc < 0)
+		return rc;
+	spec->environment = (struct zn_strmap){ 0 };
+	struct zn_memo_submit m = {
+		.id = s->jobs.next_id, .uid = uid, .gid = gid, .user = zn_uid_name(s, uid), .submit_s = zn_now_s(),
+		.digest = { digest, ZN_DIGEST }, .env = { env->id, ZN_DIGEST }, .requeue_of = requeue_of,
+		.spec = *spec,
+	};
+	struct zn_loc loc;
+	int64_t seq = append(s, &zn_memo_submit_kind, &m, &loc);
+	if (seq < 0)
+		return (int)seq;
+	rc = zn_memo_job(&s->jobs, &m, loc, ret);
+	if (rc < 0)
+		return rc;
+	(*ret)->view_seq = (uint64_t)seq;
+	rc = zn_jobs_add(&s->jobs, *ret);
+	if (rc < 0)
+		zn_job_free(*ret);
+	return rc;
+}
+
+int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, gid_t gid, uint64_t requeue_of,
+                   uint64_t *ret_id, struct zn_err *err)
+{
+	unsigned char digest[ZN_DIGEST];
+	struct zn_spec spec = *asked;
+	struct zn_job *job = NULL;
+	int rc = zn_spec_check(&spec, err);
+
+	if (rc < 0)
+		return rc;
+	rc = zn_spec_digest(&spec, digest);
+	if (rc == 0)
+		rc = find_same(s, uid, &spec, digest, ret_id, err);
+	if (rc)
+		return rc < 0 ? rc : 0;
+	rc = room_for(s, err);
+	if (rc < 0)
+		return rc;
+	if (!spec.environment.n)
+		rc = minimal_environment(uid, &s->arena, &spec.environment);
+	if (!spec.resources.time_limit_s.has && s->conf.default_limit_s > 0)
+		spec.resources.time_limit_s = ZN_SOME_F64(s->conf.default_limit_s);
+	if (rc == 0)
+		rc = create(s, &spec, uid, gid, requeue_of, digest, &job);
+	if (rc < 0)
+		return zn_err_set(err, rc, "can't remember the job: %s", strerror(-rc));
+	*ret_id = job->id;
+	zn_submit_promote(s, job);
+	zn_change_view(s, job, "submitted", job->submit_s);
+	return 0;
+}
+
+void zn_submit_promote(struct zn_server *s, struct zn_job *job)
+{
+	if (job->hold) {
+		zn_job_set_text(&job->reason, "held by its owner");
+	} else if (job->begin_s > zn_now_s()) {
+		zn_job_set_text(&job->reason, "waits for its begin time");
+		if (!s->begin_first || job->begin_s < s->begin_first)
+			zn_begin_arm(s);
+	} else if (zn_jobs_move(&s->jobs, job, ZN_JOB_QUEUED) == 0) {
+		zn_job_set_text(&job->reason, NULL);
+		zn_place_soon(s);
+	}
+}
+
+/* One timer, for the earliest begin time.  A scan is enough: it runs when that time changes or comes. */
+void zn_begin_arm(struct zn_server *s)
+{
+	double first = 0, now = zn_now_s();
+
+	for (struct zn_job *job = s->jobs.by_id; job; job = job->hh.next)
+		if (job->state == ZN_JOB_PENDING && !job->hold && job->begin_s > 0 &&
+		    (first == 0 || job->begin_s < first))
+			first = job->begin_s;
+	s->begin_first = first;
+	if (first == 0) {
+		event_del(s->on_begin);
+		return;
+	}
+	double wait = first > now ? first - now : 0;
+	if (wait > 60)
+		wait = 60; /* look again: the clock may be set meanwhile */
+	struct timeval tv = { .tv_sec = (time_t)wait, .tv_usec = (suseconds_t)((wait - (double)(time_t)wait) * 1e6) };
+	event_add(s->on_begin, &tv);
+}
+
+static int body_record(struct zn_server *s, struct zn_loc loc, const struct zn_kind *kind, void *ret,
+                       struct zn_err *err)
+{
+	msgpack_object map;
+	const char *p;
+	size_t n;
+	int rc = zn_journal_get(s->journal, loc, &s->arena, &p, &n);
+
+	if (rc < 0)
+		return zn_err_set(err, rc, "can't read the job's body: %s", strerror(-rc));
+	rc = zn_val_unpack(p, n, 0, &s->arena, &map, err);
+	return rc < 0 ? rc : zn_decode(kind, &map, &s->arena, ret, err);
+}
+
+int zn_submit_body(struct zn_server *s, const struct zn_job *job, struct zn_memo_submit *ret, struct zn_err *err)
+{
+	struct zn_memo_env env;
+	int rc = body_record(s, job->body, &zn_memo_submit_kind, ret, err);
+
+	if (rc < 0 || !job->env)
+		return rc;
+	rc = body_record(s, job->env->loc, &zn_memo_env_kind, &env, err);
+	if (rc == 0)
+		ret->spec.environment = env.environment;
+	return rc;
+}
