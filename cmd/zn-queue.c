@@ -1,0 +1,719 @@
+/* zn-queue: see, explain and steer jobs; follow events and output. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "cli/cli.h"
+#include "job/spec.h"
+#include "job/state.h"
+#include "queue/client.h"
+#include "queue/follow.h"
+#include "queue/picture.h"
+#include "queue/spool.h"
+#include "queue/view.h"
+
+static struct {
+	struct zn_strs users, states, names;
+	bool all, mine;
+	bool follow, error;
+	struct zn_ou64 since;
+	struct zn_of64 days, timeout, grace, limit;
+	struct zn_oi64 priority;
+	const char *signal, *name;
+} o;
+
+static struct zn_arena arena;
+static const char *spool;
+
+static int fail(int rc, const struct zn_err *err)
+{
+	return zn_cli_fail(zn_cli_code(rc), "%s", err->text[0] ? err->text : strerror(-rc));
+}
+
+/* ---- filters ---- */
+
+static bool is_listed(const struct zn_strs *list, const char *text)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (text && !strcasecmp(list->v[i], text))
+			return true;
+	return !list->n;
+}
+
+static void check_states(void)
+{
+	enum zn_job_state state;
+
+	for (size_t i = 0; i < o.states.n; i++)
+		if (zn_job_state_parse(o.states.v[i], &state) < 0)
+			zn_cli_usage("there is no state '%s'", o.states.v[i]);
+	if (o.mine) {
+		struct passwd *pw = getpwuid(geteuid());
+		const char **v = zn_cli_must(zn_arena_array(&arena, 1, sizeof(*v)));
+		v[0] = zn_cli_must(pw ? zn_arena_strdup(&arena, pw->pw_name)
+		                      : zn_arena_printf(&arena, "%u", (unsigned)geteuid()));
+		o.users = (struct zn_strs){ v, 1 };
+	}
+}
+
+static bool is_wanted(const struct zn_job_record *job)
+{
+	return is_listed(&o.users, job->user) && is_listed(&o.states, job->state) && is_listed(&o.names, job->name);
+}
+
+static bool has_ended(const struct zn_job_record *job)
+{
+	enum zn_job_state state;
+
+	return zn_job_state_parse(job->state, &state) == 0 && zn_job_is_finished(state);
+}
+
+/* ---- reading the view ---- */
+
+static int read_picture(struct zn_picture *p, struct zn_err *err)
+{
+	struct zn_view_reader *r;
+	int rc = zn_view_open(spool, &r, err);
+
+	if (rc == -ENOENT) { /* nothing was ever submitted: an empty queue, not an error */
+		*p = (struct zn_picture){ 0 };
+		return 0;
+	}
+	if (rc < 0)
+		return rc;
+	rc = zn_picture_read(r, p, err);
+	zn_view_close(r);
+	return rc;
+}
+
+static const struct zn_kind *const job_kinds[] = { &zn_job_kind, NULL };
+
+static int put_job(void *arg, const struct zn_event *e, const struct zn_rec *rec)
+{
+	(void)rec;
+	if (is_wanted(&e->job))
+		zn_writer_put(arg, &zn_job_kind, &e->job);
+	return 0;
+}
+
+static double history_since(void)
+{
+	return o.days.has ? zn_now_s() - o.days.v : 0;
+}
+
+static int run_list(int argc, char **argv)
+{
+	struct zn_picture p;
+	struct zn_err err = { 0 };
+
+	if (argc)
+		zn_cli_usage("'%s' is too much", argv[0]);
+	check_states();
+	struct zn_writer *w = zn_cli_writer(job_kinds, false);
+	int rc = o.all ? zn_history_each(spool, history_since(), false, put_job, w, &err) : 0;
+	if (rc == 0)
+		rc = read_picture(&p, &err);
+	if (rc < 0)
+		return zn_cli_end(w, fail(rc, &err));
+	for (size_t i = 0; i < p.n_jobs; i++) {
+		bool ended = has_ended(&p.jobs[i]);
+		/* with --all the history said it already */
+		if (is_wanted(&p.jobs[i]) && (!ended || (!o.all && o.states.n)))
+			zn_writer_put(w, &zn_job_kind, &p.jobs[i]);
+	}
+	zn_picture_done(&p);
+	return zn_cli_end(w, ZN_EXIT_OK);
+}
+
+static int run_history(int argc, char **argv)
+{
+	struct zn_err err = { 0 };
+
+	if (argc)
+		zn_cli_usage("'%s' is too much", argv[0]);
+	check_states();
+	if (!zn_cli_output.fields)
+		zn_cli_output.fields = zn_cli_format() == ZN_FORMAT_TABLE
+			? "id,name,user,state,gpus,submit_s,start_s,end_s,exit_code,signal,reason" : NULL;
+	struct zn_writer *w = zn_cli_writer(job_kinds, false);
+	int rc = zn_history_each(spool, history_since(), false, put_job, w, &err);
+	return zn_cli_end(w, rc < 0 ? fail(rc, &err) : ZN_EXIT_OK);
+}
+
+static int run_nodes(int argc, char **argv)
+{
+	static const struct zn_kind *const kinds[] = { &zn_node_kind, NULL };
+	struct zn_picture p;
+	struct zn_err err = { 0 };
+
+	if (argc)
+		zn_cli_usage("'%s' is too much", argv[0]);
+	int rc = read_picture(&p, &err);
+	if (rc < 0)
+		return fail(rc, &err);
+	struct zn_writer *w = zn_cli_writer(kinds, false);
+	for (size_t i = 0; i < p.n_nodes; i++) {
+		struct zn_facts *facts = NULL;
+		struct zn_free free;
+		if (zn_picture_node(&p, &p.nodes[i], &facts, &free, &err) == 0)
+			zn_facts_free(facts);
+		zn_writer_put(w, &zn_node_kind, &p.nodes[i]);
+	}
+	zn_picture_done(&p);
+	return zn_cli_end(w, ZN_EXIT_OK);
+}
+
+/* ---- job numbers ---- */
+
+static int ask_daemon(const struct zn_request *r, struct zn_client **c, struct zn_reply *reply, struct zn_err *err)
+{
+	int rc = *c ? 0 : zn_client_open(spool, true, c, err);
+
+	if (rc == 0)
+		rc = zn_client_send(*c, r, err);
+	return rc < 0 ? rc : zn_client_wait(*c, 30000, reply, err);
+}
+
+/* "12" or "key:K". */
+static int parse_id(const char *text, struct zn_client **c, uint64_t *ret, struct zn_err *err)
+{
+	struct zn_reply reply;
+	int rc;
+
+	if (strncmp(text, "key:", 4)) {
+		rc = zn_parse_u64(text, 1, UINT64_MAX, ret, NULL);
+		return rc < 0 ? zn_err_set(err, -EINVAL, "'%s' is no job number", text) : 0;
+	}
+	struct zn_request r = { .op = "find", .key = text + 4 };
+	rc = ask_daemon(&r, c, &reply, err);
+	if (rc < 0)
+		return rc;
+	if (!reply.ok)
+		return zn_err_set(err, -ENOENT, "%s", reply.error);
+	*ret = reply.id.v;
+	return 0;
+}
+
+static uint64_t *parse_ids(int argc, char **argv)
+{
+	uint64_t *ids = zn_cli_must(zn_arena_array(&arena, (size_t)argc + 1, sizeof(*ids)));
+	struct zn_client *c = NULL;
+	struct zn_err err = { 0 };
+
+	if (!argc)
+		zn_cli_usage("a job number is missing");
+	for (int i = 0; i < argc; i++) {
+		int rc = parse_id(argv[i], &c, &ids[i], &err);
+		if (rc == -EINVAL)
+			zn_cli_usage("%s", err.text);
+		if (rc < 0)
+			exit(rc == -ENOENT ? zn_cli_fail(ZN_EXIT_NO, "%s", err.text) : fail(rc, &err));
+	}
+	zn_client_close(c);
+	return ids;
+}
+
+/* ---- steering ---- */
+
+/* One request per job; each failure is one sentence, the first one's code is the exit status. */
+static int steer(struct zn_request r, int argc, char **argv, bool print)
+{
+	uint64_t *ids = parse_ids(argc, argv);
+	struct zn_client *c = NULL;
+	struct zn_reply reply;
+	struct zn_err err = { 0 };
+	int code = ZN_EXIT_OK;
+
+	for (int i = 0; i < argc; i++) {
+		r.id = ZN_SOME_U64(ids[i]);
+		int rc = ask_daemon(&r, &c, &reply, &err);
+		if (rc < 0)
+			return fail(rc, &err);
+		if (!reply.ok) {
+			int one = zn_cli_fail((enum zn_exit)reply.code, "%s", reply.error);
+			code = code ? code : one;
+		} else if (print && reply.id.v != ids[i]) {
+			printf("%llu\n", (unsigned long long)reply.id.v);
+		}
+	}
+	zn_client_close(c);
+	return zn_cli_end(NULL, code);
+}
+
+static int run_cancel(int argc, char **argv)
+{
+	struct zn_request r = { .op = "cancel", .grace_s = o.grace };
+
+	if (o.signal) {
+		int n = zn_signal_parse(o.signal);
+		if (n < 0)
+			zn_cli_usage("there is no signal '%s'", o.signal);
+		r.signal = ZN_SOME_U64((uint64_t)n);
+	}
+	return steer(r, argc, argv, false);
+}
+
+static int run_hold(int argc, char **argv)
+{
+	return steer((struct zn_request){ .op = "hold" }, argc, argv, false);
+}
+
+static int run_release(int argc, char **argv)
+{
+	return steer((struct zn_request){ .op = "release" }, argc, argv, false);
+}
+
+static int run_suspend(int argc, char **argv)
+{
+	return steer((struct zn_request){ .op = "suspend" }, argc, argv, false);
+}
+
+static int run_resume(int argc, char **argv)
+{
+	return steer((struct zn_request){ .op = "resume" }, argc, argv, false);
+}
+
+static int run_requeue(int argc, char **argv)
+{
+	return steer((struct zn_request){ .op = "requeue" }, argc, argv, true);
+}
+
+static int run_modify(int argc, char **argv)
+{
+	if (!o.priority.has && !o.limit.has && !o.name)
+		zn_cli_usage("nothing to modify was named: give --priority, --time or --name");
+	return steer((struct zn_request){ .op = "modify", .priority = o.priority, .time_limit_s = o.limit,
+	                                  .job_name = o.name }, argc, argv, false);
+}
+
+/* ---- one job ---- */
+
+static void print_row(const char *key, const char *value)
+{
+	printf("%-14s %s\n", key, value);
+}
+
+static void print_time(const char *key, struct zn_of64 v)
+{
+	char text[ZN_UNIT_TEXT];
+
+	if (v.has)
+		print_row(key, zn_format_time(v.v, text));
+}
+
+static const char *argv_text(const struct zn_job_record *j)
+{
+	struct zn_buf b = { 0 };
+
+	zn_buf_addstr(&b, j->command);
+	for (size_t i = 0; i < j->arguments.n; i++)
+		zn_buf_printf(&b, " %s", j->arguments.v[i]);
+	const char *text = zn_cli_must(zn_arena_strdup(&arena, zn_cli_must((void *)zn_buf_text(&b))));
+	zn_buf_done(&b);
+	return text;
+}
+
+static void print_alloc(const struct zn_job_alloc *a)
+{
+	char gpus[256] = "", mem[ZN_UNIT_TEXT] = "";
+	struct zn_idset set = { 0 };
+
+	for (size_t i = 0; i < a->gpus.n; i++)
+		zn_idset_add(&set, a->gpus.v[i]);
+	zn_idset_format(&set, gpus, sizeof(gpus));
+	if (a->mem_bytes.has)
+		zn_format_bytes(a->mem_bytes.v, mem);
+	printf("%-14s node %s%s%s, cpus %s%s%s%s\n", "placed", a->node ? a->node : "?", gpus[0] ? ", gpus " : "", gpus,
+	       a->cpu_list ? a->cpu_list : "", a->cpus ? "" : " (shared)", mem[0] ? ", mem " : "", mem);
+}
+
+static void print_asked(const struct zn_job_record *j)
+{
+	char text[ZN_UNIT_TEXT], limit[ZN_UNIT_TEXT];
+
+	printf("%-14s %llu task%s, %llu gpus", "asked", (unsigned long long)j->tasks, j->tasks == 1 ? "" : "s",
+	       (unsigned long long)j->gpus);
+	if (j->cpus.has)
+		printf(", %llu cpus", (unsigned long long)j->cpus.v);
+	if (j->mem_bytes.has)
+		printf(", mem %s", zn_format_bytes(j->mem_bytes.v, text));
+	printf(", time limit %s\n", j->time_limit_s.has ? zn_format_duration(j->time_limit_s.v, limit) : "none");
+}
+
+static void print_used(const struct zn_job_record *j)
+{
+	char cpu[ZN_UNIT_TEXT], gpu[ZN_UNIT_TEXT], mem[ZN_UNIT_TEXT];
+
+	if (!j->cpu_s.has)
+		return;
+	printf("%-14s cpu %s, gpu %s, peak memory %s\n", "used", zn_format_duration(j->cpu_s.v, cpu),
+	       zn_format_duration(j->gpu_s.has ? j->gpu_s.v : 0, gpu),
+	       j->max_rss_bytes.has ? zn_format_bytes(j->max_rss_bytes.v, mem) : "unknown");
+}
+
+static void print_job(const struct zn_job_record *j)
+{
+	printf("%-14s %llu%s%s\n", "job", (unsigned long long)j->id, j->name ? "  " : "", j->name ? j->name : "");
+	printf("%-14s %s%s%s\n", "state", j->state, j->reason ? ": " : "", j->reason ? j->reason : "");
+	print_row("user", j->user);
+	printf("%-14s %lld\n", "priority", (long long)j->priority);
+	print_asked(j);
+	print_time("submitted", ZN_SOME_F64(j->submit_s));
+	print_time("begins", j->begin_s);
+	print_time("started", j->start_s);
+	print_time("ended", j->end_s);
+	if (j->exit_code.has)
+		printf("%-14s %lld\n", "exit code", (long long)j->exit_code.v);
+	if (j->signal)
+		print_row("signal", j->signal);
+	if (j->attempt.has && j->attempt.v > 1)
+		printf("%-14s %llu\n", "attempt", (unsigned long long)j->attempt.v);
+	if (j->requeue_of.has)
+		printf("%-14s %llu\n", "repeats job", (unsigned long long)j->requeue_of.v);
+	for (size_t i = 0; i < j->alloc.n; i++)
+		print_alloc((const struct zn_job_alloc *)j->alloc.v + i);
+	print_used(j);
+	if (j->confinement)
+		print_row("held by", j->confinement);
+	if (j->command)
+		print_row("command", argv_text(j));
+	if (j->directory)
+		print_row("directory", j->directory);
+	if (j->output)
+		print_row("output", j->output);
+	if (j->error)
+		print_row("error", j->error);
+	if (j->key)
+		print_row("key", j->key);
+}
+
+struct search { uint64_t id; struct zn_job_record found; bool has; };
+
+/* The event's memory goes when the walk ends: keep a copy in our arena. */
+static int keep_job(void *arg, const struct zn_event *e, const struct zn_rec *rec)
+{
+	struct search *s = arg;
+	struct zn_event copy;
+	msgpack_object map;
+
+	if (e->job.id != s->id)
+		return 0;
+	void *p = zn_cli_must(zn_arena_memdup(&arena, rec->p, rec->n));
+	if (zn_val_unpack(p, rec->n, 0, &arena, &map, NULL) == 0 &&
+	    zn_decode(&zn_event_kind, &map, &arena, &copy, NULL) == 0) {
+		s->found = copy.job;
+		s->has = true;
+	}
+	return 1;
+}
+
+/* From the view, else from the history. */
+static int find_job(struct zn_picture *p, uint64_t id, struct zn_job_record *ret, struct zn_err *err)
+{
+	const struct zn_job_record *j = zn_picture_job(p, id);
+	struct search s = { .id = id };
+
+	if (j) {
+		*ret = *j;
+		return 0;
+	}
+	int rc = zn_history_each(spool, 0, true, keep_job, &s, err);
+	if (rc == 0 && !s.has)
+		rc = zn_err_set(err, -ENOENT, "there is no job %llu", (unsigned long long)id);
+	if (rc == 0)
+		*ret = s.found;
+	return rc;
+}
+
+/* What only its owner may see comes from the daemon; without one the rest is shown. */
+static void add_private(struct zn_job_record *j, struct zn_client **c, struct zn_reply *reply)
+{
+	struct zn_request r = { .op = "show", .id = ZN_SOME_U64(j->id) };
+	struct zn_err err = { 0 };
+
+	if (ask_daemon(&r, c, reply, &err) < 0 || !reply->ok)
+		return;
+	j->command = reply->job.command;
+	j->arguments = reply->job.arguments;
+	j->directory = reply->job.directory;
+	j->output = reply->job.output;
+	j->error = reply->job.error;
+}
+
+static int no_such(int rc, const struct zn_err *err)
+{
+	return rc == -ENOENT ? zn_cli_fail(ZN_EXIT_NO, "%s", err->text) : fail(rc, err);
+}
+
+static int run_show(int argc, char **argv)
+{
+	uint64_t *ids = parse_ids(argc, argv);
+	struct zn_picture p;
+	struct zn_client *c = NULL;
+	struct zn_err err = { 0 };
+	int code = ZN_EXIT_OK;
+	bool plain = zn_cli_format() == ZN_FORMAT_TABLE && !zn_cli_output.fields;
+	int rc = read_picture(&p, &err);
+
+	if (rc < 0)
+		return fail(rc, &err);
+	struct zn_writer *w = plain ? NULL : zn_cli_writer(job_kinds, false);
+	for (int i = 0; i < argc; i++) {
+		struct zn_job_record job;
+		struct zn_reply reply;
+		rc = find_job(&p, ids[i], &job, &err);
+		if (rc < 0) {
+			code = no_such(rc, &err);
+			continue;
+		}
+		add_private(&job, &c, &reply);
+		if (plain && i)
+			putchar('\n');
+		if (plain)
+			print_job(&job);
+		else
+			zn_writer_put(w, &zn_job_kind, &job);
+	}
+	zn_client_close(c);
+	zn_picture_done(&p);
+	return zn_cli_end(w, code);
+}
+
+static void print_why(const struct zn_explained *e)
+{
+	const struct zn_explained_reason *r = e->reasons.v;
+
+	printf("job %llu is %s: %s\n", (unsigned long long)e->id, e->state, e->answer);
+	for (size_t i = 1; i < e->reasons.n; i++)
+		printf("  also: %s\n", r[i].text);
+	if (e->ahead.has)
+		printf("  waiting before it: %llu\n", (unsigned long long)e->ahead.v);
+	if (e->smallest)
+		printf("  %s\n", e->smallest);
+}
+
+static int run_why(int argc, char **argv)
+{
+	static const struct zn_kind *const kinds[] = { &zn_explained_kind, NULL };
+	uint64_t *ids = parse_ids(argc, argv);
+	struct zn_picture p;
+	struct zn_err err = { 0 };
+	int code = ZN_EXIT_OK;
+	bool plain = zn_cli_format() == ZN_FORMAT_TABLE && !zn_cli_output.fields;
+	int rc = read_picture(&p, &err);
+
+	if (rc < 0)
+		return fail(rc, &err);
+	struct zn_writer *w = plain ? NULL : zn_cli_writer(kinds, false);
+	for (int i = 0; i < argc; i++) {
+		struct zn_job_record job;
+		struct zn_explained e;
+		rc = find_job(&p, ids[i], &job, &err);
+		if (rc == 0)
+			rc = zn_picture_explain(&p, &job, &e, &err);
+		if (rc < 0)
+			code = no_such(rc, &err);
+		else if (plain)
+			print_why(&e);
+		else
+			zn_writer_put(w, &zn_explained_kind, &e);
+	}
+	zn_picture_done(&p);
+	return zn_cli_end(w, code);
+}
+
+/* ---- waiting, output, events ---- */
+
+static int wait_status;
+
+static void on_done(void *arg, const struct zn_job_record *job)
+{
+	(void)arg;
+	if (strcmp(job->state, "COMPLETED"))
+		wait_status = ZN_EXIT_NO;
+}
+
+static int run_wait(int argc, char **argv)
+{
+	uint64_t *ids = parse_ids(argc, argv);
+	struct zn_follow f = { .done = on_done };
+	struct zn_err err = { 0 };
+	int rc = zn_follow_jobs(spool, ids, (size_t)argc, o.timeout.has ? o.timeout.v : -1, &f, &err);
+
+	if (rc == -ETIMEDOUT)
+		return zn_cli_fail(ZN_EXIT_AGAIN, "%s", err.text);
+	return rc < 0 ? no_such(rc, &err) : wait_status;
+}
+
+static void on_tick(void *arg)
+{
+	zn_tail_copy(arg);
+}
+
+static int run_log(int argc, char **argv)
+{
+	struct zn_client *c = NULL;
+	struct zn_reply reply;
+	struct zn_err err = { 0 };
+
+	if (argc != 1)
+		zn_cli_usage("log shows one job");
+	uint64_t *ids = parse_ids(argc, argv);
+	struct zn_request r = { .op = "show", .id = ZN_SOME_U64(ids[0]) };
+	int rc = ask_daemon(&r, &c, &reply, &err);
+	if (rc < 0)
+		return fail(rc, &err);
+	if (!reply.ok)
+		return zn_cli_fail((enum zn_exit)reply.code, "%s", reply.error);
+	const char *path = o.error && reply.job.error ? reply.job.error : reply.job.output;
+	struct zn_tail tail = { .path = zn_cli_must(zn_arena_strdup(&arena, path)), .from = -1, .to = 1 };
+	zn_client_close(c);
+	if (!o.follow && access(tail.path, R_OK) < 0)
+		return zn_cli_fail(ZN_EXIT_NO, "can't read '%s': %s", tail.path, strerror(errno));
+	struct zn_follow f = { .arg = &tail, .tick = on_tick, .tick_ms = 50 };
+	rc = o.follow ? zn_follow_jobs(spool, ids, 1, -1, &f, &err) : zn_tail_copy(&tail);
+	zn_tail_done(&tail);
+	return rc < 0 ? fail(rc, &err) : zn_cli_end(NULL, ZN_EXIT_OK);
+}
+
+static int show_event(struct zn_writer *w, const struct zn_rec *rec, uint64_t *last, struct zn_err *err)
+{
+	struct zn_arena a = { 0 };
+	struct zn_event e;
+
+	if (!zn_val_is_text(zn_val_get(&rec->map, "kind"), "event"))
+		return 0;
+	int rc = zn_decode(&zn_event_kind, &rec->map, &a, &e, err);
+	if (rc == 0 && e.seq > *last && strcmp(e.event, "is")) {
+		*last = e.seq;
+		if (is_wanted(&e.job))
+			zn_writer_put(w, &zn_event_kind, &e);
+	}
+	zn_arena_done(&a);
+	return rc;
+}
+
+static int run_events(int argc, char **argv)
+{
+	static const struct zn_kind *const kinds[] = { &zn_event_kind, NULL };
+	struct zn_view_reader *r;
+	struct zn_rec rec;
+	struct zn_err err = { 0 };
+	uint64_t last = o.since.has ? o.since.v : 0;
+
+	if (argc)
+		zn_cli_usage("'%s' is too much", argv[0]);
+	check_states();
+	struct zn_writer *w = zn_cli_writer(kinds, o.follow);
+	int rc = zn_view_open(spool, &r, &err);
+	if (rc < 0)
+		return fail(rc, &err);
+	for (;;) {
+		rc = zn_view_next(r, &rec, &err);
+		if (rc == 1)
+			rc = show_event(w, &rec, &last, &err) < 0 ? -EBADMSG : 1;
+		if (rc < 0 || (rc == 0 && !o.follow))
+			break;
+		if (rc == 0 && (rc = zn_view_wait(r, -1)) < 0)
+			break;
+	}
+	zn_view_close(r);
+	return zn_cli_end(w, rc < 0 ? fail(rc, &err) : ZN_EXIT_OK);
+}
+
+/* ---- tables ---- */
+
+#define FILTER_OPTS \
+	{ 'u', "user", ZN_OPT_STRS, "USER", &o.users, "user", "only this user's jobs; may be repeated" }, \
+	{ 'm', "mine", ZN_OPT_FLAG, NULL, &o.mine, NULL, "only my own jobs" }, \
+	{ 's', "state", ZN_OPT_STRS, "STATE", &o.states, \
+	  "PENDING|QUEUED|SCHEDULED|RUNNING|SUSPENDED|COMPLETED|FAILED|CANCELLED", \
+	  "only jobs in this state; may be repeated" }, \
+	{ 'n', "name", ZN_OPT_STRS, "NAME", &o.names, NULL, "only jobs of this name; may be repeated" }
+
+static const struct zn_opt list_opts[] = {
+	FILTER_OPTS,
+	{ 'a', "all", ZN_OPT_FLAG, NULL, &o.all, NULL, "also jobs that have ended" },
+	ZN_CLI_OUTPUT_OPTS,
+	{ 0 },
+};
+static const struct zn_opt history_opts[] = {
+	FILTER_OPTS,
+	{ 0, "within", ZN_OPT_DUR, "TIME", &o.days, NULL, "only jobs that ended within this time: 12h, 7d" },
+	ZN_CLI_OUTPUT_OPTS,
+	{ 0 },
+};
+static const struct zn_opt record_opts[] = { ZN_CLI_OUTPUT_OPTS, { 0 } };
+static const struct zn_opt cancel_opts[] = {
+	{ 0, "signal", ZN_OPT_STR, "NAME", &o.signal, NULL, "first signal instead of TERM" },
+	{ 0, "grace", ZN_OPT_DUR, "TIME", &o.grace, NULL, "from that signal to SIGKILL" },
+	{ 0 },
+};
+static const struct zn_opt modify_opts[] = {
+	{ 'p', "priority", ZN_OPT_I64, "N", &o.priority, NULL, "new priority; raising it takes an operator" },
+	{ 't', "time", ZN_OPT_DUR, "TIME", &o.limit, NULL, "new time limit, counted from the start; 0: none" },
+	{ 0, "name", ZN_OPT_STR, "NAME", &o.name, NULL, "new name" },
+	{ 0 },
+};
+static const struct zn_opt wait_opts[] = {
+	{ 0, "timeout", ZN_OPT_DUR, "TIME", &o.timeout, NULL, "give up after this long, with status 75" },
+	{ 0 },
+};
+static const struct zn_opt log_opts[] = {
+	{ 'f', "follow", ZN_OPT_FLAG, NULL, &o.follow, NULL, "go on until the job ends" },
+	{ 'e', "error", ZN_OPT_FLAG, NULL, &o.error, NULL, "its standard error, if that is another file" },
+	{ 0 },
+};
+static const struct zn_opt events_opts[] = {
+	FILTER_OPTS,
+	{ 'f', "follow", ZN_OPT_FLAG, NULL, &o.follow, NULL, "go on as they happen" },
+	{ 0, "since", ZN_OPT_U64, "SEQ", &o.since, NULL, "only events after this sequence number" },
+	ZN_CLI_OUTPUT_OPTS,
+	{ 0 },
+};
+
+#define JOBS "[options] JOB..."
+
+static const struct zn_cmd verbs[] = {
+	{ .name = "list", .brief = "list the jobs that have not ended (the default)", .synopsis = "[options]", .run = run_list },
+	{ .name = "show", .brief = "show all that is known of a job", .synopsis = JOBS, .opts = record_opts, .run = run_show, .complete = "job" },
+	{ .name = "why", .brief = "say why a job does not start", .synopsis = JOBS, .opts = record_opts, .run = run_why, .complete = "job" },
+	{ .name = "cancel", .brief = "end jobs, waiting or running", .synopsis = JOBS, .opts = cancel_opts, .run = run_cancel, .complete = "job" },
+	{ .name = "hold", .brief = "keep waiting jobs from starting", .synopsis = "JOB...", .run = run_hold, .complete = "job" },
+	{ .name = "release", .brief = "let held jobs start", .synopsis = "JOB...", .run = run_release, .complete = "job" },
+	{ .name = "suspend", .brief = "freeze running jobs; they keep their devices", .synopsis = "JOB...", .run = run_suspend, .complete = "job" },
+	{ .name = "resume", .brief = "let suspended jobs go on", .synopsis = "JOB...", .run = run_resume, .complete = "job" },
+	{ .name = "requeue", .brief = "run jobs again: running ones are ended first, ended ones become new jobs", .synopsis = "JOB...", .run = run_requeue, .complete = "job" },
+	{ .name = "modify", .brief = "change priority, time limit or name", .synopsis = JOBS, .opts = modify_opts, .run = run_modify, .complete = "job" },
+	{ .name = "wait", .brief = "wait until jobs have ended; 1 if one did not complete", .synopsis = JOBS, .opts = wait_opts, .run = run_wait, .complete = "job" },
+	{ .name = "log", .brief = "show a job's output", .synopsis = "[options] JOB", .opts = log_opts, .run = run_log, .complete = "job" },
+	{ .name = "events", .brief = "show what happened to jobs", .synopsis = "[options]", .opts = events_opts, .run = run_events },
+	{ .name = "history", .brief = "list the jobs that have ended", .synopsis = "[options]", .opts = history_opts, .run = run_history },
+	{ .name = "nodes", .brief = "list the machines that run jobs", .synopsis = "[options]", .opts = record_opts, .run = run_nodes },
+	{ 0 },
+};
+
+static const struct zn_cmd cmd = {
+	.name = "zn-queue",
+	.brief = "see, explain and steer jobs",
+	.synopsis = "[list] [options]\nVERB [options] [JOB...]",
+	.opts = list_opts,
+	.verbs = verbs,
+};
+
+int main(int argc, char **argv)
+{
+	struct zn_err err = { 0 };
+	int at = zn_cli_parse(&cmd, argc, argv);
+	int rc = zn_spool_path(&arena, &spool, &err);
+
+	if (rc < 0)
+		return fail(rc, &err);
+	return zn_cli_run_verb(&cmd, "list", argc, argv, at);
+}
