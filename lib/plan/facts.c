@@ -221,6 +221,27 @@ int zn_facts_read(const struct zn_topo_opts *opts, struct zn_facts **ret, struct
 	return 0;
 }
 
+int zn_facts_read_cpus(const struct zn_idset *only, struct zn_facts **ret, struct zn_err *err)
+{
+	const char *mock = getenv("ZENITH_MOCK_GPUS");
+	struct owner *o;
+
+	if (mock && *mock)
+		return zn_facts_read(NULL, ret, err);
+	o = calloc(1, sizeof(*o));
+	if (!o)
+		return zn_err_set(err, -ENOMEM, "out of memory");
+	int rc = zn_topo_read_cpus(only, &o->topo, err);
+	if (rc == 0 && (rc = join_all(o)) < 0)
+		zn_err_set(err, rc, "out of memory");
+	if (rc < 0) {
+		zn_facts_free(&o->facts);
+		return rc;
+	}
+	*ret = &o->facts;
+	return 0;
+}
+
 void zn_facts_free(struct zn_facts *f)
 {
 	struct owner *o = (struct owner *)f;

@@ -20,6 +20,8 @@ struct zn_facts {
 
 /* opts NULL: this machine, or the mock that ZENITH_MOCK_GPUS names. */
 int zn_facts_read(const struct zn_topo_opts *opts, struct zn_facts **ret, struct zn_err *err);
+/* This machine's CPUs and NUMA nodes alone, as zn_topo_read_cpus; the mock, if there is one, is read whole. */
+int zn_facts_read_cpus(const struct zn_idset *only, struct zn_facts **ret, struct zn_err *err);
 void zn_facts_free(struct zn_facts *f);
 
 /* All facts as an array of records (machine, numa, cpu, gpu, nic, nvme, link), the "topology" of a node

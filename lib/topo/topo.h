@@ -107,6 +107,11 @@ struct zn_topo_opts {
  * thread starts, or where no other thread asks for the environment.
  */
 int zn_topo_read(const struct zn_topo_opts *opts, struct zn_topo **ret, struct zn_err *err);
+/* CPUs and NUMA nodes of this machine alone, straight from the kernel's files in a fraction of a
+ * millisecond: no devices, sizes or distances.  only (may be NULL): the CPUs whose cores matter; every
+ * other one counts as a core of its own.
+ */
+int zn_topo_read_cpus(const struct zn_idset *only, struct zn_topo **ret, struct zn_err *err);
 void zn_topo_free(struct zn_topo *t);
 /* The class of the path between two PCI functions ("PIX", "PXB", "PHB", "NODE", "SYS"); NULL when t does
  * not know one of them.
