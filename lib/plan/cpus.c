@@ -133,3 +133,21 @@ unsigned zn__cpus_take(const struct zn__cpus *c, struct zn_idset *from, unsigned
 		}
 	return n;
 }
+
+bool zn__cpus_take_core(const struct zn__cpus *c, struct zn_idset *from, unsigned node, struct zn_idset *to)
+{
+	for (int id = zn_idset_next(from, 0); id >= 0; id = zn_idset_next(from, (unsigned)id + 1))
+		if (c->node[id] == node)
+			return take_core(c, from, (unsigned)id, ZN_IDSET_MAX, to);
+	return false;
+}
+
+unsigned zn__cpus_cores(const struct zn__cpus *c, const struct zn_idset *of)
+{
+	struct zn_idset left = *of, seen = { 0 };
+	unsigned n = 0;
+
+	for (int id = zn_idset_next(&left, 0); id >= 0; id = zn_idset_next(&left, 0))
+		n += take_core(c, &left, (unsigned)id, ZN_IDSET_MAX, &seen) > 0;
+	return n;
+}

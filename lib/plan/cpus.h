@@ -38,4 +38,8 @@ struct zn_idset zn__cpus_in(const struct zn__cpus *c, const struct zn_idset *of,
 unsigned zn__cpus_take(const struct zn__cpus *c, struct zn_idset *from, unsigned node, unsigned want,
                        struct zn_idset *to);
 
+/* Moves the first core of a node, as far as it is in from, to the other set; false: there is none. */
+bool zn__cpus_take_core(const struct zn__cpus *c, struct zn_idset *from, unsigned node, struct zn_idset *to);
+unsigned zn__cpus_cores(const struct zn__cpus *c, const struct zn_idset *of);
+
 #endif

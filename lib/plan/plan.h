@@ -60,6 +60,12 @@ struct zn_plan zn_plan_rank(const struct zn_facts *f, const struct zn_plan *job,
 /* ---- pinning one process (zn-pin) ---- */
 
 enum zn_mem_policy { ZN_MEM_DEFAULT, ZN_MEM_BIND, ZN_MEM_PREFER, ZN_MEM_INTERLEAVE };
+const char *zn_mem_policy_name(enum zn_mem_policy mem); /* "bind" */
+
+/* Adds the GPUs that text names to *gpus: numbers ("0,2-3"), UUIDs or PCI addresses, comma-separated.
+ * -EINVAL for what is none of these, -ENODEV for what the machine does not have.
+ */
+int zn_pin_parse_gpus(const struct zn_facts *f, const char *text, struct zn_idset *gpus, struct zn_err *err);
 
 struct zn_pin_ask {
 	struct zn_idset gpus, numas, cpus; /* any may be empty, not all */
@@ -70,14 +76,20 @@ struct zn_pin_ask {
 
 struct zn_pin {
 	struct zn_idset cpus, numas, gpus;
+	uint32_t cores;                    /* physical cores that cpus touches */
 	enum zn_mem_policy mem;
 	char degraded[256];                /* "" or one sentence: what was asked, what is possible */
 };
 
-/* Intersects with what the cgroup allows.  -ENODEV: no such device; -ENOSPC: nothing of it is allowed. */
+/* GPUs and NICs name places that add up; numas and cpus then narrow them, and so does what the cgroup
+ * allows.  Memory comes from numas, else from the nodes of the devices, else from those of the CPUs.
+ * -ENODEV: no such device, node or CPU; -ENOSPC: nothing of it is allowed.
+ */
 int zn_pin_make(const struct zn_facts *f, const struct zn_pin_ask *ask, const struct zn_idset *allowed_cpus,
                 const struct zn_idset *allowed_numas, struct zn_pin *ret, struct zn_err *err);
-/* n disjoint pins of the same ask (zn-pin --spread): each gets whole cores, as even as they go. */
+/* n disjoint pins of the same ask (zn-pin --spread): each gets whole cores, as even as they go, and its GPUs;
+ * with fewer cores than pins, hardware threads (degraded says so).  -ENOSPC: there are fewer CPUs than pins.
+ */
 int zn_pin_spread(const struct zn_facts *f, const struct zn_pin *whole, uint32_t n, struct zn_pin *ret,
                   struct zn_err *err);
 
