@@ -47,11 +47,22 @@ void zn__segment_free(struct zn__segment *s)
 	free(s);
 }
 
+/* A full XFS refuses to preallocate even what the file has already. */
+static bool has_blocks(int fd, uint64_t bytes)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && (uint64_t)st.st_blocks * 512 >= bytes;
+}
+
 static int preallocate(int fd, uint64_t bytes)
 {
-	while (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) < 0)
-		if (errno != EINTR)
-			return -errno;
+	while (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) < 0) {
+		if (errno == EINTR)
+			continue;
+		int rc = errno == EDQUOT ? -ENOSPC : -errno;
+		return rc == -ENOSPC && has_blocks(fd, bytes) ? 0 : rc;
+	}
 	return 0;
 }
 
@@ -66,7 +77,7 @@ int zn__segment_extend(struct zn_journal *j, struct zn__segment *s, uint64_t byt
 	}
 	if (rc == 0)
 		s->allocated = bytes;
-	return rc == -EDQUOT ? -ENOSPC : rc;
+	return rc;
 }
 
 static int open_spare(struct zn_journal *j, struct zn__segment *s)
@@ -87,7 +98,7 @@ static int open_spare(struct zn_journal *j, struct zn__segment *s)
 		s->allocated = j->segment_bytes;
 	else if (rc < 0 && rc != -EOPNOTSUPP)
 		unlinkat(j->dirfd, name, 0);
-	return rc == -EDQUOT ? -ENOSPC : rc;
+	return rc;
 }
 
 static int new_spare(struct zn_journal *j, unsigned id, struct zn__segment **ret)

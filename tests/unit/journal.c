@@ -343,11 +343,24 @@ static void test_failure(void)
 
 /* ---- a full disk ------------------------------------------------------------------------------- */
 
+static bool own_namespace(void)
+{
+	char map[64];
+	int n = snprintf(map, sizeof(map), "%u %u 1", geteuid(), geteuid());
+
+	if (geteuid() == 0)
+		return unshare(CLONE_NEWNS) == 0;
+	if (unshare(CLONE_NEWNS | CLONE_NEWUSER) < 0)
+		return false;
+	int fd = open("/proc/self/uid_map", O_WRONLY);
+	bool good = fd >= 0 && write(fd, map, (size_t)n) == n;
+	close(fd);
+	return good;
+}
+
 static bool mount_small(const char *at)
 {
-	int flags = geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER;
-
-	return mkdir(at, 0700) == 0 && unshare(flags) == 0 &&
+	return mkdir(at, 0700) == 0 && own_namespace() &&
 	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
 	       mount("tmpfs", at, "tmpfs", 0, "size=4m") == 0;
 }
@@ -374,13 +387,14 @@ static void on_full_disk(const char *at)
 
 	snprintf(path, sizeof(path), "%.128s/journal", at);
 	struct zn_journal *j = open_journal(path, SEGMENT);
-	tap_ok(j && zn_journal_room(j) == SEGMENT, "a new journal has a spare");
+	if (!tap_ok(j && zn_journal_room(j) == SEGMENT, "a new journal has a spare"))
+		return;
 	append_ids(j, 0, 1, NULL);
 	tap_ok(zn_journal_room(j) > SEGMENT && fill(at) == ENOSPC, "and one is made when it is taken");
 	zn_journal_close(j);
 	j = open_journal(path, SEGMENT);
 	uint64_t room = zn_journal_room(j), low = room;
-	tap_ok(j && saw_ids(0, 1) && room > SEGMENT, "reopened on the full disk it has kept its %llu bytes",
+	tap_ok(saw_ids(0, 1) && room > SEGMENT, "reopened on the full disk it has kept its %llu bytes",
 	       (unsigned long long)room);
 
 	uint64_t reserve = SEGMENT / 2, taken = 0;
