@@ -37,6 +37,7 @@ all_ldflags := -pthread -Wl,--as-needed $(san) $(LDFLAGS)
 lib_o := $(patsubst %.c,$B/%.o,$(sort $(wildcard lib/*/*.c)))
 cmds  := $(patsubst cmd/%.c,$B/%,$(sort $(wildcard cmd/*.c)))
 units := $(patsubst tests/unit/%.c,$B/tests/%,$(sort $(wildcard tests/unit/*.c)))
+tools := $(patsubst tests/tools/%.c,$B/tests/%,$(sort $(wildcard tests/tools/*.c)))
 fakes := $(patsubst tests/fake/%.c,$B/tests/%.so,$(sort $(wildcard tests/fake/*.c)))
 q     := $(if $(V),,@)
 
@@ -54,6 +55,10 @@ $(units): $B/tests/%: $B/tests/unit/%.o $B/libzenith.a
 	$(q)mkdir -p $(@D)
 	$(q)$(CC) $(all_ldflags) -o $@ $^ $(pc_libs) -ldl -lm
 
+$(tools): $B/tests/%: $B/tests/tools/%.o $B/libzenith.a
+	$(q)mkdir -p $(@D)
+	$(q)$(CC) $(all_ldflags) -o $@ $^ $(pc_libs) -ldl -lm
+
 $(fakes): $B/tests/%.so: tests/fake/%.c
 	$(q)mkdir -p $(@D)
 	$(q)$(CC) $(filter-out -fsanitize%,$(all_cflags)) -fPIC -shared -o $@ $<
@@ -63,7 +68,7 @@ $B/%.o: %.c
 	$(q)mkdir -p $(@D)
 	$(q)$(CC) $(all_cflags) -MMD -MP -c -o $@ $<
 
-tests: $(units) $(fakes)
+tests: $(units) $(tools) $(fakes)
 
 check: all tests
 	$(q)B=$(abspath $B) scripts/run-tests $(T)
@@ -104,4 +109,5 @@ clean:
 .PHONY: all tests check bench completions install clean
 .SECONDARY:
 -include $(lib_o:.o=.d) $(patsubst cmd/%.c,$B/cmd/%.d,$(wildcard cmd/*.c)) \
-	$(patsubst tests/unit/%.c,$B/tests/unit/%.d,$(wildcard tests/unit/*.c))
+	$(patsubst tests/unit/%.c,$B/tests/unit/%.d,$(wildcard tests/unit/*.c)) \
+	$(patsubst tests/tools/%.c,$B/tests/tools/%.d,$(wildcard tests/tools/*.c))

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "rec/frame.h"
+#include "rec/val.h"
 
 static const struct zn_field start_fields[] = {
 	ZN_FIELD(struct zn_msg_start, job, U64, "JOB", "the job's number"),
@@ -139,4 +140,18 @@ int zn_msg_put(struct zn_buf *to, uint64_t seq, uint32_t nonce, const struct zn_
 		rc = body.failed ? -ENOMEM : zn_frame_put(to, seq, nonce, body.data, body.len);
 	zn_buf_done(&body);
 	return rc < 0 ? rc : 0;
+}
+
+int zn_msg_unpack(const struct zn_frame *f, struct zn_arena *a, msgpack_object *ret, struct zn_err *err)
+{
+	ssize_t n = zn_msgpack_check(f->payload, f->len, 0, err);
+
+	if (n < 0)
+		return (int)n;
+	if ((size_t)n != f->len || !f->len)
+		return zn_err_set(err, -EBADMSG, "a message is cut or has something behind it");
+	int rc = zn_val_unpack(f->payload, f->len, 0, a, ret, err);
+	if (rc < 0)
+		return rc;
+	return ret->type == MSGPACK_OBJECT_MAP ? 0 : zn_err_set(err, -EBADMSG, "a message is no map");
 }

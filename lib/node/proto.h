@@ -97,7 +97,11 @@ enum {
 extern const struct zn_kind zn_msg_start_kind, zn_msg_steer_kind, zn_msg_ack_kind, zn_msg_hello_kind,
 	zn_msg_running_kind, zn_msg_report_kind, zn_msg_state_kind, zn_msg_gpu_held_kind;
 
-/* One message as one frame: encode appends it. */
+struct zn_frame;
+
+/* Takes a frame's payload apart: *ret is a map that borrows from the frame and a.  -EBADMSG. */
+int zn_msg_unpack(const struct zn_frame *f, struct zn_arena *a, msgpack_object *ret, struct zn_err *err);
+/* Appends one message as one frame. */
 int zn_msg_put(struct zn_buf *to, uint64_t seq, uint32_t nonce, const struct zn_kind *kind, const void *msg);
 
 #endif

@@ -1,0 +1,166 @@
+/* zn-noded: the hand of the scheduler on one machine. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "cli/cli.h"
+#include "node/node.h"
+#include "queue/spool.h"
+
+static const char *spool, *node, *confine;
+static bool attach, detach, system_accounts;
+
+static const struct zn_opt opts[] = {
+	{ 0, "spool", ZN_OPT_STR, "DIR", &spool, "dir", "the spool to serve (default: as zn-submit finds it)" },
+	{ 0, "node", ZN_OPT_STR, "NAME", &node, NULL, "the node's name (default: the machine's)" },
+	{ 0, "detach", ZN_OPT_FLAG, NULL, &detach, NULL, "return when the agent listens, and leave it running" },
+	{ 0, "attach", ZN_OPT_FLAG, NULL, &attach, NULL, "connect standard input and output to the agent that runs" },
+	{ 0, "confine", ZN_OPT_CHOICE, "HOW", &confine, "auto|subreaper", "how jobs are held (default: auto, the best there is)" },
+	{ 0, "system-accounts", ZN_OPT_FLAG, NULL, &system_accounts, NULL,
+	  "as root, run jobs of root and of system accounts too" },
+	{ 0 },
+};
+
+static const struct zn_cmd cmd = {
+	.name = "zn-noded",
+	.brief = "run jobs on this machine for zn-schedd",
+	.synopsis = "[--spool DIR] [--node NAME] [--detach | --attach]",
+	.opts = opts,
+};
+
+/* ---- the agent's own log ---------------------------------------------------------------------------- */
+
+enum { LOG_MAX = 1 << 20 };
+static char log_path[4096];
+static int log_fd = STDERR_FILENO, ready_fd = -1;
+
+static void rotate(void)
+{
+	char old[sizeof(log_path) + 4];
+	struct stat st;
+
+	if (!log_path[0] || (log_fd >= 0 && fstat(log_fd, &st) == 0 && st.st_size < LOG_MAX))
+		return;
+	if (log_fd > STDERR_FILENO) {
+		snprintf(old, sizeof(old), "%s.1", log_path);
+		rename(log_path, old);
+		close(log_fd);
+	}
+	log_fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+static void say(const char *text)
+{
+	char when[ZN_UNIT_TEXT];
+
+	rotate();
+	if (log_fd >= 0)
+		dprintf(log_fd, "%s zn-noded: %s\n", zn_format_time(zn_now_s(), when), text);
+}
+
+/* ---- detaching ---------------------------------------------------------------------------------------- */
+
+static void ready(void)
+{
+	if (ready_fd < 0)
+		return;
+	if (write(ready_fd, "", 1) < 0)
+		say("whoever started us did not wait");
+	close(ready_fd);
+	ready_fd = -1;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = 0; fd < 3 && null >= 0; fd++)
+		dup2(null, fd); /* only now: until it listens, its errors are for who started it */
+	if (null > 2)
+		close(null);
+}
+
+/* The caller waits for one byte, or for the status of an agent that did not come up. */
+static void leave_caller(void)
+{
+	int fds[2], status;
+	char byte;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		exit(zn_cli_fail(ZN_EXIT_OS, "no pipe: %s", strerror(errno)));
+	pid_t pid = fork();
+	if (pid < 0)
+		exit(zn_cli_fail(ZN_EXIT_OS, "no process can be started: %s", strerror(errno)));
+	if (pid > 0) {
+		close(fds[1]);
+		if (read(fds[0], &byte, 1) == 1)
+			_exit(0);
+		_exit(waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : ZN_EXIT_OS);
+	}
+	close(fds[0]);
+	setsid();
+	ready_fd = fds[1];
+	snprintf(log_path, sizeof(log_path), "%s/node/log", spool);
+	if (chdir("/") < 0)
+		exit(ZN_EXIT_OS);
+}
+
+/* ---- main ----------------------------------------------------------------------------------------------- */
+
+static int relay(void)
+{
+	struct zn_err err = { .text = "" };
+
+	signal(SIGPIPE, SIG_IGN);
+	int fd = zn_node_connect(spool, &err);
+	int rc = fd < 0 ? fd : zn_node_relay(fd, STDIN_FILENO, STDOUT_FILENO, &err);
+	return rc < 0 ? zn_cli_fail(zn_cli_code(rc), "%s", err.text) : 0;
+}
+
+/* The path as the kernel sees it: it names the agent's cgroups and marks its jobs, whoever spells it how. */
+static void find_spool(struct zn_arena *a)
+{
+	struct zn_err err = { .text = "" };
+	int rc = spool ? 0 : zn_spool_path(a, &spool, &err);
+
+	if (rc < 0)
+		exit(zn_cli_fail(zn_cli_code(rc), "%s", err.text));
+	char *full = realpath(spool, NULL);
+	if (!full)
+		exit(zn_cli_fail(zn_cli_code(-errno), "spool '%s': %s", spool, strerror(errno)));
+	spool = zn_cli_must(zn_arena_strdup(a, full));
+	free(full);
+}
+
+int main(int argc, char **argv)
+{
+	struct utsname host;
+	struct zn_err err = { .text = "" };
+	struct zn_arena arena = { 0 };
+
+	if (zn_cli_parse(&cmd, argc, argv) < argc)
+		zn_cli_usage("there are no operands");
+	if (attach && detach)
+		zn_cli_usage("options '--attach' and '--detach' exclude each other");
+	find_spool(&arena);
+	if (attach) {
+		int code = relay();
+		zn_arena_done(&arena);
+		return code;
+	}
+	if (detach)
+		leave_caller();
+	struct zn_agent_opts o = { .spool = spool, .node = node, .system_accounts = system_accounts, .say = say,
+	                           .ready = ready };
+	if (!o.node)
+		o.node = uname(&host) == 0 ? host.nodename : "localhost";
+	if (confine && strcmp(confine, "auto") != 0)
+		o.confine = confine;
+	int rc = zn_agent_run(&o, &err);
+	zn_arena_done(&arena);
+	return rc < 0 ? zn_cli_fail(rc == -EBUSY ? ZN_EXIT_AGAIN : zn_cli_code(rc), "%s", err.text) : 0;
+}

@@ -1,0 +1,147 @@
+/* agent: what the files of the agent share.
+ *
+ * One epoll loop, one timer that is armed only while there is something to wait for, no threads.  The log is
+ * the truth: a report is what was read back from it, in its order (zn__agent_catch_up), whoever wrote it.
+ */
+#ifndef ZN_NODE_AGENT_H
+#define ZN_NODE_AGENT_H
+
+#include <sys/epoll.h>
+#include <uthash.h>
+
+#include "node/lease.h"
+#include "node/log.h"
+#include "node/node.h"
+#include "node/shepherd.h"
+
+struct agent;
+
+/* Something with a descriptor; ready is called with the epoll events. */
+struct watch {
+	int fd;
+	void (*ready)(struct agent *a, struct watch *w, uint32_t events);
+};
+
+struct job_key {
+	uint64_t job;
+	uint64_t attempt; /* 64 bits: no padding in a hash key */
+};
+
+struct job {
+	struct watch watch;          /* first: the shepherd's socket; fd -1 when it is gone */
+	struct job_key key;
+	pid_t shepherd;              /* 0 when it was reaped */
+	uint32_t ref_pid;            /* of the intent */
+	uint64_t ticks;
+	double start_s;
+	bool suspended, exited, orphaned, other_boot;
+	uint64_t exit_seq;
+	struct zn_idset gpus;
+	int *leases;
+	size_t n_leases;
+	struct zn_buf started;       /* its report, kept to answer a second start */
+	UT_hash_handle hh;
+};
+
+/* A report that was not acknowledged, encoded, its number inside. */
+struct report {
+	uint64_t seq;
+	struct job_key key;
+	struct zn_buf body;
+};
+
+struct conn {
+	struct watch watch;          /* first */
+	struct zn_buf in, out;
+	bool has_said_hello, has_nonce, waits_to_write;
+	uint32_t nonce;              /* of its frames */
+	uint64_t deadline_ns;
+	struct conn *next;
+};
+
+/* A start that waits until we know who uses the GPUs. */
+struct waiting {
+	struct zn_buf body;
+	struct waiting *next;
+};
+
+struct agent {
+	const struct zn_agent_opts *opts;
+	struct rlimit nofile;
+	int dirfd, epoll, lock_fd, hands_fd, lease_fd;
+	struct watch sig, timer, listener;
+	bool ending, done;
+
+	struct zn_log log;
+	struct report *reports;      /* ascending seq */
+	size_t n_reports, cap_reports;
+	uint64_t acked;
+
+	struct zn_confine confine;
+	struct job *jobs;
+	uint64_t orphans_ns;         /* when to look after orphans again; 0: there are none */
+
+	struct conn *conns, *peer;   /* peer: the one that said hello last */
+	uint32_t nonce;
+	struct zn_arena msg;
+
+	struct zn_facts *facts;      /* NULL: could not be read */
+	struct zn_buf topology;      /* as the look wrote it */
+	bool topology_sent;
+	struct watch look;           /* pipe from the process that asks the drivers; fd -1: none */
+	pid_t look_pid;
+	bool look_full, want_full, want_users, tell_state;
+	struct zn_buf look_in;
+	struct zn_list users;        /* struct zn_gpu, as last seen; in users_arena */
+	struct zn_arena users_arena;
+	struct waiting *waiting;
+	uint64_t watch_ns;           /* when to look next; 0: nobody watches */
+	uint32_t held_crc;           /* of the list of strangers that was sent last */
+
+	uint64_t armed_ns;           /* what the timer is set to */
+};
+
+/* agent.c */
+void zn__agent_say(struct agent *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int zn__agent_watch(struct agent *a, struct watch *w, uint32_t events);
+void zn__agent_unwatch(struct agent *a, struct watch *w); /* closes, too */
+
+/* report.c */
+void zn__agent_catch_up(struct agent *a);     /* reads what is new in the log and sends it */
+void zn__agent_ack(struct agent *a, uint64_t seq);
+void zn__agent_log(struct agent *a, const struct zn_msg_report *r, bool sync);
+int zn__agent_rewrite(struct agent *a);
+bool zn__agent_resend(struct agent *a, const struct job_key *key);
+int zn__report_add(struct agent *a, uint64_t seq, const struct zn_msg_report *r);
+
+/* job.c */
+void zn__job_start(struct agent *a, const struct zn_msg_start *m);
+void zn__job_steer(struct agent *a, const struct zn_msg_steer *m);
+struct job *zn__job_find(struct agent *a, uint64_t job, uint64_t attempt);
+struct job *zn__job_add(struct agent *a, uint64_t job, uint64_t attempt);
+void zn__job_free(struct agent *a, struct job *j);
+void zn__job_release(struct job *j);          /* its leases */
+void zn__job_reap(struct agent *a);           /* after SIGCHLD */
+void zn__job_orphans(struct agent *a);
+void zn__job_stop_all(struct agent *a, const char *reason);
+bool zn__job_any_runs(const struct agent *a);
+
+/* peer.c */
+void zn__peer_accept(struct agent *a, struct watch *w, uint32_t events);
+void zn__peer_send(struct agent *a, const struct zn_kind *kind, const void *msg);
+void zn__peer_send_body(struct agent *a, uint64_t seq, const struct zn_buf *body);
+void zn__peer_drop(struct agent *a, struct conn *c);
+void zn__peer_expire(struct agent *a, uint64_t now_ns);
+
+/* look.c */
+int zn__look_first(struct agent *a);          /* waits for it */
+void zn__look_begin(struct agent *a);         /* if one is wanted and none is under way */
+void zn__look_send_state(struct agent *a, bool always);
+void zn__look_forget(struct agent *a);        /* the starts that wait for one */
+bool zn__look_needed(const struct agent *a);  /* before GPUs are given out */
+int zn__look_stranger(struct agent *a, uint32_t gpu, struct zn_lease_holder *ret); /* 1: somebody uses it */
+
+/* recover.c */
+int zn__agent_recover(struct agent *a, struct zn_err *err);
+
+#endif

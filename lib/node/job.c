@@ -1,0 +1,369 @@
+/* job: what the agent knows about each running job, and what it does when told. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "node/agent.h"
+
+#define NS 1000000000ull
+
+static const double GRACE_MAX_S = 86400;
+enum { TASKS_MAX = 65536, UID_MIN = 1000 };
+
+struct job *zn__job_find(struct agent *a, uint64_t job, uint64_t attempt)
+{
+	struct job_key key = { .job = job, .attempt = attempt };
+	struct job *j;
+
+	HASH_FIND(hh, a->jobs, &key, sizeof(key), j);
+	return j;
+}
+
+struct job *zn__job_add(struct agent *a, uint64_t job, uint64_t attempt)
+{
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (!j)
+		return NULL;
+	j->key = (struct job_key){ .job = job, .attempt = attempt };
+	j->watch.fd = -1;
+	HASH_ADD(hh, a->jobs, key, sizeof(j->key), j);
+	return j;
+}
+
+void zn__job_release(struct job *j)
+{
+	for (size_t i = 0; i < j->n_leases; i++)
+		close(j->leases[i]);
+	free(j->leases);
+	j->leases = NULL;
+	j->n_leases = 0;
+	j->gpus = (struct zn_idset){ 0 };
+}
+
+void zn__job_free(struct agent *a, struct job *j)
+{
+	HASH_DEL(a->jobs, j);
+	zn__agent_unwatch(a, &j->watch);
+	zn__job_release(j);
+	zn_buf_done(&j->started);
+	free(j);
+}
+
+bool zn__job_any_runs(const struct agent *a)
+{
+	for (const struct job *j = a->jobs; j; j = j->hh.next)
+		if (!j->exited)
+			return true;
+	return false;
+}
+
+/* ---- starting ----------------------------------------------------------------------------------------- */
+
+static void refuse(struct agent *a, const struct zn_msg_start *m, bool again, const char *reason)
+{
+	struct zn_msg_report r = { .what = "refused", .job = m->job, .attempt = m->attempt, .time_s = zn_now_s(),
+	                           .reason = reason, .again = ZN_SOME_BOOL(again) };
+
+	zn__agent_log(a, &r, false);
+}
+
+/* Only the machine-wide agent, root, may become others, and never those whom the machine belongs to. */
+static int may_run_as(const struct agent *a, const struct zn_msg_start *m, struct zn_err *err)
+{
+	if (!m->uid.has || m->uid.v == geteuid())
+		return 0;
+	if (geteuid() != 0)
+		return zn_err_set(err, -EPERM, "the agent runs as user %u and can't become user %llu", (unsigned)geteuid(),
+		                  (unsigned long long)m->uid.v);
+	if (m->uid.v >= UINT32_MAX || (m->gid.has && m->gid.v >= UINT32_MAX))
+		return zn_err_set(err, -EINVAL, "there is no user %llu", (unsigned long long)m->uid.v);
+	if (m->uid.v < UID_MIN && !a->opts->system_accounts)
+		return zn_err_set(err, -EPERM, "user %llu is a system account", (unsigned long long)m->uid.v);
+	return 0;
+}
+
+static int check_start(const struct agent *a, const struct zn_msg_start *m, struct zn_err *err)
+{
+	if (!m->job)
+		return zn_err_set(err, -EINVAL, "a start without a job number");
+	if (!m->command && !m->script)
+		return zn_err_set(err, -EINVAL, "neither command nor script");
+	if (m->tasks > TASKS_MAX)
+		return zn_err_set(err, -EINVAL, "%u tasks are more than %d", m->tasks, TASKS_MAX);
+	if (m->limit_s.has && !(m->limit_s.v > 0))
+		return zn_err_set(err, -EINVAL, "a time limit that is over before the start");
+	return may_run_as(a, m, err);
+}
+
+static const struct job *holder_of(const struct agent *a, uint32_t gpu)
+{
+	for (const struct job *j = a->jobs; j; j = j->hh.next)
+		if (!j->exited && zn_idset_has(&j->gpus, gpu))
+			return j;
+	return NULL;
+}
+
+/* Takes one lease more; -EINVAL: there is no such GPU, else it may work later. */
+static int lease_gpu(struct agent *a, struct job *j, uint32_t gpu, struct zn_err *err)
+{
+	const struct zn_gpu *g = a->facts ? zn_facts_gpu(a->facts, gpu) : NULL;
+	const struct job *other = holder_of(a, gpu);
+	struct zn_lease_holder h;
+
+	if (!a->facts)
+		return zn_err_set(err, -EAGAIN, "this machine can't be read, so no GPU can be given out");
+	if (!g)
+		return zn_err_set(err, -EINVAL, "there is no gpu %u here", gpu);
+	if (other)
+		return zn_err_set(err, -EAGAIN, "gpu %u is held by job %llu", gpu, (unsigned long long)other->key.job);
+	if (a->lease_fd < 0)
+		return zn_err_set(err, -EAGAIN, "no GPU can be given out: the lease directory can't be used");
+	if (zn__look_stranger(a, gpu, &h)) {
+		zn_lease_explain(gpu, &h, err);
+		return -EAGAIN;
+	}
+	int fd = zn_lease_take(a->lease_fd, g, &h, err);
+	if (fd < 0)
+		return -EAGAIN;
+	j->leases[j->n_leases++] = fd;
+	return 0;
+}
+
+static int lease_gpus(struct agent *a, struct job *j, const struct zn_msg_start *m, struct zn_err *err)
+{
+	struct zn_idset taken = { 0 };
+
+	if (!m->gpus.n)
+		return 0;
+	j->leases = calloc(m->gpus.n, sizeof(*j->leases));
+	if (!j->leases)
+		return zn_err_set(err, -EAGAIN, "out of memory");
+	for (size_t i = 0; i < m->gpus.n; i++) {
+		if (zn_idset_has(&taken, m->gpus.v[i]))
+			return zn_err_set(err, -EINVAL, "gpu %u is named twice", m->gpus.v[i]);
+		int rc = lease_gpu(a, j, m->gpus.v[i], err);
+		if (rc < 0)
+			return rc;
+		zn_idset_add(&taken, m->gpus.v[i]);
+	}
+	j->gpus = taken;
+	return 0;
+}
+
+static void on_shepherd(struct agent *a, struct watch *w, uint32_t events)
+{
+	struct job *j = (struct job *)w;
+	struct zn_shepherd_event e;
+	ssize_t n = recv(w->fd, &e, sizeof(e), MSG_DONTWAIT);
+
+	(void)events;
+	if (n == (ssize_t)sizeof(e) && e.what == ZN_SHEPHERD_LOGGED) {
+		zn__agent_catch_up(a);
+	} else if (n == (ssize_t)sizeof(e)) {
+		struct zn_msg_start m = { .job = j->key.job, .attempt = (uint32_t)j->key.attempt };
+		zn__job_free(a, j);
+		refuse(a, &m, true, e.text);
+	} else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+		zn__agent_unwatch(a, w); /* SIGCHLD tells the rest */
+	}
+}
+
+static int fork_shepherd(struct agent *a, struct job *j, const struct zn_msg_start *m)
+{
+	struct zn_shepherd_home home = { .spool = a->opts->spool, .node = a->opts->node, .dirfd = a->dirfd,
+	                                 .hands_fd = a->hands_fd, .confine = &a->confine, .facts = a->facts,
+	                                 .nofile = a->nofile };
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	j->watch = (struct watch){ .fd = pair[0], .ready = on_shepherd };
+	pid_t pid = fork();
+	if (pid == 0)
+		zn_shepherd_run(&home, m, pair[1], j->leases, j->n_leases);
+	int rc = pid < 0 ? -errno : 0;
+	close(pair[1]);
+	j->shepherd = pid > 0 ? pid : 0;
+	j->start_s = zn_now_s();
+	return rc < 0 ? rc : zn__agent_watch(a, &j->watch, EPOLLIN);
+}
+
+static int begin(struct agent *a, struct job *j, const struct zn_msg_start *m, struct zn_err *err)
+{
+	int rc = lease_gpus(a, j, m, err);
+
+	if (rc < 0)
+		return rc;
+	rc = zn_log_reserve(&a->log);
+	if (rc < 0)
+		return zn_err_set(err, -EAGAIN, "the agent's log can't grow: %s", strerror(-rc));
+	rc = fork_shepherd(a, j, m);
+	return rc < 0 ? zn_err_set(err, -EAGAIN, "no process can be started: %s", strerror(-rc)) : 0;
+}
+
+void zn__job_start(struct agent *a, const struct zn_msg_start *asked)
+{
+	struct job_key key = { .job = asked->job, .attempt = asked->attempt };
+	struct zn_msg_start m = *asked;
+	struct zn_err err = { 0 };
+
+	if (zn__agent_resend(a, &key))
+		return;
+	m.tasks = m.tasks ? m.tasks : 1;
+	m.grace_s = m.grace_s > 0 ? m.grace_s < GRACE_MAX_S ? m.grace_s : GRACE_MAX_S : 0;
+	if (check_start(a, &m, &err) < 0) {
+		refuse(a, &m, false, err.text);
+		return;
+	}
+	if (a->ending) {
+		refuse(a, &m, true, "the agent is leaving");
+		return;
+	}
+	struct job *j = zn__job_add(a, m.job, m.attempt);
+	int rc = j ? begin(a, j, &m, &err) : zn_err_set(&err, -EAGAIN, "out of memory");
+	if (rc == 0)
+		return;
+	if (j)
+		zn__job_free(a, j);
+	refuse(a, &m, rc == -EAGAIN, err.text);
+}
+
+/* ---- steering ------------------------------------------------------------------------------------------ */
+
+static void tell(struct job *j, const struct zn_shepherd_cmd *c)
+{
+	if (j->watch.fd >= 0)
+		send(j->watch.fd, c, sizeof(*c), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void steer_agent(struct agent *a, const char *op)
+{
+	if (strcmp(op, "state") == 0) {
+		a->want_full = a->tell_state = true;
+		zn__look_begin(a);
+	} else if (strcmp(op, "watch") == 0) {
+		a->watch_ns = a->watch_ns ? a->watch_ns : zn_boot_ns();
+	} else if (strcmp(op, "unwatch") == 0) {
+		a->watch_ns = 0;
+	} else if (strcmp(op, "exit") == 0) {
+		a->done = !a->jobs && !a->n_reports && !a->waiting;
+	}
+}
+
+void zn__job_steer(struct agent *a, const struct zn_msg_steer *m)
+{
+	struct zn_shepherd_cmd c = { .has_grace = m->grace_s.has, .has_limit = m->limit_s.has && m->limit_s.v > 0,
+	                             .grace_s = m->grace_s.v, .limit_s = m->limit_s.v };
+	struct job *j = zn__job_find(a, m->job, m->attempt);
+
+	if (!m->op)
+		return;
+	if (!m->job) {
+		steer_agent(a, m->op);
+		return;
+	}
+	if (!j || j->exited)
+		return;
+	if (m->signal.has && m->signal.v > 0 && m->signal.v < NSIG)
+		c.signal = (uint32_t)m->signal.v;
+	if (strcmp(m->op, "signal") == 0 && !c.signal)
+		return;
+	c.grace_s = c.grace_s > 0 ? c.grace_s < GRACE_MAX_S ? c.grace_s : GRACE_MAX_S : 0;
+	snprintf(c.op, sizeof(c.op), "%s", m->op);
+	snprintf(c.reason, sizeof(c.reason), "%s", m->reason ? m->reason : "");
+	if (strcmp(m->op, "suspend") == 0 || strcmp(m->op, "resume") == 0)
+		j->suspended = m->op[0] == 's';
+	tell(j, &c);
+}
+
+void zn__job_stop_all(struct agent *a, const char *reason)
+{
+	struct zn_shepherd_cmd c = { .op = "stop" };
+
+	snprintf(c.reason, sizeof(c.reason), "%s", reason);
+	for (struct job *j = a->jobs; j; j = j->hh.next)
+		tell(j, &c);
+}
+
+/* ---- shepherds that end --------------------------------------------------------------------------------- */
+
+static struct job *job_of_shepherd(struct agent *a, pid_t pid)
+{
+	for (struct job *j = a->jobs; j; j = j->hh.next)
+		if (j->shepherd == pid)
+			return j;
+	return NULL;
+}
+
+void zn__job_reap(struct agent *a)
+{
+	bool caught_up = false;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
+		if (pid == a->look_pid)
+			a->look_pid = 0;
+		struct job *j = job_of_shepherd(a, pid);
+		if (!j)
+			continue;
+		j->shepherd = 0;
+		if (!j->exited && !caught_up) {
+			zn__agent_catch_up(a);
+			caught_up = true;
+			j = zn__job_find(a, j->key.job, j->key.attempt);
+		}
+		if (j && !j->exited) {
+			zn__agent_say(a, "job %llu: its shepherd was killed", (unsigned long long)j->key.job);
+			j->orphaned = true;
+			a->orphans_ns = zn_boot_ns();
+		}
+	}
+}
+
+/* Everything below us that is no shepherd of a living job. */
+static bool end_orphans(struct agent *a)
+{
+	struct zn_pids skip = { 0 };
+	size_t n = HASH_COUNT(a->jobs) + 1;
+
+	skip.v = calloc(n, sizeof(*skip.v));
+	if (!skip.v)
+		return false;
+	for (struct job *j = a->jobs; j; j = j->hh.next)
+		if (j->shepherd)
+			skip.v[skip.n++] = j->shepherd;
+	if (a->look_pid)
+		skip.v[skip.n++] = a->look_pid;
+	zn_tree_kill(getpid(), &skip);
+	bool empty = zn_tree_is_empty(getpid(), &skip);
+	free(skip.v);
+	return empty;
+}
+
+void zn__job_orphans(struct agent *a)
+{
+	char name[ZN_JOB_NAME];
+	bool gone = end_orphans(a);
+
+	for (struct job *j = a->jobs; j; j = j->hh.next)
+		if (j->orphaned && !j->exited &&
+		    zn_confine_end(&a->confine, zn_job_name(j->key.job, (uint32_t)j->key.attempt, name)) < 0)
+			gone = false;
+	a->orphans_ns = gone ? 0 : zn_boot_ns() + NS / 50;
+	for (struct job *j = a->jobs; gone && j; j = j->hh.next) {
+		if (!j->orphaned || j->exited)
+			continue;
+		struct zn_msg_report r = { .what = "exited", .job = j->key.job, .attempt = (uint32_t)j->key.attempt,
+		                           .time_s = zn_now_s(), .reason = "lost: its shepherd was killed" };
+		zn__agent_log(a, &r, !a->peer);
+	}
+}

@@ -1,0 +1,359 @@
+/* look: what this machine is and who uses its GPUs, asked by a process of its own: the libraries behind it are
+ * large (every shepherd is forked from us), and a driver that hangs must not hang the agent.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <signal.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "base/file.h"
+#include "node/agent.h"
+#include "proc/proc.h"
+#include "rec/val.h"
+
+enum { FIRST_LOOK_MS = 30000, ANCESTORS_MAX = 64 };
+
+static bool is_mock(void)
+{
+	const char *mock = getenv("ZENITH_MOCK_GPUS");
+
+	return mock && *mock;
+}
+
+/* ---- in the process that looks ------------------------------------------------------------------------- */
+
+static int encode_gpus(struct zn_buf *to)
+{
+	struct zn_gpus *g;
+	int rc = zn_gpus_read(&g, NULL);
+
+	if (rc < 0)
+		return rc;
+	const unsigned char head[] = { 0xdd, (unsigned char)(g->n >> 24), (unsigned char)(g->n >> 16),
+		                       (unsigned char)(g->n >> 8), (unsigned char)g->n };
+	zn_buf_add(to, head, sizeof(head));
+	for (size_t i = 0; rc == 0 && i < g->n; i++)
+		rc = zn_encode(&zn_gpu_kind, &g->v[i], to);
+	zn_gpus_free(g);
+	return rc;
+}
+
+static int encode_all(struct zn_buf *to)
+{
+	struct zn_facts *f;
+	int rc = zn_facts_read(NULL, &f, NULL);
+
+	if (rc < 0)
+		return rc;
+	rc = zn_facts_encode(f, to);
+	zn_facts_free(f);
+	return rc;
+}
+
+static _Noreturn void look(int fd, bool full)
+{
+	struct zn_buf b = { 0 };
+	sigset_t none;
+
+	prctl(PR_SET_NAME, "zn-look");
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* our leases and locks must end with us, not with this one */
+	if (dup2(fd, 3) < 0)
+		_exit(1);
+	syscall(SYS_close_range, 4, ~0U, 0);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	int rc = full ? encode_all(&b) : encode_gpus(&b);
+	_exit(rc < 0 || b.failed || zn_write_all(3, b.data, b.len) < 0);
+}
+
+/* ---- in the agent --------------------------------------------------------------------------------------- */
+
+static int unpack_list(const struct zn_buf *b, struct zn_arena *arena, msgpack_object *ret)
+{
+	ssize_t n = zn_msgpack_check(b->data, b->len, 0, NULL);
+
+	if (n <= 0 || (size_t)n != b->len)
+		return -EBADMSG;
+	int rc = zn_val_unpack(b->data, b->len, 0, arena, ret, NULL);
+	if (rc < 0)
+		return rc;
+	return ret->type == MSGPACK_OBJECT_ARRAY ? 0 : -EBADMSG;
+}
+
+/* Everything that is a GPU in the list, with its users; copied, for the list goes. */
+static int take_users(struct agent *a, const struct zn_buf *bytes)
+{
+	struct zn_arena arena = { 0 };
+	msgpack_object list;
+	char *own = zn_arena_memdup(&arena, bytes->data, bytes->len);
+	struct zn_buf b = { .data = own, .len = bytes->len };
+	int rc = own ? unpack_list(&b, &arena, &list) : -ENOMEM;
+	struct zn_gpu *v = rc == 0 ? zn_arena_array(&arena, list.via.array.size + 1, sizeof(*v)) : NULL;
+	size_t n = 0;
+
+	for (uint32_t i = 0; v && rc == 0 && i < list.via.array.size; i++) {
+		const msgpack_object *map = &list.via.array.ptr[i];
+		if (zn_val_is_text(zn_val_get(map, "kind"), zn_gpu_kind.name))
+			rc = zn_decode(&zn_gpu_kind, map, &arena, &v[n++], NULL);
+	}
+	if (!v || rc < 0) {
+		zn_arena_done(&arena);
+		return rc < 0 ? rc : -ENOMEM;
+	}
+	zn_arena_done(&a->users_arena);
+	a->users_arena = arena;
+	a->users = (struct zn_list){ .v = v, .n = n };
+	return 0;
+}
+
+static int take_facts(struct agent *a, struct zn_buf *bytes)
+{
+	struct zn_arena arena = { 0 };
+	struct zn_facts *facts;
+	msgpack_object list;
+	int rc = unpack_list(bytes, &arena, &list);
+
+	if (rc == 0)
+		rc = zn_facts_decode(&list, &facts, NULL);
+	zn_arena_done(&arena);
+	if (rc < 0)
+		return rc;
+	zn_facts_free(a->facts);
+	a->facts = facts;
+	if (a->topology.len != bytes->len || memcmp(a->topology.data, bytes->data, bytes->len) != 0) {
+		zn_buf_done(&a->topology);
+		a->topology = (struct zn_buf){ 0 };
+		zn_buf_add(&a->topology, bytes->data, bytes->len);
+		a->topology_sent = false;
+	}
+	return 0;
+}
+
+/* A start that was not answered is not known to the next peer, who will send it again. */
+void zn__look_forget(struct agent *a)
+{
+	for (struct waiting *w = a->waiting, *next; w; w = next) {
+		next = w->next;
+		zn_buf_done(&w->body);
+		free(w);
+	}
+	a->waiting = NULL;
+}
+
+static void start_waiting(struct agent *a)
+{
+	struct waiting *list = a->waiting;
+	struct zn_msg_start m;
+	msgpack_object map;
+
+	a->waiting = NULL;
+	for (struct waiting *w = list, *next; w; w = next) {
+		struct zn_arena arena = { 0 };
+		next = w->next;
+		if (zn_val_unpack(w->body.data, w->body.len, 0, &arena, &map, NULL) == 0 &&
+		    zn_decode(&zn_msg_start_kind, &map, &arena, &m, NULL) == 0)
+			zn__job_start(a, &m);
+		zn_arena_done(&arena);
+		zn_buf_done(&w->body);
+		free(w);
+	}
+}
+
+/* A look that failed leaves what was known; the starts that waited are decided by it. */
+static void end_look(struct agent *a)
+{
+	int rc;
+
+	zn__agent_unwatch(a, &a->look);
+	if (a->look_in.failed || !a->look_in.len)
+		rc = -EIO;
+	else
+		rc = a->look_full ? take_facts(a, &a->look_in) : 0;
+	if (rc == 0)
+		rc = take_users(a, &a->look_in);
+	if (rc < 0)
+		zn__agent_say(a, "this machine can't be read: %s", strerror(-rc));
+	zn_buf_done(&a->look_in);
+	a->look_in = (struct zn_buf){ 0 };
+}
+
+/* True at the end. */
+static bool read_look(struct agent *a)
+{
+	char *room = zn_buf_room(&a->look_in, 64 << 10);
+	ssize_t n = room ? read(a->look.fd, room, 64 << 10) : -1;
+
+	if (n > 0)
+		a->look_in.len += (size_t)n;
+	return n == 0 || !room || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+static void on_look(struct agent *a, struct watch *w, uint32_t events)
+{
+	(void)w;
+	(void)events;
+	if (!read_look(a))
+		return;
+	end_look(a);
+	bool tell = a->tell_state && a->look_full;
+	if (tell)
+		a->tell_state = false;
+	zn__look_send_state(a, tell);
+	if (a->want_full || a->want_users)
+		zn__look_begin(a);
+	else
+		start_waiting(a);
+}
+
+static int fork_look(struct agent *a, bool full)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	pid_t pid = fork();
+	if (pid == 0) {
+		fcntl(fds[1], F_SETFL, 0);
+		look(fds[1], full);
+	}
+	int rc = pid < 0 ? -errno : 0;
+	close(fds[1]);
+	if (rc < 0) {
+		close(fds[0]);
+		return rc;
+	}
+	a->look = (struct watch){ .fd = fds[0], .ready = on_look };
+	a->look_pid = pid;
+	a->look_full = full;
+	return 0;
+}
+
+void zn__look_begin(struct agent *a)
+{
+	if (a->look.fd >= 0 || (!a->want_full && !a->want_users))
+		return;
+	int rc = fork_look(a, a->want_full);
+	a->want_full = a->want_users = false;
+	if (rc == 0)
+		rc = zn__agent_watch(a, &a->look, EPOLLIN);
+	if (rc < 0) {
+		zn__agent_say(a, "this machine can't be read: %s", strerror(-rc));
+		start_waiting(a);
+	}
+}
+
+int zn__look_first(struct agent *a)
+{
+	int rc = fork_look(a, true);
+	struct pollfd p = { .fd = a->look.fd, .events = POLLIN };
+
+	if (rc < 0)
+		return rc;
+	while ((rc = poll(&p, 1, FIRST_LOOK_MS)) > 0 && !read_look(a))
+		;
+	end_look(a);
+	if (rc == 0) {
+		kill(a->look_pid, SIGKILL);
+		return -ETIMEDOUT;
+	}
+	return a->facts ? 0 : -EIO;
+}
+
+/* A mock device has no users that a driver could name. */
+bool zn__look_needed(const struct agent *a)
+{
+	return a->facts && a->facts->n_gpus && !is_mock();
+}
+
+/* ---- strangers ------------------------------------------------------------------------------------------- */
+
+static bool is_ours(pid_t pid)
+{
+	struct zn_proc_stat st;
+
+	for (int i = 0; i < ANCESTORS_MAX && pid > 1; i++) {
+		if (pid == getpid())
+			return true;
+		if (zn_proc_stat(pid, &st) < 0)
+			return false;
+		pid = st.ppid;
+	}
+	return false;
+}
+
+int zn__look_stranger(struct agent *a, uint32_t gpu, struct zn_lease_holder *ret)
+{
+	const struct zn_gpu *v = a->users.v;
+
+	for (size_t i = 0; i < a->users.n; i++) {
+		const struct zn_gpu_user *u = v[i].users.v;
+		for (size_t k = 0; v[i].gpu == gpu && k < v[i].users.n; k++) {
+			if (is_ours((pid_t)u[k].pid))
+				continue;
+			*ret = (struct zn_lease_holder){ .pid = (int)u[k].pid };
+			zn_proc_owner((pid_t)u[k].pid, ret->user, sizeof(ret->user), ret->command, sizeof(ret->command));
+			return 1;
+		}
+	}
+	return 0;
+}
+
+static bool is_given_out(const struct agent *a, uint32_t gpu)
+{
+	for (const struct job *j = a->jobs; j; j = j->hh.next)
+		if (!j->exited && zn_idset_has(&j->gpus, gpu))
+			return true;
+	return false;
+}
+
+static int find_held(struct agent *a, struct zn_arena *arena, struct zn_list *ret)
+{
+	size_t n = a->facts ? a->facts->n_gpus : 0;
+	struct zn_msg_gpu_held *v = zn_arena_array(arena, n + 1, sizeof(*v));
+	struct zn_lease_holder h;
+
+	*ret = (struct zn_list){ .v = v };
+	for (size_t i = 0; v && i < n; i++) {
+		const struct zn_gpu *g = &a->facts->gpus[i];
+		if (is_given_out(a, g->gpu))
+			continue;
+		if (!zn__look_stranger(a, g->gpu, &h) && !zn_lease_is_held(a->lease_fd, g, &h))
+			continue;
+		v[ret->n++] = (struct zn_msg_gpu_held){
+			.gpu = g->gpu, .pid = (uint32_t)h.pid,
+			.user = h.user[0] ? zn_arena_strdup(arena, h.user) : NULL,
+			.command = h.command[0] ? zn_arena_strdup(arena, h.command) : NULL,
+		};
+	}
+	return v ? 0 : -ENOMEM;
+}
+
+void zn__look_send_state(struct agent *a, bool always)
+{
+	struct zn_arena arena = { 0 };
+	struct zn_msg_state m = { 0 };
+	struct zn_buf bytes = { 0 };
+
+	if (!a->peer)
+		return;
+	if (find_held(a, &arena, &m.held) == 0 && zn_encode(&zn_msg_state_kind, &m, &bytes) == 0) {
+		uint32_t crc = (uint32_t)crc32(0, (void *)bytes.data, (unsigned)bytes.len);
+		if ((always || !a->topology_sent) && a->topology.len)
+			m.topology = (struct zn_bytes){ .p = a->topology.data, .n = a->topology.len };
+		if (always || crc != a->held_crc || m.topology.p) {
+			zn__peer_send(a, &zn_msg_state_kind, &m);
+			a->topology_sent |= m.topology.p != NULL;
+		}
+		a->held_crc = crc;
+	}
+	zn_buf_done(&bytes);
+	zn_arena_done(&arena);
+}

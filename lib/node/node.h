@@ -1,0 +1,28 @@
+/* node: the agent of one machine, which the scheduler talks to over SPOOL/node/sock (see proto.h). */
+#ifndef ZN_NODE_NODE_H
+#define ZN_NODE_NODE_H
+
+#include <stdbool.h>
+
+#include "zenith.h"
+
+struct zn_agent_opts {
+	const char *spool;              /* absolute; must exist */
+	const char *node;               /* the node's name */
+	const char *confine;            /* as zn_confine_open's backend */
+	bool system_accounts;           /* may run jobs of root and of system accounts */
+	void (*say)(const char *text);  /* one line for the agent's own log */
+	void (*ready)(void);            /* called once when it listens */
+};
+
+/* Runs the agent until it is told to leave.  First it ends what an earlier agent left behind.  -EBUSY: another
+ * agent has this spool.
+ */
+int zn_agent_run(const struct zn_agent_opts *opts, struct zn_err *err);
+
+/* A connection to the agent of spool; -ECONNREFUSED when there is none.  Close-on-exec. */
+int zn_node_connect(const char *spool, struct zn_err *err);
+/* Carries bytes between in and out and the agent's socket until either side ends. */
+int zn_node_relay(int sock, int in, int out, struct zn_err *err);
+
+#endif

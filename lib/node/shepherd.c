@@ -1,0 +1,573 @@
+#include "node/shepherd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <math.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/units.h"
+#include "node/log.h"
+#include "node/task.h"
+
+#define NS 1000000000ull
+
+static const double LEFTOVER_GRACE_S = 2; /* for what the tasks left behind, and when the agent died */
+static const uint64_t GIVE_UP_NS = 5 * NS; /* on processes that we may not end */
+
+enum phase { RUNNING, ENDING, KILLING };
+
+struct task {
+	pid_t pid; /* 0: gone */
+};
+
+struct shepherd {
+	const struct zn_shepherd_home *home;
+	const struct zn_msg_start *start;
+	const int *leases;
+	size_t n_leases;
+	int sock, sigfd, timerfd, port_fd;
+	bool agent_lives;
+
+	struct zn_arena arena;
+	struct zn_hold hold;
+	struct zn_buf notes;
+	struct task *tasks;
+	uint32_t n_running;
+	char run_dir[64], script[PATH_MAX], port[8];
+
+	enum phase phase;
+	double limit_s;               /* 0: none */
+	double start_s;
+	uint64_t start_ns, suspended_ns, suspended_since; /* the last: 0 when not suspended */
+	uint64_t kill_ns, killing_since, nap_ns;
+	bool gave_up;
+
+	bool failed, has_code;        /* of the first task that failed */
+	int code, signal;
+	char reason[320];
+};
+
+char *zn_job_name(uint64_t job, uint32_t attempt, char to[ZN_JOB_NAME])
+{
+	snprintf(to, ZN_JOB_NAME, "%llu.%u", (unsigned long long)job, attempt);
+	return to;
+}
+
+static void tell(struct shepherd *s, enum zn_shepherd_what what, const char *text)
+{
+	struct zn_shepherd_event e = { .what = what };
+
+	snprintf(e.text, sizeof(e.text), "%s", text);
+	send(s->sock, &e, sizeof(e), MSG_NOSIGNAL);
+}
+
+/* ---- before the tasks --------------------------------------------------------------------------- */
+
+static int cmp_int(const void *a, const void *b)
+{
+	return (*(const int *)a > *(const int *)b) - (*(const int *)a < *(const int *)b);
+}
+
+/* Above all the agent's ends of other shepherds' sockets: whoever holds one hides the agent's death. */
+static void close_others(struct shepherd *s)
+{
+	int *keep = zn_arena_array(&s->arena, s->n_leases + 3, sizeof(*keep)), next = 3;
+	size_t n = 0;
+
+	if (!keep)
+		_exit(1);
+	keep[n++] = s->sock;
+	keep[n++] = s->home->dirfd;
+	keep[n++] = s->home->hands_fd;
+	for (size_t i = 0; i < s->n_leases; i++)
+		keep[n++] = s->leases[i];
+	qsort(keep, n, sizeof(*keep), cmp_int);
+	for (size_t i = 0; i < n; i++) {
+		if (keep[i] > next)
+			syscall(SYS_close_range, next, keep[i] - 1, 0);
+		if (keep[i] >= next)
+			next = keep[i] + 1;
+	}
+	syscall(SYS_close_range, next, ~0U, 0);
+}
+
+static void become_shepherd(struct shepherd *s)
+{
+	char name[16];
+	sigset_t set;
+
+	snprintf(name, sizeof(name), "zn-job-%llu", (unsigned long long)s->start->job);
+	prctl(PR_SET_NAME, name);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	close_others(s);
+	sigfillset(&set); /* nothing but SIGKILL ends a shepherd before its job */
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGTERM);
+	s->sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	s->timerfd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+}
+
+/* On record before anything runs, so that no successor of the agent can overlook it. */
+static void record_start(struct shepherd *s)
+{
+	struct zn_proc_id id = { 0 };
+	char name[ZN_JOB_NAME], text[256];
+
+	zn_proc_id_read(getpid(), &id);
+	struct zn_log_start e = {
+		.job = s->start->job, .attempt = s->start->attempt, .pid = (uint32_t)getpid(), .ticks = id.start,
+		.time_s = s->start_s, .hold = zn_job_name(s->start->job, s->start->attempt, name),
+	};
+	int rc = s->sigfd < 0 || s->timerfd < 0 ? -EMFILE : zn_log_append(s->home->dirfd, &zn_log_start_kind, &e, false);
+	if (rc == 0)
+		return;
+	snprintf(text, sizeof(text), "the agent's log can't be written: %s", strerror(-rc));
+	tell(s, ZN_SHEPHERD_REFUSED, text);
+	_exit(1);
+}
+
+static void set_reason(struct shepherd *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void set_reason(struct shepherd *s, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (s->reason[0])
+		return; /* the first one is why */
+	va_start(ap, fmt);
+	vsnprintf(s->reason, sizeof(s->reason), fmt, ap);
+	va_end(ap);
+}
+
+/* A private copy that only the job's user can enter. */
+static int write_script(struct shepherd *s)
+{
+	const char *text = s->start->script, shebang[] = "#!/bin/sh\n";
+	char file[80];
+	bool other = s->start->uid.has && s->start->uid.v != geteuid();
+
+	if (mkdirat(s->home->dirfd, "run", 0700) < 0 && errno != EEXIST)
+		return -errno;
+	if (mkdirat(s->home->dirfd, s->run_dir, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	snprintf(file, sizeof(file), "%s/script", s->run_dir);
+	int fd = openat(s->home->dirfd, file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0700);
+	if (fd < 0)
+		return -errno;
+	int rc = strncmp(text, "#!", 2) == 0 ? 0 : zn_write_all(fd, shebang, sizeof(shebang) - 1);
+	if (rc >= 0)
+		rc = zn_write_all(fd, text, strlen(text));
+	if (rc >= 0 && fchmod(fd, 0700) < 0)
+		rc = -errno;
+	if (rc >= 0 && other && (fchown(fd, (uid_t)s->start->uid.v, (gid_t)-1) < 0 ||
+	                         fchownat(s->home->dirfd, s->run_dir, (uid_t)s->start->uid.v, (gid_t)-1, 0) < 0 ||
+	                         fchmodat(s->home->dirfd, "run", 0711, 0) < 0 || fchmod(s->home->dirfd, 0711) < 0))
+		rc = -errno;
+	close(fd);
+	snprintf(s->script, sizeof(s->script), "%s/node/%s", s->home->spool, file);
+	return rc < 0 ? rc : 0;
+}
+
+static void remove_script(struct shepherd *s)
+{
+	char file[80];
+
+	snprintf(file, sizeof(file), "%s/script", s->run_dir);
+	unlinkat(s->home->dirfd, file, 0);
+	unlinkat(s->home->dirfd, s->run_dir, AT_REMOVEDIR);
+}
+
+static void find_groups(struct shepherd *s, struct zn_task_job *j)
+{
+	uid_t uid = (uid_t)s->start->uid.v;
+	struct passwd *pw = getpwuid(uid);
+	int n = 64;
+
+	j->change_user = s->start->uid.has && uid != geteuid();
+	if (!j->change_user)
+		return;
+	gid_t gid = s->start->gid.has ? (gid_t)s->start->gid.v : pw ? pw->pw_gid : (gid_t)-1;
+	gid_t *groups = zn_arena_array(&s->arena, (size_t)n, sizeof(*groups));
+	if (pw && groups && getgrouplist(pw->pw_name, gid, groups, &n) < 0) {
+		groups = zn_arena_array(&s->arena, (size_t)n, sizeof(*groups));
+		if (groups && getgrouplist(pw->pw_name, gid, groups, &n) < 0)
+			n = 0;
+	}
+	j->groups = groups;
+	j->n_groups = pw && groups ? (size_t)n : 0;
+}
+
+static bool prepare(struct shepherd *s, struct zn_task_job *j)
+{
+	struct zn_hold_ask ask = { .mem_bytes = s->start->mem_bytes, .cpus = &j->cpus, .numas = &j->numas };
+	char name[ZN_JOB_NAME];
+	int rc;
+
+	ask.name = zn_job_name(s->start->job, s->start->attempt, name);
+	*j = (struct zn_task_job){ .home = s->home, .start = s->start, .hold = &s->hold };
+	struct zn_buf pins = { 0 };
+	zn_task_pins(j, &pins);
+	zn_hold_open(s->home->confine, &ask, &s->hold, &s->notes);
+	zn_buf_add(&s->notes, pins.data, pins.len);
+	zn_buf_done(&pins);
+	find_groups(s, j);
+	if (s->start->script && (rc = write_script(s)) < 0) {
+		set_reason(s, "the script can't be written: %s", strerror(-rc));
+		return false;
+	}
+	j->script = s->start->script ? s->script : NULL;
+	if (s->start->tasks > 1 && (rc = zn_task_port(s->port, sizeof(s->port), &s->port_fd)) < 0)
+		zn_buf_printf(&s->notes, "; no MASTER_PORT: %s", strerror(-rc));
+	j->master_port = s->port[0] ? s->port : NULL;
+	return true;
+}
+
+/* ---- ending ------------------------------------------------------------------------------------- */
+
+/* First sig for everything, then, after grace_s, SIGKILL.  Asked again it can only be sooner. */
+static void end_job(struct shepherd *s, int sig, double grace_s)
+{
+	uint64_t at = zn_boot_ns() + (uint64_t)(grace_s * NS);
+
+	if (s->phase == KILLING)
+		return;
+	if (s->phase == RUNNING || at < s->kill_ns)
+		s->kill_ns = at;
+	s->phase = ENDING;
+	if (s->suspended_since) {
+		s->suspended_ns += zn_boot_ns() - s->suspended_since;
+		s->suspended_since = 0;
+	}
+	zn_hold_signal(&s->hold, sig);
+	if (s->hold.frozen)
+		zn_hold_freeze(&s->hold, false);
+}
+
+static void kill_job(struct shepherd *s)
+{
+	uint64_t now = zn_boot_ns();
+
+	if (s->phase != KILLING) {
+		s->phase = KILLING;
+		s->killing_since = now;
+		s->nap_ns = NS / 100;
+	} else if (s->nap_ns < NS) {
+		s->nap_ns *= 2; /* something hangs in the kernel: keep its GPU from others, but look less often */
+	}
+	struct zn_tree_count count = zn_hold_kill(&s->hold);
+	s->kill_ns = zn_boot_ns() + s->nap_ns;
+	if (count.denied && !count.reached && now - s->killing_since > GIVE_UP_NS) {
+		zn_buf_printf(&s->notes, "; pid %d is not ours to end", (int)count.denied_pid);
+		s->gave_up = true;
+	}
+}
+
+static void note_failure(struct shepherd *s, int status)
+{
+	s->failed = true;
+	s->has_code = WIFEXITED(status);
+	s->code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+	s->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+/* ---- starting ----------------------------------------------------------------------------------- */
+
+static void note_pins(struct shepherd *s, const struct zn_spawned *sp)
+{
+	if (sp->pin_errno)
+		zn_buf_printf(&s->notes, "; not pinned: %s", strerror(sp->pin_errno));
+	if (sp->numa_errno)
+		zn_buf_printf(&s->notes, "; no memory policy: %s", strerror(sp->numa_errno));
+}
+
+static bool start_rank(struct shepherd *s, const struct zn_task_job *j, uint32_t rank)
+{
+	struct zn_arena a = { 0 };
+	struct zn_spawn ask;
+	struct zn_spawned got;
+	struct zn_err err = { .text = "out of memory" };
+	int exit_code = -1, rc = zn_task_make(j, rank, &a, &ask);
+
+	if (rc == 0)
+		rc = zn_spawn(&ask, &got, &exit_code, &err);
+	if (rc == 0) {
+		s->tasks[rank].pid = got.pid;
+		s->n_running++;
+		if (rank == 0)
+			note_pins(s, &got);
+	} else {
+		set_reason(s, "%s", err.text);
+		s->failed = true;
+		s->has_code = exit_code >= 0;
+		s->code = exit_code;
+	}
+	zn_arena_done(&a);
+	return rc == 0;
+}
+
+/* A gang starts as a whole: one that can't takes the others down. */
+static void start_tasks(struct shepherd *s)
+{
+	struct zn_task_job j;
+	uint32_t n = s->start->tasks;
+
+	s->tasks = zn_arena_array(&s->arena, n, sizeof(*s->tasks));
+	if (!s->tasks) {
+		set_reason(s, "out of memory");
+		s->failed = true;
+		return;
+	}
+	if (!prepare(s, &j)) {
+		s->failed = true;
+		return;
+	}
+	for (uint32_t rank = 0; rank < n && !s->failed; rank++)
+		if (!start_rank(s, &j, rank) && s->n_running)
+			end_job(s, SIGTERM, s->start->grace_s);
+	if (s->start->gpus.n)
+		zn_buf_addstr(&s->notes, ", GPUs by environment");
+}
+
+/* Not kept on a full disk: the exit will tell. */
+static void record_started(struct shepherd *s)
+{
+	struct zn_msg_report r = { .what = "started", .job = s->start->job, .attempt = s->start->attempt,
+	                           .time_s = s->start_s, .confinement = zn_buf_text(&s->notes) };
+
+	if (s->tasks && s->tasks[0].pid)
+		r.pid = ZN_SOME_U64((uint64_t)s->tasks[0].pid);
+	if (zn_log_append(s->home->dirfd, &zn_msg_report_kind, &r, false) == 0)
+		tell(s, ZN_SHEPHERD_LOGGED, "");
+}
+
+/* ---- while they run ----------------------------------------------------------------------------- */
+
+static void task_ended(struct shepherd *s, pid_t pid, int status)
+{
+	for (uint32_t i = 0; i < s->start->tasks; i++) {
+		if (s->tasks[i].pid != pid)
+			continue;
+		s->tasks[i].pid = 0;
+		s->n_running--;
+		if (status == 0 || s->failed)
+			return;
+		note_failure(s, status);
+		if (s->phase == RUNNING && s->n_running)
+			end_job(s, SIGTERM, s->start->grace_s);
+		return;
+	}
+}
+
+/* True when nothing is left: we adopt every orphan, so having no child means that no descendant lives. */
+static bool reap(struct shepherd *s)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		task_ended(s, pid, status);
+	if (pid < 0 && errno == ECHILD)
+		return true;
+	if (s->n_running == 0 && s->phase != KILLING) {
+		double grace = s->start->grace_s < LEFTOVER_GRACE_S ? s->start->grace_s : LEFTOVER_GRACE_S;
+		uint64_t at = zn_boot_ns() + (uint64_t)(grace * NS);
+		if (s->phase == RUNNING)
+			end_job(s, SIGTERM, grace);
+		else if (at < s->kill_ns)
+			s->kill_ns = at;
+	}
+	return false;
+}
+
+static void suspend(struct shepherd *s)
+{
+	if (s->phase != RUNNING || s->suspended_since)
+		return;
+	s->suspended_since = zn_boot_ns();
+	zn_hold_freeze(&s->hold, true);
+}
+
+static void resume(struct shepherd *s)
+{
+	if (s->phase != RUNNING || !s->suspended_since)
+		return;
+	s->suspended_ns += zn_boot_ns() - s->suspended_since;
+	s->suspended_since = 0;
+	zn_hold_freeze(&s->hold, false);
+}
+
+static void obey(struct shepherd *s, const struct zn_shepherd_cmd *c)
+{
+	if (strcmp(c->op, "stop") == 0) {
+		if (s->n_running)
+			set_reason(s, "%s", c->reason);
+		end_job(s, c->signal ? (int)c->signal : SIGTERM, c->has_grace ? c->grace_s : s->start->grace_s);
+	} else if (strcmp(c->op, "signal") == 0) {
+		zn_hold_signal(&s->hold, (int)c->signal);
+	} else if (strcmp(c->op, "suspend") == 0) {
+		suspend(s);
+	} else if (strcmp(c->op, "resume") == 0) {
+		resume(s);
+	} else if (strcmp(c->op, "limit") == 0) {
+		s->limit_s = c->has_limit ? c->limit_s : 0;
+	}
+}
+
+static void read_commands(struct shepherd *s)
+{
+	struct zn_shepherd_cmd c;
+	ssize_t n;
+
+	while ((n = recv(s->sock, &c, sizeof(c), MSG_DONTWAIT)) == (ssize_t)sizeof(c))
+		obey(s, &c);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	s->agent_lives = false;
+	if (s->n_running) /* else only what they left behind is still being ended */
+		set_reason(s, "lost: the agent died");
+	end_job(s, SIGTERM, s->start->grace_s < LEFTOVER_GRACE_S ? s->start->grace_s : LEFTOVER_GRACE_S);
+}
+
+/* When we must look again, by the boot clock; 0: when something happens. */
+static uint64_t next_look(const struct shepherd *s)
+{
+	if (s->phase != RUNNING)
+		return s->kill_ns;
+	if (s->limit_s <= 0 || s->suspended_since || s->limit_s > 1e9)
+		return 0;
+	return s->start_ns + s->suspended_ns + (uint64_t)(s->limit_s * NS) + 1;
+}
+
+static void arm(struct shepherd *s)
+{
+	uint64_t at = next_look(s);
+	struct itimerspec t = { .it_value = { .tv_sec = (time_t)(at / NS), .tv_nsec = (long)(at % NS) } };
+
+	timerfd_settime(s->timerfd, TFD_TIMER_ABSTIME, &t, NULL);
+}
+
+static void look_at_clock(struct shepherd *s)
+{
+	uint64_t at = next_look(s);
+
+	if (!at || zn_boot_ns() < at)
+		return;
+	if (s->phase == RUNNING) {
+		set_reason(s, "time limit");
+		end_job(s, SIGTERM, s->start->grace_s);
+	} else {
+		kill_job(s);
+	}
+}
+
+static void read_signals(struct shepherd *s)
+{
+	struct signalfd_siginfo si;
+
+	while (read(s->sigfd, &si, sizeof(si)) == (ssize_t)sizeof(si))
+		if (si.ssi_signo == SIGTERM) {
+			set_reason(s, "its shepherd was told to end");
+			end_job(s, SIGTERM, s->start->grace_s);
+		}
+}
+
+static void tend(struct shepherd *s)
+{
+	struct pollfd p[3] = { { .fd = s->sigfd, .events = POLLIN }, { .fd = s->timerfd, .events = POLLIN },
+	                       { .fd = s->sock, .events = POLLIN } };
+
+	/* exits are looked at before the agent's death: one that came first is not lost */
+	while (!reap(s) && !s->gave_up) {
+		if (p[2].revents)
+			read_commands(s);
+		look_at_clock(s);
+		arm(s);
+		p[2].fd = s->agent_lives ? s->sock : -1;
+		if (poll(p, 3, -1) < 0 && errno != EINTR)
+			_exit(1);
+		read_signals(s);
+	}
+}
+
+/* ---- after them --------------------------------------------------------------------------------- */
+
+static void measure(struct shepherd *s, struct zn_msg_report *r)
+{
+	struct zn_hold_usage u;
+	struct rusage ru = { 0 };
+	char limit[ZN_UNIT_TEXT];
+	double ran = (double)(zn_boot_ns() - s->start_ns - s->suspended_ns) / NS;
+
+	zn_hold_usage(&s->hold, &u);
+	getrusage(RUSAGE_CHILDREN, &ru);
+	double cpu = (double)ru.ru_utime.tv_sec + (double)ru.ru_stime.tv_sec +
+	             (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) * 1e-6;
+	r->cpu_s = ZN_SOME_F64(u.has_cpu ? u.cpu_s : cpu);
+	r->max_rss_bytes = ZN_SOME_U64(u.has_peak ? u.peak_bytes : (uint64_t)ru.ru_maxrss * 1024);
+	r->gpu_s = ZN_SOME_F64((double)s->start->gpus.n * ran);
+	if (u.oom_kills && s->failed)
+		set_reason(s, "out of memory: limit %s", zn_format_bytes(s->start->mem_bytes, limit));
+}
+
+static void record_exit(struct shepherd *s, struct zn_msg_report *r)
+{
+	r->what = "exited";
+	r->job = s->start->job;
+	r->attempt = s->start->attempt;
+	r->time_s = zn_now_s();
+	if (s->failed && s->has_code)
+		r->exit_code = ZN_SOME_I64(s->code);
+	else if (s->failed && s->signal)
+		r->signal = ZN_SOME_U64((uint64_t)s->signal);
+	else if (!s->failed && !s->gave_up)
+		r->exit_code = ZN_SOME_I64(0);
+	r->reason = s->reason[0] ? s->reason : NULL;
+	r->confinement = zn_buf_text(&s->notes);
+	/* space was reserved when it started; should it be gone all the same, an exit code is worth waiting for */
+	while (zn_log_append(s->home->dirfd, &zn_msg_report_kind, r, !s->agent_lives) < 0)
+		sleep(1);
+}
+
+_Noreturn void zn_shepherd_run(const struct zn_shepherd_home *home, const struct zn_msg_start *start, int sock,
+                               const int *leases, size_t n_leases)
+{
+	struct shepherd s = { .home = home, .start = start, .sock = sock, .leases = leases, .n_leases = n_leases,
+	                      .agent_lives = true, .port_fd = -1, .start_s = zn_now_s(), .start_ns = zn_boot_ns(),
+	                      .limit_s = start->limit_s.has ? start->limit_s.v : 0,
+	                      .hold = { .v2_fd = -1, .join_fd = -1 } };
+	struct zn_msg_report report = { 0 };
+	char name[ZN_JOB_NAME];
+
+	snprintf(s.run_dir, sizeof(s.run_dir), "run/%s", zn_job_name(start->job, start->attempt, name));
+	become_shepherd(&s);
+	record_start(&s);
+	start_tasks(&s);
+	record_started(&s);
+	tend(&s);
+	measure(&s, &report);
+	zn_hold_close(&s.hold);
+	if (start->script)
+		remove_script(&s);
+	for (size_t i = 0; i < n_leases; i++)
+		close(leases[i]);
+	record_exit(&s, &report);
+	tell(&s, ZN_SHEPHERD_LOGGED, "");
+	_exit(0);
+}

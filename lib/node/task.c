@@ -1,0 +1,338 @@
+#include "node/task.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "plan/plan.h"
+
+/* ---- the environment --------------------------------------------------------------------------- */
+
+struct env {
+	struct zn_arena *a;
+	const char **v;
+	size_t n, cap;
+	bool failed;
+};
+
+static const char *env_find(const struct env *e, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < e->n; i++)
+		if (strncmp(e->v[i], name, len) == 0 && e->v[i][len] == '=')
+			return e->v[i] + len + 1;
+	return NULL;
+}
+
+/* For names that are known to be new. */
+static void env_add(struct env *e, const char *name, const char *value)
+{
+	char *line = zn_arena_printf(e->a, "%s=%s", name, value);
+
+	if (!line || e->n == e->cap)
+		e->failed = true;
+	else
+		e->v[e->n++] = line;
+}
+
+static void env_set(struct env *e, const char *name, const char *value)
+{
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < e->n; i++)
+		if (strncmp(e->v[i], name, len) == 0 && e->v[i][len] == '=') {
+			e->v[i] = e->v[--e->n];
+			break;
+		}
+	env_add(e, name, value);
+}
+
+static void env_set_number(struct env *e, const char *name, uint64_t v)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)v);
+	env_set(e, name, text);
+}
+
+/* A mock device's UUID means nothing to a driver. */
+static const char *real_uuid(const struct zn_facts *f, unsigned gpu)
+{
+	const struct zn_gpu *g = f ? zn_facts_gpu(f, gpu) : NULL;
+	const char *mock = getenv("ZENITH_MOCK_GPUS");
+
+	return g && g->uuid && !(mock && *mock) ? g->uuid : NULL;
+}
+
+static void set_gpus(struct env *e, const struct zn_facts *f, const struct zn_idset *gpus)
+{
+	struct zn_buf list = { 0 };
+	bool by_uuid = true;
+
+	zn_idset_each(id, gpus)
+		by_uuid &= real_uuid(f, (unsigned)id) != NULL;
+	zn_idset_each(id, gpus) {
+		if (list.len)
+			zn_buf_addch(&list, ',');
+		if (by_uuid)
+			zn_buf_addstr(&list, real_uuid(f, (unsigned)id));
+		else
+			zn_buf_printf(&list, "%d", id);
+	}
+	if (list.failed)
+		e->failed = true;
+	else
+		env_set(e, "CUDA_VISIBLE_DEVICES", list.len ? zn_buf_text(&list) : "");
+	if (!by_uuid)
+		env_set(e, "CUDA_DEVICE_ORDER", "PCI_BUS_ID");
+	zn_buf_done(&list);
+}
+
+/* Only where there is more than one: torchrun, accelerate and Lightning take them for their own. */
+static void set_ranks(struct env *e, const struct zn_task_job *j, uint32_t rank)
+{
+	if (j->start->tasks < 2)
+		return;
+	env_set_number(e, "RANK", rank);
+	env_set_number(e, "LOCAL_RANK", rank);
+	env_set_number(e, "WORLD_SIZE", j->start->tasks);
+	env_set(e, "MASTER_ADDR", "127.0.0.1");
+	if (j->master_port)
+		env_set(e, "MASTER_PORT", j->master_port);
+}
+
+static char *const *make_env(const struct zn_task_job *j, uint32_t rank, const struct zn_plan *share,
+                             struct zn_arena *a)
+{
+	const struct zn_msg_start *s = j->start;
+	struct env e = { .a = a, .cap = s->environment.n + 16 };
+
+	e.v = zn_arena_array(a, e.cap + 1, sizeof(*e.v));
+	if (!e.v)
+		return NULL;
+	for (size_t i = 0; i < s->environment.n; i++)
+		env_add(&e, s->environment.v[i].key, s->environment.v[i].value);
+	env_set_number(&e, "ZENITH_JOB_ID", s->job);
+	env_set(&e, "ZENITH_SPOOL", j->home->spool);
+	env_set(&e, "ZENITH_NODES", j->home->node);
+	if (s->name)
+		env_set(&e, "ZENITH_JOB_NAME", s->name);
+	set_gpus(&e, j->home->facts, &share->gpus);
+	set_ranks(&e, j, rank);
+	unsigned threads = share->cpus_held ? share->cpus_held : zn_idset_count(&share->cpus);
+	if (threads && !env_find(&e, "OMP_NUM_THREADS"))
+		env_set_number(&e, "OMP_NUM_THREADS", threads);
+	return e.failed ? NULL : (char *const *)e.v;
+}
+
+/* ---- arguments, files -------------------------------------------------------------------------- */
+
+/* %r is the rank, %% is %; the scheduler has replaced the rest. */
+static const char *fill_rank(const char *path, uint32_t rank, struct zn_arena *a)
+{
+	struct zn_buf b = { 0 };
+
+	if (!path)
+		return NULL;
+	for (const char *p = path; *p; p++) {
+		if (p[0] == '%' && p[1] == 'r')
+			zn_buf_printf(&b, "%u", rank);
+		else if (p[0] == '%' && p[1] == '%')
+			zn_buf_addch(&b, '%');
+		else
+			zn_buf_addch(&b, *p);
+		p += p[0] == '%' && (p[1] == 'r' || p[1] == '%');
+	}
+	const char *text = zn_buf_text(&b) ? zn_arena_strdup(a, zn_buf_text(&b)) : NULL;
+	zn_buf_done(&b);
+	return text;
+}
+
+static bool has_rank(const char *path)
+{
+	for (const char *p = path; p && (p = strchr(p, '%')); p += 2)
+		if (p[1] == 'r')
+			return true;
+		else if (!p[1])
+			return false;
+	return false;
+}
+
+static char *const *make_argv(const struct zn_task_job *j, struct zn_arena *a)
+{
+	const struct zn_strs *args = &j->start->arguments;
+	const char **v = zn_arena_array(a, args->n + 2, sizeof(*v));
+
+	if (!v)
+		return NULL;
+	v[0] = j->script ? j->script : j->start->command;
+	for (size_t i = 0; i < args->n; i++)
+		v[i + 1] = args->v[i];
+	return (char *const *)v;
+}
+
+/* The whole job's plan as the scheduler made it. */
+static struct zn_plan job_plan(const struct zn_task_job *j)
+{
+	struct zn_plan p = { .cpus = j->cpus, .numas = j->numas, .cpus_held = j->start->cpus_held,
+	                     .mem_bytes = j->start->mem_bytes };
+
+	for (size_t i = 0; i < j->start->gpus.n; i++)
+		zn_idset_add(&p.gpus, j->start->gpus.v[i]);
+	return p;
+}
+
+static const struct zn_idset *keep(struct zn_arena *a, const struct zn_idset *s)
+{
+	return zn_idset_is_empty(s) ? NULL : (void *)zn_arena_memdup(a, s, sizeof(*s));
+}
+
+int zn_task_make(const struct zn_task_job *j, uint32_t rank, struct zn_arena *a, struct zn_spawn *ret)
+{
+	const struct zn_msg_start *s = j->start;
+	struct zn_plan share = job_plan(j);
+
+	if (s->tasks > 1 && j->home->facts)
+		share = zn_plan_rank(j->home->facts, &share, rank, s->tasks);
+	*ret = (struct zn_spawn){
+		.argv = make_argv(j, a), .envp = make_env(j, rank, &share, a), .directory = s->directory,
+		.output = fill_rank(s->output, rank, a), .error = fill_rank(s->error, rank, a),
+		.change_user = j->change_user, .uid = (uid_t)s->uid.v, .gid = (gid_t)s->gid.v,
+		.groups = j->groups, .n_groups = j->n_groups,
+		.umask = s->umask.has ? (mode_t)(s->umask.v & 0777) : 022, .hold = j->hold, .nofile = &j->home->nofile,
+		.cpus = keep(a, &share.cpus), .numas = keep(a, &share.numas),
+		/* later ranks share the first one's file; a requeued job adds to what it wrote */
+		.truncate_output = s->attempt <= 1 && (rank == 0 || has_rank(s->output)),
+		.truncate_error = s->attempt <= 1 && (rank == 0 || has_rank(s->error)),
+	};
+	if (!ret->argv || !ret->envp || (s->output && !ret->output) || (s->error && !ret->error))
+		return -ENOMEM;
+	ret->file = ret->argv[0];
+	return 0;
+}
+
+/* ---- pins --------------------------------------------------------------------------------------- */
+
+static struct zn_idset allowed_cpus(void)
+{
+	struct zn_idset s = { 0 };
+
+	sched_getaffinity(0, sizeof(s.w), (cpu_set_t *)s.w);
+	return s;
+}
+
+static struct zn_idset present_numas(const struct zn_idset *asked)
+{
+	struct zn_idset s = { 0 };
+	char path[64];
+
+	zn_idset_each(id, asked) {
+		snprintf(path, sizeof(path), "/sys/devices/system/node/node%d", id);
+		if (access(path, F_OK) == 0)
+			zn_idset_add(&s, (unsigned)id);
+	}
+	return s;
+}
+
+void zn_task_pins(struct zn_task_job *j, struct zn_buf *notes)
+{
+	const struct zn_msg_start *s = j->start;
+	struct zn_idset asked = { 0 }, nodes = { 0 }, allowed;
+	struct zn_err err;
+
+	if (s->cpus && zn_idset_parse(s->cpus, &asked, &err) < 0)
+		zn_buf_printf(notes, "; not pinned: %s", err.text);
+	if (s->numas && zn_idset_parse(s->numas, &nodes, &err) < 0)
+		zn_buf_printf(notes, "; no memory policy: %s", err.text);
+	if (!zn_idset_is_empty(&asked)) {
+		allowed = allowed_cpus();
+		j->cpus = zn_idset_and(&asked, &allowed);
+		if (zn_idset_is_empty(&j->cpus))
+			zn_buf_printf(notes, "; not pinned: none of cpus %s is ours", s->cpus);
+		else if (!zn_idset_equal(&j->cpus, &asked))
+			zn_buf_printf(notes, "; pinned to fewer than cpus %s", s->cpus);
+	}
+	j->numas = present_numas(&nodes);
+	if (!zn_idset_is_empty(&nodes) && zn_idset_is_empty(&j->numas))
+		zn_buf_printf(notes, "; no memory policy: there is no node %s here", s->numas);
+}
+
+/* ---- MASTER_PORT ---------------------------------------------------------------------------------- */
+
+/* Ports that the kernel never hands out by itself: above the range of ephemeral ones, else below it. */
+static void port_range(unsigned *lo, unsigned *hi)
+{
+	unsigned first = 32768, last = 60999;
+	FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+
+	if (f && fscanf(f, "%u %u", &first, &last) != 2)
+		last = 60999;
+	if (f)
+		fclose(f);
+	*lo = last + 1;
+	*hi = 65535;
+	if (last > 64000) {
+		*lo = first > 24000 ? 20000 : 10000;
+		*hi = first > *lo + 100 ? first - 1 : 32767;
+	}
+}
+
+static bool can_bind(unsigned port)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool ok = fd >= 0 && bind(fd, (struct sockaddr *)&in, sizeof(in)) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+/* The reservation among jobs is a name in the abstract socket space, gone with its holder.  A bound TCP socket
+ * would keep everybody else away too, but also a task that does not say SO_REUSEADDR.
+ */
+static int reserve_port(unsigned port)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int len = snprintf(un.sun_path + 1, sizeof(un.sun_path) - 1, "zenith-port-%u", port);
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&un, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len)) == 0)
+		return fd;
+	int rc = -errno;
+	close(fd);
+	return rc;
+}
+
+int zn_task_port(char *port, size_t size, int *ret_fd)
+{
+	unsigned lo, hi;
+
+	port_range(&lo, &hi);
+	unsigned n = hi - lo + 1, from = (unsigned)getpid() * 7 % n;
+	for (unsigned i = 0; i < n; i++) {
+		unsigned p = lo + (from + i) % n;
+		int fd = reserve_port(p);
+		if (fd == -EMFILE || fd == -ENFILE)
+			return fd;
+		if (fd < 0)
+			continue;
+		if (can_bind(p)) {
+			snprintf(port, size, "%u", p);
+			*ret_fd = fd;
+			return 0;
+		}
+		close(fd);
+	}
+	return -EADDRINUSE;
+}
