@@ -275,8 +275,8 @@ ids() { zn-fmt -o json --select id "$@" jobs.json | tr -cd '0-9\n' | paste -sd' 
 	bounded 200000
 	echo "{\"a\":$(many 63 '[')$(many 63 ']')}" >ok
 	zn-fmt -o msgpack ok | zn-fmt -o json | diff ok -
-	refused 68 "{\"a\":$(many 64 '[')$(many 64 ']')}\n"
-	refused 68 "{\"a\":$(many 10000 '[')"
+	refused 0 "{\"a\":$(many 64 '[')$(many 64 ']')}\n"
+	refused 69 "{\"a\":$(many 10000 '[')"
 	refused 66 "\x81\xa1a$(many 64 '\\x91')\x90"
 	refused 66 "\x81\xa1a$(many 10000 '\\x91')"
 	refused 192 "$(many 10000 '\\x81\\xa1a')"

@@ -27,7 +27,8 @@ static uint32_t frame_crc(const unsigned char *head, const void *payload, size_t
 {
 	uLong crc = crc32(0, head, 24);
 
-	return (uint32_t)crc32_z(crc, payload, len);
+	/* zlib takes a NULL for "begin anew", whatever the length. */
+	return (uint32_t)(len ? crc32_z(crc, payload, len) : crc);
 }
 
 int zn_frame_put(struct zn_buf *to, uint64_t seq, uint32_t nonce, const void *payload, size_t len)

@@ -35,6 +35,7 @@ static size_t skip_string(const char *text, size_t n, size_t i)
 	return i;
 }
 
+/* One level more than a value may have: a binary in a list is a map in JSON. */
 static int check_nesting(const char *text, size_t n, uint64_t base, struct zn_err *err)
 {
 	int depth = 0, items = 1;
@@ -47,7 +48,7 @@ static int check_nesting(const char *text, size_t n, uint64_t base, struct zn_er
 			depth--;
 		else if (c == '[' || c == '{')
 			depth++;
-		if (depth > ZN_DEPTH_MAX)
+		if (depth > ZN_DEPTH_MAX + 1)
 			return bad(err, base + i, "nesting that is too deep");
 		if ((c == '[' || c == '{' || c == ',' || c == ':') && ++items > ZN_ITEMS_MAX)
 			return bad(err, base + i, "more values than a record may have");
@@ -59,6 +60,7 @@ struct packing {
 	msgpack_packer pk;
 	struct zn_buf *to;
 	uint64_t base;
+	int depth;
 	struct zn_err *err;
 };
 
@@ -148,13 +150,22 @@ static int pack_list(struct packing *p, const json_t *list)
 	return 0;
 }
 
+static int pack_nested(struct packing *p, json_t *v)
+{
+	if (p->depth == ZN_DEPTH_MAX)
+		return bad(p->err, p->base, "nesting that is too deep in the record");
+	p->depth++;
+	int rc = json_is_object(v) ? pack_map(p, v) : pack_list(p, v);
+	p->depth--;
+	return rc;
+}
+
 static int pack_json(struct packing *p, json_t *v)
 {
 	switch (json_typeof(v)) {
 	case JSON_OBJECT:
-		return pack_map(p, v);
 	case JSON_ARRAY:
-		return pack_list(p, v);
+		return pack_nested(p, v);
 	case JSON_STRING:
 		pack_text(&p->pk, json_string_value(v), json_string_length(v));
 		return 0;
@@ -176,6 +187,22 @@ static int pack_json(struct packing *p, json_t *v)
 	}
 }
 
+/* jansson's sentence, but where that speaks of jansson. */
+static int bad_json(const json_error_t *e, uint64_t base, struct zn_err *err)
+{
+	uint64_t at = base + (uint64_t)e->position;
+
+	switch (json_error_code(e)) {
+	case json_error_out_of_memory:
+		return -ENOMEM;
+	case json_error_null_character:
+	case json_error_null_byte_in_key:
+		return bad(err, at, "a NUL in a text");
+	default:
+		return zn_err_set(err, -EBADMSG, "bad JSON at byte %llu: %s", (unsigned long long)at, e->text);
+	}
+}
+
 int zn_json_to_msgpack(const char *text, size_t n, uint64_t base, struct zn_buf *to, struct zn_err *err)
 {
 	json_error_t e;
@@ -187,11 +214,8 @@ int zn_json_to_msgpack(const char *text, size_t n, uint64_t base, struct zn_buf 
 	if (rc < 0)
 		return rc;
 	json_t *doc = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
-	if (!doc && json_error_code(&e) == json_error_out_of_memory)
-		return -ENOMEM;
 	if (!doc)
-		return zn_err_set(err, -EBADMSG, "bad JSON at byte %llu: %s",
-		                  (unsigned long long)(base + (uint64_t)e.position), e.text);
+		return bad_json(&e, base, err);
 	struct packing p = { .to = to, .base = base, .err = err };
 	msgpack_packer_init(&p.pk, to, buf_write);
 	rc = pack_json(&p, doc);
@@ -287,6 +311,17 @@ static bool needs_base64(const msgpack_object_str *key, const msgpack_object *v)
 	       ((key && has_suffix(key->ptr, key->size)) || zn__text_fault(v->via.str.ptr, v->via.str.size));
 }
 
+/* A number under "a@base64" beside a binary "a": both would be "a@base64". */
+static bool has_rival(const msgpack_object_map *map, const msgpack_object_str *key)
+{
+	for (uint32_t i = 0; i < map->size; i++) {
+		const msgpack_object_str *k = &map->ptr[i].key.via.str;
+		if (k->size == key->size - SUFFIX && !memcmp(k->ptr, key->ptr, k->size))
+			return needs_base64(k, &map->ptr[i].val);
+	}
+	return false;
+}
+
 static int put_map(const msgpack_object_map *map, int depth, struct zn_buf *to)
 {
 	int rc = 0;
@@ -296,6 +331,8 @@ static int put_map(const msgpack_object_map *map, int depth, struct zn_buf *to)
 		const msgpack_object_str *key = &map->ptr[i].key.via.str;
 		const msgpack_object *v = &map->ptr[i].val;
 		bool binary = needs_base64(key, v);
+		if (!binary && has_suffix(key->ptr, key->size) && has_rival(map, key))
+			return -EBADMSG;
 		zn_buf_addstr(to, i ? ",\"" : "\"");
 		put_quoted(to, key->ptr, key->size);
 		zn_buf_addstr(to, binary ? "@base64\":" : "\":");

@@ -41,7 +41,8 @@ int zn_json_to_msgpack(const char *text, size_t n, uint64_t base, struct zn_buf 
 /* The value as JSON on one line, no newline; keys in the value's order; a binary in a map becomes
  * "key@base64", one in a list {"@base64": "..."}; a text whose key ends in "@base64" is sent as a binary,
  * so that reading it back can't take it for something else; doubles in the shortest form that reads back the same, integral ones as "3.0" so that
- * JSON -> MessagePack gives a double again.
+ * JSON -> MessagePack gives a double again.  -EBADMSG for a map that has a binary "a" and a number
+ * "a@base64": it has no JSON.
  */
 int zn_val_to_json(const msgpack_object *v, struct zn_buf *to);
 /* Packs the value as it is. */
