@@ -1,0 +1,333 @@
+/* records: everything in lib/rec that reads bytes from others, under libFuzzer (scripts/fuzz).  The first
+ * byte chooses what the rest is taken for.  Beside not crashing, what comes out must be true: an accepted
+ * record survives MessagePack -> JSON -> MessagePack, a frame with a flipped bit is never taken.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "rec/expr.h"
+#include "rec/frame.h"
+#include "rec/reader.h"
+#include "rec/wire.h"
+#include "rec/writer.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+#define must(condition) do { if (!(condition)) abort(); } while (0)
+
+static bool is_bytes(const msgpack_object *v)
+{
+	return v->type == MSGPACK_OBJECT_STR || v->type == MSGPACK_OBJECT_BIN;
+}
+
+static bool is_float(const msgpack_object *v)
+{
+	return v->type == MSGPACK_OBJECT_FLOAT32 || v->type == MSGPACK_OBJECT_FLOAT64;
+}
+
+static bool same_bytes(const msgpack_object *a, const msgpack_object *b)
+{
+	return a->via.str.size == b->via.str.size &&
+	       (!a->via.str.size || !memcmp(a->via.str.ptr, b->via.str.ptr, a->via.str.size));
+}
+
+static bool is_reserved(const msgpack_object_str *key)
+{
+	return key->size >= 7 && !memcmp(key->ptr + key->size - 7, "@base64", 7);
+}
+
+/* {"": binary}, which in a list reads back as the binary itself. */
+static const msgpack_object *bare_binary(const msgpack_object *v)
+{
+	bool is_it = v->type == MSGPACK_OBJECT_MAP && v->via.map.size == 1 && !v->via.map.ptr->key.via.str.size &&
+	             v->via.map.ptr->val.type == MSGPACK_OBJECT_BIN;
+
+	return is_it ? &v->via.map.ptr->val : v;
+}
+
+static bool same(const msgpack_object *a, const msgpack_object *b);
+
+static bool same_map(const msgpack_object_map *a, const msgpack_object_map *b)
+{
+	if (a->size != b->size)
+		return false;
+	for (uint32_t i = 0; i < a->size; i++) {
+		const msgpack_object_kv *x = &a->ptr[i], *y = &b->ptr[i];
+		bool became_binary = is_reserved(&x->key.via.str) && is_bytes(&x->val) && is_bytes(&y->val);
+		if (!same_bytes(&x->key, &y->key))
+			return false;
+		if (became_binary ? !same_bytes(&x->val, &y->val) : !same(&x->val, &y->val))
+			return false;
+	}
+	return true;
+}
+
+static bool same_list(const msgpack_object_array *a, const msgpack_object_array *b)
+{
+	if (a->size != b->size)
+		return false;
+	for (uint32_t i = 0; i < a->size; i++)
+		if (!same(bare_binary(&a->ptr[i]), bare_binary(&b->ptr[i])))
+			return false;
+	return true;
+}
+
+static bool same(const msgpack_object *a, const msgpack_object *b)
+{
+	if (is_float(a) && is_float(b))
+		return memcmp(&a->via.f64, &b->via.f64, sizeof(double)) == 0;
+	if (a->type != b->type)
+		return false;
+	switch (a->type) {
+	case MSGPACK_OBJECT_NIL:
+		return true;
+	case MSGPACK_OBJECT_BOOLEAN:
+		return a->via.boolean == b->via.boolean;
+	case MSGPACK_OBJECT_STR:
+	case MSGPACK_OBJECT_BIN:
+		return same_bytes(a, b);
+	case MSGPACK_OBJECT_ARRAY:
+		return same_list(&a->via.array, &b->via.array);
+	case MSGPACK_OBJECT_MAP:
+		return same_map(&a->via.map, &b->via.map);
+	default:
+		return a->via.u64 == b->via.u64;
+	}
+}
+
+static bool has_huge(const msgpack_object *v)
+{
+	bool huge = v->type == MSGPACK_OBJECT_POSITIVE_INTEGER && v->via.u64 > INT64_MAX;
+
+	for (uint32_t i = 0; v->type == MSGPACK_OBJECT_ARRAY && i < v->via.array.size; i++)
+		huge |= has_huge(&v->via.array.ptr[i]);
+	for (uint32_t i = 0; v->type == MSGPACK_OBJECT_MAP && i < v->via.map.size; i++)
+		huge |= has_huge(&v->via.map.ptr[i].val);
+	return huge;
+}
+
+static void to_json_and_back(const msgpack_object *v, struct zn_arena *a)
+{
+	struct zn_buf json = { 0 }, packed = { 0 };
+	msgpack_object again;
+	int rc = zn_val_to_json(v, &json);
+
+	if (rc == 0) {
+		must(!memchr(json.data, '\n', json.len));
+		rc = zn_json_to_msgpack(json.data, json.len, 0, &packed, NULL);
+		must(rc == 0 || has_huge(v));
+	} else {
+		must(rc == -EBADMSG);
+	}
+	if (rc == 0) {
+		must(zn_msgpack_check(packed.data, packed.len, 0, NULL) == (ssize_t)packed.len);
+		must(zn_val_unpack(packed.data, packed.len, 0, a, &again, NULL) == 0);
+		must(same(bare_binary(v), bare_binary(&again)) || v->type == MSGPACK_OBJECT_MAP);
+		must(v->type != MSGPACK_OBJECT_MAP || same(v, &again));
+	}
+	zn_buf_done(&json);
+	zn_buf_done(&packed);
+}
+
+/* Byte by byte the scan must come to the same answer. */
+static void scan_in_pieces(const uint8_t *p, size_t n, ssize_t whole)
+{
+	struct zn_scan s = { 0 };
+	ssize_t rc = 0;
+	size_t k = 0;
+
+	while (rc == 0 && k < n)
+		rc = zn__scan(&s, p, ++k, 0, NULL);
+	must(rc == whole || (rc < 0 && whole < 0));
+	must(rc <= 0 || (size_t)rc == k);
+}
+
+static void fuzz_msgpack(const uint8_t *p, size_t n)
+{
+	struct zn_arena a = { 0 };
+	struct zn_buf packed = { 0 };
+	struct zn_err err = { "" };
+	msgpack_object v, again;
+	ssize_t len = zn_msgpack_check(p, n, 0, &err);
+
+	must(len >= 0 || *err.text);
+	must(len <= (ssize_t)n);
+	scan_in_pieces(p, n, len);
+	int rc = zn_val_unpack(p, len > 0 ? (size_t)len : n, 0, &a, &v, NULL);
+	must(len != 0 || rc < 0);
+	if (len > 0 && rc == 0) {
+		must(zn_val_pack(&v, &packed) == 0 && packed.len <= (size_t)len);
+		must(zn_msgpack_check(packed.data, packed.len, 0, NULL) == (ssize_t)packed.len);
+		must(zn_val_unpack(packed.data, packed.len, 0, &a, &again, NULL) == 0 && same(&v, &again));
+		to_json_and_back(&v, &a);
+	}
+	zn_buf_done(&packed);
+	zn_arena_done(&a);
+}
+
+static void fuzz_json(const uint8_t *p, size_t n)
+{
+	struct zn_arena a = { 0 };
+	struct zn_buf packed = { 0 };
+	struct zn_err err = { "" };
+	msgpack_object v;
+	int rc = zn_json_to_msgpack((const char *)p, n, 0, &packed, &err);
+
+	must(rc == 0 || (*err.text && !packed.len));
+	if (rc == 0) {
+		must(zn_msgpack_check(packed.data, packed.len, 0, NULL) == (ssize_t)packed.len);
+		must(zn_val_unpack(packed.data, packed.len, 0, &a, &v, NULL) == 0);
+		to_json_and_back(&v, &a);
+	}
+	zn_buf_done(&packed);
+	zn_arena_done(&a);
+}
+
+static void flip_a_bit(struct zn_buf *b, size_t bit)
+{
+	struct zn_frame f;
+	size_t at = bit % (b->len * 8);
+
+	b->data[at / 8] = (char)(b->data[at / 8] ^ 1 << at % 8);
+	must(zn_frame_get(b->data, b->len, &f) <= 0);
+	b->data[at / 8] = (char)(b->data[at / 8] ^ 1 << at % 8);
+	must(zn_frame_get(b->data, b->len, &f) == (ssize_t)b->len);
+}
+
+static void fuzz_frame(const uint8_t *p, size_t n)
+{
+	struct zn_buf b = { 0 };
+	struct zn_frame f;
+	ssize_t len = zn_frame_get(p, n, &f);
+	size_t skip = zn_frame_resync(p, n);
+
+	must(len <= (ssize_t)n && skip <= n && (len <= 0 || skip == 0));
+	must(skip == n || zn_frame_get(p + skip, n - skip, &f) > 0);
+	must(zn_frame_put(&b, n, 7, p, n) == 0);
+	must(zn_frame_get(b.data, b.len, &f) == (ssize_t)b.len && f.len == n && f.seq == n && f.nonce == 7);
+	must(n == 0 || !memcmp(f.payload, p, n));
+	flip_a_bit(&b, n ? (size_t)p[0] | (size_t)p[n - 1] << 8 : 0);
+	zn_buf_done(&b);
+}
+
+static int memory_file(const void *p, size_t n)
+{
+	int fd = memfd_create("input", MFD_CLOEXEC);
+
+	must(fd >= 0 && write(fd, p, n) == (ssize_t)n && lseek(fd, 0, SEEK_SET) == 0);
+	return fd;
+}
+
+/* A whole stream, shown in every format; how, the second byte says. */
+static void fuzz_stream(const uint8_t *p, size_t n)
+{
+	static const char *const fields[] = { NULL, "kind,a,a.b,a.0.b" };
+	struct zn_writer_opts o = { .format = n ? p[0] & 3 : 0, .live = n && p[0] & 4, .width = n && p[0] & 8 ? 20 : 0,
+	                            .fields = fields[n && p[0] & 16] };
+	int in = memory_file(n ? p + 1 : p, n ? n - 1 : 0), out = memory_file("", 0), rc, put = 0;
+	struct zn_reader *r;
+	struct zn_writer *w;
+	struct zn_rec rec;
+	struct zn_err err = { "" };
+	uint64_t last = 0;
+
+	must(zn_reader_new(in, &r) == 0 && zn_writer_new(out, &o, &w) == 0);
+	while ((rc = zn_reader_next(r, &rec, &err)) > 0 && put == 0) {
+		must(rec.offset >= last && rec.map.type == MSGPACK_OBJECT_MAP);
+		must(zn_msgpack_check(rec.p, rec.n, 0, NULL) == (ssize_t)rec.n);
+		last = rec.offset;
+		put = zn_writer_put_val(w, NULL, &rec.map);
+		must(put == 0 || put == -EBADMSG);
+	}
+	must(rc >= 0 || (rc == -EBADMSG && *err.text));
+	must(zn_writer_end(w) == put);
+	zn_writer_free(w);
+	zn_reader_free(r);
+	close(in);
+	close(out);
+}
+
+static void fuzz_expr(const uint8_t *p, size_t n)
+{
+	/* {"a":1,"b":"x","c":[1,"y",{"d":2.5}],"e":true} */
+	static const char record[] = "\x84\xa1" "a\x01\xa1" "b\xa1x\xa1" "c\x93\x01\xa1y\x81\xa1" "d\xcb\x40\x04\0\0\0\0\0\0\xa1" "e\xc3";
+	struct zn_arena a = { 0 };
+	struct zn_err err = { "" };
+	msgpack_object map;
+	struct zn_expr *e;
+	char *text = zn_arena_memdup(&a, p, n);
+
+	must(zn_val_unpack(record, sizeof(record) - 1, 0, &a, &map, NULL) == 0);
+	int rc = zn_expr_parse(text, &e, &err);
+	must(rc == 0 || (rc == -EINVAL && *err.text));
+	if (rc == 0) {
+		rc = zn_expr_match(e, &map, &a);
+		must(rc == 0 || rc == 1);
+		zn_expr_free(e);
+	}
+	zn_arena_done(&a);
+}
+
+struct inner { uint64_t x; const char *s; struct zn_of64 f; };
+struct outer {
+	bool b; uint32_t u; uint64_t n; int64_t i; double f; struct zn_obool ob; struct zn_oi64 oi;
+	const char *s; struct zn_bytes bin, any; struct zn_strs l; struct zn_u32s v; struct zn_strmap m;
+	struct inner sub; struct zn_list subs;
+};
+
+static const struct zn_field inner_fields[] = {
+	ZN_FIELD(struct inner, x, U64, "", ""), ZN_FIELD(struct inner, s, STR, "", ""),
+	ZN_FIELD(struct inner, f, OF64, "", ""), { 0 },
+};
+static const struct zn_kind inner_kind = { .fields = inner_fields, .size = sizeof(struct inner) };
+static const struct zn_field outer_fields[] = {
+	ZN_FIELD(struct outer, b, BOOL, "", ""), ZN_FIELD(struct outer, u, U32, "", ""),
+	ZN_FIELD(struct outer, n, BYTES, "", ""), ZN_FIELD(struct outer, i, I64, "", ""),
+	ZN_FIELD(struct outer, f, F64, "", ""), ZN_FIELD(struct outer, ob, OBOOL, "", ""),
+	ZN_FIELD(struct outer, oi, OI64, "", ""), ZN_FIELD(struct outer, s, STR, "", ""),
+	ZN_FIELD(struct outer, bin, BIN, "", ""), ZN_FIELD(struct outer, any, ANY, "", ""),
+	ZN_FIELD(struct outer, l, STRS, "", ""), ZN_FIELD(struct outer, v, U32S, "", ""),
+	ZN_FIELD(struct outer, m, MAP, "", ""), ZN_FIELD_SUB(struct outer, sub, SUB, &inner_kind, "", ""),
+	ZN_FIELD_SUB(struct outer, subs, SUBS, &inner_kind, "", ""), { 0 },
+};
+static const struct zn_kind outer_kind = { .name = "fuzz", .fields = outer_fields, .size = sizeof(struct outer) };
+
+/* What was decoded and encoded once stays as it is. */
+static void fuzz_decode(const uint8_t *p, size_t n)
+{
+	struct zn_arena a = { 0 };
+	struct zn_buf one = { 0 }, two = { 0 };
+	struct zn_err err = { "" };
+	struct outer s;
+	msgpack_object v;
+
+	if (zn_msgpack_check(p, n, 0, NULL) == (ssize_t)n && n && zn_val_unpack(p, n, 0, &a, &v, NULL) == 0) {
+		int rc = zn_decode(&outer_kind, &v, &a, &s, &err);
+		must(rc == 0 || (rc == -EBADMSG && *err.text));
+		if (rc == 0) {
+			must(zn_encode(&outer_kind, &s, &one) == 0);
+			must(zn_msgpack_check(one.data, one.len, 0, NULL) == (ssize_t)one.len);
+			must(zn_val_unpack(one.data, one.len, 0, &a, &v, NULL) == 0);
+			must(zn_decode(&outer_kind, &v, &a, &s, NULL) == 0);
+			must(zn_encode(&outer_kind, &s, &two) == 0);
+			must(one.len == two.len && !memcmp(one.data, two.data, one.len));
+		}
+	}
+	zn_buf_done(&one);
+	zn_buf_done(&two);
+	zn_arena_done(&a);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	static void (*const targets[])(const uint8_t *, size_t) = {
+		fuzz_msgpack, fuzz_json, fuzz_frame, fuzz_stream, fuzz_expr, fuzz_decode,
+	};
+
+	if (n)
+		targets[data[0] % (sizeof(targets) / sizeof(*targets))](data + 1, n - 1);
+	return 0;
+}
