@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "gpu/backend.h"
+
 static const struct zn_field user_fields[] = {
 	ZN_FIELD(struct zn_gpu_user, pid, U32, "PID", "process"),
 	ZN_FIELD(struct zn_gpu_user, mem_bytes, OBYTES, "MEM", "GPU memory that it holds"),
@@ -38,12 +40,21 @@ const struct zn_kind zn_gpu_kind = {
 	"gpu,name,mem_bytes,mem_used_bytes,pci,numa,cpus,pcie_gen,pcie_width,nvlinks,uuid",
 };
 
+static const struct zn__gpu_backend *const backends[] = {
+	&zn__nvml,
+};
+
 int zn_gpus_read(struct zn_gpus **ret, struct zn_err *err)
 {
 	struct zn_gpus *g = calloc(1, sizeof(*g));
+	int rc = g ? 0 : -ENOMEM;
 
-	if (!g)
-		return zn_err_set(err, -ENOMEM, "out of memory while reading the GPUs");
+	for (size_t i = 0; rc == 0 && i < sizeof(backends) / sizeof(*backends); i++)
+		rc = backends[i]->read(g);
+	if (rc < 0) {
+		zn_gpus_free(g);
+		return zn_err_set(err, rc, "out of memory while reading the GPUs");
+	}
 	*ret = g;
 	return 0;
 }
@@ -54,4 +65,17 @@ void zn_gpus_free(struct zn_gpus *g)
 		return;
 	zn_arena_done(&g->arena);
 	free(g);
+}
+
+const char *zn_gpu_vendor(uint32_t pci_vendor)
+{
+	static const struct {
+		uint32_t id;
+		const char *name;
+	} vendors[] = { { 0x10de, "NVIDIA" }, { 0x1002, "AMD" }, { 0x8086, "Intel" } };
+
+	for (size_t i = 0; i < sizeof(vendors) / sizeof(*vendors); i++)
+		if (vendors[i].id == pci_vendor)
+			return vendors[i].name;
+	return NULL;
 }

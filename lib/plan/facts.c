@@ -12,13 +12,6 @@
 
 #include "rec/val.h"
 
-/* What the public value borrows from. */
-struct owner {
-	struct zn_facts facts;
-	struct zn_topo *topo;
-	struct zn_gpus *drivers;
-};
-
 const struct zn_kind *const zn_facts_kinds[] = {
 	&zn_machine_kind, &zn_numa_kind, &zn_cpu_kind, &zn_gpu_kind, &zn_nic_kind, &zn_nvme_kind, &zn_link_kind, NULL,
 };
@@ -51,7 +44,8 @@ static struct zn_gpu join(struct zn_gpu gpu, const struct zn_pci_gpu *bus)
 	gpu.cpus = bus->cpus;
 	gpu.uuid = gpu.uuid ? gpu.uuid : bus->uuid;
 	gpu.name = gpu.name ? gpu.name : bus->name;
-	gpu.vendor = gpu.vendor ? gpu.vendor : bus->vendor;
+	const char *vendor = zn_gpu_vendor(bus->vendor_id);
+	gpu.vendor = gpu.vendor ? gpu.vendor : vendor ? vendor : bus->vendor;
 	gpu.nvlinks = gpu.nvlinks.has ? gpu.nvlinks : bus->nvlinks;
 	gpu.mem_bytes = gpu.mem_bytes.has ? gpu.mem_bytes : bus->mem_bytes;
 	gpu.pcie_gen = gpu.pcie_gen.has ? gpu.pcie_gen : bus->pcie_gen;
@@ -59,21 +53,31 @@ static struct zn_gpu join(struct zn_gpu gpu, const struct zn_pci_gpu *bus)
 	return gpu;
 }
 
-static int join_gpus(struct owner *o)
+/* A machine with one node leaves no choice. */
+static void place_on_only_node(const struct zn_facts *f, struct zn_gpu *gpu)
 {
-	struct zn_facts *f = &o->facts;
-	size_t known = o->drivers ? o->drivers->n : 0;
+	if (f->n_numas != 1 || gpu->numa.has)
+		return;
+	gpu->numa = ZN_SOME_U64(f->numas[0].numa);
+	gpu->cpus = gpu->cpus ? gpu->cpus : f->numas[0].cpus;
+}
 
-	f->gpus = zn_arena_array(&f->arena, known + o->topo->n_gpus + 1, sizeof(*f->gpus));
+static int join_gpus(struct zn_facts *f)
+{
+	size_t known = f->drivers ? f->drivers->n : 0;
+
+	f->gpus = zn_arena_array(&f->arena, known + f->topo->n_gpus + 1, sizeof(*f->gpus));
 	if (!f->gpus)
 		return -ENOMEM;
 	for (size_t i = 0; i < known; i++)
-		f->gpus[f->n_gpus++] = join(o->drivers->v[i], find_pci(o->topo, o->drivers->v[i].pci));
-	for (size_t i = 0; i < o->topo->n_gpus; i++)
-		if (!has_driver(o->drivers, o->topo->gpus[i].pci))
-			f->gpus[f->n_gpus++] = join((struct zn_gpu){ 0 }, &o->topo->gpus[i]);
-	for (size_t i = 0; i < f->n_gpus; i++)
+		f->gpus[f->n_gpus++] = join(f->drivers->v[i], find_pci(f->topo, f->drivers->v[i].pci));
+	for (size_t i = 0; i < f->topo->n_gpus; i++)
+		if (!has_driver(f->drivers, f->topo->gpus[i].pci))
+			f->gpus[f->n_gpus++] = join((struct zn_gpu){ 0 }, &f->topo->gpus[i]);
+	for (size_t i = 0; i < f->n_gpus; i++) {
 		f->gpus[i].gpu = (uint32_t)i;
+		place_on_only_node(f, &f->gpus[i]);
+	}
 	f->machine.gpus = (uint32_t)f->n_gpus;
 	return 0;
 }
@@ -119,50 +123,47 @@ static struct nvlink driver_nvlink(const struct zn_gpus *g, int a, int b)
 }
 
 /* A device that the bus does not show is placed by its node alone. */
-static const char *bus_path(const struct owner *o, const char *pci_a, struct zn_ou64 numa_a, const char *pci_b,
+static const char *bus_path(const struct zn_facts *f, const char *pci_a, struct zn_ou64 numa_a, const char *pci_b,
                             struct zn_ou64 numa_b)
 {
-	const char *path = pci_a && pci_b ? zn_topo_pci_path(o->topo, pci_a, pci_b) : NULL;
+	const char *path = pci_a && pci_b ? zn_topo_pci_path(f->topo, pci_a, pci_b) : NULL;
 
 	if (path)
 		return path;
-	bool same = o->facts.n_numas == 1 || (numa_a.has && numa_b.has && numa_a.v == numa_b.v);
+	bool same = f->n_numas == 1 || (numa_a.has && numa_b.has && numa_a.v == numa_b.v);
 	return same ? "NODE" : "SYS";
 }
 
-static int link_gpus(struct owner *o, size_t i, size_t j)
+static int link_gpus(struct zn_facts *f, size_t i, size_t j)
 {
-	struct zn_facts *f = &o->facts;
 	const struct zn_gpu *a = &f->gpus[i], *b = &f->gpus[j];
 	struct zn_link *link = &f->links[f->n_links++];
-	struct nvlink nv = driver_nvlink(o->drivers, (int)i, (int)j);
+	struct nvlink nv = driver_nvlink(f->drivers, (int)i, (int)j);
 
 	if (!nv.links)
-		nv = recorded_nvlink(o->topo, a->pci, b->pci);
+		nv = recorded_nvlink(f->topo, a->pci, b->pci);
 	link->a = zn_arena_printf(&f->arena, "gpu%zu", i);
 	link->b = zn_arena_printf(&f->arena, "gpu%zu", j);
 	link->type = nv.links ? zn_arena_printf(&f->arena, "NV%u", nv.links)
-	                      : bus_path(o, a->pci, a->numa, b->pci, b->numa);
+	                      : bus_path(f, a->pci, a->numa, b->pci, b->numa);
 	if (nv.links && nv.gbps > 0)
 		link->link_gbps = ZN_SOME_F64(nv.gbps);
 	return link->a && link->b && link->type ? 0 : -ENOMEM;
 }
 
-static int link_nic(struct owner *o, size_t i, const struct zn_nic *nic)
+static int link_nic(struct zn_facts *f, size_t i, const struct zn_nic *nic)
 {
-	struct zn_facts *f = &o->facts;
 	const struct zn_gpu *gpu = &f->gpus[i];
 	struct zn_link *link = &f->links[f->n_links++];
 
 	link->a = zn_arena_printf(&f->arena, "gpu%zu", i);
 	link->b = nic->nic;
-	link->type = bus_path(o, gpu->pci, gpu->numa, nic->pci, nic->numa);
+	link->type = bus_path(f, gpu->pci, gpu->numa, nic->pci, nic->numa);
 	return link->a ? 0 : -ENOMEM;
 }
 
-static int link_all(struct owner *o)
+static int link_all(struct zn_facts *f)
 {
-	struct zn_facts *f = &o->facts;
 	int rc = 0;
 
 	f->links = zn_arena_array(&f->arena, f->n_gpus * (f->n_gpus + f->n_nics) + 1, sizeof(*f->links));
@@ -170,19 +171,18 @@ static int link_all(struct owner *o)
 		return -ENOMEM;
 	for (size_t i = 0; i < f->n_gpus; i++) {
 		for (size_t j = i + 1; rc == 0 && j < f->n_gpus; j++)
-			rc = link_gpus(o, i, j);
+			rc = link_gpus(f, i, j);
 		for (size_t j = 0; rc == 0 && j < f->n_nics; j++)
-			rc = link_nic(o, i, &f->nics[j]);
+			rc = link_nic(f, i, &f->nics[j]);
 	}
 	return rc;
 }
 
 /* ---- reading ----------------------------------------------------------------------------------- */
 
-static int join_all(struct owner *o)
+static int join_all(struct zn_facts *f)
 {
-	struct zn_facts *f = &o->facts;
-	const struct zn_topo *t = o->topo;
+	const struct zn_topo *t = f->topo;
 
 	f->machine = t->machine;
 	f->numas = t->numas;
@@ -193,65 +193,75 @@ static int join_all(struct owner *o)
 	f->n_nics = t->n_nics;
 	f->nvmes = t->nvmes;
 	f->n_nvmes = t->n_nvmes;
-	int rc = join_gpus(o);
-	return rc < 0 ? rc : link_all(o);
+	f->note = f->drivers ? f->drivers->note : NULL;
+	int rc = join_gpus(f);
+	return rc < 0 ? rc : link_all(f);
+}
+
+int zn_facts_make(struct zn_topo *topo, struct zn_gpus *drivers, struct zn_facts **ret, struct zn_err *err)
+{
+	struct zn_facts *f = calloc(1, sizeof(*f));
+	int rc = -ENOMEM;
+
+	if (f) {
+		f->topo = topo;
+		f->drivers = drivers;
+		rc = join_all(f);
+	}
+	if (rc < 0) {
+		if (f)
+			zn_arena_done(&f->arena);
+		free(f);
+		return zn_err_set(err, rc, "out of memory");
+	}
+	*ret = f;
+	return 0;
 }
 
 int zn_facts_read(const struct zn_topo_opts *opts, struct zn_facts **ret, struct zn_err *err)
 {
-	struct zn_topo_opts from_env = { .mock = getenv("ZENITH_MOCK_GPUS") };
-	struct owner *o = calloc(1, sizeof(*o));
+	const char *mock = getenv("ZENITH_MOCK_GPUS");
+	const struct zn_topo_opts from_env = { .mock = mock && *mock ? mock : NULL };
+	struct zn_topo *topo = NULL;
+	struct zn_gpus *drivers = NULL;
 
-	if (!o)
-		return zn_err_set(err, -ENOMEM, "out of memory");
-	if (from_env.mock && !*from_env.mock)
-		from_env.mock = NULL;
 	if (!opts)
 		opts = &from_env;
-	int rc = zn_topo_read(opts, &o->topo, err);
+	int rc = zn_topo_read(opts, &topo, err);
 	if (rc == 0 && !opts->mock && !opts->from)
-		rc = zn_gpus_read(&o->drivers, err);
-	if (rc == 0 && (rc = join_all(o)) < 0)
-		zn_err_set(err, rc, "out of memory");
+		rc = zn_gpus_read(&drivers, err);
+	if (rc == 0)
+		rc = zn_facts_make(topo, drivers, ret, err);
 	if (rc < 0) {
-		zn_facts_free(&o->facts);
-		return rc;
+		zn_gpus_free(drivers);
+		zn_topo_free(topo);
 	}
-	*ret = &o->facts;
-	return 0;
+	return rc;
 }
 
 int zn_facts_read_cpus(const struct zn_idset *only, struct zn_facts **ret, struct zn_err *err)
 {
 	const char *mock = getenv("ZENITH_MOCK_GPUS");
-	struct owner *o;
+	struct zn_topo *topo = NULL;
 
 	if (mock && *mock)
 		return zn_facts_read(NULL, ret, err);
-	o = calloc(1, sizeof(*o));
-	if (!o)
-		return zn_err_set(err, -ENOMEM, "out of memory");
-	int rc = zn_topo_read_cpus(only, &o->topo, err);
-	if (rc == 0 && (rc = join_all(o)) < 0)
-		zn_err_set(err, rc, "out of memory");
-	if (rc < 0) {
-		zn_facts_free(&o->facts);
-		return rc;
-	}
-	*ret = &o->facts;
-	return 0;
+	int rc = zn_topo_read_cpus(only, &topo, err);
+	if (rc == 0)
+		rc = zn_facts_make(topo, NULL, ret, err);
+	if (rc < 0)
+		zn_topo_free(topo);
+	return rc;
 }
 
 void zn_facts_free(struct zn_facts *f)
 {
-	struct owner *o = (struct owner *)f;
-
-	if (!o)
+	if (!f)
 		return;
-	zn_topo_free(o->topo);
-	zn_gpus_free(o->drivers);
+	zn_topo_free(f->topo);
+	zn_gpus_free(f->drivers);
 	zn_arena_done(&f->arena);
-	free(o);
+	free(f);
 }
 
 /* ---- records ----------------------------------------------------------------------------------- */
@@ -354,17 +364,17 @@ int zn_facts_decode(const msgpack_object *list, struct zn_facts **ret, struct zn
 {
 	if (!list || list->type != MSGPACK_OBJECT_ARRAY)
 		return zn_err_set(err, -EBADMSG, "facts are not a list of records");
-	struct owner *o = calloc(1, sizeof(*o));
-	int rc = o ? make_arrays(&list->via.array, &o->facts) : -ENOMEM;
+	struct zn_facts *f = calloc(1, sizeof(*f));
+	int rc = f ? make_arrays(&list->via.array, f) : -ENOMEM;
 	if (rc < 0)
 		zn_err_set(err, rc, "out of memory");
 	for (size_t i = 0; rc == 0 && i < list->via.array.size; i++)
-		rc = decode_one(&list->via.array.ptr[i], &o->facts, err);
+		rc = decode_one(&list->via.array.ptr[i], f, err);
 	if (rc < 0) {
-		zn_facts_free(o ? &o->facts : NULL);
+		zn_facts_free(f);
 		return rc;
 	}
-	*ret = &o->facts;
+	*ret = f;
 	return 0;
 }
 
@@ -415,4 +425,15 @@ const struct zn_link *zn_facts_link(const struct zn_facts *f, const char *a, con
 			return l;
 	}
 	return NULL;
+}
+
+const char *zn_facts_path(const struct zn_facts *f, const char *a, const char *b)
+{
+	const struct zn_link *link = zn_facts_link(f, a, b);
+	const struct zn_nic *x = link || !f->topo ? NULL : zn_facts_nic(f, a);
+	const struct zn_nic *y = x ? zn_facts_nic(f, b) : NULL;
+
+	if (link)
+		return link->type;
+	return y ? bus_path(f, x->pci, x->numa, y->pci, y->numa) : NULL;
 }

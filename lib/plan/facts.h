@@ -16,10 +16,16 @@ struct zn_facts {
 	struct zn_nic *nics; size_t n_nics;
 	struct zn_nvme *nvmes; size_t n_nvmes;
 	struct zn_link *links; size_t n_links;  /* every GPU-GPU and GPU-NIC pair, a before b */
+	const char *note;            /* why a GPU driver that is there could not be used in full, or NULL; no
+	                              * record holds it */
+	struct zn_topo *topo;        /* what was read, and is borrowed from above; NULL for decoded facts */
+	struct zn_gpus *drivers;
 };
 
 /* opts NULL: this machine, or the mock that ZENITH_MOCK_GPUS names. */
 int zn_facts_read(const struct zn_topo_opts *opts, struct zn_facts **ret, struct zn_err *err);
+/* Joins what was read; drivers may be NULL.  On success both belong to the facts. */
+int zn_facts_make(struct zn_topo *topo, struct zn_gpus *drivers, struct zn_facts **ret, struct zn_err *err);
 /* This machine's CPUs and NUMA nodes alone, as zn_topo_read_cpus; the mock, if there is one, is read whole. */
 int zn_facts_read_cpus(const struct zn_idset *only, struct zn_facts **ret, struct zn_err *err);
 void zn_facts_free(struct zn_facts *f);
@@ -38,5 +44,13 @@ struct zn_idset zn_facts_numa_cpus(const struct zn_facts *f, uint32_t numa);
 const struct zn_gpu *zn_facts_gpu(const struct zn_facts *f, uint32_t gpu);
 const struct zn_nic *zn_facts_nic(const struct zn_facts *f, const char *name);
 const struct zn_link *zn_facts_link(const struct zn_facts *f, const char *a, const char *b); /* either order */
+/* The type of a link, also of two NICs, for which there is no record; NULL if it is not known (two NICs of
+ * decoded facts, or no such device).
+ */
+const char *zn_facts_path(const struct zn_facts *f, const char *a, const char *b);
+
+/* Text for people, in lines: the machine as a tree, and the links as a matrix with a legend. */
+void zn_facts_tree(const struct zn_facts *f, struct zn_buf *to);
+void zn_facts_matrix(const struct zn_facts *f, struct zn_buf *to);
 
 #endif

@@ -114,7 +114,7 @@ static int load_quietly(const char *xml, const char *fsroot, bool with_io, hwloc
 }
 
 /* hwloc says no more than "invalid": look at the beginning to say why. */
-static int explain_xml(const char *path, int rc, struct zn_err *err)
+static int explain_xml(const char *path, struct zn_err *err)
 {
 	char head[2048];
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -132,7 +132,7 @@ static int explain_xml(const char *path, int rc, struct zn_err *err)
 		                  major, HWLOC_API_VERSION >> 16);
 	if (!topology)
 		return zn_err_set(err, -EBADMSG, "'%s' is no hwloc XML file", path);
-	return zn_err_set(err, -EBADMSG, "hwloc can't read '%s': %s", path, strerror(-rc));
+	return zn_err_set(err, -EBADMSG, "'%s' is damaged or only a part of an hwloc XML file", path);
 }
 
 static int open_xml(const char *path, bool with_io, struct zn__topo_src *ret, struct zn_err *err)
@@ -140,7 +140,7 @@ static int open_xml(const char *path, bool with_io, struct zn__topo_src *ret, st
 	int rc = load_quietly(path, NULL, with_io, &ret->h);
 
 	if (rc < 0)
-		return rc == -ENOMEM ? rc : explain_xml(path, rc, err);
+		return rc == -ENOMEM ? rc : explain_xml(path, err);
 	ret->root = -1;
 	ret->live = false;
 	return 0;

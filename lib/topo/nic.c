@@ -78,7 +78,7 @@ static int add(const struct zn__topo_src *src, struct zn_topo *t, hwloc_obj_t de
 		.cpus = near.cpus,
 		.layer = is_infiniband(dev) ? "InfiniBand" : dev->attr->pcidev.class_id == 0x0200 ? "Ethernet" : NULL,
 	};
-	nic->nic = named ? zn_arena_strdup(&t->arena, rdma ? rdma->name : net->name) : nic->pci;
+	nic->nic = named ? zn__text(&t->arena, rdma ? rdma->name : net->name) : nic->pci;
 	if (!nic->pci || !nic->nic)
 		return -ENOMEM;
 	if (named)
@@ -86,7 +86,7 @@ static int add(const struct zn__topo_src *src, struct zn_topo *t, hwloc_obj_t de
 	if (rdma)
 		read_port(src, &t->arena, rdma, nic);
 	if (rdma && net)
-		nic->netdev = zn_arena_strdup(&t->arena, net->name);
+		nic->netdev = zn__text(&t->arena, net->name);
 	if (net)
 		read_netdev(src, &t->arena, net, nic);
 	t->n_nics++;

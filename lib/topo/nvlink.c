@@ -39,7 +39,7 @@ static int add(struct zn_topo *t, const struct hwloc_distances_s *d, unsigned x,
 	hwloc_obj_t a = pci_of(d->objs[x]), b = pci_of(d->objs[y]);
 	double mbps = (double)d->values[x * d->nbobjs + y];
 
-	if (!a || !b || a == b || mbps < unit)
+	if (!a || !b || a == b || mbps < unit || mbps > UINT32_MAX)
 		return 0;
 	struct zn_pci_nvlink link = {
 		.a = zn__pci_name(&t->arena, a),
@@ -54,12 +54,12 @@ static int add(struct zn_topo *t, const struct hwloc_distances_s *d, unsigned x,
 	return 0;
 }
 
-/* Null entries first: the closure refuses a matrix that has them. */
+/* Without a switch the closure would take away the straight links. */
 static void fold_switches(const struct zn__topo_src *src, struct hwloc_distances_s *d)
 {
 	hwloc_distances_transform(src->h, d, HWLOC_DISTANCES_TRANSFORM_REMOVE_NULL, NULL, 0);
-	hwloc_distances_transform(src->h, d, HWLOC_DISTANCES_TRANSFORM_MERGE_SWITCH_PORTS, NULL, 0);
-	hwloc_distances_transform(src->h, d, HWLOC_DISTANCES_TRANSFORM_TRANSITIVE_CLOSURE, NULL, 0);
+	if (!hwloc_distances_transform(src->h, d, HWLOC_DISTANCES_TRANSFORM_MERGE_SWITCH_PORTS, NULL, 0))
+		hwloc_distances_transform(src->h, d, HWLOC_DISTANCES_TRANSFORM_TRANSITIVE_CLOSURE, NULL, 0);
 }
 
 int zn__topo_read_nvlinks(const struct zn__topo_src *src, struct zn_topo *t)

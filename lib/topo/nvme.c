@@ -22,7 +22,7 @@ static int add(const struct zn__topo_src *src, struct zn_topo *t, hwloc_obj_t de
 	struct zn_nvme *nvme = &t->nvmes[t->n_nvmes++];
 
 	*nvme = (struct zn_nvme){
-		.nvme = zn_arena_strdup(&t->arena, os->name),
+		.nvme = zn__text(&t->arena, os->name),
 		.pci = zn__pci_name(&t->arena, dev),
 		.model = zn__sys_text(src, &t->arena, "sys/class/block/%s/device/model", os->name),
 		.numa = near.numa,

@@ -26,6 +26,17 @@ static int sys_line(const struct zn__topo_src *src, char *line, size_t size, con
 	return 0;
 }
 
+/* Names come from firmware and files: no control byte of them may reach a terminal. */
+char *zn__text(struct zn_arena *a, const char *text)
+{
+	char *copy = zn_arena_strdup(a, text);
+
+	for (char *p = copy; p && *p; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
+	return copy;
+}
+
 const char *zn__sys_text(const struct zn__topo_src *src, struct zn_arena *a, const char *fmt, ...)
 {
 	char line[256];
@@ -34,7 +45,7 @@ const char *zn__sys_text(const struct zn__topo_src *src, struct zn_arena *a, con
 	va_start(ap, fmt);
 	int rc = sys_line(src, line, sizeof(line), fmt, ap);
 	va_end(ap);
-	return rc == 0 && *line ? zn_arena_strdup(a, line) : NULL;
+	return rc == 0 && *line ? zn__text(a, line) : NULL;
 }
 
 struct zn_ou64 zn__sys_u64(const struct zn__topo_src *src, const char *fmt, ...)
@@ -71,7 +82,7 @@ char *zn__pci_name(struct zn_arena *a, hwloc_obj_t dev)
 const char *zn__obj_info(struct zn_arena *a, hwloc_obj_t obj, const char *name)
 {
 	const char *text = hwloc_obj_get_info_by_name(obj, name);
-	return text && *text ? zn_arena_strdup(a, text) : NULL;
+	return text && *text ? zn__text(a, text) : NULL;
 }
 
 static int read_all(const struct zn__topo_src *src, struct zn_topo *t)

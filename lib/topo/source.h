@@ -33,6 +33,8 @@ int zn__topo_mock(const struct zn__mock *mock, struct zn_topo *t);
 
 /* ---- what several of them ask ---- */
 
+/* A copy in which control bytes are question marks. */
+char *zn__text(struct zn_arena *a, const char *text);
 /* The first line of root/<path>, without trailing blanks; NULL if it is not there or empty. */
 const char *zn__sys_text(const struct zn__topo_src *src, struct zn_arena *a, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
