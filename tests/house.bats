@@ -70,6 +70,17 @@ documented() {
 	done
 }
 
+@test "an output that does not exist is a usage error, from the option and from the environment" {
+	for p in zn-fmt zn-topo; do
+		[ -e "cmd/$p.c" ] || continue
+		run --separate-stderr -64 "$p" -o xml </dev/null
+		[ "${stderr_lines[0]}" = "$p: option '--output': 'xml' is not one of table, json, csv, msgpack" ]
+		ZENITH_OUTPUT=xml run --separate-stderr -64 "$p" </dev/null
+		[[ ${stderr_lines[0]} == "$p: ZENITH_OUTPUT: "*"'xml'"* ]]
+		[ -z "$output" ]
+	done
+}
+
 @test "every program fails when its output does not fit on the disk" {
 	for p in "${programs[@]}"; do
 		run --separate-stderr -71 bash -c '"$1" --help >/dev/full' bash "$p"
@@ -106,6 +117,25 @@ documented() {
 			>"$BATS_TEST_TMPDIR/table"
 		left=$(comm -23 "$BATS_TEST_TMPDIR/page" "$BATS_TEST_TMPDIR/table")
 		[ -z "$left" ] || { echo "$p explains" $left; false; }
+	done
+}
+
+# What a program (and verb) that writes records calls their keys; nothing when it wants operands first.
+keys() {
+	ZENITH_SPOOL=$BATS_TEST_TMPDIR/none timeout 20 "$@" --fields=help </dev/null 2>/dev/null |
+		awk '/^  [a-z]/ { sub(/.*\./, "", $1); print $1 }'
+}
+
+@test "a manual page names every key of the records that its program writes" {
+	for p in "${programs[@]}"; do
+		[ "$p" = zn-fmt ] && continue # writes the records of others
+		options "$p" | cut -f 3 | grep -qx fields || continue
+		for v in "" $(verbs "$p"); do
+			# shellcheck disable=SC2086
+			for k in $(keys "$p" $v | sort -u); do
+				grep -qw -e "$k" "$(page "$p")" || { echo "$p $v: $k"; false; }
+			done
+		done
 	done
 }
 

@@ -43,7 +43,8 @@ struct zn_cmd {
 	const char *complete;      /* what completes an operand, as in zn_opt */
 	bool stop_at_operand;      /* options end at the first operand (zn-pin CMD --its-own-option) */
 	bool wraps;                /* becomes another program: usage errors exit 125, not 64 */
-	const char *footer;        /* more help after the options, or NULL */
+	const char *footer;        /* more help after the options, or NULL: paragraphs, filled, and lines
+	                            * that begin with a blank, which stay as they are */
 };
 
 /* Options that all programs with records share; put ZN_CLI_OUTPUT_OPTS into the table. */

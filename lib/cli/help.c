@@ -78,6 +78,36 @@ static void put_verbs(FILE *to, const struct zn_cmd *cmd, int width)
 	fprintf(to, "\n'%s COMMAND --help' says more.\n", cmd->name);
 }
 
+/* Where a paragraph ends: before a line that is empty or begins with a blank. */
+static size_t paragraph_length(const char *text)
+{
+	size_t n = strcspn(text, "\n");
+
+	while (text[n] && text[n + 1] && !strchr("\n ", text[n + 1]))
+		n += 1 + strcspn(text + n + 1, "\n");
+	return n;
+}
+
+/* Paragraphs are filled; lines that begin with a blank, such as examples, stay as they are. */
+static void put_footer(FILE *to, const char *text, int width)
+{
+	char part[2000];
+
+	fputc('\n', to);
+	while (*text) {
+		bool as_is = *text == ' ' || *text == '\n';
+		size_t n = as_is ? strcspn(text, "\n") : paragraph_length(text);
+		snprintf(part, sizeof(part), "%.*s", (int)n, text);
+		for (char *p = part; (p = strchr(p, '\n'));)
+			*p = ' ';
+		if (as_is)
+			fprintf(to, "%s\n", part);
+		else
+			put_wrapped(to, part, 0, 0, width);
+		text += n + (text[n] == '\n');
+	}
+}
+
 void zn__help(FILE *to, const struct zn_cmd *cmd, const struct zn_cmd *verb, int width)
 {
 	const struct zn_cmd *what = verb ? verb : cmd;
@@ -94,5 +124,5 @@ void zn__help(FILE *to, const struct zn_cmd *cmd, const struct zn_cmd *verb, int
 	put_opts(to, cmd->opts, width);
 	put_opts(to, zn__common_opts, width);
 	if (what->footer)
-		fprintf(to, "\n%s%s", what->footer, what->footer[strlen(what->footer) - 1] == '\n' ? "" : "\n");
+		put_footer(to, what->footer, width);
 }

@@ -38,7 +38,9 @@ static const struct zn_cmd verbs[] = {
 	{ .name = "cancel", .brief = "end them", .synopsis = "[options] JOB...\n--all", .opts = cancel_opts },
 	{ 0 },
 };
-static const struct zn_cmd tree = { .name = "tree", .brief = "three", .opts = opts, .verbs = verbs };
+static const struct zn_cmd tree = { .name = "tree", .brief = "three", .opts = opts, .verbs = verbs,
+                                    .footer = "A tree has more to say\nthan fits into one line of its help, wide\n"
+                                              "or not.\n\nThen:\n  as it   is\n" };
 
 static const struct row {
 	const struct zn_cmd *cmd;
@@ -277,6 +279,9 @@ static void test_help(void)
 	tap_ok(longest_line(help) <= 60, "help is wrapped to the width");
 	tap_ok(strstr(help, "\n  cancel                  end them\n") != NULL, "verbs are listed with their briefs");
 	tap_ok(strstr(help, "\n  -e, --env K=V           one variable\n") != NULL, "options are aligned");
+	tap_ok(strstr(help, "\n\nA tree has more to say than fits into one line of its help,\n"
+	                    "wide or not.\n\nThen:\n  as it   is\n") != NULL,
+	       "the footer is wrapped, its examples are not");
 	tap_ok(strstr(help, "\n      --begin WHEN        not before\n") != NULL, "also without a letter");
 }
 
