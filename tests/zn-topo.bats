@@ -299,6 +299,15 @@ refused() {
 	refused 65 "machine 'fifo' is neither a file nor a directory" fifo
 }
 
+@test "a recording of which hwloc dies costs a sentence" {
+	sed '0,/complete_cpuset="0x00000001"/s//complete_cpuse="0x00000001"/' \
+		"$machines/2numa-gpu-nic/machine.xml" >"$BATS_TEST_TMPDIR/deadly.xml"
+	run --separate-stderr -65 zn-topo -o json -f "$BATS_TEST_TMPDIR/deadly.xml"
+	[ -z "$output" ]
+	[ "${#stderr_lines[@]}" -eq 1 ]
+	[[ $stderr == "zn-topo: '$BATS_TEST_TMPDIR/deadly.xml' is damaged"* ]]
+}
+
 @test "a mock that is none is refused with what there is" {
 	run --separate-stderr -64 zn-topo --mock 4:gtx
 	[ "$stderr" = "zn-topo: unknown mock GPU 'gtx'; there are h100, a100, v100, l40s, a10g, t4, mi300x" ]

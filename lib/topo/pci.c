@@ -40,7 +40,7 @@ hwloc_obj_t *zn__pci_devices(const struct zn__topo_src *src, struct zn_arena *a)
 hwloc_obj_t zn__next_osdev(hwloc_obj_t dev, hwloc_obj_osdev_type_t type, hwloc_obj_t prev)
 {
 	for (hwloc_obj_t at = prev ? prev->next_sibling : dev->io_first_child; at; at = at->next_sibling)
-		if (at->type == HWLOC_OBJ_OS_DEVICE && at->attr->osdev.type == type)
+		if (at->type == HWLOC_OBJ_OS_DEVICE && at->attr->osdev.type == type && at->name)
 			return at;
 	return NULL;
 }
