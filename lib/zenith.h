@@ -39,6 +39,42 @@ int zn_err_set(struct zn_err *err, int rc, const char *fmt, ...)
 #endif
 	;
 
+/* ---- records ---------------------------------------------------------------------------------
+ *
+ * Everything below speaks the records of the pipes: MessagePack maps one after another, each with a
+ * "kind" (zenith(7) documents their keys).  Returned streams are malloc'ed: free() them.
+ */
+
+/* The facts of this machine, as zn-topo prints them: machine, numa, cpu, gpu, nic, nvme and link records.
+ * from: an hwloc XML file or an extracted sysfs dump to read instead, or NULL.  ZENITH_MOCK_GPUS counts.
+ */
+int zn_machine_records(const char *from, void **ret, size_t *ret_len, struct zn_err *err);
+
+/* ---- the queue -------------------------------------------------------------------------------
+ *
+ * spool: the directory of the queue, or NULL for the usual one (ZENITH_SPOOL, else the machine's, else the
+ * user's own).
+ */
+
+/* Submits one job: a submission record of len bytes, as zn-submit --records takes it; directory, when the
+ * record has none, is the caller's.  Starts zn-schedd where none runs and that is allowed.  0 once the job is
+ * durable, with its number in *ret_id.  A record with a key is submitted once however often this is called
+ * with it; without one a lost answer (-ETIMEDOUT, -ECONNRESET) leaves open whether it was.
+ * -EBADMSG: the record is at fault; -ECONNREFUSED: no zn-schedd; -EAGAIN: not now.
+ */
+int zn_job_submit(const char *spool, const void *record, size_t len, uint64_t *ret_id, struct zn_err *err);
+
+/* Ends a job.  -ENOENT: there is none, or it has ended; -EPERM: it is somebody else's. */
+int zn_job_cancel(const char *spool, uint64_t id, struct zn_err *err);
+
+/* Sleeps until the job has ended, timeout_s seconds at most (below 0: for ever), and returns its job record.
+ * -ETIMEDOUT, -ENOENT.
+ */
+int zn_job_wait(const char *spool, uint64_t id, double timeout_s, void **ret, size_t *ret_len, struct zn_err *err);
+
+/* The job records of all jobs that have not ended. */
+int zn_queue_records(const char *spool, void **ret, size_t *ret_len, struct zn_err *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -227,6 +227,19 @@ int zn_client_wait(struct zn_client *c, int timeout_ms, struct zn_reply *ret, st
 	return rc;
 }
 
+/* The other way round than the daemon's code_of(). */
+int zn_client_errno(const struct zn_reply *reply)
+{
+	static const struct { uint32_t code; int number; } rows[] = {
+		{ 1, -ENOENT }, { 64, -EINVAL }, { 65, -EBADMSG }, { 69, -ECONNREFUSED }, { 75, -EAGAIN }, { 77, -EPERM },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (rows[i].code == reply->code)
+			return rows[i].number;
+	return -EIO;
+}
+
 void zn_client_close(struct zn_client *c)
 {
 	if (!c)

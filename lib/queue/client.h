@@ -51,6 +51,8 @@ int zn_client_flush(struct zn_client *c, struct zn_err *err);
 int zn_client_wait(struct zn_client *c, int timeout_ms, struct zn_reply *ret, struct zn_err *err);
 /* Takes in a reply if one is there already: 1, else 0. */
 int zn_client_poll(struct zn_client *c, struct zn_reply *ret, struct zn_err *err);
+/* The errno that a reply that is not ok stands for. */
+int zn_client_errno(const struct zn_reply *reply);
 void zn_client_close(struct zn_client *c);
 
 /* The user's own drop directory: made durable in SPOOL/drop/UID/KEY.zr for a daemon that comes later. */
