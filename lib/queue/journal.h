@@ -53,8 +53,8 @@ int zn_journal_open(const char *dir, const struct zn_journal_opts *opts, const s
                     struct zn_journal **ret, struct zn_err *err);
 /* Buffers one record; returns its sequence number (> 0) and, if ret_loc, where it will lie; -EIO after a
  * failure, -EMSGSIZE, -ENOSPC when no disk space for it is certain (nothing happened, and it may go better
- * later).  Waits for the disk only when 64 MiB are buffered.  The payload belongs in a frame (rec/frame.h), so
- * count len + ZN_FRAME_HEAD bytes.
+ * later).  Waits for the disk only when 64 MiB are buffered, or when a segment is filled before the thread has
+ * made the next spare.  Around the payload goes a frame (rec/frame.h): it takes len + ZN_FRAME_HEAD bytes.
  */
 int64_t zn_journal_append(struct zn_journal *j, const void *payload, size_t len, struct zn_loc *ret_loc);
 /* Wakes the commit thread if anything is buffered.  Call once per turn of the loop. */

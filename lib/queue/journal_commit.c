@@ -116,15 +116,21 @@ static void commit(struct zn_journal *j)
 	uint64_t last = j->busy.tail->last_seq;
 	pthread_mutex_unlock(&j->lock);
 	int rc = write_batches(j, j->busy.head);
+	struct zn__batches written = { 0 };
 	pthread_mutex_lock(&j->lock);
 	if (rc < 0) {
 		fail(j, rc);
 	} else {
 		j->durable = last;
-		zn__batches_free(&j->busy);
+		written = j->busy;
+		j->busy = (struct zn__batches){ 0 };
 	}
 	pthread_cond_broadcast(&j->done);
 	announce(j);
+	/* Giving back megabytes takes long enough to be felt by an append. */
+	pthread_mutex_unlock(&j->lock);
+	zn__batches_free(&written);
+	pthread_mutex_lock(&j->lock);
 }
 
 void zn__drop_covered(int dirfd, uint64_t number)
