@@ -315,6 +315,23 @@ static int wait_for(const struct zn_spec *s, uint64_t id)
 
 /* ---- the ways to submit ---- */
 
+enum { RETRIES = 20 };
+
+/* A reply, also from a zn-schedd that had to be started again: every submission has a key, so asking twice is
+ * safe.
+ */
+static int wait_reply(struct zn_client *client, struct zn_reply *reply, struct zn_err *err)
+{
+	int rc = zn_client_wait(client, timeout_ms(), reply, err);
+
+	for (int i = 0; rc == -ECONNRESET && i < RETRIES; i++) {
+		rc = zn_client_reopen(client, err);
+		if (rc == 0)
+			rc = zn_client_wait(client, timeout_ms(), reply, err);
+	}
+	return rc;
+}
+
 static int submit_one(const struct zn_spec *s)
 {
 	struct zn_request request = { .op = "submit", .job = *s };
@@ -329,7 +346,7 @@ static int submit_one(const struct zn_spec *s)
 		return fail(rc, &err);
 	rc = zn_client_send(client, &request, &err);
 	if (rc == 0)
-		rc = zn_client_wait(client, timeout_ms(), &reply, &err);
+		rc = wait_reply(client, &reply, &err);
 	if (rc < 0)
 		return no_answer(rc, s->key, &err);
 	if (!reply.ok)
@@ -366,7 +383,7 @@ static int catch_up(struct stream *st, uint64_t ahead)
 	struct zn_reply reply;
 
 	while (st->sent - st->answered > ahead) {
-		int rc = zn_client_wait(st->client, timeout_ms(), &reply, &err);
+		int rc = wait_reply(st->client, &reply, &err);
 		if (rc < 0)
 			return zn_cli_fail(ZN_EXIT_AGAIN, "record %llu: %s", (unsigned long long)st->answered + 1, err.text);
 		int code = take_reply(st, &reply);

@@ -52,8 +52,11 @@ const struct zn_kind zn_reply_kind = { "reply", "zn-schedd's answer", reply_fiel
 
 struct zn_client {
 	int fd;
+	char *spool;
 	struct zn_buf out, in;
 	size_t eaten;
+	struct zn_buf unanswered;      /* requests as they were sent; each takes its length and its bytes */
+	size_t answered;               /* bytes of them that got their reply */
 	struct zn_arena arena;
 };
 
@@ -85,8 +88,10 @@ static int start_daemon(const char *spool, struct zn_err *err)
 		return zn_err_set(err, -rc, "can't start '%s': %s", path, strerror(rc));
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	if (WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 75))
-		return 0; /* 75: another one was faster */
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 75)
+		return -EBUSY; /* another one was faster, or an old one is not quite gone */
 	return zn_err_set(err, -ECONNREFUSED, "zn-schedd did not start; see '%s/schedd.log'", spool);
 }
 
@@ -103,23 +108,38 @@ static bool nobody_listens(int rc)
 	return rc == -ENOENT || rc == -ECONNREFUSED;
 }
 
-int zn_client_open(const char *spool, bool may_start, struct zn_client **ret, struct zn_err *err)
+enum { START_TRIES = 200, START_PAUSE_US = 50000 };
+
+static int connect_or_start(const char *spool, struct zn_err *err)
 {
 	int fd = try_connect(spool);
 
-	if (nobody_listens(fd) && may_start && autostart_wanted()) {
+	for (int i = 0; i < START_TRIES && nobody_listens(fd); i++) {
 		int rc = start_daemon(spool, err);
-		if (rc < 0)
+		if (rc == -EBUSY)
+			usleep(START_PAUSE_US);
+		else if (rc < 0)
 			return rc;
-		for (int i = 0; i < 250 && nobody_listens(fd = try_connect(spool)); i++)
-			usleep(20000);
+		fd = try_connect(spool);
 	}
+	return fd;
+}
+
+int zn_client_open(const char *spool, bool may_start, struct zn_client **ret, struct zn_err *err)
+{
+	struct zn_err why = { "" };
+	int fd = try_connect(spool);
+
+	if (nobody_listens(fd) && may_start && autostart_wanted())
+		fd = connect_or_start(spool, &why);
 	if (nobody_listens(fd))
-		return zn_err_set(err, -ECONNREFUSED, "no zn-schedd answers in '%s'", spool);
+		return why.text[0] ? zn_err_set(err, -ECONNREFUSED, "%s", why.text)
+		       : zn_err_set(err, -ECONNREFUSED, "no zn-schedd answers in '%s'", spool);
 	if (fd < 0)
 		return zn_err_set(err, fd, "can't reach zn-schedd in '%s': %s", spool, strerror(-fd));
 	struct zn_client *c = calloc(1, sizeof(*c));
-	if (!c) {
+	if (!c || !(c->spool = strdup(spool))) {
+		free(c);
 		close(fd);
 		return -ENOMEM;
 	}
@@ -130,9 +150,43 @@ int zn_client_open(const char *spool, bool may_start, struct zn_client **ret, st
 
 int zn_client_send(struct zn_client *c, const struct zn_request *request, struct zn_err *err)
 {
+	size_t before = c->out.len;
 	int rc = zn_encode(&zn_request_kind, request, &c->out);
 
-	return rc < 0 ? zn_err_set(err, rc, "can't write the request: %s", strerror(-rc)) : 0;
+	if (rc < 0)
+		return zn_err_set(err, rc, "can't write the request: %s", strerror(-rc));
+	size_t len = c->out.len - before;
+	if (c->answered > c->unanswered.len / 2) {
+		zn_buf_eat(&c->unanswered, c->answered);
+		c->answered = 0;
+	}
+	zn_buf_add(&c->unanswered, &len, sizeof(len));
+	zn_buf_add(&c->unanswered, c->out.data + before, len);
+	return c->unanswered.failed ? -ENOMEM : 0;
+}
+
+static void mark_answered(struct zn_client *c)
+{
+	size_t len;
+
+	memcpy(&len, c->unanswered.data + c->answered, sizeof(len));
+	c->answered += sizeof(len) + len;
+}
+
+int zn_client_reopen(struct zn_client *c, struct zn_err *err)
+{
+	int fd = connect_or_start(c->spool, err);
+
+	if (fd < 0)
+		return fd;
+	close(c->fd);
+	c->fd = fd;
+	c->in.len = c->eaten = c->out.len = 0;
+	for (size_t at = c->answered, len; at < c->unanswered.len; at += sizeof(len) + len) {
+		memcpy(&len, c->unanswered.data + at, sizeof(len));
+		zn_buf_add(&c->out, c->unanswered.data + at + sizeof(len), len);
+	}
+	return zn_client_flush(c, err);
 }
 
 static int gone(struct zn_err *err)
@@ -193,6 +247,8 @@ static int take_reply(struct zn_client *c, struct zn_reply *ret, struct zn_err *
 	if (rc == 0)
 		rc = zn_decode(&zn_reply_kind, &map, &c->arena, ret, err);
 	c->eaten += (size_t)n;
+	if (rc == 0 && c->answered < c->unanswered.len)
+		mark_answered(c);
 	return rc < 0 ? rc : 1;
 }
 
@@ -247,7 +303,9 @@ void zn_client_close(struct zn_client *c)
 	close(c->fd);
 	zn_buf_done(&c->in);
 	zn_buf_done(&c->out);
+	zn_buf_done(&c->unanswered);
 	zn_arena_done(&c->arena);
+	free(c->spool);
 	free(c);
 }
 

@@ -51,6 +51,10 @@ int zn_client_flush(struct zn_client *c, struct zn_err *err);
 int zn_client_wait(struct zn_client *c, int timeout_ms, struct zn_reply *ret, struct zn_err *err);
 /* Takes in a reply if one is there already: 1, else 0. */
 int zn_client_poll(struct zn_client *c, struct zn_reply *ret, struct zn_err *err);
+/* After -ECONNRESET: connects again (starting zn-schedd if need be) and sends every request again that has no
+ * reply yet.  Only for requests that may be repeated: submits with a key.
+ */
+int zn_client_reopen(struct zn_client *c, struct zn_err *err);
 /* The errno that a reply that is not ok stands for. */
 int zn_client_errno(const struct zn_reply *reply);
 void zn_client_close(struct zn_client *c);
