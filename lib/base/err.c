@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "zenith.h"
 
 const char *zn_version(void)
@@ -8,24 +9,24 @@ const char *zn_version(void)
 	return ZN_VERSION;
 }
 
-/* A culprit may come from a hostile record: no control byte of it may reach a terminal. */
+/* A culprit may come from a hostile record: nothing in it may reach a terminal that could steer it. */
 static void copy_printable(char *to, size_t size, const char *from)
 {
-	size_t n = 0;
+	size_t n = 0, left = strlen(from);
+	bool safe;
 
-	for (; *from; from++) {
-		unsigned char c = (unsigned char)*from;
-		int plain = c >= 0x20 && c != 0x7f;
-
-		if (n + (plain ? 1 : 4) + 4 > size) {
+	for (size_t k; left; from += k, left -= k) {
+		k = zn_text_step(from, left, &safe);
+		if (n + (safe ? k : 4 * k) + 4 > size) {
 			memcpy(to + n, "...", 3);
 			n += 3;
 			break;
 		}
-		if (plain)
-			to[n++] = (char)c;
-		else
-			n += (size_t)sprintf(to + n, "\\x%02x", c);
+		if (safe)
+			memcpy(to + n, from, k);
+		for (size_t i = 0; !safe && i < k; i++)
+			sprintf(to + n + 4 * i, "\\x%02x", (unsigned char)from[i]);
+		n += safe ? k : 4 * k;
 	}
 	to[n] = '\0';
 }

@@ -138,22 +138,33 @@ static int parse_range(const char **p, const char *text, struct zn_idset *s, str
 	return 0;
 }
 
+/* The kernel's files end with a newline. */
+static bool is_end(const char *p)
+{
+	return !*p || (*p == '\n' && !p[1]);
+}
+
 int zn_idset_parse(const char *text, struct zn_idset *ret, struct zn_err *err)
 {
 	struct zn_idset s = { 0 };
 	const char *p = text;
 
-	while (*p && *p != '\n') {
+	while (!is_end(p)) {
 		int rc = parse_range(&p, text, &s, err);
 		if (rc < 0)
 			return rc;
-		if (*p == ',' && p[1] && p[1] != '\n')
+		if (*p == ',' && !is_end(p + 1))
 			p++;
-		else if (*p && *p != '\n')
+		else if (!is_end(p))
 			return zn_err_set(err, -EINVAL, "'%s' is no list of numbers such as 0-3,8", text);
 	}
 	*ret = s;
 	return 0;
+}
+
+static unsigned hex_value(char c)
+{
+	return isdigit((unsigned char)c) ? (unsigned)(c - '0') : (unsigned)(tolower((unsigned char)c) - 'a' + 10);
 }
 
 int zn_idset_parse_mask(const char *mask, struct zn_idset *ret, struct zn_err *err)
@@ -162,22 +173,22 @@ int zn_idset_parse_mask(const char *mask, struct zn_idset *ret, struct zn_err *e
 	size_t n = strcspn(mask, "\n");
 	unsigned bit = 0;
 
-	if (!n)
-		return zn_err_set(err, -EINVAL, "an empty text is no cpu mask");
+	if (!is_end(mask + n) || !n)
+		return zn_err_set(err, -EINVAL, "'%s' is no cpu mask", mask);
 	for (size_t i = n; i-- > 0;) {
-		if (mask[i] == ',')
+		bool word_ends = bit && bit % 32 == 0 && i + 1 < n && mask[i + 1] != ',';
+		if (mask[i] == ',' && word_ends && i > 0)
 			continue;
 		if (!isxdigit((unsigned char)mask[i]))
 			return zn_err_set(err, -EINVAL, "'%.*s' is no cpu mask", (int)n, mask);
-		unsigned v = isdigit((unsigned char)mask[i]) ? (unsigned)(mask[i] - '0')
-		             : (unsigned)(tolower((unsigned char)mask[i]) - 'a' + 10);
-		for (unsigned k = 0; k < 4; k++)
-			if (v >> k & 1) {
-				if (bit + k >= ZN_IDSET_MAX)
-					return zn_err_set(err, -ERANGE, "cpu mask goes above %d",
-					                  ZN_IDSET_MAX - 1);
-				zn_idset_add(&s, bit + k);
-			}
+		unsigned v = hex_value(mask[i]);
+		for (unsigned k = 0; k < 4; k++) {
+			if (!(v >> k & 1))
+				continue;
+			if (bit + k >= ZN_IDSET_MAX)
+				return zn_err_set(err, -ERANGE, "cpu mask goes above %d", ZN_IDSET_MAX - 1);
+			zn_idset_add(&s, bit + k);
+		}
 		bit += 4;
 	}
 	*ret = s;

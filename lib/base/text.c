@@ -103,20 +103,26 @@ static bool is_unsafe(uint32_t c)
 	       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 }
 
+size_t zn_text_step(const char *p, size_t n, bool *ret_safe)
+{
+	uint32_t code;
+	size_t width, k = take_char((const unsigned char *)p, n, &code, &width);
+
+	*ret_safe = !is_unsafe(code);
+	return k;
+}
+
 void zn_text_escape(const char *p, size_t n, struct zn_buf *to)
 {
-	const unsigned char *s = (const unsigned char *)p;
-	uint32_t code;
-	size_t width;
+	bool safe;
 
-	for (size_t i = 0; i < n;) {
-		size_t k = take_char(s + i, n - i, &code, &width);
-		if (!is_unsafe(code))
+	for (size_t i = 0, k; i < n; i += k) {
+		k = zn_text_step(p + i, n - i, &safe);
+		if (safe)
 			zn_buf_add(to, p + i, k);
 		else
 			for (size_t j = 0; j < k; j++)
-				zn_buf_printf(to, "\\x%02x", s[i + j]);
-		i += k;
+				zn_buf_printf(to, "\\x%02x", (unsigned char)p[i + j]);
 	}
 }
 
@@ -149,6 +155,8 @@ static int digit_value(char c)
 
 bool zn_base64_decode(const char *text, size_t n, struct zn_buf *to)
 {
+	size_t was = to->len;
+
 	if (n % 4)
 		return false;
 	for (size_t i = 0; i < n; i += 4) {
@@ -157,12 +165,16 @@ bool zn_base64_decode(const char *text, size_t n, struct zn_buf *to)
 		uint32_t v = 0;
 		for (size_t k = 0; k < 4; k++) {
 			int d = k >= 4 - pad ? 0 : digit_value(text[i + k]);
-			if (d < 0)
+			if (d < 0) {
+				to->len = was;
 				return false;
+			}
 			v = v << 6 | (uint32_t)d;
 		}
-		if (v & (pad == 2 ? 0xffff : pad == 1 ? 0xff : 0))
-			return false; /* bits that no encoder sets: two texts must not mean one value */
+		if (v & (pad == 2 ? 0xffff : pad == 1 ? 0xff : 0)) {
+			to->len = was; /* bits that no encoder sets: two texts must not mean one value */
+			return false;
+		}
 		char out[3] = { (char)(v >> 16), (char)(v >> 8), (char)v };
 		zn_buf_add(to, out, 3 - pad);
 	}

@@ -12,12 +12,14 @@ bool zn_is_utf8(const char *p, size_t n); /* well-formed: no overlong forms, no 
 size_t zn_text_width(const char *p, size_t n);
 /* The longest beginning of p that needs at most width columns, in bytes. */
 size_t zn_text_fit(const char *p, size_t n, size_t width);
-/* Text that may be shown in a terminal: control characters, those that turn the direction of writing and
- * bytes that are not UTF-8 come out as \xNN.
+/* Bytes of the first character of p (1 for a byte that is none), and whether a terminal may see it: not so
+ * control characters, those that turn the direction of writing and bytes that are not UTF-8.
  */
+size_t zn_text_step(const char *p, size_t n, bool *ret_safe);
+/* Text that may be shown in a terminal: every byte of what is not safe comes out as \xNN. */
 void zn_text_escape(const char *p, size_t n, struct zn_buf *to);
 /* RFC 4648 with padding. */
 void zn_base64_encode(const void *p, size_t n, struct zn_buf *to);
-bool zn_base64_decode(const char *text, size_t n, struct zn_buf *to); /* false: not base64 */
+bool zn_base64_decode(const char *text, size_t n, struct zn_buf *to); /* false: not base64, nothing added */
 
 #endif

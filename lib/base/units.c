@@ -149,10 +149,11 @@ static int parse_duration_sum(const char *text, double *ret_s)
 	double total = 0, v;
 
 	while (*p) {
+		bool first = p == text;
 		if (!take_decimal(&p, &v))
 			return -EINVAL;
 		size_t n = strspn(p, "abcdefghijklmnopqrstuvwxyz");
-		double unit = n ? unit_seconds(p, n) : p[0] == '\0' && total == 0 ? 1 : 0;
+		double unit = n ? unit_seconds(p, n) : first && !*p ? 1 : 0;
 		if (unit == 0)
 			return -EINVAL;
 		total += v * unit;
@@ -206,14 +207,13 @@ static int parse_date(const char *text, double *ret_s)
 	for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++) {
 		struct tm tm = { .tm_isdst = -1 };
 		const char *end = strptime(text, shapes[i], &tm);
-		if (!end)
+		if (!end || (*end && strcmp(end, "Z") != 0))
 			continue;
-		if (!*end)
-			*ret_s = (double)mktime(&tm);
-		else if (!strcmp(end, "Z"))
-			*ret_s = (double)timegm(&tm);
-		else
-			continue;
+		int day = tm.tm_mday;
+		time_t t = *end ? timegm(&tm) : mktime(&tm);
+		if (tm.tm_mday != day)
+			return -EINVAL; /* the 31st of February */
+		*ret_s = (double)t;
 		return 0;
 	}
 	return -EINVAL;
@@ -233,7 +233,8 @@ int zn_parse_time(const char *text, double now_s, double *ret_s, struct zn_err *
 		rc = 0;
 	} else if (*text == '+' || !strncmp(text, "now+", 4)) {
 		rc = zn_parse_duration(strchr(text, '+') + 1, &v, NULL);
-		v += now_s;
+		if (rc == 0)
+			v += now_s;
 	} else if (strchr(text, '-')) {
 		rc = parse_date(text, &v);
 	} else {
@@ -283,10 +284,11 @@ char *zn_format_duration(double s, char to[ZN_UNIT_TEXT])
 
 char *zn_format_time(double epoch_s, char to[ZN_UNIT_TEXT])
 {
-	time_t t = (time_t)epoch_s;
+	bool is_date = fabs(epoch_s) < 1e11; /* the year 5138; what is larger was never a time */
+	time_t t = is_date ? (time_t)floor(epoch_s) : 0;
 	struct tm tm;
 
-	if (!localtime_r(&t, &tm) || !strftime(to, ZN_UNIT_TEXT, "%Y-%m-%d %H:%M:%S", &tm))
-		snprintf(to, ZN_UNIT_TEXT, "@%.0f", epoch_s);
+	if (!is_date || !localtime_r(&t, &tm) || !strftime(to, ZN_UNIT_TEXT, "%Y-%m-%d %H:%M:%S", &tm))
+		snprintf(to, ZN_UNIT_TEXT, "@%.10g", epoch_s);
 	return to;
 }
