@@ -43,28 +43,32 @@ enum { LOG_MAX = 1 << 20 };
 static char log_path[4096];
 static int log_fd = STDERR_FILENO, ready_fd = -1;
 
-static void rotate(void)
+/* In the background: the file, begun anew when it is large.  Where it can't be had, standard error. */
+static void choose_log(void)
 {
 	char old[sizeof(log_path) + 4];
 	struct stat st;
 
-	if (!log_path[0] || (log_fd >= 0 && fstat(log_fd, &st) == 0 && st.st_size < LOG_MAX))
+	if (!log_path[0])
 		return;
 	if (log_fd > STDERR_FILENO) {
+		if (fstat(log_fd, &st) == 0 && st.st_size < LOG_MAX)
+			return;
 		snprintf(old, sizeof(old), "%s.1", log_path);
 		rename(log_path, old);
 		close(log_fd);
 	}
 	log_fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (log_fd < 0)
+		log_fd = STDERR_FILENO;
 }
 
 static void say(const char *text)
 {
 	char when[ZN_UNIT_TEXT];
 
-	rotate();
-	if (log_fd >= 0)
-		dprintf(log_fd, "%s zn-noded: %s\n", zn_format_time(zn_now_s(), when), text);
+	choose_log();
+	dprintf(log_fd, "%s zn-noded: %s\n", zn_format_time(zn_now_s(), when), text);
 }
 
 /* ---- detaching ---------------------------------------------------------------------------------------- */

@@ -522,7 +522,7 @@ static void measure(struct shepherd *s, struct zn_msg_report *r)
 	r->cpu_s = ZN_SOME_F64(u.has_cpu ? u.cpu_s : cpu);
 	r->max_rss_bytes = ZN_SOME_U64(u.has_peak ? u.peak_bytes : (uint64_t)ru.ru_maxrss * 1024);
 	r->gpu_s = ZN_SOME_F64((double)s->start->gpus.n * ran);
-	if (u.oom_kills && s->failed)
+	if (u.oom_kills) /* whoever it hit: version 2 would have ended the whole job */
 		set_reason(s, "out of memory: limit %s", zn_format_bytes(s->start->mem_bytes, limit));
 }
 
@@ -563,6 +563,8 @@ _Noreturn void zn_shepherd_run(const struct zn_shepherd_home *home, const struct
 	tend(&s);
 	measure(&s, &report);
 	zn_hold_close(&s.hold);
+	if (!s.agent_lives)
+		zn_confine_close(home->confine); /* the last of us removes it */
 	if (start->script)
 		remove_script(&s);
 	for (size_t i = 0; i < n_leases; i++)

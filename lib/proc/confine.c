@@ -127,14 +127,15 @@ static bool has_word(const char *text, const char *word)
 	return false;
 }
 
-static bool hand_down(const char *dir, const char *controller)
+/* -ENODEV: dir has no such controller; -EBUSY: it has processes of its own. */
+static int hand_down(const char *dir, const char *controller)
 {
 	char have[256] = "", text[64];
 
 	if (zn__cg_read(dir, "cgroup.controllers", have, sizeof(have)) < 0 || !has_word(have, controller))
-		return false;
+		return -ENODEV;
 	snprintf(text, sizeof(text), "+%s", controller);
-	return zn__cg_write(dir, "cgroup.subtree_control", text) == 0;
+	return zn__cg_write(dir, "cgroup.subtree_control", text);
 }
 
 /* Makes parent/tag and hands down what can be; leave: move ourselves out of parent where that is needed. */
@@ -151,14 +152,14 @@ static bool try_parent(const char *parent, const char *tag, bool leave, struct z
 		rmdir(dir);
 		return false;
 	}
-	bool memory = hand_down(parent, "memory");
-	if (!memory && leave) {
+	int memory = hand_down(parent, "memory");
+	if (memory == -EBUSY && leave) {
 		snprintf(leaf, sizeof(leaf), "%s/agent", dir);
-		if (mkdir(leaf, 0755) == 0 || errno == EEXIST)
-			memory = zn__cg_write(leaf, "cgroup.procs", "0") == 0 && hand_down(parent, "memory");
+		if ((mkdir(leaf, 0755) == 0 || errno == EEXIST) && zn__cg_write(leaf, "cgroup.procs", "0") == 0)
+			memory = hand_down(parent, "memory");
 	}
-	c->v2_memory = memory && hand_down(dir, "memory");
-	c->v2_cpuset = hand_down(parent, "cpuset") && hand_down(dir, "cpuset");
+	c->v2_memory = memory == 0 && hand_down(dir, "memory") == 0;
+	c->v2_cpuset = hand_down(parent, "cpuset") == 0 && hand_down(dir, "cpuset") == 0;
 	snprintf(c->v2, sizeof(c->v2), "%s", dir);
 	return true;
 }
@@ -270,7 +271,7 @@ int zn_confine_end(const struct zn_confine *c, const char *name)
 	return 0;
 }
 
-void zn_confine_close(struct zn_confine *c)
+void zn_confine_close(const struct zn_confine *c)
 {
 	if (c->v2[0])
 		rmdir(c->v2);

@@ -88,7 +88,7 @@ int zn_confine_open(const char *tag, const char *backend, struct zn_confine *ret
 int zn_confine_clear(const struct zn_confine *c);
 /* The same for one hold, without waiting: -EBUSY until it is gone. */
 int zn_confine_end(const struct zn_confine *c, const char *name);
-void zn_confine_close(struct zn_confine *c); /* removes our directories if they are empty */
+void zn_confine_close(const struct zn_confine *c); /* removes our directories if they are empty */
 
 struct zn_hold_ask {
 	const char *name;      /* unique among the holds that are open */

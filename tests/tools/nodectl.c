@@ -4,14 +4,19 @@
  *   !hello              sends a hello
  *   !ack                from here on acknowledges every report at once; !noack: no longer
  *   !wait KEY=TEXT...   reads until a message has all of these (TEXT as JSON without quotes); fails after 20 s
- *   !cut N              of the next message only the first N bytes are sent, then the connection is closed
+ *   !cut N              of the next message only the first N bytes (modulo its length) are sent, then the
+ *                       connection is closed
  *   !raw TEXT           sends the bytes
  *   !close              closes the connection and opens a new one
  *   !bench N INFLIGHT COMMAND  runs N jobs, prints jobs per second
  *
  * At the end of the input it leaves.
+ *
+ * nodectl --hello writes a hello to standard output; nodectl --reboot FILE writes an agent's log as if another boot
+ * of the machine had written it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +26,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "node/node.h"
 #include "node/proto.h"
 #include "rec/frame.h"
@@ -66,8 +72,8 @@ static void send_payload(const struct zn_buf *b)
 	struct zn_buf f = { 0 };
 
 	zn_frame_put(&f, 0, 7, b->data, b->len);
-	if (cut >= 0 && (size_t)cut < f.len) {
-		send_all(f.data, (size_t)cut);
+	if (cut >= 0) {
+		send_all(f.data, (size_t)cut % f.len);
 		open_agent();
 	} else {
 		send_all(f.data, f.len);
@@ -132,6 +138,15 @@ static void acknowledge(const msgpack_object *map)
 		send_struct(&zn_msg_ack_kind, &ack);
 }
 
+/* Too long to read; its being there is told. */
+static void drop_topology(const msgpack_object *map)
+{
+	msgpack_object *v = (msgpack_object *)zn_val_get(map, "topology");
+
+	if (v)
+		*v = (msgpack_object){ .type = MSGPACK_OBJECT_BOOLEAN, .via.boolean = true };
+}
+
 static bool show(const struct zn_frame *f, char **asks, size_t n)
 {
 	struct zn_arena a = { 0 };
@@ -141,6 +156,7 @@ static bool show(const struct zn_frame *f, char **asks, size_t n)
 
 	if (zn_msg_unpack(f, &a, &map, &err) < 0)
 		die(err.text);
+	drop_topology(&map);
 	zn_val_to_json(&map, &text);
 	puts(zn_buf_text(&text));
 	fflush(stdout);
@@ -281,11 +297,49 @@ static void obey(char *line)
 		send_json(line);
 }
 
+static void write_hello(void)
+{
+	struct zn_msg_hello hello = { .version = ZN_NODE_VERSION, .node = "test" };
+	struct zn_buf b = { 0 };
+
+	zn_msg_put(&b, 0, 7, &zn_msg_hello_kind, &hello);
+	fwrite(b.data, 1, b.len, stdout);
+	zn_buf_done(&b);
+}
+
+static void write_reboot(const char *path)
+{
+	struct zn_arena a = { 0 };
+	struct zn_buf out = { 0 };
+	struct zn_frame f;
+	char *p, boot[ZN_BOOT_ID];
+	size_t n, at = 0;
+	ssize_t len;
+
+	zn_boot_id(boot);
+	if (zn_file_read(AT_FDCWD, path, 64 << 20, &a, &p, &n) < 0)
+		die(path);
+	while ((len = zn_frame_get(p + at, n - at, &f)) > 0) {
+		char *own = zn_arena_memdup(&a, f.payload, f.len), *id = memmem(own, f.len, boot, strlen(boot));
+		if (id)
+			id[0] = id[0] == '0' ? '1' : '0';
+		zn_frame_put(&out, f.seq, f.nonce, own, f.len);
+		at += (size_t)len;
+	}
+	fwrite(out.data, 1, out.len, stdout);
+	zn_buf_done(&out);
+	zn_arena_done(&a);
+}
+
 int main(int argc, char **argv)
 {
 	char *line = NULL;
 	size_t cap = 0;
 
+	if (argc == 2 && strcmp(argv[1], "--hello") == 0)
+		return write_hello(), fflush(stdout);
+	if (argc == 3 && strcmp(argv[1], "--reboot") == 0)
+		return write_reboot(argv[2]), fflush(stdout);
 	if (argc != 2)
 		die("usage: nodectl SPOOL");
 	spool = argv[1];
