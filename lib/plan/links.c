@@ -136,7 +136,8 @@ static uint64_t all_of(const struct zn__links *l)
 	return l->n == 64 ? ~UINT64_C(0) : (UINT64_C(1) << l->n) - 1;
 }
 
-static uint64_t sum_of(const struct zn__links *l, uint64_t mask, uint32_t *worst)
+/* Gives up at a link below least: then only *worst means something. */
+static uint64_t sum_of(const struct zn__links *l, uint64_t mask, uint32_t least, uint32_t *worst)
 {
 	uint64_t sum = 0;
 
@@ -147,6 +148,8 @@ static uint64_t sum_of(const struct zn__links *l, uint64_t mask, uint32_t *worst
 			sum += mbps;
 			if (mbps < *worst)
 				*worst = mbps;
+			if (mbps < least)
+				return sum;
 		}
 	return sum;
 }
@@ -166,12 +169,12 @@ static void try_mask(const struct zn__links *l, uint64_t mask, struct choice *be
 	uint32_t worst;
 	uint64_t differ = mask ^ best->mask;
 
-	c.sum = sum_of(l, mask, &c.worst);
+	c.sum = sum_of(l, mask, best->mask ? best->worst : 0, &c.worst);
 	if (best->mask) {
 		if (c.worst != best->worst ? c.worst < best->worst : c.sum < best->sum)
 			return;
 	}
-	c.rest = sum_of(l, all_of(l) & ~mask, &worst);
+	c.rest = sum_of(l, all_of(l) & ~mask, 0, &worst);
 	if (best->mask && c.worst == best->worst && c.sum == best->sum) {
 		if (c.rest != best->rest ? c.rest < best->rest : !(mask & differ & -differ))
 			return;
