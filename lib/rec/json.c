@@ -248,6 +248,12 @@ static void put_f64(struct zn_buf *to, double v)
 	char text[40];
 	int digits = fabs(v) < 0x1p-1022 ? 1 : 15;
 
+	if (fabs(v) < 1e15 && v == trunc(v) && v != 0) {
+		zn_buf_add(to, "-", v < 0);
+		put_u64(to, (uint64_t)fabs(v));
+		zn_buf_add(to, ".0", 2);
+		return;
+	}
 	do
 		snprintf(text, sizeof(text), "%.*g", digits, v);
 	while (digits++ < 17 && strtod(text, NULL) != v);
