@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "base/units.h"
 #include "cli/table.h"
 
@@ -30,13 +31,8 @@ static void say(const char *fmt, va_list ap)
 	if (vasprintf(&text, fmt, ap) < 0)
 		text = NULL;
 	zn_buf_printf(&line, "%s: ", speaker());
-	for (const char *p = text ? text : "out of memory"; *p; p++) {
-		unsigned char c = (unsigned char)*p;
-		if (c < 0x20 || c == 0x7f)
-			zn_buf_printf(&line, "\\x%02x", c);
-		else
-			zn_buf_addch(&line, *p);
-	}
+	const char *said = text ? text : "out of memory";
+	zn_text_escape(said, strlen(said), &line);
 	zn_buf_addch(&line, '\n');
 	const char *whole = zn_buf_text(&line);
 	fputs(whole ? whole : "out of memory\n", stderr);
