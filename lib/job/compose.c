@@ -56,21 +56,21 @@ static int put(struct zn_strmap *m, const char *entry, struct zn_arena *a)
 	return 0;
 }
 
-int zn_compose_environment(char *const environ[], const struct zn_strs *extra, struct zn_arena *a,
+int zn_compose_environment(char *const from[], const struct zn_strs *extra, struct zn_arena *a,
                            struct zn_strmap *ret, struct zn_err *err)
 {
 	struct zn_strmap m = { 0 };
 	bool inside = getenv("ZENITH_JOB_ID") != NULL;
 	size_t n = 0;
 
-	while (environ[n])
+	while (from[n])
 		n++;
 	m.v = zn_arena_array(a, n + extra->n + 1, sizeof(*m.v));
 	if (!m.v)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
-		if (strchr(environ[i], '=') && environ[i][0] != '=' && !describes_a_job(environ[i], inside) &&
-		    put(&m, environ[i], a) < 0)
+		if (strchr(from[i], '=') && from[i][0] != '=' && !describes_a_job(from[i], inside) &&
+		    put(&m, from[i], a) < 0)
 			return -ENOMEM;
 	for (size_t i = 0; i < extra->n; i++) {
 		const char *equals = strchr(extra->v[i], '=');
