@@ -89,7 +89,7 @@ refused() {
 	shift
 	run --separate-stderr -125 zn-pin "$@"
 	[ -z "$output" ]
-	# shellcheck disable=SC2053 # a pattern
+	# shellcheck disable=SC2053,SC2154 # a pattern; bats sets it
 	[[ ${stderr_lines[0]#zn-pin: } == $say ]] || { echo "$stderr"; false; }
 }
 
