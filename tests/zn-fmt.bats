@@ -5,9 +5,9 @@ bats_require_minimum_version 1.5.0
 setup() {
 	cd "$BATS_TEST_TMPDIR" || return
 	cat >jobs.json <<-'END'
-		{"kind":"job","id":1,"name":"train","state":"RUNNING","resources":{"gpus":4,"mem_bytes":85899345920},"submit_s":1700000000.25,"wait_s":192.5,"alloc":[{"node":"n1","gpus":[0,1]},{"node":"n2","gpus":[2,3]}]}
-		{"kind":"job","id":2,"name":"eval, \"quick\"","state":"QUEUED","resources":{"gpus":1},"submit_s":1700000100.0,"hold":false,"blob@base64":"aGVsbG8="}
-		{"kind":"job","id":12,"name":"häßlich 日本","state":"FAILED","submit_s":1600000000.5,"reason":"lost: agent","loss":-5}
+		{"kind":"run","id":1,"name":"train","state":"RUNNING","resources":{"gpus":4,"mem_bytes":85899345920},"submit_s":1700000000.25,"wait_s":192.5,"alloc":[{"node":"n1","gpus":[0,1]},{"node":"n2","gpus":[2,3]}]}
+		{"kind":"run","id":2,"name":"eval, \"quick\"","state":"QUEUED","resources":{"gpus":1},"submit_s":1700000100.0,"hold":false,"blob@base64":"aGVsbG8="}
+		{"kind":"run","id":12,"name":"häßlich 日本","state":"FAILED","submit_s":1600000000.5,"reason":"lost: agent","loss":-5}
 	END
 }
 
@@ -31,6 +31,24 @@ refused() {
 
 @test "JSON to MessagePack and back is the identity" {
 	zn-fmt -o msgpack jobs.json | zn-fmt -o json | diff jobs.json -
+}
+
+@test "every record of this machine and of one with eight GPUs comes back from JSON to the byte" {
+	for mock in "" 8; do
+		ZENITH_MOCK_GPUS=$mock zn-topo -o msgpack >m
+		[ -s m ]
+		zn-fmt -o json m | zn-fmt -o msgpack | cmp - m
+		zn-fmt -o json m | diff <(zn-fmt -o json m | zn-fmt -o json) -
+	done
+}
+
+@test "a kind that is known has its headings and columns" {
+	echo '{"kind":"event","seq":1,"event":"submit","job":{"id":3,"state":"QUEUED"},"more":1}' >e
+	run -0 zn-fmt -o table e
+	[[ ${lines[0]} =~ ^SEQ\ .*EVENT\ .*STATE ]]
+	[[ $output != *MORE* ]]
+	run -0 zn-fmt --fields help
+	[[ $output == *$'\n''event: '* ]]
 }
 
 @test "numbers keep their kind and every bit" {

@@ -129,8 +129,9 @@ static int column_add(struct zn_table *t, struct block *b, const char *path, siz
 	if (!c || !copy || block_widen(b) < 0)
 		return -ENOMEM;
 	const struct zn_field *f = b->kind ? zn__field_at(b->kind, copy) : NULL;
-	const char *heading = f && f->heading && *f->heading && !strchr(copy, '.') ? f->heading
-	                      : upper(&t->arena, copy, &t->text);
+	/* A path that was asked for is its own heading; one that the kind chose has that of its last step. */
+	bool named = f && f->heading && *f->heading && (!t->n_paths || !strchr(copy, '.'));
+	const char *heading = named ? f->heading : upper(&t->arena, copy, &t->text);
 	if (!heading)
 		return -ENOMEM;
 	*c = (struct column){ .path = copy, .heading = heading, .show = zn__show_of(f, copy), .index = b->n,
