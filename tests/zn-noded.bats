@@ -105,7 +105,9 @@ once() {
 		grep -qx "$line" "$dir/out.8" || { echo "no $line"; cat "$dir/out.8"; false; }
 	done
 	run ! grep -qE '^(RANK|MASTER_PORT|WORLD_SIZE)=|^fd([3-9]|1[1-9])' "$dir/out.8"
-	[ "$(grep -cE $'^Sig(Ign|Blk):\t0+$' "$dir/out.8")" = 2 ]
+	grep -qE $'^SigBlk:\t0+$' "$dir/out.8"
+	# Whoever was started with posix_spawn, by make for one, ignores the C library's own signals 32 and 33.
+	grep -qE $'^SigIgn:\t0+(180000000)?$' "$dir/out.8"
 }
 
 @test "a job of several tasks has ranks, a port of its own and one output file by rank" {
