@@ -27,7 +27,8 @@ static const struct zn_field start_fields[] = {
 	ZN_FIELD(struct zn_msg_start, cpus_held, U32, "", "how many of the CPUs are its alone"),
 	ZN_FIELD(struct zn_msg_start, mem_bytes, BYTES, "MEM", "memory limit, 0 for none"),
 	ZN_FIELD(struct zn_msg_start, limit_s, ODUR, "LIMIT", "running time allowed"),
-	ZN_FIELD(struct zn_msg_start, grace_s, DUR, "", "time between SIGTERM and SIGKILL"),
+	ZN_FIELD(struct zn_msg_start, signal, OU64, "", "first signal when it must end, absent: SIGTERM"),
+	ZN_FIELD(struct zn_msg_start, grace_s, DUR, "", "time from the first signal to SIGKILL"),
 	{ 0 }
 };
 

@@ -29,7 +29,8 @@ struct zn_msg_start {
 	uint32_t cpus_held;
 	uint64_t mem_bytes;            /* 0: no limit */
 	struct zn_of64 limit_s;        /* running time, seconds */
-	double grace_s;                /* between SIGTERM and SIGKILL */
+	struct zn_ou64 signal;         /* first signal when it must end; absent: SIGTERM */
+	double grace_s;                /* from it to SIGKILL */
 };
 
 /* ops on a job: "stop" (signal, grace, kill; reason goes into the exit), "signal", "suspend", "resume",
@@ -44,7 +45,7 @@ struct zn_msg_steer {
 	uint64_t job;                  /* 0: the agent itself */
 	uint32_t attempt;
 	const char *reason;            /* stop: "cancelled", "requeued", ... */
-	struct zn_ou64 signal;         /* signal: which; stop: first signal, absent: SIGTERM */
+	struct zn_ou64 signal;         /* signal: which; stop: first signal, absent: the start's */
 	struct zn_of64 grace_s, limit_s;
 };
 

@@ -413,12 +413,21 @@ static void resume(struct shepherd *s)
 	zn_hold_freeze(&s->hold, false);
 }
 
+/* The job's wish, when it is one. */
+static int first_signal(const struct shepherd *s)
+{
+	const struct zn_ou64 *wish = &s->start->signal;
+
+	return wish->has && wish->v > 0 && wish->v < NSIG ? (int)wish->v : SIGTERM;
+}
+
 static void obey(struct shepherd *s, const struct zn_shepherd_cmd *c)
 {
 	if (strcmp(c->op, "stop") == 0) {
 		if (s->n_running)
 			set_reason(s, "%s", c->reason);
-		end_job(s, c->signal ? (int)c->signal : SIGTERM, c->has_grace ? c->grace_s : s->start->grace_s);
+		end_job(s, c->signal ? (int)c->signal : first_signal(s),
+		        c->has_grace ? c->grace_s : s->start->grace_s);
 	} else if (strcmp(c->op, "signal") == 0) {
 		zn_hold_signal(&s->hold, (int)c->signal);
 	} else if (strcmp(c->op, "suspend") == 0) {
@@ -471,7 +480,7 @@ static void look_at_clock(struct shepherd *s)
 		return;
 	if (s->phase == RUNNING) {
 		set_reason(s, "time limit");
-		end_job(s, SIGTERM, s->start->grace_s);
+		end_job(s, first_signal(s), s->start->grace_s);
 	} else {
 		kill_job(s);
 	}
