@@ -551,9 +551,20 @@ static int run_wait(int argc, char **argv)
 	return rc < 0 ? no_such(rc, &err) : wait_status;
 }
 
+struct log_watch { struct zn_tail tail; bool started; };
+
+static void on_started(void *arg, const struct zn_job_record *job)
+{
+	(void)job;
+	((struct log_watch *)arg)->started = true;
+}
+
 static void on_tick(void *arg)
 {
-	zn_tail_copy(arg);
+	struct log_watch *w = arg;
+
+	if (w->started)
+		zn_tail_copy(&w->tail);
 }
 
 static int run_log(int argc, char **argv)
@@ -572,13 +583,13 @@ static int run_log(int argc, char **argv)
 	if (!reply.ok)
 		return zn_cli_fail((enum zn_exit)reply.code, "%s", reply.error);
 	const char *path = o.error && reply.job.error ? reply.job.error : reply.job.output;
-	struct zn_tail tail = { .path = zn_cli_must(zn_arena_strdup(&arena, path)), .from = -1, .to = 1 };
+	struct log_watch w = { .tail = { .path = zn_cli_must(zn_arena_strdup(&arena, path)), .from = -1, .to = 1 } };
 	zn_client_close(c);
-	if (!o.follow && access(tail.path, R_OK) < 0)
-		return zn_cli_fail(ZN_EXIT_NO, "can't read '%s': %s", tail.path, strerror(errno));
-	struct zn_follow f = { .arg = &tail, .tick = on_tick, .tick_ms = 50 };
-	rc = o.follow ? zn_follow_jobs(spool, ids, 1, -1, &f, &err) : zn_tail_copy(&tail);
-	zn_tail_done(&tail);
+	if (!o.follow && access(w.tail.path, R_OK) < 0)
+		return zn_cli_fail(ZN_EXIT_NO, "can't read '%s': %s", w.tail.path, strerror(errno));
+	struct zn_follow f = { .arg = &w, .started = on_started, .tick = on_tick, .tick_ms = 50 };
+	rc = o.follow ? zn_follow_jobs(spool, ids, 1, -1, &f, &err) : zn_tail_copy(&w.tail);
+	zn_tail_done(&w.tail);
 	return rc < 0 ? fail(rc, &err) : zn_cli_end(NULL, ZN_EXIT_OK);
 }
 

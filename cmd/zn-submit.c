@@ -271,8 +271,15 @@ static int timeout_ms(void)
 
 struct watch {
 	struct zn_tail out, err;
+	bool started;
 	int status;
 };
+
+static void on_started(void *arg, const struct zn_job_record *job)
+{
+	(void)job;
+	((struct watch *)arg)->started = true;
+}
 
 static void on_done(void *arg, const struct zn_job_record *job)
 {
@@ -288,6 +295,8 @@ static void on_tick(void *arg)
 {
 	struct watch *w = arg;
 
+	if (!w->started)
+		return;
 	zn_tail_copy(&w->out);
 	if (w->err.path)
 		zn_tail_copy(&w->err);
@@ -298,7 +307,7 @@ static int wait_for(const struct zn_spec *s, uint64_t id)
 	char host[256] = "";
 	struct zn_err err = { 0 };
 	struct watch w = { .out = { .from = -1, .to = 1 }, .err = { .from = -1, .to = 2 } };
-	struct zn_follow f = { .arg = &w, .done = on_done, .tick_ms = 50 };
+	struct zn_follow f = { .arg = &w, .done = on_done, .started = on_started, .tick_ms = 50 };
 
 	gethostname(host, sizeof(host) - 1);
 	if (o.follow) {

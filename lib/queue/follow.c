@@ -15,7 +15,7 @@
 struct waiting {
 	const struct zn_follow *f;
 	const uint64_t *ids;
-	bool *seen, *ended;            /* seen: in this generation of the view */
+	bool *seen, *started, *ended;  /* seen: in this generation of the view */
 	size_t n, left;
 };
 
@@ -26,12 +26,22 @@ static bool has_ended(const struct zn_job_record *job)
 	return job->state && zn_job_state_parse(job->state, &state) == 0 && zn_job_is_finished(state);
 }
 
+static bool has_run(const struct zn_job_record *job)
+{
+	return job->start_s.has || job->exit_code.has || job->signal;
+}
+
 static void take_event(struct waiting *w, const struct zn_event *e)
 {
 	for (size_t i = 0; i < w->n; i++) {
 		if (w->ids[i] != e->job.id)
 			continue;
 		w->seen[i] = true;
+		if (!w->started[i] && has_run(&e->job)) {
+			w->started[i] = true;
+			if (w->f->started)
+				w->f->started(w->f->arg, &e->job);
+		}
 		if (w->ended[i] || !has_ended(&e->job))
 			continue;
 		w->ended[i] = true;
@@ -110,8 +120,9 @@ int zn_follow_jobs(const char *spool, const uint64_t *ids, size_t n, double time
 	if (rc < 0)
 		return rc;
 	w.seen = calloc(n + 1, sizeof(*w.seen));
+	w.started = calloc(n + 1, sizeof(*w.started));
 	w.ended = calloc(n + 1, sizeof(*w.ended));
-	rc = w.seen && w.ended ? 0 : -ENOMEM;
+	rc = w.seen && w.started && w.ended ? 0 : -ENOMEM;
 	while (rc == 0) {
 		rc = drain(r, spool, &w, err);
 		if (f->tick)
@@ -124,6 +135,7 @@ int zn_follow_jobs(const char *spool, const uint64_t *ids, size_t n, double time
 			rc = 0;
 	}
 	free(w.seen);
+	free(w.started);
 	free(w.ended);
 	zn_view_close(r);
 	return rc;

@@ -6,11 +6,13 @@
 
 /* Sleeps until all n jobs have ended; done(arg, record) is told of each, once, as it ends (also of those that had
  * ended before).  timeout_s < 0: no limit.  -ENOENT: a job that the spool does not know; -ETIMEDOUT.
- * With tick, it is called every tick_ms (and after the last end) whatever happens.
+ * started(arg, record), if set, is told of each, once, when it has started: only then is what lies at its output
+ * path its own.  With tick, it is called every tick_ms (and after the last end) whatever happens.
  */
 struct zn_follow {
 	void *arg;
 	void (*done)(void *arg, const struct zn_job_record *job);
+	void (*started)(void *arg, const struct zn_job_record *job);
 	void (*tick)(void *arg);
 	int tick_ms;
 };
