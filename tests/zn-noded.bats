@@ -533,3 +533,10 @@ once() {
 	{ printf '!hello\n!bench 4000 2 /bin/true\n'; } | ctl
 	[ "$(stat -c %s "$spool/node/events")" -lt 1400000 ]
 }
+
+@test "killed two hundred times at random instants, agents lose no exit and run nothing twice" {
+	run -0 nodekill "$spool" 200 "${ZN_TEST_SEED:-1}"
+	echo "${lines[-1]}"
+	[[ ${lines[-1]} == "200 kills, "* ]]
+	start_agent
+}

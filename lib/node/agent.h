@@ -112,6 +112,7 @@ void zn__agent_ack(struct agent *a, uint64_t seq);
 void zn__agent_log(struct agent *a, const struct zn_msg_report *r, bool sync);
 int zn__agent_rewrite(struct agent *a);
 bool zn__agent_resend(struct agent *a, const struct job_key *key);
+void zn__report_forget(struct agent *a, uint64_t seq); /* everything up to seq */
 int zn__report_add(struct agent *a, uint64_t seq, const struct zn_msg_report *r);
 
 /* job.c */

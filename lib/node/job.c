@@ -304,28 +304,35 @@ static struct job *job_of_shepherd(struct agent *a, pid_t pid)
 	return NULL;
 }
 
+/* What it said last may still lie in its socket or in the log. */
+static void shepherd_ended(struct agent *a, struct job *j, int status)
+{
+	struct job_key key = j->key;
+
+	j->shepherd = 0;
+	if (j->watch.fd >= 0)
+		on_shepherd(a, &j->watch, EPOLLIN);
+	j = zn__job_find(a, key.job, key.attempt);
+	if (j && !j->exited)
+		zn__agent_catch_up(a);
+	if (!j || j->exited)
+		return;
+	zn__agent_say(a, "job %llu: its shepherd was killed (status %x)", (unsigned long long)key.job, (unsigned)status);
+	j->orphaned = true;
+	a->orphans_ns = zn_boot_ns();
+}
+
 void zn__job_reap(struct agent *a)
 {
-	bool caught_up = false;
+	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid == a->look_pid)
 			a->look_pid = 0;
 		struct job *j = job_of_shepherd(a, pid);
-		if (!j)
-			continue;
-		j->shepherd = 0;
-		if (!j->exited && !caught_up) {
-			zn__agent_catch_up(a);
-			caught_up = true;
-			j = zn__job_find(a, j->key.job, j->key.attempt);
-		}
-		if (j && !j->exited) {
-			zn__agent_say(a, "job %llu: its shepherd was killed", (unsigned long long)j->key.job);
-			j->orphaned = true;
-			a->orphans_ns = zn_boot_ns();
-		}
+		if (j)
+			shepherd_ended(a, j, status);
 	}
 }
 

@@ -53,17 +53,6 @@ static int recall_intent(struct recovery *r, const struct zn_log_start *s)
 	return 0;
 }
 
-static void recall_ack(struct agent *a, uint64_t seq)
-{
-	size_t n = 0;
-
-	a->acked = seq > a->acked ? seq : a->acked;
-	while (n < a->n_reports && a->reports[n].seq <= a->acked)
-		zn_buf_done(&a->reports[n++].body);
-	a->n_reports -= n;
-	memmove(a->reports, a->reports + n, a->n_reports * sizeof(*a->reports));
-}
-
 static int recall(void *ctx, const struct zn_log_entry *e)
 {
 	struct recovery *r = ctx;
@@ -73,7 +62,7 @@ static int recall(void *ctx, const struct zn_log_entry *e)
 		zn_boot_id(boot);
 		r->other_boot = e->begin->boot_id && strcmp(e->begin->boot_id, boot) != 0;
 	} else if (e->ack) {
-		recall_ack(r->a, e->ack->seq);
+		zn__report_forget(r->a, e->ack->seq);
 	} else if (e->start) {
 		return recall_intent(r, e->start);
 	} else if (e->report && e->report->what) {

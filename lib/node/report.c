@@ -155,25 +155,33 @@ static void rewrite_if_large(struct agent *a)
 		zn__agent_say(a, "the log can't be rewritten: %s", strerror(-rc));
 }
 
+void zn__report_forget(struct agent *a, uint64_t seq)
+{
+	size_t n = 0;
+
+	a->acked = seq > a->acked ? seq : a->acked;
+	while (n < a->n_reports && a->reports[n].seq <= a->acked)
+		zn_buf_done(&a->reports[n++].body);
+	a->n_reports -= n;
+	if (a->n_reports)
+		memmove(a->reports, a->reports + n, a->n_reports * sizeof(*a->reports));
+}
+
 void zn__agent_ack(struct agent *a, uint64_t seq)
 {
-	struct zn_msg_ack ack = { .seq = seq };
-	size_t n = 0;
+	struct zn_msg_ack ack;
 
 	if (seq <= a->acked || !a->n_reports)
 		return;
 	if (seq > a->reports[a->n_reports - 1].seq) /* what was never sent can't be known */
 		seq = a->reports[a->n_reports - 1].seq;
-	a->acked = seq;
-	while (n < a->n_reports && a->reports[n].seq <= seq)
-		zn_buf_done(&a->reports[n++].body);
-	a->n_reports -= n;
-	memmove(a->reports, a->reports + n, a->n_reports * sizeof(*a->reports));
+	zn__report_forget(a, seq);
 	for (struct job *j = a->jobs, *next; j; j = next) {
 		next = j->hh.next;
 		if (j->exited && j->exit_seq <= seq)
 			zn__job_free(a, j);
 	}
+	ack.seq = seq;
 	/* lost, it only makes a successor tell what the scheduler knows */
 	zn_log_append(a->dirfd, &zn_msg_ack_kind, &ack, false);
 	rewrite_if_large(a);
