@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -17,10 +18,11 @@
 #include "queue/picture.h"
 #include "queue/spool.h"
 #include "queue/view.h"
+#include "usage/usage.h"
 
 static struct {
 	struct zn_strs users, states, names;
-	bool all, mine;
+	bool all, mine, usage;
 	bool follow, error;
 	struct zn_ou64 since;
 	struct zn_of64 days, timeout, grace, limit;
@@ -146,6 +148,24 @@ static int run_history(int argc, char **argv)
 	return zn_cli_end(w, rc < 0 ? fail(rc, &err) : ZN_EXIT_OK);
 }
 
+/* This machine's own node only: the others are measured where they are. */
+static void measure(struct zn_node_record *node)
+{
+	const struct timespec tenth = { .tv_nsec = 100000000 };
+	struct zn_cpu_times a, b;
+	char host[256] = "";
+
+	gethostname(host, sizeof(host) - 1);
+	if (!node->hostname || strcmp(node->hostname, host) || zn_cpu_times_read("", &a) < 0)
+		return;
+	nanosleep(&tenth, NULL);
+	if (zn_cpu_times_read("", &b) == 0)
+		node->cpu_utilization_pct = ZN_SOME_F64(zn_cpu_busy_pct(&a, &b));
+	uint64_t available;
+	if (zn_mem_available_read("", &available) == 0)
+		node->mem_available_bytes = ZN_SOME_U64(available);
+}
+
 static int run_nodes(int argc, char **argv)
 {
 	static const struct zn_kind *const kinds[] = { &zn_node_kind, NULL };
@@ -163,6 +183,8 @@ static int run_nodes(int argc, char **argv)
 		struct zn_free free;
 		if (zn_picture_node(&p, &p.nodes[i], &facts, &free, &err) == 0)
 			zn_facts_free(facts);
+		if (o.usage)
+			measure(&p.nodes[i]);
 		zn_writer_put(w, &zn_node_kind, &p.nodes[i]);
 	}
 	zn_picture_done(&p);
@@ -544,8 +566,11 @@ static int run_wait(int argc, char **argv)
 	uint64_t *ids = parse_ids(argc, argv);
 	struct zn_follow f = { .done = on_done };
 	struct zn_err err = { 0 };
-	int rc = zn_follow_jobs(spool, ids, (size_t)argc, o.timeout.has ? o.timeout.v : -1, &f, &err);
 
+	if (zn_client_open(spool, true, &f.client, NULL) < 0)
+		f.client = NULL; /* the view alone will do, if somebody else starts zn-schedd */
+	int rc = zn_follow_jobs(spool, ids, (size_t)argc, o.timeout.has ? o.timeout.v : -1, &f, &err);
+	zn_client_close(f.client);
 	if (rc == -ETIMEDOUT)
 		return zn_cli_fail(ZN_EXIT_AGAIN, "%s", err.text);
 	return rc < 0 ? no_such(rc, &err) : wait_status;
@@ -584,12 +609,12 @@ static int run_log(int argc, char **argv)
 		return zn_cli_fail((enum zn_exit)reply.code, "%s", reply.error);
 	const char *path = o.error && reply.job.error ? reply.job.error : reply.job.output;
 	struct log_watch w = { .tail = { .path = zn_cli_must(zn_arena_strdup(&arena, path)), .from = -1, .to = 1 } };
-	zn_client_close(c);
 	if (!o.follow && access(w.tail.path, R_OK) < 0)
 		return zn_cli_fail(ZN_EXIT_NO, "can't read '%s': %s", w.tail.path, strerror(errno));
-	struct zn_follow f = { .arg = &w, .started = on_started, .tick = on_tick, .tick_ms = 50 };
+	struct zn_follow f = { .client = c, .arg = &w, .started = on_started, .tick = on_tick, .tick_ms = 50 };
 	rc = o.follow ? zn_follow_jobs(spool, ids, 1, -1, &f, &err) : zn_tail_copy(&w.tail);
 	zn_tail_done(&w.tail);
+	zn_client_close(c);
 	return rc < 0 ? fail(rc, &err) : zn_cli_end(NULL, ZN_EXIT_OK);
 }
 
@@ -631,7 +656,7 @@ static int run_events(int argc, char **argv)
 			rc = show_event(w, &rec, &last, &err) < 0 ? -EBADMSG : 1;
 		if (rc < 0 || (rc == 0 && !o.follow))
 			break;
-		if (rc == 0 && (rc = zn_view_wait(r, -1)) < 0)
+		if (rc == 0 && (rc = zn_view_wait(r, -1, -1)) < 0)
 			break;
 	}
 	zn_view_close(r);
@@ -661,6 +686,11 @@ static const struct zn_opt history_opts[] = {
 	{ 0 },
 };
 static const struct zn_opt record_opts[] = { ZN_CLI_OUTPUT_OPTS, { 0 } };
+static const struct zn_opt nodes_opts[] = {
+	{ 0, "usage", ZN_OPT_FLAG, NULL, &o.usage, NULL, "measure how busy this machine is, for a tenth of a second" },
+	ZN_CLI_OUTPUT_OPTS,
+	{ 0 },
+};
 static const struct zn_opt cancel_opts[] = {
 	{ 0, "signal", ZN_OPT_STR, "NAME", &o.signal, NULL, "first signal instead of TERM" },
 	{ 0, "grace", ZN_OPT_DUR, "TIME", &o.grace, NULL, "from that signal to SIGKILL" },
@@ -706,7 +736,7 @@ static const struct zn_cmd verbs[] = {
 	{ .name = "log", .brief = "show a job's output", .synopsis = "[options] JOB", .opts = log_opts, .run = run_log, .complete = "job" },
 	{ .name = "events", .brief = "show what happened to jobs", .synopsis = "[options]", .opts = events_opts, .run = run_events },
 	{ .name = "history", .brief = "list the jobs that have ended", .synopsis = "[options]", .opts = history_opts, .run = run_history },
-	{ .name = "nodes", .brief = "list the machines that run jobs", .synopsis = "[options]", .opts = record_opts, .run = run_nodes },
+	{ .name = "nodes", .brief = "list the machines that run jobs", .synopsis = "[options]", .opts = nodes_opts, .run = run_nodes },
 	{ 0 },
 };
 

@@ -302,12 +302,12 @@ static void on_tick(void *arg)
 		zn_tail_copy(&w->err);
 }
 
-static int wait_for(const struct zn_spec *s, uint64_t id)
+static int wait_for(struct zn_client *client, const struct zn_spec *s, uint64_t id)
 {
 	char host[256] = "";
 	struct zn_err err = { 0 };
 	struct watch w = { .out = { .from = -1, .to = 1 }, .err = { .from = -1, .to = 2 } };
-	struct zn_follow f = { .arg = &w, .done = on_done, .started = on_started, .tick_ms = 50 };
+	struct zn_follow f = { .client = client, .arg = &w, .done = on_done, .started = on_started, .tick_ms = 50 };
 
 	gethostname(host, sizeof(host) - 1);
 	if (o.follow) {
@@ -361,13 +361,11 @@ static int submit_one(const struct zn_spec *s)
 	if (!reply.ok)
 		return zn_cli_fail((enum zn_exit)reply.code, "%s", reply.error);
 	uint64_t id = reply.id.v;
+	int code = o.follow ? 0 : say_number(id, s->key);
+	if (!code && (o.wait || o.follow))
+		code = wait_for(client, s, id);
 	zn_client_close(client);
-	if (!o.follow) {
-		rc = say_number(id, s->key);
-		if (rc)
-			return rc;
-	}
-	return o.wait || o.follow ? wait_for(s, id) : ZN_EXIT_OK;
+	return code;
 }
 
 struct stream {

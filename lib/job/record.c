@@ -95,6 +95,7 @@ static const struct zn_field node_fields[] = {
 	ZN_FIELD(N, mem_free_bytes, OBYTES, "FREE", "of it not promised to a job"),
 	ZN_FIELD(N, cpu_utilization_pct, OF64, "", "CPU use"),
 	ZN_FIELD(N, gpu_utilization_avg_pct, OF64, "", "kernel-active time, mean over the GPUs"),
+	ZN_FIELD(N, mem_available_bytes, OBYTES, "", "memory that programs could still get, as the kernel sees it"),
 	ZN_FIELD(N, jobs, OU64, "JOBS", "jobs that run on it"),
 	ZN_FIELD(N, labels, MAP, "", "labels"),
 	ZN_FIELD_SUB(N, held, SUBS, &held_kind, "", "GPUs that somebody outside the queue uses"),

@@ -61,7 +61,7 @@ struct zn_node_record {
 	const char *reason, *state;    /* up, draining, drained, down */
 	uint64_t cpus, gpus, mem_bytes;
 	struct zn_of64 cpu_utilization_pct, gpu_utilization_avg_pct;
-	struct zn_ou64 jobs, cpus_free, gpus_free, mem_free_bytes;
+	struct zn_ou64 jobs, cpus_free, gpus_free, mem_free_bytes, mem_available_bytes;
 	struct zn_strmap labels;
 	struct zn_list held;           /* struct zn_node_held: GPUs that somebody outside the queue uses */
 	struct zn_bytes topology;      /* an array of the records that zn-topo prints */

@@ -296,6 +296,11 @@ int zn_client_errno(const struct zn_reply *reply)
 	return -EIO;
 }
 
+int zn_client_fd(const struct zn_client *c)
+{
+	return c->fd;
+}
+
 void zn_client_close(struct zn_client *c)
 {
 	if (!c)

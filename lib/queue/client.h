@@ -57,6 +57,8 @@ int zn_client_poll(struct zn_client *c, struct zn_reply *ret, struct zn_err *err
 int zn_client_reopen(struct zn_client *c, struct zn_err *err);
 /* The errno that a reply that is not ok stands for. */
 int zn_client_errno(const struct zn_reply *reply);
+/* Readable, while nothing is unanswered, only when the daemon is gone. */
+int zn_client_fd(const struct zn_client *c);
 void zn_client_close(struct zn_client *c);
 
 /* The user's own drop directory: made durable in SPOOL/drop/UID/KEY.zr for a daemon that comes later. */

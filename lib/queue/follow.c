@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "job/spec.h"
 #include "job/state.h"
+#include "queue/client.h"
 #include "queue/view.h"
 
 struct waiting {
@@ -109,12 +110,23 @@ static int pause_ms(const struct zn_follow *f, double timeout_s, uint64_t end_ns
 	return ms < 0 || (uint64_t)ms > left ? (int)left : ms;
 }
 
+/* Until there is news.  If zn-schedd can't be had again somebody else may start it: the view will show. */
+static int sleep_until_news(struct zn_view_reader *r, struct zn_client **client, int timeout_ms)
+{
+	int rc = zn_view_wait(r, *client ? zn_client_fd(*client) : -1, timeout_ms);
+
+	if (rc == 2 && zn_client_reopen(*client, NULL) < 0)
+		*client = NULL;
+	return rc < 0 ? rc : 0;
+}
+
 int zn_follow_jobs(const char *spool, const uint64_t *ids, size_t n, double timeout_s, const struct zn_follow *f,
                    struct zn_err *err)
 {
 	struct waiting w = { .f = f, .ids = ids, .n = n, .left = n };
 	uint64_t end_ns = zn_boot_ns() + (uint64_t)((timeout_s < 0 ? 0 : timeout_s) * 1e9);
 	struct zn_view_reader *r = NULL;
+	struct zn_client *client = f->client;
 	int rc = zn_view_open(spool, &r, err);
 
 	if (rc < 0)
@@ -131,8 +143,8 @@ int zn_follow_jobs(const char *spool, const uint64_t *ids, size_t n, double time
 			break;
 		if (timeout_s >= 0 && zn_boot_ns() >= end_ns)
 			rc = zn_err_set(err, -ETIMEDOUT, "%zu of %zu jobs have not ended yet", w.left, n);
-		else if ((rc = zn_view_wait(r, pause_ms(f, timeout_s, end_ns))) > 0)
-			rc = 0;
+		else
+			rc = sleep_until_news(r, &client, pause_ms(f, timeout_s, end_ns));
 	}
 	free(w.seen);
 	free(w.started);

@@ -9,7 +9,10 @@
  * started(arg, record), if set, is told of each, once, when it has started: only then is what lies at its output
  * path its own.  With tick, it is called every tick_ms (and after the last end) whatever happens.
  */
+struct zn_client;
 struct zn_follow {
+	struct zn_client *client;      /* NULL, or a connection: when zn-schedd dies it is started again, so that
+	                                * somebody who waits does not wait for nobody */
 	void *arg;
 	void (*done)(void *arg, const struct zn_job_record *job);
 	void (*started)(void *arg, const struct zn_job_record *job);

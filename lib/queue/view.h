@@ -53,8 +53,10 @@ int zn_view_open(const char *spool, struct zn_view_reader **ret, struct zn_err *
  * follows.  0: that is all for now.  <0: error.
  */
 int zn_view_next(struct zn_view_reader *r, struct zn_rec *ret, struct zn_err *err);
-/* Sleeps until there may be more, timeout_ms at most (-1: for ever).  1, or 0 on timeout. */
-int zn_view_wait(struct zn_view_reader *r, int timeout_ms);
+/* Sleeps until there may be more, timeout_ms at most (-1: for ever).  1, or 0 on timeout; 2 when fd (-1: none) has
+ * something to say.
+ */
+int zn_view_wait(struct zn_view_reader *r, int fd, int timeout_ms);
 void zn_view_close(struct zn_view_reader *r);
 
 /* Calls each() with the decoded final events of jobs that ended at or after since_s, oldest day first, or

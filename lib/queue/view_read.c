@@ -158,7 +158,7 @@ static int start_watch(struct zn_view_reader *r)
 	return 0;
 }
 
-int zn_view_wait(struct zn_view_reader *r, int timeout_ms)
+int zn_view_wait(struct zn_view_reader *r, int fd, int timeout_ms)
 {
 	char drain[4096];
 
@@ -166,11 +166,13 @@ int zn_view_wait(struct zn_view_reader *r, int timeout_ms)
 		int rc = start_watch(r);
 		return rc < 0 ? rc : 1;
 	}
-	struct pollfd p = { .fd = r->watch, .events = POLLIN };
-	int n = poll(&p, 1, timeout_ms);
+	struct pollfd p[2] = { { .fd = r->watch, .events = POLLIN }, { .fd = fd, .events = POLLIN } };
+	int n = poll(p, 2, timeout_ms);
 	while (n > 0 && read(r->watch, drain, sizeof(drain)) > 0)
 		;
-	return n < 0 ? (errno == EINTR ? 0 : -errno) : n;
+	if (n < 0)
+		return errno == EINTR ? 0 : -errno;
+	return n > 0 && p[1].revents ? 2 : n > 0;
 }
 
 void zn_view_close(struct zn_view_reader *r)

@@ -81,10 +81,10 @@ static int fill_start(struct zn_server *s, const struct zn_job *job, struct zn_m
 		.grace_s = job->grace_s >= 0 ? job->grace_s : s->conf.grace_s,
 	};
 	m->gpus.v = gpu_list(&p->gpus, a, &m->gpus.n);
-	if (job->limit_s > 0)
-		m->limit_s = ZN_SOME_F64(job->limit_s);
 	if (spec->policy.signal && zn_signal_parse(spec->policy.signal) > 0)
 		m->signal = ZN_SOME_U64((uint64_t)zn_signal_parse(spec->policy.signal));
+	if (job->limit_s > 0)
+		m->limit_s = ZN_SOME_F64(job->limit_s);
 	if (!s->is_private) {
 		m->uid = ZN_SOME_U64(job->uid);
 		m->gid = ZN_SOME_U64(job->gid);

@@ -81,7 +81,7 @@ static int take_request(struct zn_conn *c)
 	struct zn_request request;
 	msgpack_object map;
 
-	if (!len || len == c->tried)
+	if (!len || len == c->tried || c->s->stopping) /* the next zn-schedd is asked again */
 		return 0;
 	const unsigned char *p = evbuffer_pullup(in, -1);
 	ssize_t n = zn_msgpack_check(p, len, 0, &err);

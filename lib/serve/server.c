@@ -139,6 +139,13 @@ void zn_server_stop(struct zn_server *s)
 	struct timeval soon = { .tv_usec = 50000 }; /* the reply to who asked still leaves */
 
 	s->stopping = true;
+	if (s->listener) { /* whoever comes now finds nobody and starts the next one */
+		char path[4200];
+		snprintf(path, sizeof(path), "%s/sock", s->spool);
+		unlink(path);
+		evconnlistener_free(s->listener);
+		s->listener = NULL;
+	}
 	event_base_loopexit(s->base, &soon);
 }
 
