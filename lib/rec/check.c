@@ -149,6 +149,32 @@ static const char *value_fault(const msgpack_object *o, const unsigned char *pay
 	}
 }
 
+bool zn__is_reserved(const char *key, size_t n)
+{
+	static const char suffix[] = "@base64";
+	const size_t k = sizeof(suffix) - 1;
+
+	return n >= k && !memcmp(key + n - k, suffix, k);
+}
+
+static bool is_bytes(const msgpack_object *o)
+{
+	return o->type == MSGPACK_OBJECT_STR || o->type == MSGPACK_OBJECT_BIN;
+}
+
+static bool is_key(const struct zn_scan *s)
+{
+	return s->depth && s->is_map[s->depth - 1] && s->left[s->depth - 1] % 2 == 0;
+}
+
+/* What the value may not be where it stands. */
+static const char *place_fault(const struct zn_scan *s, const msgpack_object *o)
+{
+	if (is_key(s) && o->type != MSGPACK_OBJECT_STR)
+		return "a key that is no text";
+	return s->is_reserved && !is_bytes(o) ? "no binary under a key that ends in '@base64'" : NULL;
+}
+
 /* Counts the value in the list or map around it and opens it when it has members of its own. */
 static const char *scan_nest(struct zn_scan *s, const msgpack_object *o)
 {
@@ -182,15 +208,16 @@ ssize_t zn__scan(struct zn_scan *s, const void *p, size_t n, uint64_t base, stru
 			return bad(err, base + s->at, *at == 0xc1 ? "0xc1, which is no MessagePack," : "an extension type");
 		if (!head)
 			return 0;
-		if (s->depth && s->is_map[s->depth - 1] && s->left[s->depth - 1] % 2 == 0 &&
-		    o.type != MSGPACK_OBJECT_STR)
-			return bad(err, base + s->at, "a key that is no text");
+		const char *fault = place_fault(s, &o);
+		if (fault)
+			return bad(err, base + s->at, fault);
 		size_t whole = (size_t)head + payload_size(&o);
 		if (whole > ZN_RECORD_MAX - s->at)
 			return bad(err, base + s->at, "a record that is too long");
 		if (whole > n - s->at)
 			return 0;
-		const char *fault = value_fault(&o, at + head);
+		fault = value_fault(&o, at + head);
+		s->is_reserved = is_key(s) && zn__is_reserved((const char *)at + head, o.via.str.size);
 		if (!fault)
 			fault = scan_nest(s, &o);
 		if (fault)

@@ -305,11 +305,27 @@ static int take_bin(const struct decoding *d, const msgpack_object *v, const str
 	return ret->p ? 0 : -ENOMEM;
 }
 
-static int take_any(const struct decoding *d, const msgpack_object *v, struct zn_bytes *ret)
+/* Values in v, or more than max when it has more or is nested deeper than depth. */
+static uint32_t count_values(const msgpack_object *v, int depth, uint32_t max)
+{
+	uint32_t n = 1;
+
+	if (depth < 0)
+		return max + 1;
+	for (uint32_t i = 0; v->type == MSGPACK_OBJECT_ARRAY && i < v->via.array.size && n <= max; i++)
+		n += count_values(&v->via.array.ptr[i], depth - 1, max - n);
+	for (uint32_t i = 0; v->type == MSGPACK_OBJECT_MAP && i < v->via.map.size && n <= max; i++)
+		n += 1 + count_values(&v->via.map.ptr[i].val, depth - 1, max - n);
+	return n;
+}
+
+static int take_any(const struct decoding *d, const msgpack_object *v, const struct place *p, struct zn_bytes *ret)
 {
 	struct zn_buf b = { 0 };
-	int rc = zn_val_pack(v, &b);
 
+	if (count_values(v, ZN_ANY_DEPTH_MAX, ZN_ANY_ITEMS_MAX) > ZN_ANY_ITEMS_MAX)
+		return wrong(d, p, "is nested too deeply or has too many values");
+	int rc = zn_val_pack(v, &b);
 	if (rc == 0) {
 		ret->p = zn_arena_memdup(d->a, b.data, b.len);
 		ret->n = ret->p ? b.len : 0;
@@ -444,7 +460,7 @@ static int take_field(const struct decoding *d, const struct zn_field *f, const 
 	case ZN_T_MAP: return take_map(d, v, p, at);
 	case ZN_T_SUB: return take_struct(d, f->sub, v, p, at);
 	case ZN_T_SUBS: return take_subs(d, f->sub, v, p, at);
-	case ZN_T_ANY: return take_any(d, v, at);
+	case ZN_T_ANY: return take_any(d, v, p, at);
 	case ZN_T_END: break;
 	}
 	return 0;

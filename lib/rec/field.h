@@ -61,6 +61,11 @@ enum zn_type {
 	ZN_T_ANY,   /* struct zn_bytes: one ready-made MessagePack value, passed through */
 };
 
+/* What zn_decode takes for an ANY.  It is well below what a record may have, so that the record which we wrap
+ * around it stays one that readers take.
+ */
+enum { ZN_ANY_DEPTH_MAX = 32, ZN_ANY_ITEMS_MAX = 1 << 17 };
+
 struct zn_kind;
 
 struct zn_field {

@@ -15,11 +15,6 @@
 static const char suffix[] = "@base64";
 enum { SUFFIX = sizeof(suffix) - 1 };
 
-static bool has_suffix(const char *key, size_t n)
-{
-	return n >= SUFFIX && !memcmp(key + n - SUFFIX, suffix, SUFFIX);
-}
-
 /* ---- reading ---------------------------------------------------------------------------------- */
 
 static int bad(struct zn_err *err, uint64_t at, const char *what)
@@ -81,7 +76,7 @@ static int pack_base64(struct packing *p, const char *key, const json_t *v)
 	struct zn_buf raw = { 0 };
 	int rc = 0;
 
-	if (!zn_base64_decode(json_string_value(v), json_string_length(v), &raw)) {
+	if (!json_is_string(v) || !zn_base64_decode(json_string_value(v), json_string_length(v), &raw)) {
 		rc = zn_err_set(p->err, -EBADMSG, "'%s' is not base64 in the record at byte %llu", key,
 		                (unsigned long long)p->base);
 	} else {
@@ -96,11 +91,6 @@ static int pack_base64(struct packing *p, const char *key, const json_t *v)
 
 static int pack_json(struct packing *p, json_t *v);
 
-static bool is_binary(const char *key, const json_t *v)
-{
-	return has_suffix(key, strlen(key)) && json_is_string(v);
-}
-
 /* "a@base64" becomes "a", so it is a duplicate of an "a" beside it. */
 static int check_twin(struct packing *p, json_t *map, const char *key, size_t n)
 {
@@ -109,7 +99,7 @@ static int check_twin(struct packing *p, json_t *map, const char *key, size_t n)
 	if (!name)
 		return -ENOMEM;
 	const json_t *other = json_object_get(map, name);
-	int rc = other && !is_binary(name, other)
+	int rc = other && !zn__is_reserved(name, n)
 	         ? zn_err_set(p->err, -EBADMSG, "duplicate key '%s' in the record at byte %llu", name,
 	                      (unsigned long long)p->base) : 0;
 	free(name);
@@ -124,7 +114,7 @@ static int pack_map(struct packing *p, json_t *map)
 	msgpack_pack_map(&p->pk, json_object_size(map));
 	json_object_foreach(map, key, v) {
 		size_t n = strlen(key);
-		bool binary = is_binary(key, v);
+		bool binary = zn__is_reserved(key, n);
 		int rc = binary ? check_twin(p, map, key, n - SUFFIX) : 0;
 		pack_text(&p->pk, key, binary ? n - SUFFIX : n);
 		if (rc == 0)
@@ -143,7 +133,7 @@ static int pack_list(struct packing *p, const json_t *list)
 	for (size_t i = 0; i < n; i++) {
 		json_t *v = json_array_get(list, i);
 		const json_t *bytes = json_object_size(v) == 1 ? json_object_get(v, suffix) : NULL;
-		int rc = json_is_string(bytes) ? pack_base64(p, suffix, bytes) : pack_json(p, v);
+		int rc = bytes ? pack_base64(p, suffix, bytes) : pack_json(p, v);
 		if (rc < 0)
 			return rc;
 	}
@@ -314,18 +304,7 @@ static bool needs_base64(const msgpack_object_str *key, const msgpack_object *v)
 	if (v->type == MSGPACK_OBJECT_BIN)
 		return true;
 	return v->type == MSGPACK_OBJECT_STR &&
-	       ((key && has_suffix(key->ptr, key->size)) || zn__text_fault(v->via.str.ptr, v->via.str.size));
-}
-
-/* A number under "a@base64" beside a binary "a": both would be "a@base64". */
-static bool has_rival(const msgpack_object_map *map, const msgpack_object_str *key)
-{
-	for (uint32_t i = 0; i < map->size; i++) {
-		const msgpack_object_str *k = &map->ptr[i].key.via.str;
-		if (k->size == key->size - SUFFIX && !memcmp(k->ptr, key->ptr, k->size))
-			return needs_base64(k, &map->ptr[i].val);
-	}
-	return false;
+	       ((key && zn__is_reserved(key->ptr, key->size)) || zn__text_fault(v->via.str.ptr, v->via.str.size));
 }
 
 static int put_map(const msgpack_object_map *map, int depth, struct zn_buf *to)
@@ -337,8 +316,6 @@ static int put_map(const msgpack_object_map *map, int depth, struct zn_buf *to)
 		const msgpack_object_str *key = &map->ptr[i].key.via.str;
 		const msgpack_object *v = &map->ptr[i].val;
 		bool binary = needs_base64(key, v);
-		if (!binary && has_suffix(key->ptr, key->size) && has_rival(map, key))
-			return -EBADMSG;
 		zn_buf_addstr(to, i ? ",\"" : "\"");
 		put_quoted(to, key->ptr, key->size);
 		zn_buf_addstr(to, binary ? "@base64\":" : "\":");

@@ -23,7 +23,8 @@ enum {
  * 0 when more bytes are needed, -EBADMSG with a sentence that names the byte offset (base + position)
  * when it is malformed, nested deeper than ZN_DEPTH_MAX, has more than ZN_ITEMS_MAX values or claims more
  * than ZN_RECORD_MAX bytes; also for text that is not UTF-8 or holds a NUL, a NaN, an infinity, a map key
- * that is no text, extension types and the byte 0xc1.  Duplicate keys are found by zn_val_unpack.
+ * that is no text, one that ends in "@base64" before anything but text or a binary (JSON could not tell it
+ * from a binary), extension types and the byte 0xc1.  Duplicate keys are found by zn_val_unpack.
  */
 ssize_t zn_msgpack_check(const void *p, size_t n, uint64_t base, struct zn_err *err);
 
@@ -40,9 +41,8 @@ int zn_val_unpack(const void *p, size_t n, uint64_t base, struct zn_arena *a, ms
 int zn_json_to_msgpack(const char *text, size_t n, uint64_t base, struct zn_buf *to, struct zn_err *err);
 /* The value as JSON on one line, no newline; keys in the value's order; a binary in a map becomes
  * "key@base64", one in a list {"@base64": "..."}; a text whose key ends in "@base64" is sent as a binary,
- * so that reading it back can't take it for something else; doubles in the shortest form that reads back the same, integral ones as "3.0" so that
- * JSON -> MessagePack gives a double again.  -EBADMSG for a map that has a binary "a" and a number
- * "a@base64": it has no JSON.
+ * so that reading it back can't take it for something else; doubles in the shortest form that reads back
+ * the same, integral ones as "3.0" so that JSON -> MessagePack gives a double again.
  */
 int zn_val_to_json(const msgpack_object *v, struct zn_buf *to);
 /* Packs the value as it is. */

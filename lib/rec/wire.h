@@ -22,11 +22,14 @@ struct zn_scan {
 	int depth;
 	uint32_t left[ZN_DEPTH_MAX];    /* values that each open list or map still owes */
 	bool is_map[ZN_DEPTH_MAX];
+	bool is_reserved;               /* the last value was a key that ends in "@base64" */
 };
 
 /* As zn_msgpack_check; p is always the beginning of the value. */
 ssize_t zn__scan(struct zn_scan *s, const void *p, size_t n, uint64_t base, struct zn_err *err);
 
+/* A key that means "this is a binary" in JSON. */
+bool zn__is_reserved(const char *key, size_t n);
 /* Why text must not pass, or NULL. */
 const char *zn__text_fault(const char *p, size_t n);
 

@@ -113,15 +113,11 @@ static void to_json_and_back(const msgpack_object *v, struct zn_arena *a)
 {
 	struct zn_buf json = { 0 }, packed = { 0 };
 	msgpack_object again;
-	int rc = zn_val_to_json(v, &json);
 
-	if (rc == 0) {
-		must(!memchr(json.data, '\n', json.len));
-		rc = zn_json_to_msgpack(json.data, json.len, 0, &packed, NULL);
-		must(rc == 0 || has_huge(v));
-	} else {
-		must(rc == -EBADMSG);
-	}
+	must(zn_val_to_json(v, &json) == 0);
+	must(!memchr(json.data, '\n', json.len));
+	int rc = zn_json_to_msgpack(json.data, json.len, 0, &packed, NULL);
+	must(rc == 0 || has_huge(v));
 	if (rc == 0) {
 		must(zn_msgpack_check(packed.data, packed.len, 0, NULL) == (ssize_t)packed.len);
 		must(zn_val_unpack(packed.data, packed.len, 0, a, &again, NULL) == 0);
@@ -227,7 +223,7 @@ static void fuzz_stream(const uint8_t *p, size_t n)
 	static const char *const fields[] = { NULL, "kind,a,a.b,a.0.b" };
 	struct zn_writer_opts o = { .format = n ? p[0] & 3 : 0, .live = n && p[0] & 4, .width = n && p[0] & 8 ? 20 : 0,
 	                            .fields = fields[n && p[0] & 16] };
-	int in = memory_file(n ? p + 1 : p, n ? n - 1 : 0), out = memory_file("", 0), rc, put = 0;
+	int in = memory_file(n ? p + 1 : p, n ? n - 1 : 0), out = memory_file("", 0), rc;
 	struct zn_reader *r;
 	struct zn_writer *w;
 	struct zn_rec rec;
@@ -235,15 +231,14 @@ static void fuzz_stream(const uint8_t *p, size_t n)
 	uint64_t last = 0;
 
 	must(zn_reader_new(in, &r) == 0 && zn_writer_new(out, &o, &w) == 0);
-	while ((rc = zn_reader_next(r, &rec, &err)) > 0 && put == 0) {
+	while ((rc = zn_reader_next(r, &rec, &err)) > 0) {
 		must(rec.offset >= last && rec.map.type == MSGPACK_OBJECT_MAP);
 		must(zn_msgpack_check(rec.p, rec.n, 0, NULL) == (ssize_t)rec.n);
 		last = rec.offset;
-		put = zn_writer_put_val(w, NULL, &rec.map);
-		must(put == 0 || put == -EBADMSG);
+		must(zn_writer_put_val(w, NULL, &rec.map) == 0);
 	}
 	must(rc >= 0 || (rc == -EBADMSG && *err.text));
-	must(zn_writer_end(w) == put);
+	must(zn_writer_end(w) == 0);
 	zn_writer_free(w);
 	zn_reader_free(r);
 	close(in);

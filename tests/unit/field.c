@@ -182,11 +182,42 @@ static void check_decode(struct zn_arena *a)
 	       t.limbs.n == 1 && !strcmp(((struct limb *)t.limbs.v)->node, "b"), "keys may come in any order");
 }
 
+/* What is passed through must fit into a record of ours. */
+static void check_any(struct zn_arena *a)
+{
+	struct zn_err err;
+	struct thing t;
+	char json[400] = "{\"more\":";
+
+	memset(json + 8, '[', 32);
+	memset(json + 40, ']', 32);
+	strcpy(json + 72, "}");
+	tap_ok(from_json(json, a, &t, &err) == 0 && t.extra.n == 32, "32 lists pass through");
+	memset(json + 8, '[', 34);
+	memset(json + 42, ']', 34);
+	strcpy(json + 76, "}");
+	tap_ok(from_json(json, a, &t, &err) == -EBADMSG &&
+	       !strcmp(err.text, "field 'more' is nested too deeply or has too many values"), "34 do not: %s", err.text);
+	char *many = zn_arena_alloc(a, 300000);
+	strcpy(many, "{\"more\":[0");
+	for (char *p = many + 10; p < many + 2 * ZN_ANY_ITEMS_MAX + 10; p += 2)
+		memcpy(p, ",0", 2);
+	strcat(many, "]}");
+	tap_ok(from_json(many, a, &t, &err) == -EBADMSG && !strcmp(err.text, "field 'more' is nested too deeply or has too many values"),
+	       "nor do many values");
+	struct zn_buf b = { 0 };
+	msgpack_object v;
+	tap_ok(zn_json_to_msgpack(many, strlen(many), 0, &b, &err) == 0 && zn_val_unpack(b.data, b.len, 0, a, &v, &err) == 0 &&
+	       v.via.map.ptr->val.via.array.size == ZN_ANY_ITEMS_MAX + 1, "which are %u", v.via.map.ptr->val.via.array.size);
+	zn_buf_done(&b);
+}
+
 int main(void)
 {
 	struct zn_arena a = { 0 };
 
 	check_encode(&a);
+	check_any(&a);
 	check_decode(&a);
 	tap_ok(zn_kind_field(&thing_kind, "more") == &thing_fields[11] && !zn_kind_field(&thing_kind, "extra"),
 	       "a row is found by its key");

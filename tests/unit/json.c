@@ -42,8 +42,7 @@ static const struct { const char *in, *out; } kept[] = {
 	{ "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0001\\u001f\\u007f\"", "\"\\\"\\\\/\\b\\f\\n\\r\\t\\u0001\\u001f\\u007f\"" },
 	{ "\"\\u0080\\u009f\\u00a0\"", "\"\\u0080\\u009f\xc2\xa0\"" },
 	{ "{\"a@base64\":\"aGk=\"}", NULL }, { "{\"a@base64\":\"\"}", NULL },
-	{ "{\"a@base64\":1}", NULL }, { "{\"@base64\":\"aGk=\"}", NULL },
-	{ "[{\"@base64\":\"aGk=\"}]", NULL }, { "[{\"@base64\":1}]", NULL },
+	{ "{\"@base64\":\"aGk=\"}", NULL }, { "[{\"@base64\":\"aGk=\"}]", NULL },
 	{ "[{\"@base64\":\"aGk=\",\"b\":1}]", NULL },
 	{ "{\"a@base64@base64\":\"aGk=\"}", NULL },
 	{ "{\"a\":1,\"a@base64@base64\":\"aGk=\"}", NULL },
@@ -68,7 +67,8 @@ static const struct { const char *in, *sentence; } refused[] = {
 	{ "{\"a@base64\":\"aGl=\"}", "'a@base64' is not base64" },
 	{ "[{\"@base64\":\"?\"}]", "'@base64' is not base64" },
 	{ "{\"a\":1,\"a@base64\":\"aGk=\"}", "duplicate key 'a' in the record at byte 1000" },
-	{ "{\"a@base64@base64\":\"aGk=\",\"a@base64\":1}", "duplicate key 'a@base64'" },
+	{ "{\"a@base64\":1}", "'a@base64' is not base64" }, { "[{\"@base64\":1}]", "'@base64' is not base64" },
+	{ "{\"a@base64\":{}}", "'a@base64' is not base64" }, { "{\"a@base64\":null}", "'a@base64' is not base64" },
 };
 
 static void check_tables(void)
@@ -137,7 +137,6 @@ static void check_binaries(void)
 		{ "\xca\x3f\x80\0\0", 5, "1.0" },
 		{ "\xca\x3d\xcc\xcc\xcd", 5, "0.10000000149011612" },
 	};
-	static const char rivals[] = "\x82\xa1" "a\xc4\x01x\xa8" "a@base64\x01";
 	struct zn_arena a = { 0 };
 	struct zn_buf b = { 0 };
 	msgpack_object v;
@@ -148,9 +147,6 @@ static void check_binaries(void)
 		tap_ok(rc == 0 && zn_val_to_json(&v, &b) == 0 && !strcmp(zn_buf_text(&b), cases[i].json),
 		       "%s", cases[i].json);
 	}
-	b.len = 0;
-	tap_ok(zn_val_unpack(rivals, sizeof(rivals) - 1, 0, &a, &v, NULL) == 0 &&
-	       zn_val_to_json(&v, &b) == -EBADMSG && b.len == 0, "two keys that JSON can't tell apart have no JSON");
 	zn_buf_done(&b);
 	zn_arena_done(&a);
 }
