@@ -169,6 +169,9 @@ static int check_policy(const struct zn_spec *s, struct zn_err *err)
 
 static int check_environment(const struct zn_spec *s, struct zn_err *err)
 {
+	if (s->arguments.n > ZN_SPEC_ARGUMENTS_MAX || s->environment.n > ZN_SPEC_ENVIRONMENT_MAX)
+		return zn_err_set(err, -EBADMSG, "more than %d arguments or %d environment variables",
+		                  ZN_SPEC_ARGUMENTS_MAX, ZN_SPEC_ENVIRONMENT_MAX);
 	for (size_t i = 0; i < s->environment.n; i++) {
 		const char *key = s->environment.v[i].key;
 		if (!*key || strchr(key, '='))

@@ -54,6 +54,8 @@ enum {
 	ZN_SPEC_TASKS_MAX = 65536,
 	ZN_SPEC_CPUS_MAX = 1 << 20,
 	ZN_SPEC_BYTES_MAX = 16 << 20,  /* of the whole record */
+	ZN_SPEC_ARGUMENTS_MAX = 1 << 18,   /* as many as Linux could ever pass on; with what we write around them */
+	ZN_SPEC_ENVIRONMENT_MAX = 1 << 16, /* they stay well below ZN_ITEMS_MAX */
 };
 #define ZN_SPEC_MEM_MAX (UINT64_C(1) << 56)
 #define ZN_SPEC_SECONDS_MAX 3.2e9      /* about a century */
