@@ -13,11 +13,12 @@
 #include "cli/cli.h"
 #include "job/spec.h"
 #include "job/state.h"
-#include "queue/client.h"
+#include "queue/find.h"
 #include "queue/follow.h"
 #include "queue/picture.h"
 #include "queue/spool.h"
 #include "queue/view.h"
+#include "show/show.h"
 #include "usage/usage.h"
 
 static struct {
@@ -193,35 +194,6 @@ static int run_nodes(int argc, char **argv)
 
 /* ---- job numbers ---- */
 
-static int ask_daemon(const struct zn_request *r, struct zn_client **c, struct zn_reply *reply, struct zn_err *err)
-{
-	int rc = *c ? 0 : zn_client_open(spool, true, c, err);
-
-	if (rc == 0)
-		rc = zn_client_send(*c, r, err);
-	return rc < 0 ? rc : zn_client_wait(*c, 30000, reply, err);
-}
-
-/* "12" or "key:K". */
-static int parse_id(const char *text, struct zn_client **c, uint64_t *ret, struct zn_err *err)
-{
-	struct zn_reply reply;
-	int rc;
-
-	if (strncmp(text, "key:", 4)) {
-		rc = zn_parse_u64(text, 1, UINT64_MAX, ret, NULL);
-		return rc < 0 ? zn_err_set(err, -EINVAL, "'%s' is no job number", text) : 0;
-	}
-	struct zn_request r = { .op = "find", .key = text + 4 };
-	rc = ask_daemon(&r, c, &reply, err);
-	if (rc < 0)
-		return rc;
-	if (!reply.ok)
-		return zn_err_set(err, -ENOENT, "%s", reply.error);
-	*ret = reply.id.v;
-	return 0;
-}
-
 static uint64_t *parse_ids(int argc, char **argv)
 {
 	uint64_t *ids = zn_cli_must(zn_arena_array(&arena, (size_t)argc + 1, sizeof(*ids)));
@@ -231,7 +203,7 @@ static uint64_t *parse_ids(int argc, char **argv)
 	if (!argc)
 		zn_cli_usage("a job number is missing");
 	for (int i = 0; i < argc; i++) {
-		int rc = parse_id(argv[i], &c, &ids[i], &err);
+		int rc = zn_job_id_parse(spool, &c, argv[i], &ids[i], &err);
 		if (rc == -EINVAL)
 			zn_cli_usage("%s", err.text);
 		if (rc < 0)
@@ -254,7 +226,7 @@ static int steer(struct zn_request r, int argc, char **argv, bool print)
 
 	for (int i = 0; i < argc; i++) {
 		r.id = ZN_SOME_U64(ids[i]);
-		int rc = ask_daemon(&r, &c, &reply, &err);
+		int rc = zn_client_ask(spool, &c, &r, &reply, &err);
 		if (rc < 0)
 			return fail(rc, &err);
 		if (!reply.ok) {
@@ -316,161 +288,17 @@ static int run_modify(int argc, char **argv)
 
 /* ---- one job ---- */
 
-static void print_row(const char *key, const char *value)
-{
-	printf("%-14s %s\n", key, value);
-}
-
-static void print_time(const char *key, struct zn_of64 v)
-{
-	char text[ZN_UNIT_TEXT];
-
-	if (v.has)
-		print_row(key, zn_format_time(v.v, text));
-}
-
-static const char *argv_text(const struct zn_job_record *j)
-{
-	struct zn_buf b = { 0 };
-
-	zn_buf_addstr(&b, j->command);
-	for (size_t i = 0; i < j->arguments.n; i++)
-		zn_buf_printf(&b, " %s", j->arguments.v[i]);
-	const char *text = zn_cli_must(zn_arena_strdup(&arena, zn_cli_must((void *)zn_buf_text(&b))));
-	zn_buf_done(&b);
-	return text;
-}
-
-static void print_alloc(const struct zn_job_alloc *a)
-{
-	char gpus[256] = "", mem[ZN_UNIT_TEXT] = "";
-	struct zn_idset set = { 0 };
-
-	for (size_t i = 0; i < a->gpus.n; i++)
-		zn_idset_add(&set, a->gpus.v[i]);
-	zn_idset_format(&set, gpus, sizeof(gpus));
-	if (a->mem_bytes.has)
-		zn_format_bytes(a->mem_bytes.v, mem);
-	printf("%-14s node %s%s%s, cpus %s%s%s%s\n", "placed", a->node ? a->node : "?", gpus[0] ? ", gpus " : "", gpus,
-	       a->cpu_list ? a->cpu_list : "", a->cpus ? "" : " (shared)", mem[0] ? ", mem " : "", mem);
-}
-
-static void print_asked(const struct zn_job_record *j)
-{
-	char text[ZN_UNIT_TEXT], limit[ZN_UNIT_TEXT];
-
-	printf("%-14s %llu task%s, %llu gpus", "asked", (unsigned long long)j->tasks, j->tasks == 1 ? "" : "s",
-	       (unsigned long long)j->gpus);
-	if (j->cpus.has)
-		printf(", %llu cpus", (unsigned long long)j->cpus.v);
-	if (j->mem_bytes.has)
-		printf(", mem %s", zn_format_bytes(j->mem_bytes.v, text));
-	printf(", time limit %s\n", j->time_limit_s.has ? zn_format_duration(j->time_limit_s.v, limit) : "none");
-}
-
-static void print_used(const struct zn_job_record *j)
-{
-	char cpu[ZN_UNIT_TEXT], gpu[ZN_UNIT_TEXT], mem[ZN_UNIT_TEXT];
-
-	if (!j->cpu_s.has)
-		return;
-	printf("%-14s cpu %s, gpu %s, peak memory %s\n", "used", zn_format_duration(j->cpu_s.v, cpu),
-	       zn_format_duration(j->gpu_s.has ? j->gpu_s.v : 0, gpu),
-	       j->max_rss_bytes.has ? zn_format_bytes(j->max_rss_bytes.v, mem) : "unknown");
-}
-
-static void print_job(const struct zn_job_record *j)
-{
-	printf("%-14s %llu%s%s\n", "job", (unsigned long long)j->id, j->name ? "  " : "", j->name ? j->name : "");
-	printf("%-14s %s%s%s\n", "state", j->state, j->reason ? ": " : "", j->reason ? j->reason : "");
-	print_row("user", j->user);
-	printf("%-14s %lld\n", "priority", (long long)j->priority);
-	print_asked(j);
-	print_time("submitted", ZN_SOME_F64(j->submit_s));
-	print_time("begins", j->begin_s);
-	print_time("started", j->start_s);
-	print_time("ended", j->end_s);
-	if (j->exit_code.has)
-		printf("%-14s %lld\n", "exit code", (long long)j->exit_code.v);
-	if (j->signal)
-		print_row("signal", j->signal);
-	if (j->attempt.has && j->attempt.v > 1)
-		printf("%-14s %llu\n", "attempt", (unsigned long long)j->attempt.v);
-	if (j->requeue_of.has)
-		printf("%-14s %llu\n", "repeats job", (unsigned long long)j->requeue_of.v);
-	for (size_t i = 0; i < j->alloc.n; i++)
-		print_alloc((const struct zn_job_alloc *)j->alloc.v + i);
-	print_used(j);
-	if (j->confinement)
-		print_row("held by", j->confinement);
-	if (j->command)
-		print_row("command", argv_text(j));
-	if (j->directory)
-		print_row("directory", j->directory);
-	if (j->output)
-		print_row("output", j->output);
-	if (j->error)
-		print_row("error", j->error);
-	if (j->key)
-		print_row("key", j->key);
-}
-
-struct search { uint64_t id; struct zn_job_record found; bool has; };
-
-/* The event's memory goes when the walk ends: keep a copy in our arena. */
-static int keep_job(void *arg, const struct zn_event *e, const struct zn_rec *rec)
-{
-	struct search *s = arg;
-	struct zn_event copy;
-	msgpack_object map;
-
-	if (e->job.id != s->id)
-		return 0;
-	void *p = zn_cli_must(zn_arena_memdup(&arena, rec->p, rec->n));
-	if (zn_val_unpack(p, rec->n, 0, &arena, &map, NULL) == 0 &&
-	    zn_decode(&zn_event_kind, &map, &arena, &copy, NULL) == 0) {
-		s->found = copy.job;
-		s->has = true;
-	}
-	return 1;
-}
-
-/* From the view, else from the history. */
-static int find_job(struct zn_picture *p, uint64_t id, struct zn_job_record *ret, struct zn_err *err)
-{
-	const struct zn_job_record *j = zn_picture_job(p, id);
-	struct search s = { .id = id };
-
-	if (j) {
-		*ret = *j;
-		return 0;
-	}
-	int rc = zn_history_each(spool, 0, true, keep_job, &s, err);
-	if (rc == 0 && !s.has)
-		rc = zn_err_set(err, -ENOENT, "there is no job %llu", (unsigned long long)id);
-	if (rc == 0)
-		*ret = s.found;
-	return rc;
-}
-
-/* What only its owner may see comes from the daemon; without one the rest is shown. */
-static void add_private(struct zn_job_record *j, struct zn_client **c, struct zn_reply *reply)
-{
-	struct zn_request r = { .op = "show", .id = ZN_SOME_U64(j->id) };
-	struct zn_err err = { 0 };
-
-	if (ask_daemon(&r, c, reply, &err) < 0 || !reply->ok)
-		return;
-	j->command = reply->job.command;
-	j->arguments = reply->job.arguments;
-	j->directory = reply->job.directory;
-	j->output = reply->job.output;
-	j->error = reply->job.error;
-}
-
 static int no_such(int rc, const struct zn_err *err)
 {
 	return rc == -ENOENT ? zn_cli_fail(ZN_EXIT_NO, "%s", err->text) : fail(rc, err);
+}
+
+static void print_text(struct zn_buf *text)
+{
+	if (text->failed)
+		zn_cli_must(NULL);
+	fwrite(text->data, 1, text->len, stdout);
+	zn_buf_done(text);
 }
 
 static int run_show(int argc, char **argv)
@@ -478,6 +306,7 @@ static int run_show(int argc, char **argv)
 	uint64_t *ids = parse_ids(argc, argv);
 	struct zn_picture p;
 	struct zn_client *c = NULL;
+	struct zn_buf text = { 0 };
 	struct zn_err err = { 0 };
 	int code = ZN_EXIT_OK;
 	bool plain = zn_cli_format() == ZN_FORMAT_TABLE && !zn_cli_output.fields;
@@ -489,35 +318,23 @@ static int run_show(int argc, char **argv)
 	for (int i = 0; i < argc; i++) {
 		struct zn_job_record job;
 		struct zn_reply reply;
-		rc = find_job(&p, ids[i], &job, &err);
+		rc = zn_job_find(spool, &p, ids[i], &arena, &job, &err);
 		if (rc < 0) {
 			code = no_such(rc, &err);
 			continue;
 		}
-		add_private(&job, &c, &reply);
+		zn_job_add_private(spool, &c, &job, &reply);
 		if (plain && i)
-			putchar('\n');
+			zn_buf_addch(&text, '\n');
 		if (plain)
-			print_job(&job);
+			zn_show_job(&job, &text);
 		else
 			zn_writer_put(w, &zn_job_kind, &job);
 	}
 	zn_client_close(c);
 	zn_picture_done(&p);
+	print_text(&text);
 	return zn_cli_end(w, code);
-}
-
-static void print_why(const struct zn_explained *e)
-{
-	const struct zn_explained_reason *r = e->reasons.v;
-
-	printf("job %llu is %s: %s\n", (unsigned long long)e->id, e->state, e->answer);
-	for (size_t i = 1; i < e->reasons.n; i++)
-		printf("  also: %s\n", r[i].text);
-	if (e->ahead.has)
-		printf("  waiting before it: %llu\n", (unsigned long long)e->ahead.v);
-	if (e->smallest)
-		printf("  %s\n", e->smallest);
 }
 
 static int run_why(int argc, char **argv)
@@ -525,6 +342,7 @@ static int run_why(int argc, char **argv)
 	static const struct zn_kind *const kinds[] = { &zn_explained_kind, NULL };
 	uint64_t *ids = parse_ids(argc, argv);
 	struct zn_picture p;
+	struct zn_buf text = { 0 };
 	struct zn_err err = { 0 };
 	int code = ZN_EXIT_OK;
 	bool plain = zn_cli_format() == ZN_FORMAT_TABLE && !zn_cli_output.fields;
@@ -536,17 +354,18 @@ static int run_why(int argc, char **argv)
 	for (int i = 0; i < argc; i++) {
 		struct zn_job_record job;
 		struct zn_explained e;
-		rc = find_job(&p, ids[i], &job, &err);
+		rc = zn_job_find(spool, &p, ids[i], &arena, &job, &err);
 		if (rc == 0)
 			rc = zn_picture_explain(&p, &job, &e, &err);
 		if (rc < 0)
 			code = no_such(rc, &err);
 		else if (plain)
-			print_why(&e);
+			zn_show_why(&e, &text);
 		else
 			zn_writer_put(w, &zn_explained_kind, &e);
 	}
 	zn_picture_done(&p);
+	print_text(&text);
 	return zn_cli_end(w, code);
 }
 
@@ -602,7 +421,7 @@ static int run_log(int argc, char **argv)
 		zn_cli_usage("log shows one job");
 	uint64_t *ids = parse_ids(argc, argv);
 	struct zn_request r = { .op = "show", .id = ZN_SOME_U64(ids[0]) };
-	int rc = ask_daemon(&r, &c, &reply, &err);
+	int rc = zn_client_ask(spool, &c, &r, &reply, &err);
 	if (rc < 0)
 		return fail(rc, &err);
 	if (!reply.ok)

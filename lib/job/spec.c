@@ -110,6 +110,11 @@ static int check_resources(const struct zn_spec_resources *r, struct zn_err *err
 	int rc = check_count("gpus", r->gpus, 0, ZN_SPEC_GPUS_MAX, err);
 
 	if (rc == 0)
+		rc = check_count("gpus_per_node", r->gpus_per_node, 0, ZN_SPEC_GPUS_MAX, err);
+	if (rc == 0 && r->gpus.has && r->gpus_per_node.has && r->gpus.v != r->gpus_per_node.v)
+		rc = zn_err_set(err, -EBADMSG, "gpus and gpus_per_node disagree: a job has one node in this version");
+
+	if (rc == 0)
 		rc = check_count("tasks", r->tasks, 1, ZN_SPEC_TASKS_MAX, err);
 	if (rc == 0)
 		rc = check_count("cpus", r->cpus, 1, ZN_SPEC_CPUS_MAX, err);
@@ -127,15 +132,12 @@ static int check_granted(const struct zn_spec *s, struct zn_err *err)
 	const struct zn_spec_locality *l = &s->locality;
 	const struct zn_spec_policy *p = &s->policy;
 	const struct { const char *key; bool asked; } rows[] = {
-		{ "gpus_per_node", r->gpus_per_node.has },
 		{ "nodes_min above 1", r->nodes_min.has && r->nodes_min.v > 1 },
 		{ "gpu_mem_bytes", r->gpu_mem_bytes.has },
 		{ "gpu_share", r->gpu_share.has },
 		{ "licences", r->licences.p },
 		{ "near", l->near },
-		{ "account", p->account },
 		{ "queue", p->queue },
-		{ "preemptible", p->preemptible.has && p->preemptible.v },
 		{ "deadline_s", p->deadline_s.has },
 		{ "every", p->every },
 		{ "after", p->after.p },
@@ -186,6 +188,8 @@ static int check_names(const struct zn_spec *s, struct zn_err *err)
 
 	if (rc == 0 && s->key)
 		rc = zn_spec_check_name("key", s->key, err);
+	if (rc == 0 && s->policy.account)
+		rc = zn_spec_check_name("account", s->policy.account, err);
 	return rc;
 }
 

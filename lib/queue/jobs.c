@@ -178,6 +178,7 @@ int zn_job_public(const struct zn_job *job, const char *node, struct zn_arena *a
 		.key = job->key ? strchr(job->key, ':') + 1 : NULL,
 		.name = job->name,
 		.user = job->user,
+		.account = job->account,
 		.state = zn_job_state_name(job->state),
 		.reason = job->reason,
 		.priority = job->priority,

@@ -40,7 +40,7 @@ struct zn_job {
 	uint32_t attempt;              /* starts so far */
 	uid_t uid;
 	gid_t gid;
-	const char *user;              /* interned */
+	const char *user, *account;    /* interned; account NULL: none */
 	char *name, *reason;           /* malloc'ed or NULL */
 	char *key;                     /* "UID:KEY", as it is hashed; NULL: none */
 	unsigned char digest[ZN_DIGEST];

@@ -112,7 +112,8 @@ static void ask_from_spec(struct zn_job *job, const struct zn_spec *s)
 {
 	const struct zn_spec_resources *r = &s->resources;
 
-	job->gpus = r->gpus.has ? (uint32_t)r->gpus.v : 0;
+	struct zn_ou64 gpus = r->gpus.has ? r->gpus : r->gpus_per_node; /* one node */
+	job->gpus = gpus.has ? (uint32_t)gpus.v : 0;
 	job->tasks = r->tasks.has ? (uint32_t)r->tasks.v : 1;
 	job->cpus = r->cpus;
 	job->mem_bytes = r->mem_bytes.has ? r->mem_bytes.v : 0;
@@ -155,6 +156,8 @@ int zn_memo_job(struct zn_jobs *q, const struct zn_memo_submit *m, struct zn_loc
 	ask_from_spec(job, &m->spec);
 	if (m->spec.key)
 		job->key = zn_job_user_key(job->uid, m->spec.key);
+	if (m->spec.policy.account && !(job->account = zn_jobs_intern(q, m->spec.policy.account)))
+		goto fail;
 	if (!job->user || (m->spec.key && !job->key) || zn_job_set_text(&job->name, m->spec.job_name) < 0)
 		goto fail;
 	*ret = job;

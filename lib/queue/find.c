@@ -1,0 +1,93 @@
+#include "queue/find.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/units.h"
+
+enum { ANSWER_MS = 30000 };
+
+struct search {
+	uint64_t id;
+	struct zn_arena *a;
+	struct zn_job_record found;
+	bool has;
+};
+
+/* The event's memory goes when the walk ends: a copy stays. */
+static int keep(void *arg, const struct zn_event *e, const struct zn_rec *rec)
+{
+	struct search *s = arg;
+	struct zn_event copy;
+	msgpack_object map;
+
+	if (e->job.id != s->id)
+		return 0;
+	void *p = zn_arena_memdup(s->a, rec->p, rec->n);
+	int rc = p ? zn_val_unpack(p, rec->n, 0, s->a, &map, NULL) : -ENOMEM;
+	if (rc == 0)
+		rc = zn_decode(&zn_event_kind, &map, s->a, &copy, NULL);
+	if (rc < 0)
+		return rc;
+	s->found = copy.job;
+	s->has = true;
+	return 1;
+}
+
+int zn_job_find(const char *spool, const struct zn_picture *p, uint64_t id, struct zn_arena *a,
+                struct zn_job_record *ret, struct zn_err *err)
+{
+	const struct zn_job_record *j = zn_picture_job(p, id);
+	struct search s = { .id = id, .a = a };
+
+	if (j) {
+		*ret = *j;
+		return 0;
+	}
+	int rc = zn_history_each(spool, 0, true, keep, &s, err);
+	if (rc == 0 && !s.has)
+		rc = zn_err_set(err, -ENOENT, "there is no job %llu", (unsigned long long)id);
+	if (rc == 0)
+		*ret = s.found;
+	return rc;
+}
+
+int zn_client_ask(const char *spool, struct zn_client **c, const struct zn_request *r, struct zn_reply *reply,
+                  struct zn_err *err)
+{
+	int rc = *c ? 0 : zn_client_open(spool, true, c, err);
+
+	if (rc == 0)
+		rc = zn_client_send(*c, r, err);
+	return rc < 0 ? rc : zn_client_wait(*c, ANSWER_MS, reply, err);
+}
+
+int zn_job_id_parse(const char *spool, struct zn_client **c, const char *text, uint64_t *ret, struct zn_err *err)
+{
+	struct zn_reply reply;
+
+	if (strncmp(text, "key:", 4))
+		return zn_parse_u64(text, 1, UINT64_MAX, ret, NULL) == 0 ? 0
+		       : zn_err_set(err, -EINVAL, "'%s' is no job number", text);
+	struct zn_request r = { .op = "find", .key = text + 4 };
+	int rc = zn_client_ask(spool, c, &r, &reply, err);
+	if (rc < 0)
+		return rc;
+	if (!reply.ok)
+		return zn_err_set(err, -ENOENT, "%s", reply.error);
+	*ret = reply.id.v;
+	return 0;
+}
+
+void zn_job_add_private(const char *spool, struct zn_client **c, struct zn_job_record *job, struct zn_reply *reply)
+{
+	struct zn_request r = { .op = "show", .id = ZN_SOME_U64(job->id) };
+
+	if (zn_client_ask(spool, c, &r, reply, NULL) < 0 || !reply->ok)
+		return;
+	job->command = reply->job.command;
+	job->arguments = reply->job.arguments;
+	job->directory = reply->job.directory;
+	job->output = reply->job.output;
+	job->error = reply->job.error;
+}

@@ -1,0 +1,145 @@
+#include <string.h>
+
+#include "base/idset.h"
+#include "base/text.h"
+#include "base/units.h"
+#include "show/show.h"
+
+static void add_safe(struct zn_buf *to, const char *text)
+{
+	zn_text_escape(text, strlen(text), to);
+}
+
+static void row(struct zn_buf *to, const char *key, const char *value)
+{
+	if (!value)
+		return;
+	zn_buf_printf(to, "%-14s ", key);
+	add_safe(to, value);
+	zn_buf_addch(to, '\n');
+}
+
+static void time_row(struct zn_buf *to, const char *key, struct zn_of64 v)
+{
+	char text[ZN_UNIT_TEXT];
+
+	if (v.has)
+		row(to, key, zn_format_time(v.v, text));
+}
+
+static void command_row(struct zn_buf *to, const struct zn_job_record *j)
+{
+	if (!j->command)
+		return;
+	zn_buf_printf(to, "%-14s ", "command");
+	add_safe(to, j->command);
+	for (size_t i = 0; i < j->arguments.n; i++) {
+		zn_buf_addch(to, ' ');
+		add_safe(to, j->arguments.v[i]);
+	}
+	zn_buf_addch(to, '\n');
+}
+
+static void alloc_row(struct zn_buf *to, const struct zn_job_alloc *a)
+{
+	char gpus[256] = "", mem[ZN_UNIT_TEXT] = "";
+	struct zn_idset set = { 0 };
+
+	for (size_t i = 0; i < a->gpus.n; i++)
+		zn_idset_add(&set, a->gpus.v[i]);
+	zn_idset_format(&set, gpus, sizeof(gpus));
+	if (a->mem_bytes.has)
+		zn_format_bytes(a->mem_bytes.v, mem);
+	zn_buf_printf(to, "%-14s node %s%s%s, cpus %s%s%s%s\n", "placed", a->node ? a->node : "?",
+	              gpus[0] ? ", gpus " : "", gpus, a->cpu_list ? a->cpu_list : "", a->cpus ? "" : " (shared)",
+	              mem[0] ? ", mem " : "", mem);
+}
+
+static void asked_row(struct zn_buf *to, const struct zn_job_record *j)
+{
+	char text[ZN_UNIT_TEXT], limit[ZN_UNIT_TEXT];
+
+	zn_buf_printf(to, "%-14s %llu task%s, %llu gpus", "asked", (unsigned long long)j->tasks,
+	              j->tasks == 1 ? "" : "s", (unsigned long long)j->gpus);
+	if (j->cpus.has)
+		zn_buf_printf(to, ", %llu cpus", (unsigned long long)j->cpus.v);
+	if (j->mem_bytes.has)
+		zn_buf_printf(to, ", mem %s", zn_format_bytes(j->mem_bytes.v, text));
+	zn_buf_printf(to, ", time limit %s\n",
+	              j->time_limit_s.has ? zn_format_duration(j->time_limit_s.v, limit) : "none");
+}
+
+static void used_row(struct zn_buf *to, const struct zn_job_record *j)
+{
+	char cpu[ZN_UNIT_TEXT], gpu[ZN_UNIT_TEXT], mem[ZN_UNIT_TEXT];
+
+	if (!j->cpu_s.has)
+		return;
+	zn_buf_printf(to, "%-14s cpu %s, gpu %s, peak memory %s\n", "used", zn_format_duration(j->cpu_s.v, cpu),
+	              zn_format_duration(j->gpu_s.has ? j->gpu_s.v : 0, gpu),
+	              j->max_rss_bytes.has ? zn_format_bytes(j->max_rss_bytes.v, mem) : "unknown");
+}
+
+static void end_rows(struct zn_buf *to, const struct zn_job_record *j)
+{
+	if (j->exit_code.has)
+		zn_buf_printf(to, "%-14s %lld\n", "exit code", (long long)j->exit_code.v);
+	row(to, "signal", j->signal);
+	if (j->attempt.has && j->attempt.v > 1)
+		zn_buf_printf(to, "%-14s %llu\n", "attempt", (unsigned long long)j->attempt.v);
+	if (j->requeue_of.has)
+		zn_buf_printf(to, "%-14s %llu\n", "repeats job", (unsigned long long)j->requeue_of.v);
+}
+
+static void state_row(struct zn_buf *to, const struct zn_job_record *j)
+{
+	zn_buf_printf(to, "%-14s %s%s", "state", j->state, j->reason ? ": " : "");
+	if (j->reason)
+		add_safe(to, j->reason);
+	zn_buf_addch(to, '\n');
+}
+
+void zn_show_job(const struct zn_job_record *j, struct zn_buf *to)
+{
+	const struct zn_job_alloc *alloc = j->alloc.v;
+
+	zn_buf_printf(to, "%-14s %llu\n", "job", (unsigned long long)j->id);
+	row(to, "name", j->name);
+	state_row(to, j);
+	row(to, "user", j->user);
+	row(to, "account", j->account);
+	zn_buf_printf(to, "%-14s %lld\n", "priority", (long long)j->priority);
+	asked_row(to, j);
+	time_row(to, "submitted", ZN_SOME_F64(j->submit_s));
+	time_row(to, "begins", j->begin_s);
+	time_row(to, "started", j->start_s);
+	time_row(to, "ended", j->end_s);
+	end_rows(to, j);
+	for (size_t i = 0; i < j->alloc.n; i++)
+		alloc_row(to, &alloc[i]);
+	used_row(to, j);
+	row(to, "held by", j->confinement);
+	command_row(to, j);
+	row(to, "directory", j->directory);
+	row(to, "output", j->output);
+	row(to, "error", j->error);
+	row(to, "key", j->key);
+}
+
+void zn_show_why(const struct zn_explained *e, struct zn_buf *to)
+{
+	const struct zn_explained_reason *r = e->reasons.v;
+
+	zn_buf_printf(to, "job %llu is %s: ", (unsigned long long)e->id, e->state);
+	add_safe(to, e->answer);
+	zn_buf_addch(to, '\n');
+	for (size_t i = 1; i < e->reasons.n; i++) {
+		zn_buf_addstr(to, "  also: ");
+		add_safe(to, r[i].text);
+		zn_buf_addch(to, '\n');
+	}
+	if (e->ahead.has)
+		zn_buf_printf(to, "  waiting before it: %llu\n", (unsigned long long)e->ahead.v);
+	if (e->smallest)
+		zn_buf_printf(to, "  %s\n", e->smallest);
+}
