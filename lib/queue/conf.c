@@ -33,6 +33,7 @@ struct reading {
 	struct zn_conf *conf;
 	struct zn_err *err;
 	const char *file;
+	unsigned seen;             /* a bit per row */
 	int rc;
 };
 
@@ -70,6 +71,10 @@ static int on_line(void *arg, const char *section, const char *key, const char *
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		if (strcmp(rows[i].section, section) || strcmp(rows[i].key, key))
 			continue;
+		if (r->seen & 1u << i && r->rc == 0) /* inih hands on a continued line as the key once more */
+			r->rc = zn_err_set(r->err, -EINVAL, "'%s': [%s] %s stands twice or goes on in a second line",
+			                   r->file, section, key);
+		r->seen |= 1u << i;
 		int rc = set(r->conf, &rows[i], value);
 		if (rc < 0 && r->rc == 0)
 			r->rc = zn_err_set(r->err, rc, "'%s': [%s] %s = '%s' makes no sense", r->file, section,
@@ -110,12 +115,12 @@ int zn_conf_read(const char *file, struct zn_conf *ret, struct zn_err *err)
 	if (file)
 		snprintf(path, sizeof(path), "%s", file);
 	if (file || usual_file(path, sizeof(path))) {
-		struct reading r = { &conf, err, path, 0 };
+		struct reading r = { .conf = &conf, .err = err, .file = path };
 		int rc = ini_parse(path, on_line, &r);
 		if (rc < 0 && r.rc == 0)
 			r.rc = zn_err_set(err, -ENOENT, "can't read the configuration '%s': %s", path, strerror(errno));
 		else if (rc > 0 && r.rc == 0)
-			r.rc = zn_err_set(err, -EINVAL, "'%s': line %d is no INI", path, rc);
+			r.rc = zn_err_set(err, -EINVAL, "'%s': line %d is no INI or has more than 200 bytes", path, rc);
 		if (r.rc < 0) {
 			zn_conf_done(&conf);
 			return r.rc;
