@@ -1,0 +1,56 @@
+# shellcheck shell=bash
+# Completion of zn-submit, printed by zn-submit --complete=bash.
+_zn_reply() { mapfile -t COMPREPLY < <(compgen "$@" -- "$cur"); }
+
+_zn_submit()
+{
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} i dashes=0
+
+	if [[ $cur == = ]]; then
+		cur=
+	elif [[ $prev == = ]]; then
+		prev=${COMP_WORDS[COMP_CWORD - 2]}
+	fi
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		--) dashes=1; ((i++)); break ;;
+		--complete|-n|--name|-g|--gpus|-c|--cpus|-m|--mem|-t|--time|-p|--priority|--tasks|--nvlink|--env|-D|--chdir|--output|--error|--begin|--requeue|--signal|--grace|--key|--timeout|-o|--format) [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++)); ((i++)) ;;
+		-*) ;;
+		*) break ;;
+		esac
+	done
+	if ((i < COMP_CWORD || dashes)); then
+		if ((i == COMP_CWORD)); then _zn_reply -c
+		elif declare -F _command_offset >/dev/null; then _command_offset "$i"
+		else compopt -o filenames; _zn_reply -f; fi
+		return
+	fi
+	case $prev in
+	-n|--name) :; return ;;
+	-g|--gpus) :; return ;;
+	-c|--cpus) :; return ;;
+	-m|--mem) :; return ;;
+	-t|--time) :; return ;;
+	-p|--priority) :; return ;;
+	--tasks) :; return ;;
+	--nvlink) _zn_reply -W 'require prefer'; return ;;
+	--env) :; return ;;
+	-D|--chdir) compopt -o filenames; _zn_reply -d; return ;;
+	--output) compopt -o filenames; _zn_reply -f; return ;;
+	--error) compopt -o filenames; _zn_reply -f; return ;;
+	--begin) :; return ;;
+	--requeue) :; return ;;
+	--signal) :; return ;;
+	--grace) :; return ;;
+	--key) :; return ;;
+	--timeout) :; return ;;
+	-o|--format) _zn_reply -W 'table json csv msgpack'; return ;;
+	--complete) _zn_reply -W 'bash zsh fish'; return ;;
+	esac
+	if [[ $cur == -* ]]; then
+		_zn_reply -W '-n --name -g --gpus -c --cpus -m --mem -t --time -p --priority --tasks --nvlink --env -D --chdir --output --error --begin --hold --requeue --signal --grace --key -w --wait -f --follow --timeout --dry-run --records -o --format -h --help --version --complete'
+	else
+		_zn_reply -c
+	fi
+}
+complete -F _zn_submit zn-submit
