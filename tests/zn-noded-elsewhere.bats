@@ -2,6 +2,8 @@
 # What tests/zn-noded.bats says of the agent holds without cgroups and for an ordinary user, too.
 bats_require_minimum_version 1.5.0
 
+export ZN_TEST_KILLS=40
+
 again() { bats --tap "$BATS_TEST_DIRNAME/zn-noded.bats"; }
 
 @test "all of it holds without cgroups" {

@@ -535,8 +535,9 @@ once() {
 }
 
 @test "killed two hundred times at random instants, agents lose no exit and run nothing twice" {
-	run -0 nodekill "$spool" 200 "${ZN_TEST_SEED:-1}"
+	kills=${ZN_TEST_KILLS:-200}
+	run -0 nodekill "$spool" "$kills" "${ZN_TEST_SEED:-1}"
 	echo "${lines[-1]}"
-	[[ ${lines[-1]} == "200 kills, "* ]]
+	[[ ${lines[-1]} == "$kills kills, "* ]]
 	start_agent
 }

@@ -177,20 +177,28 @@ static int write_whole(int fd, const struct zn_buf *b)
 	return rc;
 }
 
+int zn_log_append_frames(int dirfd, const struct zn_buf *frames, bool sync)
+{
+	int fd = open_locked(dirfd);
+
+	if (fd < 0)
+		return fd;
+	int rc = write_whole(fd, frames);
+	if (rc == 0 && sync && fdatasync(fd) < 0)
+		rc = -errno;
+	close(fd);
+	return rc;
+}
+
 int zn_log_append(int dirfd, const struct zn_kind *kind, const void *entry, bool sync)
 {
 	struct zn_buf b = { 0 };
 	int rc = zn_msg_put(&b, 0, 0, kind, entry);
-	int fd = rc < 0 ? rc : open_locked(dirfd);
 
-	if (fd >= 0) {
-		rc = write_whole(fd, &b);
-		if (rc == 0 && sync && fdatasync(fd) < 0)
-			rc = -errno;
-		close(fd);
-	}
+	if (rc == 0)
+		rc = zn_log_append_frames(dirfd, &b, sync);
 	zn_buf_done(&b);
-	return fd < 0 ? fd : rc;
+	return rc;
 }
 
 int zn_log_sync(struct zn_log *log)

@@ -30,6 +30,8 @@
 static const double LEFTOVER_GRACE_S = 2; /* for what the tasks left behind, and when the agent died */
 static const uint64_t GIVE_UP_NS = 5 * NS; /* on processes that we may not end */
 
+enum { MOMENT_MS = 2 };
+
 enum phase { RUNNING, ENDING, KILLING };
 
 struct task {
@@ -56,7 +58,8 @@ struct shepherd {
 	double start_s;
 	uint64_t start_ns, suspended_ns, suspended_since; /* the last: 0 when not suspended */
 	uint64_t kill_ns, killing_since, nap_ns;
-	bool gave_up;
+	bool gave_up, told_started;
+	pid_t first_pid;
 
 	bool failed, has_code;        /* of the first task that failed */
 	int code, signal;
@@ -197,12 +200,12 @@ static void remove_script(struct shepherd *s)
 static void find_groups(struct shepherd *s, struct zn_task_job *j)
 {
 	uid_t uid = (uid_t)s->start->uid.v;
-	struct passwd *pw = getpwuid(uid);
 	int n = 64;
 
 	j->change_user = s->start->uid.has && uid != geteuid();
 	if (!j->change_user)
 		return;
+	struct passwd *pw = getpwuid(uid);
 	gid_t gid = s->start->gid.has ? (gid_t)s->start->gid.v : pw ? pw->pw_gid : (gid_t)-1;
 	gid_t *groups = zn_arena_array(&s->arena, (size_t)n, sizeof(*groups));
 	if (pw && groups && getgrouplist(pw->pw_name, gid, groups, &n) < 0) {
@@ -310,8 +313,10 @@ static bool start_rank(struct shepherd *s, const struct zn_task_job *j, uint32_t
 	if (rc == 0) {
 		s->tasks[rank].pid = got.pid;
 		s->n_running++;
-		if (rank == 0)
+		if (rank == 0) {
+			s->first_pid = got.pid;
 			note_pins(s, &got);
+		}
 	} else {
 		set_reason(s, "%s", err.text);
 		s->failed = true;
@@ -345,16 +350,27 @@ static void start_tasks(struct shepherd *s)
 		zn_buf_addstr(&s->notes, ", GPUs by environment");
 }
 
-/* Not kept on a full disk: the exit will tell. */
-static void record_started(struct shepherd *s)
+/* That it runs is told when it has run for a moment: most of what is over at once is told with its end, in one
+ * write and one message.
+ */
+static int put_started(struct shepherd *s, struct zn_buf *to)
 {
 	struct zn_msg_report r = { .what = "started", .job = s->start->job, .attempt = s->start->attempt,
 	                           .time_s = s->start_s, .confinement = zn_buf_text(&s->notes) };
 
-	if (s->tasks && s->tasks[0].pid)
-		r.pid = ZN_SOME_U64((uint64_t)s->tasks[0].pid);
-	if (zn_log_append(s->home->dirfd, &zn_msg_report_kind, &r, false) == 0)
+	if (s->first_pid)
+		r.pid = ZN_SOME_U64((uint64_t)s->first_pid);
+	return zn_msg_put(to, 0, 0, &zn_msg_report_kind, &r);
+}
+
+static void tell_started(struct shepherd *s)
+{
+	struct zn_buf b = { 0 };
+
+	s->told_started = put_started(s, &b) == 0 && zn_log_append_frames(s->home->dirfd, &b, false) == 0;
+	if (s->told_started)
 		tell(s, ZN_SHEPHERD_LOGGED, "");
+	zn_buf_done(&b);
 }
 
 /* ---- while they run ----------------------------------------------------------------------------- */
@@ -501,6 +517,7 @@ static void tend(struct shepherd *s)
 {
 	struct pollfd p[3] = { { .fd = s->sigfd, .events = POLLIN }, { .fd = s->timerfd, .events = POLLIN },
 	                       { .fd = s->sock, .events = POLLIN } };
+	bool told = false;
 
 	/* exits are looked at before the agent's death: one that came first is not lost */
 	while (!reap(s) && !s->gave_up) {
@@ -509,8 +526,13 @@ static void tend(struct shepherd *s)
 		look_at_clock(s);
 		arm(s);
 		p[2].fd = s->agent_lives ? s->sock : -1;
-		if (poll(p, 3, -1) < 0 && errno != EINTR)
+		int n = poll(p, 3, told ? -1 : MOMENT_MS);
+		if (n < 0 && errno != EINTR)
 			_exit(1);
+		if (n == 0) {
+			tell_started(s); /* should the disk be full, its end will tell again */
+			told = true;
+		}
 		read_signals(s);
 	}
 }
@@ -549,9 +571,16 @@ static void record_exit(struct shepherd *s, struct zn_msg_report *r)
 		r->exit_code = ZN_SOME_I64(0);
 	r->reason = s->reason[0] ? s->reason : NULL;
 	r->confinement = zn_buf_text(&s->notes);
+	struct zn_buf b = { 0 };
+	int rc = s->told_started ? 0 : put_started(s, &b);
+	if (rc == 0)
+		rc = zn_msg_put(&b, 0, 0, &zn_msg_report_kind, r);
+	if (rc < 0)
+		_exit(1); /* out of memory: the agent says that the job is lost */
 	/* space was reserved when it started; should it be gone all the same, an exit code is worth waiting for */
-	while (zn_log_append(s->home->dirfd, &zn_msg_report_kind, r, !s->agent_lives) < 0)
+	while (zn_log_append_frames(s->home->dirfd, &b, !s->agent_lives) < 0)
 		sleep(1);
+	zn_buf_done(&b);
 }
 
 _Noreturn void zn_shepherd_run(const struct zn_shepherd_home *home, const struct zn_msg_start *start, int sock,
@@ -568,7 +597,6 @@ _Noreturn void zn_shepherd_run(const struct zn_shepherd_home *home, const struct
 	become_shepherd(&s);
 	record_start(&s);
 	start_tasks(&s);
-	record_started(&s);
 	tend(&s);
 	measure(&s, &report);
 	zn_hold_close(&s.hold);
