@@ -113,7 +113,6 @@ static int check_resources(const struct zn_spec_resources *r, struct zn_err *err
 		rc = check_count("gpus_per_node", r->gpus_per_node, 0, ZN_SPEC_GPUS_MAX, err);
 	if (rc == 0 && r->gpus.has && r->gpus_per_node.has && r->gpus.v != r->gpus_per_node.v)
 		rc = zn_err_set(err, -EBADMSG, "gpus and gpus_per_node disagree: a job has one node in this version");
-
 	if (rc == 0)
 		rc = check_count("tasks", r->tasks, 1, ZN_SPEC_TASKS_MAX, err);
 	if (rc == 0)
