@@ -50,8 +50,9 @@ int zn_change_save(struct zn_server *s, struct zn_job *job, const char *event)
 			rc = (int)seq;
 	}
 	zn_buf_done(&b);
-	if (rc < 0) {
+	if (rc < 0) { /* memory and journal disagree now: only the journal counts */
 		zn_log("journal: job %llu: %s", (unsigned long long)job->id, strerror(-rc));
+		zn_server_fail(s, rc);
 		return rc;
 	}
 	zn_change_view(s, job, event, now);

@@ -12,7 +12,6 @@
 #include "serve/server.h"
 
 enum {
-	CONNS_MAX = 4096,
 	SILENCE_S = 300,
 	OUT_MAX = 16 << 20,           /* a reader this far behind is dropped */
 	AT_ONCE = 256,                /* requests of one client in one turn */
@@ -134,7 +133,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 
 void zn_conn_accept(struct zn_server *s, int fd)
 {
-	struct zn_conn *c = s->n_conns < CONNS_MAX ? calloc(1, sizeof(*c)) : NULL;
+	struct zn_conn *c = s->n_conns < s->conns_max ? calloc(1, sizeof(*c)) : NULL;
 	socklen_t len = sizeof(c->cred);
 
 	if (!c || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c->cred, &len) < 0 ||

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <event2/listener.h>
@@ -100,8 +101,24 @@ static void check_reboot(struct zn_server *s)
 	snprintf(path, sizeof(path), "%s/boot_id", s->spool);
 	zn_boot_id(now);
 	s->rebooted = zn_file_line(AT_FDCWD, path, last, sizeof(last)) == 0 && strcmp(last, now);
-	if (strcmp(last, now))
-		zn_file_replace(path, now, strlen(now), 0600, NULL);
+	s->boot_is_new = strcmp(last, now);
+}
+
+/* Only once what the last boot left is settled, so that a crash before that asks the question again. */
+void zn_boot_settled(struct zn_server *s)
+{
+	char path[5000], now[ZN_BOOT_ID];
+	struct zn_err err = { "" };
+
+	s->rebooted = false;
+	if (!s->boot_is_new)
+		return;
+	snprintf(path, sizeof(path), "%s/boot_id", s->spool);
+	zn_boot_id(now);
+	if (zn_file_replace(path, now, strlen(now), 0600, &err) < 0)
+		zn_log("%s", err.text);
+	else
+		s->boot_is_new = false;
 }
 
 static int recover(struct zn_server *s, struct zn_err *err)
@@ -134,6 +151,13 @@ static int recover(struct zn_server *s, struct zn_err *err)
 
 /* ---- the loop ---- */
 
+void zn_server_fail(struct zn_server *s, int rc)
+{
+	s->status = rc;
+	s->stopping = true;
+	event_base_loopbreak(s->base);
+}
+
 void zn_server_stop(struct zn_server *s)
 {
 	struct timeval soon = { .tv_usec = 50000 }; /* the reply to who asked still leaves */
@@ -158,8 +182,7 @@ static void on_durable(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (durable < 0) {
 		zn_log("the journal can't be written: nothing more is accepted");
-		s->status = -EIO;
-		event_base_loopbreak(s->base);
+		zn_server_fail(s, -EIO);
 		return;
 	}
 	s->durable = (uint64_t)durable;
@@ -178,6 +201,8 @@ void zn_turn_end(struct zn_server *s)
 {
 	if (s->want_pick)
 		zn_place_pass(s);
+	if (s->status < 0)
+		return;
 	if (s->seq > s->durable) {
 		zn_journal_kick(s->journal);
 	} else { /* nothing to wait for */
@@ -385,6 +410,17 @@ static void say_ready(int fd)
 	close(fd);
 }
 
+/* As many as our descriptors allow, less what we need ourselves.  The limit itself stays: jobs inherit it. */
+static size_t conns_max(void)
+{
+	enum { MOST = 4096, OWN = 64 };
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > MOST + OWN)
+		return MOST;
+	return limit.rlim_cur > 2 * OWN ? (size_t)limit.rlim_cur - OWN : OWN;
+}
+
 int zn_serve(const struct zn_serve_opts *opts, struct zn_err *err)
 {
 	struct zn_server *s = calloc(1, sizeof(*s));
@@ -397,6 +433,7 @@ int zn_serve(const struct zn_serve_opts *opts, struct zn_err *err)
 	STAILQ_INIT(&s->hook_waits);
 	zn_jobs_init(&s->jobs);
 	signal(SIGPIPE, SIG_IGN);
+	s->conns_max = conns_max();
 	int rc = start(s, opts, err);
 	if (rc == 0) {
 		say_ready(opts->ready_fd);

@@ -71,11 +71,12 @@ struct zn_server {
 	struct zn_arena arena;         /* of the request at hand */
 	struct zn_node node;
 	struct zn_conns conns;
-	size_t n_conns;
+	size_t n_conns, conns_max;
 	struct zn_laters laters;
 	uint64_t seq;                  /* of the last record */
 	uint64_t durable;
 	double begin_first;            /* when on_begin is due; 0: not armed */
+	bool boot_is_new;              /* than the one noted in the spool */
 	bool want_pick, snapshotting, rebooted, stopping;
 	uint64_t snapshot_bytes;       /* journal size after the last one */
 	pid_t hook_pids[ZN_HOOKS];            /* running */
@@ -86,7 +87,12 @@ struct zn_server {
 };
 
 const char *zn_uid_name(struct zn_server *s, uid_t uid); /* in s->arena; the number if it has none */
+void zn_boot_settled(struct zn_server *s);
 void zn_server_stop(struct zn_server *s);
+/* What happened can't be remembered: ends at once, showing and acknowledging nothing more.  The next zn-schedd
+ * takes up from the journal, and the agent says again what was not acknowledged.
+ */
+void zn_server_fail(struct zn_server *s, int rc);
 /* server.c: called at the end of every callback: places jobs, hands the turn's records to the disk. */
 /* Arms the timer after which an unused zn-schedd goes away, if nothing is to do. */
 void zn_idle_arm(struct zn_server *s);
