@@ -1,10 +1,13 @@
 /* Choosing GPUs.  A subset is a mask; of all masks with n bits (Gosper's hack steps through them) the best is
  * the one with the highest
  *   1. bottleneck, the worst link between any two of the subset,
- *   2. sum of its links,
- *   3. sum of the links between the free GPUs that it leaves,
- *   4. and then the lowest numbers: of two subsets the one that has the first GPU in which they differ.
- * Where every pair is linked alike, as behind an NVSwitch, the lowest numbers win without looking.
+ *   2. sum of its links; of equals the one
+ *   3. on the fewest NUMA nodes, since CPUs and memory should be near all of it,
+ *   4. with the highest sum of links between the free GPUs that it leaves,
+ *   5. that leaves the fewest free GPUs on the NUMA nodes it touches, so that whole nodes stay whole,
+ *   6. and then the lowest numbers: of two subsets the one that has the first GPU in which they differ.
+ * Where every pair is linked alike, as behind an NVSwitch, only 3, 5 and 6 count: then sets of NUMA nodes are
+ * looked at instead of sets of GPUs.
  *
  * Above ZN__LINKS_EXACT free GPUs there are too many subsets.  Then one subset is grown from each GPU,
  * always by the GPU that keeps bottleneck and sum highest, and the best of those wins: a good subset, not
@@ -129,6 +132,7 @@ struct choice {
 	uint64_t mask;
 	uint32_t worst;
 	uint64_t sum, rest;
+	unsigned numas, left;
 };
 
 static uint64_t all_of(const struct zn__links *l)
@@ -162,12 +166,56 @@ static bool is_nvlinked(const struct zn__links *l, uint64_t mask)
 	return true;
 }
 
+/* The GPUs of each NUMA node as masks, in the order of their lowest GPU; those whose node is unknown are one. */
+static unsigned numa_groups(const struct zn__links *l, uint64_t groups[ZN__LINKS_MAX])
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < l->n; i++) {
+		unsigned g = 0;
+		for (; g < n; g++) {
+			struct zn_ou64 numa = l->numa[__builtin_ctzll(groups[g])];
+			if (numa.has == l->numa[i].has && (!numa.has || numa.v == l->numa[i].v))
+				break;
+		}
+		if (g == n)
+			groups[n++] = 0;
+		groups[g] |= UINT64_C(1) << i;
+	}
+	return n;
+}
+
+static void count_numas(const struct zn__links *l, struct choice *c)
+{
+	uint64_t groups[ZN__LINKS_MAX];
+	unsigned n = numa_groups(l, groups);
+
+	for (unsigned g = 0; g < n; g++)
+		if (groups[g] & c->mask) {
+			c->numas++;
+			c->left += (unsigned)__builtin_popcountll(groups[g] & ~c->mask);
+		}
+}
+
+/* Of two with equally good links. */
+static bool is_better_placed(const struct choice *a, const struct choice *b)
+{
+	uint64_t differ = a->mask ^ b->mask;
+
+	if (a->numas != b->numas)
+		return a->numas < b->numas;
+	if (a->rest != b->rest)
+		return a->rest > b->rest;
+	if (a->left != b->left)
+		return a->left < b->left;
+	return a->mask & differ & -differ;
+}
+
 /* Lets mask replace *best if it is better. */
 static void try_mask(const struct zn__links *l, uint64_t mask, struct choice *best)
 {
 	struct choice c = { .mask = mask };
 	uint32_t worst;
-	uint64_t differ = mask ^ best->mask;
 
 	c.sum = sum_of(l, mask, best->mask ? best->worst : 0, &c.worst);
 	if (best->mask) {
@@ -175,11 +223,45 @@ static void try_mask(const struct zn__links *l, uint64_t mask, struct choice *be
 			return;
 	}
 	c.rest = sum_of(l, all_of(l) & ~mask, 0, &worst);
-	if (best->mask && c.worst == best->worst && c.sum == best->sum) {
-		if (c.rest != best->rest ? c.rest < best->rest : !(mask & differ & -differ))
-			return;
-	}
+	count_numas(l, &c);
+	if (best->mask && c.worst == best->worst && c.sum == best->sum && !is_better_placed(&c, best))
+		return;
 	*best = c;
+}
+
+/* The n lowest bits of mask. */
+static uint64_t lowest(uint64_t mask, unsigned n)
+{
+	uint64_t ret = 0;
+
+	for (; n && mask; n--, mask &= mask - 1)
+		ret |= mask & -mask;
+	return ret;
+}
+
+/* All pairs alike: which NUMA nodes to take from is the question.  A machine with more nodes than can be tried
+ * in all combinations gets the lowest numbers.
+ */
+static uint64_t choose_even(const struct zn__links *l, unsigned n)
+{
+	uint64_t groups[ZN__LINKS_MAX];
+	unsigned n_groups = numa_groups(l, groups);
+	struct choice best = { 0 };
+
+	if (n_groups > ZN__LINKS_EXACT)
+		return lowest(all_of(l), n);
+	for (uint32_t set = 1; set < UINT32_C(1) << n_groups; set++) {
+		uint64_t from = 0;
+		for (unsigned g = 0; g < n_groups; g++)
+			from |= set >> g & 1 ? groups[g] : 0;
+		if ((unsigned)__builtin_popcountll(from) < n)
+			continue;
+		struct choice c = { .mask = lowest(from, n) };
+		count_numas(l, &c);
+		if (!best.mask || is_better_placed(&c, &best))
+			best = c;
+	}
+	return best.mask;
 }
 
 static uint64_t next_mask(uint64_t m)
@@ -248,7 +330,7 @@ bool zn__links_choose(const struct zn__links *l, unsigned n, bool nvlink, struct
 	if (!n)
 		mask = 0;
 	else if (l->even)
-		mask = !nvlink || n == 1 || l->nvlinked[0] ? all_of(l) >> (l->n - n) : 0;
+		mask = !nvlink || n == 1 || l->nvlinked[0] ? choose_even(l, n) : 0;
 	else if (l->n <= ZN__LINKS_EXACT)
 		mask = choose_exact(l, n, nvlink);
 	else

@@ -1,8 +1,8 @@
 /* plan: where a job of one node should run, decided from facts and from what is free, touching nothing.
  *
  * GPUs: of all free subsets of the asked size the one with the best bottleneck link, then the largest sum of
- * link bandwidth, then the one that leaves the best-linked remainder, then the lowest numbers; exact, by
- * enumeration.  CPUs and memory: next to those GPUs (same NUMA node, whole cores first, then by distance).
+ * link bandwidth, then the fewest NUMA nodes, then the one that leaves the best-linked remainder, then the one
+ * that leaves the fewest free GPUs on its NUMA nodes, then the lowest numbers; exact, by enumeration.  CPUs and memory: next to those GPUs (same NUMA node, whole cores first, then by distance).
  */
 #ifndef ZN_PLAN_PLAN_H
 #define ZN_PLAN_PLAN_H

@@ -97,12 +97,15 @@ struct brute {
 	unsigned n;
 	double w[MAX][MAX];
 	bool nv[MAX][MAX];
+	uint64_t numa[MAX];
 };
 
 static struct brute brute_of(const struct zn_facts *f)
 {
 	struct brute m = { .n = (unsigned)f->n_gpus };
 
+	for (unsigned i = 0; i < m.n; i++)
+		m.numa[i] = f->gpus[i].numa.has ? f->gpus[i].numa.v : 999;
 	for (size_t i = 0; i < f->n_links; i++) {
 		int a = atoi(f->links[i].a + 3), b = atoi(f->links[i].b + 3);
 		m.w[a][b] = m.w[b][a] = f->links[i].link_gbps.v;
@@ -111,7 +114,7 @@ static struct brute brute_of(const struct zn_facts *f)
 	return m;
 }
 
-struct verdict { double worst, sum, rest; };
+struct verdict { double worst, sum, rest; int numas, left; };
 
 static struct verdict judge(const struct brute *m, unsigned subset, unsigned from)
 {
@@ -127,6 +130,15 @@ static struct verdict judge(const struct brute *m, unsigned subset, unsigned fro
 				v.rest += m->w[a][b];
 			}
 		}
+	for (unsigned a = 0; a < m->n; a++) {
+		bool taken = false, seen = false;
+		for (unsigned b = 0; b < m->n; b++) {
+			taken |= m->numa[b] == m->numa[a] && subset >> b & 1;
+			seen |= b < a && m->numa[b] == m->numa[a];
+		}
+		v.numas += taken && !seen;
+		v.left += taken && (from & ~subset) >> a & 1;
+	}
 	return v;
 }
 
@@ -154,8 +166,12 @@ static bool is_better(struct verdict a, unsigned set_a, struct verdict b, unsign
 		return a.worst > b.worst;
 	if (a.sum != b.sum)
 		return a.sum > b.sum;
+	if (a.numas != b.numas)
+		return a.numas < b.numas;
 	if (a.rest != b.rest)
 		return a.rest > b.rest;
+	if (a.left != b.left)
+		return a.left < b.left;
 	return order_of(set_a, set_b) < 0;
 }
 
