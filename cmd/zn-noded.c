@@ -1,6 +1,7 @@
 /* zn-noded: the hand of the scheduler on one machine. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@
 #include "node/node.h"
 #include "queue/spool.h"
 
-static const char *spool, *node, *confine;
+static const char *spool, *node, *confine, *scheduler;
 static bool attach, detach, system_accounts;
 
 static const struct zn_opt opts[] = {
@@ -25,6 +26,8 @@ static const struct zn_opt opts[] = {
 	{ 0, "detach", ZN_OPT_FLAG, NULL, &detach, NULL, "return when the agent listens, and leave it running" },
 	{ 0, "attach", ZN_OPT_FLAG, NULL, &attach, NULL, "connect standard input and output to the agent that runs" },
 	{ 0, "confine", ZN_OPT_CHOICE, "HOW", &confine, "auto|subreaper", "how jobs are held (default: auto, the best there is)" },
+	{ 0, "scheduler", ZN_OPT_STR, "USER", &scheduler, "user",
+	  "as root: serve this user's zn-schedd, and become whom its jobs name" },
 	{ 0, "system-accounts", ZN_OPT_FLAG, NULL, &system_accounts, NULL,
 	  "as root, run jobs of root and of system accounts too" },
 	{ 0 },
@@ -140,6 +143,18 @@ static void find_spool(struct zn_arena *a)
 	free(full);
 }
 
+static void find_scheduler(struct zn_agent_opts *o)
+{
+	struct passwd *pw = getpwnam(scheduler);
+
+	if (geteuid() != 0)
+		exit(zn_cli_fail(ZN_EXIT_DENIED, "only root can serve another user's scheduler"));
+	if (!pw)
+		exit(zn_cli_fail(ZN_EXIT_USAGE, "there is no user '%s'", scheduler));
+	o->has_scheduler = true;
+	o->scheduler_uid = pw->pw_uid;
+}
+
 int main(int argc, char **argv)
 {
 	struct utsname host;
@@ -156,10 +171,12 @@ int main(int argc, char **argv)
 		zn_arena_done(&arena);
 		return code;
 	}
-	if (detach)
-		leave_caller();
 	struct zn_agent_opts o = { .spool = spool, .node = node, .system_accounts = system_accounts, .say = say,
 	                           .ready = ready };
+	if (scheduler)
+		find_scheduler(&o);
+	if (detach)
+		leave_caller();
 	if (!o.node)
 		o.node = uname(&host) == 0 ? host.nodename : "localhost";
 	if (confine && strcmp(confine, "auto") != 0)

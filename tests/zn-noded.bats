@@ -464,6 +464,23 @@ once() {
 	[ "$(cat "$dir/open/roots")" = no ]
 }
 
+@test "only the agent's user, root and a scheduler that was named may talk to it" {
+	[ "$(id -u)" -eq 0 ] || skip "not root"
+	chmod 711 "$dir" "$spool"
+	start_agent
+	chmod 711 "$spool/node"
+	chmod 666 "$spool/node/sock"
+	printf '!wait closed\n' | timeout 5 runuser -u nobody -- "$B/tests/nodectl" "$spool"
+	pid=$(agent_pid); kill "$pid"; gone "$pid"
+	zn-noded --detach --spool "$spool" --scheduler nobody
+	[ "$(stat -c %U:%a "$spool/node/sock")" = nobody:600 ]
+	{
+		printf '!hello\n!ack\n'; job 1 true; echo '!wait what=refused again=false'
+		job 2 true '"uid":0'; echo '!wait what=refused again=false'
+		job 3 true '"uid":54321' | sed "s|$dir/out.3|/dev/null|"; echo '!wait what=exited exit_code=0'
+	} | timeout 20 runuser -u nobody -- "$B/tests/nodectl" "$spool"
+}
+
 @test "a memory limit ends the job with a sentence, or is said not to be enforced" {
 	start_agent
 	run -0 once 1 "head -c 200000000 /dev/zero | tail -c 150000000 | wc -c" '"mem_bytes":50000000'

@@ -186,6 +186,10 @@ static int open_listener(struct agent *a, struct zn_err *err)
 	mode_t old = umask(0177);
 	int rc = bind(a->listener.fd, (struct sockaddr *)&un, sizeof(un)) < 0 ? -errno : 0;
 	umask(old);
+	/* the scheduler can reach the socket, and nothing else in here */
+	if (rc == 0 && a->opts->has_scheduler &&
+	    (fchownat(a->dirfd, "sock", a->opts->scheduler_uid, (gid_t)-1, 0) < 0 || fchmod(a->dirfd, 0711) < 0))
+		rc = -errno;
 	if (rc == 0 && listen(a->listener.fd, 16) < 0)
 		rc = -errno;
 	if (rc == 0)

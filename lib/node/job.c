@@ -79,7 +79,9 @@ static void refuse(struct agent *a, const struct zn_msg_start *m, bool again, co
 /* Only the machine-wide agent, root, may become others, and never those whom the machine belongs to. */
 static int may_run_as(const struct agent *a, const struct zn_msg_start *m, struct zn_err *err)
 {
-	if (!m->uid.has || m->uid.v == geteuid())
+	if (a->opts->has_scheduler && !m->uid.has)
+		return zn_err_set(err, -EPERM, "a start for the whole machine that names no user");
+	if (!m->uid.has || (m->uid.v == geteuid() && !a->opts->has_scheduler))
 		return 0;
 	if (geteuid() != 0)
 		return zn_err_set(err, -EPERM, "the agent runs as user %u and can't become user %llu", (unsigned)geteuid(),

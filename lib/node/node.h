@@ -11,6 +11,8 @@ struct zn_agent_opts {
 	const char *node;               /* the node's name */
 	const char *confine;            /* as zn_confine_open's backend */
 	bool system_accounts;           /* may run jobs of root and of system accounts */
+	bool has_scheduler;             /* the agent is root, its scheduler is somebody else: who may talk to it, and */
+	unsigned scheduler_uid;         /* whose starts must name a user to become */
 	void (*say)(const char *text);  /* one line for the agent's own log */
 	void (*ready)(void);            /* called once when it listens */
 };

@@ -262,12 +262,14 @@ void zn__peer_drop(struct agent *a, struct conn *c)
 	free(c);
 }
 
-static bool may_talk(int fd)
+static bool may_talk(const struct agent *a, int fd)
 {
 	struct ucred who;
 	socklen_t len = sizeof(who);
 
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && (who.uid == geteuid() || who.uid == 0);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
+		return false;
+	return who.uid == geteuid() || who.uid == 0 || (a->opts->has_scheduler && who.uid == a->opts->scheduler_uid);
 }
 
 void zn__peer_accept(struct agent *a, struct watch *w, uint32_t events)
@@ -280,7 +282,7 @@ void zn__peer_accept(struct agent *a, struct watch *w, uint32_t events)
 		return;
 	for (struct conn *c = a->conns; c; c = c->next)
 		n++;
-	struct conn *c = may_talk(fd) && n < CONNS_MAX ? calloc(1, sizeof(*c)) : NULL;
+	struct conn *c = may_talk(a, fd) && n < CONNS_MAX ? calloc(1, sizeof(*c)) : NULL;
 	if (!c) {
 		close(fd);
 		return;
