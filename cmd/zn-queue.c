@@ -426,7 +426,10 @@ static int run_log(int argc, char **argv)
 		return fail(rc, &err);
 	if (!reply.ok)
 		return zn_cli_fail((enum zn_exit)reply.code, "%s", reply.error);
-	const char *path = o.error && reply.job.error ? reply.job.error : reply.job.output;
+	const struct zn_job_record *job = reply.jobs.v;
+	if (!reply.jobs.n || !job->output)
+		return zn_cli_fail(ZN_EXIT_BUG, "zn-schedd did not say where the output is");
+	const char *path = o.error && job->error ? job->error : job->output;
 	struct log_watch w = { .tail = { .path = zn_cli_must(zn_arena_strdup(&arena, path)), .from = -1, .to = 1 } };
 	if (!o.follow && access(w.tail.path, R_OK) < 0)
 		return zn_cli_fail(ZN_EXIT_NO, "can't read '%s': %s", w.tail.path, strerror(errno));

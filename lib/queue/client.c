@@ -43,7 +43,7 @@ static const struct zn_field reply_fields[] = {
 	ZN_FIELD(A, id, OU64, "JOB", "job number"),
 	ZN_FIELD(A, code, U32, "CODE", "exit code when it is not"),
 	ZN_FIELD(A, error, STR, "ERROR", "why not"),
-	ZN_FIELD_SUB(A, job, SUB, &zn_job_kind, "", "the job"),
+	ZN_FIELD_SUB(A, jobs, SUBS, &zn_job_kind, "", "the job that was asked for"),
 	ZN_FIELD(A, pid, OU64, "", "of zn-schedd"),
 	ZN_FIELD(A, version, STR, "", "of zn-schedd"),
 	{ 0 },

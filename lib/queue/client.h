@@ -8,7 +8,7 @@
 #include "job/spec.h"
 
 /* op: "submit" (job), "cancel", "hold", "release", "suspend", "resume", "requeue", "modify" (id and what
- * changes), "show" (id; the reply's job has what only its owner may see), "find" (key), "ping", "stop".
+ * changes), "show" (id; the reply's jobs has what only its owner may see), "find" (key), "ping", "stop".
  */
 struct zn_request {
 	const char *op;
@@ -28,7 +28,7 @@ struct zn_reply {
 	struct zn_ou64 id;
 	uint32_t code;                 /* exit code when not ok */
 	const char *error;             /* sentence when not ok */
-	struct zn_job_record job;
+	struct zn_list jobs;           /* show: one struct zn_job_record */
 	struct zn_ou64 pid;            /* ping */
 	const char *version;
 };

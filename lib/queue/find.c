@@ -83,11 +83,12 @@ void zn_job_add_private(const char *spool, struct zn_client **c, struct zn_job_r
 {
 	struct zn_request r = { .op = "show", .id = ZN_SOME_U64(job->id) };
 
-	if (zn_client_ask(spool, c, &r, reply, NULL) < 0 || !reply->ok)
+	if (zn_client_ask(spool, c, &r, reply, NULL) < 0 || !reply->ok || !reply->jobs.n)
 		return;
-	job->command = reply->job.command;
-	job->arguments = reply->job.arguments;
-	job->directory = reply->job.directory;
-	job->output = reply->job.output;
-	job->error = reply->job.error;
+	const struct zn_job_record *seen = reply->jobs.v;
+	job->command = seen->command;
+	job->arguments = seen->arguments;
+	job->directory = seen->directory;
+	job->output = seen->output;
+	job->error = seen->error;
 }

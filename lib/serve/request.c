@@ -210,8 +210,8 @@ static int op_show(struct zn_server *s, struct wish *w)
 {
 	const struct zn_job *job = w->job;
 	struct zn_memo_submit body;
-	struct zn_job_record *r = &w->reply.job;
-	int rc = zn_submit_body(s, job, &body, &w->err);
+	struct zn_job_record *r = zn_arena_new(&s->arena, struct zn_job_record);
+	int rc = r ? zn_submit_body(s, job, &body, &w->err) : -ENOMEM;
 
 	if (rc == 0)
 		rc = zn_job_public(job, s->node.name, &s->arena, r);
@@ -225,6 +225,7 @@ static int op_show(struct zn_server *s, struct wish *w)
 	                           &s->arena);
 	if (spec->error)
 		r->error = zn_spec_output(spec->error, spec->directory, job->id, s->node.name, &s->arena);
+	w->reply.jobs = (struct zn_list){ r, 1 };
 	return 0;
 }
 
