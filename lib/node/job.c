@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -114,6 +115,19 @@ static const struct job *holder_of(const struct agent *a, uint32_t gpu)
 	return NULL;
 }
 
+/* A directory that could not be used, or was removed since, may have been put right. */
+static int open_leases(struct agent *a, struct zn_err *err)
+{
+	struct stat st;
+
+	if (a->lease_fd >= 0 && fstat(a->lease_fd, &st) == 0 && st.st_nlink > 0)
+		return 0;
+	if (a->lease_fd >= 0)
+		close(a->lease_fd);
+	a->lease_fd = zn_lease_dir(err);
+	return a->lease_fd < 0 ? -EAGAIN : 0;
+}
+
 /* Takes one lease more; -EINVAL: there is no such GPU, else it may work later. */
 static int lease_gpu(struct agent *a, struct job *j, uint32_t gpu, struct zn_err *err)
 {
@@ -127,8 +141,6 @@ static int lease_gpu(struct agent *a, struct job *j, uint32_t gpu, struct zn_err
 		return zn_err_set(err, -EINVAL, "there is no gpu %u here", gpu);
 	if (other)
 		return zn_err_set(err, -EAGAIN, "gpu %u is held by job %llu", gpu, (unsigned long long)other->key.job);
-	if (a->lease_fd < 0)
-		return zn_err_set(err, -EAGAIN, "no GPU can be given out: the lease directory can't be used");
 	if (zn__look_stranger(a, gpu, &h)) {
 		zn_lease_explain(gpu, &h, err);
 		return -EAGAIN;
@@ -146,6 +158,8 @@ static int lease_gpus(struct agent *a, struct job *j, const struct zn_msg_start 
 
 	if (!m->gpus.n)
 		return 0;
+	if (open_leases(a, err) < 0)
+		return -EAGAIN;
 	j->leases = calloc(m->gpus.n, sizeof(*j->leases));
 	if (!j->leases)
 		return zn_err_set(err, -EAGAIN, "out of memory");
@@ -236,6 +250,8 @@ void zn__job_start(struct agent *a, const struct zn_msg_start *asked)
 		return;
 	if (j)
 		zn__job_free(a, j);
+	if (m.gpus.n) /* who holds them, so that the scheduler does not ask for the same ones again */
+		zn__look_send_state(a, false);
 	refuse(a, &m, rc == -EAGAIN, err.text);
 }
 

@@ -68,6 +68,7 @@ struct zn_job {
 	uint32_t heap_at;
 	/* a steering that waits for the agent's report */
 	bool cancel, requeue;          /* the running attempt ends because of this */
+	uint32_t refusals;             /* starts in a row that the agent put off */
 	uint64_t view_seq;             /* of its last event */
 	UT_hash_handle hh, hh_key;
 };
@@ -83,6 +84,7 @@ struct zn_group {
 	struct zn_job **heap;
 	uint32_t n, cap;
 	bool blocked;                  /* in this pass: what it asks is not free */
+	double not_before_s;           /* 0, or when a shape whose start was put off is tried again */
 	UT_hash_handle hh;
 };
 
@@ -116,7 +118,12 @@ const char *zn_jobs_intern(struct zn_jobs *q, const char *text);
 
 /* The job that should start next, or NULL: the head of the best group that is not blocked.  Pure. */
 struct zn_job *zn_jobs_next(struct zn_jobs *q);
-void zn_jobs_unblock(struct zn_jobs *q);           /* at the start of a pass */
+/* At the start of a pass, at now_s by whatever clock: every group may try again, but for those that were
+ * deferred past it.  Returns when the first of these may; 0: there is none.
+ */
+double zn_jobs_unblock(struct zn_jobs *q, double now_s);
+/* The agent put a start of job, which is QUEUED again, off: its group waits, longer each time. */
+void zn_jobs_defer(struct zn_job *job, double now_s);
 struct zn_ask zn_job_ask(const struct zn_job *job);
 
 /* Inside the room: in and out of the group that fits the job's shape. */

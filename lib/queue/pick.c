@@ -119,10 +119,30 @@ void zn_jobs_reorder(struct zn_jobs *q, struct zn_job *job)
 	heap_down(job->group, job->heap_at);
 }
 
-void zn_jobs_unblock(struct zn_jobs *q)
+double zn_jobs_unblock(struct zn_jobs *q, double now_s)
 {
-	for (struct zn_group *g = q->groups; g; g = g->hh.next)
-		g->blocked = false;
+	double first_s = 0;
+
+	for (struct zn_group *g = q->groups; g; g = g->hh.next) {
+		g->blocked = g->not_before_s > now_s;
+		if (!g->blocked)
+			g->not_before_s = 0;
+		else if (first_s == 0 || g->not_before_s < first_s)
+			first_s = g->not_before_s;
+	}
+	return first_s;
+}
+
+void zn_jobs_defer(struct zn_job *job, double now_s)
+{
+	static const double first_wait_s = 0.5, longest_wait_s = 30;
+	double wait_s = first_wait_s;
+
+	for (uint32_t i = 0; i < job->refusals && wait_s < longest_wait_s; i++)
+		wait_s *= 2;
+	job->refusals++;
+	if (job->group)
+		job->group->not_before_s = now_s + (wait_s < longest_wait_s ? wait_s : longest_wait_s);
 }
 
 struct zn_job *zn_jobs_next(struct zn_jobs *q)

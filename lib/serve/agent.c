@@ -2,6 +2,7 @@
  * its state: from there on the two agree on what runs.
  */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,6 +170,7 @@ static void take_state(struct zn_server *s, const struct zn_msg_state *m)
 			.command = held[i].command ? zn_jobs_intern(&s->jobs, held[i].command) : NULL,
 		};
 	}
+	zn_jobs_unblock(&s->jobs, HUGE_VAL); /* what was in the way may be gone */
 	if (!n->settled)
 		zn_report_settle(s);
 	else

@@ -65,6 +65,19 @@ static void watch_strangers(struct zn_server *s)
 		s->node.watching = want;
 }
 
+/* Another pass when the first of the shapes whose start was put off may be tried again. */
+static void wait_for_deferred(struct zn_server *s, double at_s)
+{
+	double wait_us = at_s * 1e6 - (double)zn_boot_ns() / 1e3;
+	uint64_t us = wait_us > 0 ? (uint64_t)wait_us + 1 : 0;
+	struct timeval tv = { .tv_sec = (time_t)(us / 1000000), .tv_usec = (suseconds_t)(us % 1000000) };
+
+	if (at_s == 0)
+		event_del(s->on_deferred);
+	else
+		event_add(s->on_deferred, &tv);
+}
+
 void zn_place_pass(struct zn_server *s)
 {
 	struct zn_node *n = &s->node;
@@ -73,7 +86,7 @@ void zn_place_pass(struct zn_server *s)
 	s->want_pick = false;
 	if (!n->settled || !n->facts || s->stopping)
 		return;
-	zn_jobs_unblock(&s->jobs);
+	wait_for_deferred(s, zn_jobs_unblock(&s->jobs, (double)zn_boot_ns() / 1e9));
 	while ((job = zn_jobs_next(&s->jobs))) {
 		struct zn_free now = n->free;
 		struct zn_ask ask = zn_job_ask(job);

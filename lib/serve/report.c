@@ -68,6 +68,7 @@ static void take_started(struct zn_server *s, struct zn_job *job, const struct z
 	if (job->state != ZN_JOB_SCHEDULED)
 		return;
 	job->start_s = m->time_s;
+	job->refusals = 0;
 	if (m->confinement)
 		job->confinement = zn_jobs_intern(&s->jobs, m->confinement);
 	zn_change_state(s, job, ZN_JOB_RUNNING, "started", NULL);
@@ -108,6 +109,13 @@ static void take_exited(struct zn_server *s, struct zn_job *job, const struct zn
 	}
 }
 
+/* What is in the way (a lease, a full disk, too many processes) is mostly there a moment later, too. */
+static void put_off(struct zn_server *s, struct zn_job *job, const char *reason)
+{
+	back_to_queue(s, job, "queued", reason);
+	zn_jobs_defer(job, (double)zn_boot_ns() / 1e9);
+}
+
 static void take_refused(struct zn_server *s, struct zn_job *job, const struct zn_msg_report *m)
 {
 	if (job->state != ZN_JOB_SCHEDULED)
@@ -115,7 +123,7 @@ static void take_refused(struct zn_server *s, struct zn_job *job, const struct z
 	if (job->cancel)
 		finish(s, job, ZN_JOB_CANCELLED, "cancelled");
 	else if (m->again.has && m->again.v)
-		back_to_queue(s, job, "queued", m->reason);
+		put_off(s, job, m->reason);
 	else
 		finish(s, job, ZN_JOB_FAILED, m->reason ? m->reason : "the agent refused to start it");
 }

@@ -1,0 +1,55 @@
+#!/usr/bin/env bats
+# What zn-schedd and zn-noded make of each other: starts that are put off, and wishes that cross them.
+bats_require_minimum_version 1.5.0
+
+setup() {
+	dir=$(mktemp -d "${TMPDIR:-/tmp}/agent.XXXXXX")
+	export ZENITH_SPOOL=$dir/spool ZENITH_LEASE_DIR=$dir/leases ZENITH_MOCK_GPUS=4 PATH=${B:-build}/tests:$PATH
+	unset ZENITH_JOB_ID
+	mkdir -m 700 "$ZENITH_SPOOL"
+	cd "$dir"
+}
+
+teardown() {
+	local s pid
+	for s in "$dir"/spool*; do
+		zn-schedd --stop --spool "$s" || true
+		pid=$(nodectl "$s" <<<$'!hello\n!wait kind=hello' 2>/dev/null | field pid) || continue
+		kill "$pid" && until_true ended "$pid"
+	done
+	cd /
+	rm -rf "$dir"
+}
+
+field() { sed -n 's/.*"'"$1"'":"\{0,1\}\([^,"}]*\).*/\1/p' | tail -n 1; }
+until_true() { for ((i = 0; i < 2000; i++)); do "$@" && return; read -rt 0.01 <> <(:) || :; done; return 1; }
+ended() { [ ! -e "/proc/$1" ]; }
+job() { zn-queue show "$1" -o json; }
+is() { job "$2" | grep -q "\"state\":\"$1\""; }
+held_outside() { zn-queue why "$1" -o json | grep -q "gpu 0: pid [0-9]* of $(id -un), outside the queue"; }
+attempts() { [ "$(job "$1" | field attempt)" -ge "$2" ]; }
+
+@test "a start that is put off is tried again at growing intervals, and runs when what was in the way is gone" {
+	mkdir -m 755 "$ZENITH_LEASE_DIR"
+	from=$(date +%s%N)
+	id=$(zn-submit -g 1 -- true)
+	until_true attempts "$id" 3
+	[ $(($(date +%s%N) - from)) -ge 1400000000 ]
+	job "$id" | grep -q "\"reason\":\"lease directory '$ZENITH_LEASE_DIR' is not sticky"
+	other=$(zn-submit --wait -- true) # what needs no GPU does not wait
+	chmod 1777 "$ZENITH_LEASE_DIR"
+	timeout 20 zn-queue wait "$id"
+}
+
+@test "a GPU that a stranger took a moment ago is not asked for again and again" {
+	mkdir -m 700 "$dir/spool2"
+	zn-submit --wait -- true
+	stranger=$(ZENITH_SPOOL=$dir/spool2 zn-submit -g 4 -- sleep 300)
+	ZENITH_SPOOL=$dir/spool2 until_true is RUNNING "$stranger"
+	id=$(zn-submit -g 1 -- true)
+	until_true held_outside "$id"
+	ZENITH_SPOOL=$dir/spool2 zn-queue cancel "$stranger"
+	timeout 20 zn-queue wait "$id"
+	attempts "$id" 2
+	run ! attempts "$id" 3
+}
