@@ -178,6 +178,8 @@ static int run_nodes(int argc, char **argv)
 	int rc = read_picture(&p, &err);
 	if (rc < 0)
 		return fail(rc, &err);
+	if (o.usage && !zn_cli_output.fields && zn_cli_format() == ZN_FORMAT_TABLE)
+		zn_cli_output.fields = "node_id,state,jobs,cpu_utilization_pct,mem_bytes,mem_available_bytes";
 	struct zn_writer *w = zn_cli_writer(kinds, false);
 	for (size_t i = 0; i < p.n_nodes; i++) {
 		struct zn_facts *facts = NULL;

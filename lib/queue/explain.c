@@ -141,9 +141,9 @@ int zn_picture_explain(struct zn_picture *p, const struct zn_job_record *job, E 
 	else if (!strcmp(job->state, "PENDING"))
 		e.answer = pending_answer(p, job, &p->arena);
 	else if (job->reason)
-		e.answer = zn_arena_printf(&p->arena, "it is %s: %s", job->state, job->reason);
+		e.answer = job->reason;
 	else
-		e.answer = zn_arena_printf(&p->arena, "it is %s", job->state);
+		e.answer = job->end_s.has ? "it ended as it should" : "nothing keeps it";
 	if (rc == 0)
 		*ret = e;
 	return rc;

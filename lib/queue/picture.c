@@ -162,16 +162,21 @@ int zn_picture_node(const struct zn_picture *p, struct zn_node_record *node, str
 	if (rc < 0)
 		return rc;
 	struct zn_free f = zn_plan_idle(facts);
-	for (size_t i = 0; i < p->n_jobs; i++)
-		if (holds(&p->jobs[i]))
-			for (size_t k = 0; k < p->jobs[i].alloc.n; k++)
-				take_alloc(&f, (const struct zn_job_alloc *)p->jobs[i].alloc.v + k);
+	uint64_t jobs = 0;
+	for (size_t i = 0; i < p->n_jobs; i++) {
+		if (!holds(&p->jobs[i]))
+			continue;
+		jobs++;
+		for (size_t k = 0; k < p->jobs[i].alloc.n; k++)
+			take_alloc(&f, (const struct zn_job_alloc *)p->jobs[i].alloc.v + k);
+	}
 	const struct zn_node_held *held = node->held.v;
 	for (size_t i = 0; i < node->held.n; i++)
 		zn_idset_remove(&f.gpus, held[i].gpu);
 	node->cpus_free = ZN_SOME_U64(zn_idset_count(&f.cpus));
 	node->gpus_free = ZN_SOME_U64(zn_idset_count(&f.gpus));
 	node->mem_free_bytes = ZN_SOME_U64(f.mem_bytes);
+	node->jobs = ZN_SOME_U64(jobs); /* the record's own number is that of its writing */
 	*ret_facts = facts;
 	*ret_free = f;
 	return 0;

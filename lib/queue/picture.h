@@ -25,8 +25,8 @@ int zn_picture_read(struct zn_view_reader *r, struct zn_picture *ret, struct zn_
 void zn_picture_done(struct zn_picture *p);
 const struct zn_job_record *zn_picture_job(const struct zn_picture *p, uint64_t id);
 
-/* The node's facts and what is free on it in this picture.  Also fills its cpus_free, gpus_free and
- * mem_free_bytes.  -ENODATA: its agent has said nothing yet.
+/* The node's facts and what is free on it in this picture.  Also fills its cpus_free, gpus_free,
+ * mem_free_bytes and jobs.  -ENODATA: its agent has said nothing yet.
  */
 int zn_picture_node(const struct zn_picture *p, struct zn_node_record *node, struct zn_facts **ret_facts,
                     struct zn_free *ret_free, struct zn_err *err);
