@@ -26,6 +26,13 @@ until_true() { for ((i = 0; i < 2000; i++)); do "$@" && return; read -rt 0.01 <>
 ended() { [ ! -e "/proc/$1" ]; }
 job() { zn-queue show "$1" -o json; }
 is() { job "$2" | grep -q "\"state\":\"$1\""; }
+idle() { [ -z "$(zn-queue -o json)" ]; }
+in_state() { [[ $(sed 's/.*) \(.\).*/\1/' "/proc/$2/stat" 2>/dev/null) == ["$1"] ]]; }
+frozen() { grep -q 'frozen 1' "$(cgroup_of "$1")/cgroup.events" 2>/dev/null || in_state T "$1"; }
+thawed() { ! frozen "$1"; }
+cgroup_of() {
+	echo "$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)$(sed -n 's/^0:://p' "/proc/$1/cgroup")"
+}
 held_outside() { zn-queue why "$1" -o json | grep -q "gpu 0: pid [0-9]* of $(id -un), outside the queue"; }
 attempts() { [ "$(job "$1" | field attempt)" -ge "$2" ]; }
 
@@ -52,4 +59,29 @@ attempts() { [ "$(job "$1" | field attempt)" -ge "$2" ]; }
 	timeout 20 zn-queue wait "$id"
 	attempts "$id" 2
 	run ! attempts "$id" 3
+}
+
+@test "a cancel that meets a job between its place and its start is not lost" {
+	zn-submit --wait -- true
+	crossing "$ZENITH_SPOOL" 60
+	until_true idle
+	[ "$(zn-queue history -o json | grep -c '"CANCELLED"')" = 60 ]
+}
+
+@test "an agent that is in another mind than zn-schedd is brought to its" {
+	id=$(zn-submit -- sh -c "echo \$\$ >$dir/pid; exec sleep 300")
+	until_true [ -s "$dir/pid" ]
+	until_true is RUNNING "$id"
+	schedd=$(pgrep -f "^zn-schedd --detach --spool $ZENITH_SPOOL\$")
+	kill -STOP "$schedd"
+	# a wish that the agent heard and zn-schedd did not live to note
+	{
+		printf '!hello\n{"kind":"steer","op":"suspend","job":%d,"attempt":1}\n' "$id"
+		until_true frozen "$(cat "$dir/pid")"
+		touch "$dir/was-frozen"
+	} | nodectl "$ZENITH_SPOOL"
+	[ -e "$dir/was-frozen" ]
+	kill -CONT "$schedd"
+	until_true thawed "$(cat "$dir/pid")"
+	zn-queue cancel "$id"
 }

@@ -51,8 +51,12 @@ static void start_job(struct zn_server *s, const struct zn_later *l)
 {
 	struct zn_job *job = zn_jobs_get(&s->jobs, l->job);
 
-	/* cancelled meanwhile, or its agent is away: it is started when the agent is back (settle) */
-	if (job && job->state == ZN_JOB_SCHEDULED && job->attempt == l->attempt && s->node.settled)
+	/* its agent is away: it is started when the agent is back (settle) */
+	if (!job || job->state != ZN_JOB_SCHEDULED || job->attempt != l->attempt || !s->node.settled)
+		return;
+	if (job->cancel || job->requeue)
+		zn_job_unstarted(s, job);
+	else
 		zn_agent_start(s, job);
 }
 

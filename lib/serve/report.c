@@ -109,6 +109,14 @@ static void take_exited(struct zn_server *s, struct zn_job *job, const struct zn
 	}
 }
 
+void zn_job_unstarted(struct zn_server *s, struct zn_job *job)
+{
+	if (job->cancel)
+		finish(s, job, ZN_JOB_CANCELLED, job->reason ? job->reason : "cancelled");
+	else
+		back_to_queue(s, job, "requeued", "requeued");
+}
+
 /* What is in the way (a lease, a full disk, too many processes) is mostly there a moment later, too. */
 static void put_off(struct zn_server *s, struct zn_job *job, const char *reason)
 {
@@ -120,8 +128,8 @@ static void take_refused(struct zn_server *s, struct zn_job *job, const struct z
 {
 	if (job->state != ZN_JOB_SCHEDULED)
 		return;
-	if (job->cancel)
-		finish(s, job, ZN_JOB_CANCELLED, "cancelled");
+	if (job->cancel || job->requeue)
+		zn_job_unstarted(s, job);
 	else if (m->again.has && m->again.v)
 		put_off(s, job, m->reason);
 	else
@@ -154,6 +162,19 @@ static const struct zn_msg_running *running_find(const struct zn_node *n, const 
 	return NULL;
 }
 
+/* A zn-schedd that died between telling the agent and the journal left them with different minds. */
+static void align(struct zn_server *s, const struct zn_job *job, const struct zn_msg_running *r)
+{
+	bool suspended = job->state == ZN_JOB_SUSPENDED;
+	struct zn_msg_steer m = { .op = "limit", .job = job->id, .attempt = job->attempt,
+	                          .limit_s = ZN_SOME_F64(job->limit_s) };
+
+	zn_agent_steer(s, &m);
+	m.op = suspended ? "suspend" : "resume";
+	if (suspended != r->suspended)
+		zn_agent_steer(s, &m);
+}
+
 static void settle_job(struct zn_server *s, struct zn_job *job)
 {
 	const struct zn_msg_running *r = running_find(&s->node, job);
@@ -163,13 +184,14 @@ static void settle_job(struct zn_server *s, struct zn_job *job)
 			job->start_s = r->start_s;
 			zn_change_state(s, job, ZN_JOB_RUNNING, "started", NULL);
 		}
+		align(s, job, r);
 		if (job->cancel || job->requeue)
 			zn_agent_steer(s, &(struct zn_msg_steer){ .op = "stop", .job = job->id,
 				.attempt = job->attempt, .reason = job->cancel ? "cancelled" : "requeued" });
 	} else if (job->state != ZN_JOB_SCHEDULED || s->rebooted) {
 		zn_job_lost(s, job, s->rebooted ? "lost: the machine restarted" : "lost: its agent does not know it");
-	} else if (job->cancel) {
-		finish(s, job, ZN_JOB_CANCELLED, "cancelled");
+	} else if (job->cancel || job->requeue) {
+		zn_job_unstarted(s, job);
 	} else {
 		zn_later_start(s, job); /* the agent never heard of this start, or answers it from its log */
 	}

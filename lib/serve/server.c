@@ -199,17 +199,19 @@ static void on_durable(evutil_socket_t fd, short what, void *arg)
 
 void zn_turn_end(struct zn_server *s)
 {
-	if (s->want_pick)
-		zn_place_pass(s);
-	if (s->status < 0)
-		return;
-	if (s->seq > s->durable) {
+	do {
+		if (s->want_pick)
+			zn_place_pass(s);
+		if (s->status < 0)
+			return;
+		if (s->seq <= s->durable) { /* nothing to wait for */
+			zn_view_flush(s->view, s->durable);
+			zn_later_run(s);
+			zn_agent_ack(s);
+		}
+	} while (s->want_pick);
+	if (s->seq > s->durable)
 		zn_journal_kick(s->journal);
-	} else { /* nothing to wait for */
-		zn_view_flush(s->view, s->durable);
-		zn_later_run(s);
-		zn_agent_ack(s);
-	}
 	zn_idle_arm(s);
 }
 

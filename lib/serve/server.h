@@ -140,6 +140,8 @@ void zn_agent_ack(struct zn_server *s);
 /* report.c: what the agent said happened. */
 void zn_report_take(struct zn_server *s, const struct zn_msg_report *m);
 void zn_report_settle(struct zn_server *s);
+/* A placed job was cancelled or requeued before its start was sent: the agent never hears of it. */
+void zn_job_unstarted(struct zn_server *s, struct zn_job *job);
 void zn_job_lost(struct zn_server *s, struct zn_job *job, const char *reason);
 
 /* conn.c */
