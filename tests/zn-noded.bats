@@ -329,6 +329,59 @@ once() {
 	} | ctl | grep -q '"reason":"lost: its shepherd was killed"'
 }
 
+@test "a job that stops its shepherd does not outrun its limit" {
+	start_agent
+	run -0 once 1 'kill -STOP $PPID; sleep 300' '"limit_s":0.5'
+	[[ $output == *'"reason":"time limit"'* ]]
+}
+
+@test "a job that never lets its shepherd rest is told to have started" {
+	start_agent
+	{
+		printf '!hello\n!ack\n'; job 1 "while [ ! -e $dir/go ]; do (true &); done"
+		echo '!wait what=started job=1'; touch "$dir/go"; echo '!wait what=exited exit_code=0'
+	} | ctl
+}
+
+# no_log: from now on the log can't be written, as on a full disk; log_again: it can.
+no_log() { mv "$spool/node/events" "$dir/aside"; mkdir "$spool/node/events"; }
+log_again() { rmdir "$spool/node/events"; mv "$dir/aside" "$spool/node/events"; }
+
+@test "a refusal that can't be logged is said all the same" {
+	start_agent
+	no_log
+	{ printf '!hello\n!ack\n'; job 1 true '"gpus":[17]'; echo '!wait what=refused again=false'; } | ctl
+	log_again
+}
+
+@test "an end that can't be logged comes when it can" {
+	start_agent
+	pid=$(agent_pid)
+	{
+		printf '!hello\n!ack\n'; job 1 "echo \$\$ >$dir/pid; exec sleep 300"
+		job 2 "echo \$\$ >$dir/pid2; exec sleep 300"
+		until_true has_lines 1 "$dir/pid"; until_true has_lines 1 "$dir/pid2"
+		no_log
+		pkill -9 -x zn-job-1 -P "$pid"; gone "$(cat "$dir/pid")"
+		kill "$(cat "$dir/pid2")"; gone "$(cat "$dir/pid2")"
+		log_again
+		echo '!wait what=exited'; echo '!wait what=exited'
+	} | ctl >"$dir/said"
+	grep -q '"exited".*"job":1,.*"reason":"lost: its shepherd was killed"' "$dir/said"
+	grep -q '"exited".*"job":2,.*"signal":15' "$dir/said"
+}
+
+@test "when the spool is removed nothing stays behind" {
+	start_agent
+	pid=$(agent_pid)
+	{ echo '!hello'; job 1 "echo \$\$ >$dir/pid; exec sleep 300"; job 2 "exec sleep 300"
+	  echo '!wait what=started job=2'; until_true has_lines 1 "$dir/pid"; } | ctl
+	shepherds=$(pgrep -x 'zn-job-[12]' -P "$pid")
+	rm -rf "$spool"
+	kill "$(cat "$dir/pid")"
+	for p in $shepherds $pid; do gone "$p"; done
+}
+
 @test "a reboot is told from a crash" {
 	start_agent
 	{ echo '!hello'; job 1 'sleep 300'; echo '!wait what=started'; } | ctl

@@ -109,7 +109,7 @@ void zn__agent_unwatch(struct agent *a, struct watch *w); /* closes, too */
 /* report.c */
 void zn__agent_catch_up(struct agent *a);     /* reads what is new in the log and sends it */
 void zn__agent_ack(struct agent *a, uint64_t seq);
-void zn__agent_log(struct agent *a, const struct zn_msg_report *r, bool sync);
+int zn__agent_log(struct agent *a, const struct zn_msg_report *r, bool sync);
 int zn__agent_rewrite(struct agent *a);
 bool zn__agent_resend(struct agent *a, const struct job_key *key);
 void zn__report_forget(struct agent *a, uint64_t seq); /* everything up to seq */

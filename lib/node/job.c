@@ -74,7 +74,9 @@ static void refuse(struct agent *a, const struct zn_msg_start *m, bool again, co
 	struct zn_msg_report r = { .what = "refused", .job = m->job, .attempt = m->attempt, .time_s = zn_now_s(),
 	                           .reason = reason, .again = ZN_SOME_BOOL(again) };
 
-	zn__agent_log(a, &r, false);
+	/* a full disk: said to who asked; whoever asks after him will ask again */
+	if (zn__agent_log(a, &r, false) < 0)
+		zn__peer_send(a, &zn_msg_report_kind, &r);
 }
 
 /* Only the machine-wide agent, root, may become others, and never those whom the machine belongs to. */
@@ -345,10 +347,16 @@ void zn__job_reap(struct agent *a)
 	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
+		struct job *j = job_of_shepherd(a, pid);
+		if (WIFSTOPPED(status)) {
+			/* by its own job, which would outrun its limit and every cancel */
+			if (j)
+				kill(pid, SIGCONT);
+			continue;
+		}
 		if (pid == a->look_pid)
 			a->look_pid = 0;
-		struct job *j = job_of_shepherd(a, pid);
 		if (j)
 			shepherd_ended(a, j, status);
 	}
@@ -374,6 +382,20 @@ static bool end_orphans(struct agent *a)
 	return empty;
 }
 
+/* An end that can't be logged is worth waiting for, unless the spool is gone: then nobody will ever read it. */
+static void keep_trying(struct agent *a, struct job *j)
+{
+	if (zn_log_is_gone(a->dirfd)) {
+		if (!a->ending)
+			zn__agent_say(a, "the spool was removed");
+		a->ending = j->exited = true;
+		zn__job_release(j);
+		zn__job_stop_all(a, "lost: the spool was removed");
+	} else {
+		a->orphans_ns = zn_boot_ns() + NS;
+	}
+}
+
 void zn__job_orphans(struct agent *a)
 {
 	char name[ZN_JOB_NAME];
@@ -389,6 +411,7 @@ void zn__job_orphans(struct agent *a)
 			continue;
 		struct zn_msg_report r = { .what = "exited", .job = j->key.job, .attempt = (uint32_t)j->key.attempt,
 		                           .time_s = zn_now_s(), .reason = "lost: its shepherd was killed" };
-		zn__agent_log(a, &r, !a->peer);
+		if (zn__agent_log(a, &r, !a->peer) < 0)
+			keep_trying(a, j);
 	}
 }

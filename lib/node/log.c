@@ -201,6 +201,13 @@ int zn_log_append(int dirfd, const struct zn_kind *kind, const void *entry, bool
 	return rc;
 }
 
+bool zn_log_is_gone(int dirfd)
+{
+	struct stat st;
+
+	return fstat(dirfd, &st) == 0 && st.st_nlink == 0;
+}
+
 int zn_log_sync(struct zn_log *log)
 {
 	return fdatasync(log->fd) < 0 ? -errno : 0;

@@ -63,6 +63,8 @@ int zn_log_read(struct zn_log *log, zn_log_fn *fn, void *ctx);
 int zn_log_append(int dirfd, const struct zn_kind *kind, const void *entry, bool sync);
 /* The same for entries that are frames already (zn_msg_put), with one write. */
 int zn_log_append_frames(int dirfd, const struct zn_buf *frames, bool sync);
+/* The directory was removed: what is logged now is read by nobody. */
+bool zn_log_is_gone(int dirfd);
 int zn_log_sync(struct zn_log *log);
 /* Keeps disk space allocated past the end, so that the exits of what runs can be recorded on a full disk.
  * -ENOSPC: there is none to be had.

@@ -85,13 +85,14 @@ void zn__agent_catch_up(struct agent *a)
 		              (unsigned long long)(a->log.damaged_bytes - damaged));
 }
 
-void zn__agent_log(struct agent *a, const struct zn_msg_report *r, bool sync)
+int zn__agent_log(struct agent *a, const struct zn_msg_report *r, bool sync)
 {
 	int rc = zn_log_append(a->dirfd, &zn_msg_report_kind, r, sync);
 
 	if (rc < 0)
 		zn__agent_say(a, "job %llu: the log can't be written: %s", (unsigned long long)r->job, strerror(-rc));
 	zn__agent_catch_up(a);
+	return rc;
 }
 
 bool zn__agent_resend(struct agent *a, const struct job_key *key)

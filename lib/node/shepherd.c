@@ -517,6 +517,7 @@ static void tend(struct shepherd *s)
 {
 	struct pollfd p[3] = { { .fd = s->sigfd, .events = POLLIN }, { .fd = s->timerfd, .events = POLLIN },
 	                       { .fd = s->sock, .events = POLLIN } };
+	uint64_t from_ns = zn_boot_ns();
 	bool told = false;
 
 	/* exits are looked at before the agent's death: one that came first is not lost */
@@ -526,10 +527,9 @@ static void tend(struct shepherd *s)
 		look_at_clock(s);
 		arm(s);
 		p[2].fd = s->agent_lives ? s->sock : -1;
-		int n = poll(p, 3, told ? -1 : MOMENT_MS);
-		if (n < 0 && errno != EINTR)
+		if (poll(p, 3, told ? -1 : MOMENT_MS) < 0 && errno != EINTR)
 			_exit(1);
-		if (n == 0) {
+		if (!told && zn_boot_ns() - from_ns >= MOMENT_MS * NS / 1000) {
 			tell_started(s); /* should the disk be full, its end will tell again */
 			told = true;
 		}
@@ -578,7 +578,7 @@ static void record_exit(struct shepherd *s, struct zn_msg_report *r)
 	if (rc < 0)
 		_exit(1); /* out of memory: the agent says that the job is lost */
 	/* space was reserved when it started; should it be gone all the same, an exit code is worth waiting for */
-	while (zn_log_append_frames(s->home->dirfd, &b, !s->agent_lives) < 0)
+	while (zn_log_append_frames(s->home->dirfd, &b, !s->agent_lives) < 0 && !zn_log_is_gone(s->home->dirfd))
 		sleep(1);
 	zn_buf_done(&b);
 }

@@ -203,8 +203,10 @@ static int take_message(struct zn_server *s, const struct zn_frame *f)
 		if (zn_decode(&zn_msg_report_kind, &map, a, &m, &err) < 0 || !m.report.what)
 			return -EBADMSG;
 		zn_report_take(s, &m.report);
-		s->node.ack_seq = m.report.seq;
-		s->node.ack_after = s->seq;
+		if (m.report.seq > s->node.ack_seq) { /* 0: the agent could not log it */
+			s->node.ack_seq = m.report.seq;
+			s->node.ack_after = s->seq;
+		}
 	} else if (zn_val_is_text(kind, zn_msg_state_kind.name)) {
 		if (zn_decode(&zn_msg_state_kind, &map, a, &m, &err) < 0)
 			return -EBADMSG;
