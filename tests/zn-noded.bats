@@ -510,6 +510,21 @@ log_again() { rmdir "$spool/node/events"; mv "$dir/aside" "$spool/node/events"; 
 	[ "$(cat "$dir/open/out")" = $'54321\n54322\n0077' ]
 	[ "$(stat -c %u:%a "$dir/open/mine")" = 54321:600 ]
 	[ "$(cat "$dir/open/s")" = 54321 ]
+	for gid in 0 6 54322; do # not one of them is nobody's
+		uid=54321
+		[ $gid != 54322 ] || uid=65534
+		{ printf '!hello\n!ack\n'; job 1$gid true "\"uid\":$uid,\"gid\":$gid"; echo '!wait what=exited'; } | ctl |
+			grep -q '"reason":"user .* group '$gid
+	done
+	{
+		printf '!hello\n!ack\n'; job 9 'id -g; id -G' '"uid":65534' |
+			sed "s|\"directory\":\"$dir\"|\"directory\":\"/\"|; s|$dir/out.9|$dir/open/out9|"
+		echo '!wait what=exited exit_code=0'
+	} | ctl
+	[ "$(cat "$dir/open/out9")" = "$(id -g nobody)"$'\n'"$(id -G nobody)" ]
+	printf '{"kind":"start","job":8,"attempt":1,"script":"touch $(dirname $0)/x; stat -c %%u:%%a $0 $(dirname $0)","uid":54321,"gid":54322,"directory":"/","output":"%s/open/s8"}\n' "$dir" |
+		{ printf '!hello\n!ack\n'; cat; echo '!wait what=exited exit_code=0'; } | ctl
+	[[ $(cat "$dir/open/s8") == *$'denied\n54321:700\n0:711' ]]
 	echo no >"$dir/open/roots"; chmod 666 "$dir/open/roots"
 	job 4 'echo hi' '"uid":54321,"gid":54322' | sed "s|$dir/out.4|$dir/open/roots|" |
 		{ printf '!hello\n!ack\n'; cat; echo '!wait what=exited'; } | ctl | tail -n 1 >"$dir/report"

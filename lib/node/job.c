@@ -17,7 +17,7 @@
 #define NS 1000000000ull
 
 static const double GRACE_MAX_S = 86400;
-enum { TASKS_MAX = 65536, UID_MIN = 1000 };
+enum { TASKS_MAX = 65536 };
 
 struct job *zn__job_find(struct agent *a, uint64_t job, uint64_t attempt)
 {
@@ -91,7 +91,7 @@ static int may_run_as(const struct agent *a, const struct zn_msg_start *m, struc
 		                  (unsigned long long)m->uid.v);
 	if (m->uid.v >= UINT32_MAX || (m->gid.has && m->gid.v >= UINT32_MAX))
 		return zn_err_set(err, -EINVAL, "there is no user %llu", (unsigned long long)m->uid.v);
-	if (m->uid.v < UID_MIN && !a->opts->system_accounts)
+	if (m->uid.v < ZN_UID_MIN && !a->opts->system_accounts)
 		return zn_err_set(err, -EPERM, "user %llu is a system account", (unsigned long long)m->uid.v);
 	return 0;
 }

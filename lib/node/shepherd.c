@@ -159,7 +159,9 @@ static void set_reason(struct shepherd *s, const char *fmt, ...)
 	va_end(ap);
 }
 
-/* A private copy that only the job's user can enter. */
+/* A private copy.  The directory stays ours also where the job's user is another one: what he could put there
+ * would be in the way of a later script, or lead us astray.
+ */
 static int write_script(struct shepherd *s)
 {
 	const char *text = s->start->script, shebang[] = "#!/bin/sh\n";
@@ -180,7 +182,7 @@ static int write_script(struct shepherd *s)
 	if (rc >= 0 && fchmod(fd, 0700) < 0)
 		rc = -errno;
 	if (rc >= 0 && other && (fchown(fd, (uid_t)s->start->uid.v, (gid_t)-1) < 0 ||
-	                         fchownat(s->home->dirfd, s->run_dir, (uid_t)s->start->uid.v, (gid_t)-1, 0) < 0 ||
+	                         fchmodat(s->home->dirfd, s->run_dir, 0711, 0) < 0 ||
 	                         fchmodat(s->home->dirfd, "run", 0711, 0) < 0 || fchmod(s->home->dirfd, 0711) < 0))
 		rc = -errno;
 	close(fd);
@@ -197,24 +199,52 @@ static void remove_script(struct shepherd *s)
 	unlinkat(s->home->dirfd, s->run_dir, AT_REMOVEDIR);
 }
 
-static void find_groups(struct shepherd *s, struct zn_task_job *j)
+/* Those of the account, with its primary one: -ENOMEM. */
+static int account_groups(struct shepherd *s, const struct passwd *pw, struct zn_task_job *j)
 {
-	uid_t uid = (uid_t)s->start->uid.v;
 	int n = 64;
-
-	j->change_user = s->start->uid.has && uid != geteuid();
-	if (!j->change_user)
-		return;
-	struct passwd *pw = getpwuid(uid);
-	gid_t gid = s->start->gid.has ? (gid_t)s->start->gid.v : pw ? pw->pw_gid : (gid_t)-1;
 	gid_t *groups = zn_arena_array(&s->arena, (size_t)n, sizeof(*groups));
-	if (pw && groups && getgrouplist(pw->pw_name, gid, groups, &n) < 0) {
+
+	if (groups && getgrouplist(pw->pw_name, pw->pw_gid, groups, &n) < 0) {
 		groups = zn_arena_array(&s->arena, (size_t)n, sizeof(*groups));
-		if (groups && getgrouplist(pw->pw_name, gid, groups, &n) < 0)
+		if (groups && getgrouplist(pw->pw_name, pw->pw_gid, groups, &n) < 0)
 			n = 0;
 	}
 	j->groups = groups;
-	j->n_groups = pw && groups ? (size_t)n : 0;
+	j->n_groups = groups ? (size_t)n : 0;
+	return groups ? 0 : -ENOMEM;
+}
+
+static bool has_group(const struct zn_task_job *j, gid_t gid)
+{
+	for (size_t i = 0; i < j->n_groups; i++)
+		if (j->groups[i] == gid)
+			return true;
+	return false;
+}
+
+/* The scheduler, who reads what strangers write, is believed who somebody is, not what he may: a group must be
+ * one that the system gives this user.
+ */
+static bool find_groups(struct shepherd *s, struct zn_task_job *j)
+{
+	uid_t uid = (uid_t)s->start->uid.v;
+
+	j->change_user = s->start->uid.has && uid != geteuid();
+	if (!j->change_user)
+		return true;
+	struct passwd *pw = getpwuid(uid);
+	j->gid = s->start->gid.has ? (gid_t)s->start->gid.v : pw ? pw->pw_gid : 0;
+	if (pw && account_groups(s, pw, j) < 0)
+		set_reason(s, "out of memory");
+	else if (pw && !has_group(j, j->gid))
+		set_reason(s, "user '%s' is not in group %u", pw->pw_name, (unsigned)j->gid);
+	else if (!pw && j->gid < ZN_UID_MIN)
+		set_reason(s, "user %u has no account here, and group %u is a system group", (unsigned)uid,
+		           (unsigned)j->gid);
+	else
+		return true;
+	return false;
 }
 
 static bool prepare(struct shepherd *s, struct zn_task_job *j)
@@ -230,7 +260,8 @@ static bool prepare(struct shepherd *s, struct zn_task_job *j)
 	zn_hold_open(s->home->confine, &ask, &s->hold, &s->notes);
 	zn_buf_add(&s->notes, pins.data, pins.len);
 	zn_buf_done(&pins);
-	find_groups(s, j);
+	if (!find_groups(s, j))
+		return false;
 	if (s->start->script && (rc = write_script(s)) < 0) {
 		set_reason(s, "the script can't be written: %s", strerror(-rc));
 		return false;

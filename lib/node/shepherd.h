@@ -37,6 +37,9 @@ struct zn_shepherd_event {
 	char text[256];                   /* REFUSED: why nothing was started and nothing is in the log */
 };
 
+/* Users and groups below are the system's own. */
+enum { ZN_UID_MIN = 1000 };
+
 /* The name of the job's hold and of its directory below SPOOL/node/run. */
 enum { ZN_JOB_NAME = 40 };
 char *zn_job_name(uint64_t job, uint32_t attempt, char to[ZN_JOB_NAME]);

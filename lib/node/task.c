@@ -205,7 +205,7 @@ int zn_task_make(const struct zn_task_job *j, uint32_t rank, struct zn_arena *a,
 	*ret = (struct zn_spawn){
 		.argv = make_argv(j, a), .envp = make_env(j, rank, &share, a), .directory = s->directory,
 		.output = fill_rank(s->output, rank, a), .error = fill_rank(s->error, rank, a),
-		.change_user = j->change_user, .uid = (uid_t)s->uid.v, .gid = (gid_t)s->gid.v,
+		.change_user = j->change_user, .uid = (uid_t)s->uid.v, .gid = j->gid,
 		.groups = j->groups, .n_groups = j->n_groups,
 		.umask = s->umask.has ? (mode_t)(s->umask.v & 0777) : 022, .hold = j->hold, .nofile = &j->home->nofile,
 		.cpus = keep(a, &share.cpus), .numas = keep(a, &share.numas),

@@ -12,6 +12,7 @@ struct zn_task_job {
 	const char *master_port;          /* or NULL */
 	struct zn_idset cpus, numas;      /* of the plan, those that are here and allowed */
 	const struct zn_hold *hold;
+	gid_t gid;                        /* with change_user */
 	const gid_t *groups;
 	size_t n_groups;
 	bool change_user;
