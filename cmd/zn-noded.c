@@ -97,6 +97,7 @@ static void leave_caller(void)
 	int fds[2], status;
 	char byte;
 
+	close_range(3, ~0U, 0); /* a lock or a pipe of whoever happened to start us first is not ours to keep */
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		exit(zn_cli_fail(ZN_EXIT_OS, "no pipe: %s", strerror(errno)));
 	pid_t pid = fork();
@@ -175,6 +176,9 @@ int main(int argc, char **argv)
 	                           .ready = ready };
 	if (scheduler)
 		find_scheduler(&o);
+	/* a reader of our messages that went away, or a limit on a file's size, ends no agent; jobs get the default */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	if (detach)
 		leave_caller();
 	if (!o.node)

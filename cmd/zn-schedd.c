@@ -72,6 +72,7 @@ static int detach(void)
 {
 	int pipes[2];
 
+	close_range(3, ~0U, 0); /* a lock or a pipe of whoever happened to start us first is not ours to keep */
 	if (pipe2(pipes, O_CLOEXEC) < 0)
 		exit(zn_cli_fail(ZN_EXIT_OS, "can't make a pipe: %s", strerror(errno)));
 	pid_t pid = fork();

@@ -582,6 +582,53 @@ log_again() { rmdir "$spool/node/events"; mv "$dir/aside" "$spool/node/events"; 
 	printf '!hello\n!wait kind=state\n' | ctl | grep -q '"jobs":\[{"job":1'
 }
 
+@test "an agent without a descriptor left turns callers away, and goes on when there are some again" {
+	(ulimit -n 20; start_agent)
+	pid=$(agent_pid)
+	crowd=()
+	for i in 1 2 3 4 5 6 7 8; do
+		nodectl "$spool" <<<'!wait closed' 3>&- &
+		crowd+=($!)
+	done
+	full() { [ "$(ls "/proc/$pid/fd" | wc -l)" = 20 ]; }
+	until_true full
+	timeout 5 nodectl "$spool" <<<'!wait closed'
+	kill "${crowd[@]}"
+	not_full() { ! full; }
+	until_true not_full
+	run -0 once 1 'exit 3'
+	[[ $output == *'"exit_code":3'* ]]
+}
+
+@test "an agent that was started in the background keeps no descriptor of who started it" {
+	exec 8>"$dir/lock"
+	flock 8
+	start_agent
+	exec 8>&-
+	flock -n "$dir/lock" true
+}
+
+@test "a limit on the size of files ends no agent with a signal" {
+	(ulimit -f 1; start_agent)
+	pid=$(agent_pid)
+	{
+		echo '!hello'
+		for n in {1..12}; do job $n true '"gpus":[17]'; echo "!wait what=refused job=$n"; done
+	} | ctl | tail -n 1 | grep -q '"seq":0' # said, but not logged
+	[ "$(agent_pid)" = "$pid" ]
+}
+
+@test "an agent lives on when nobody reads what it says" {
+	mkfifo "$dir/said"
+	zn-noded --spool "$spool" 2>"$dir/said" &
+	agent=$!
+	head -n 1 "$dir/said" >"$dir/first"
+	printf '!raw GET / HTTP/1.0\n!wait closed\n' | ctl # which it remarks on
+	run -0 once 1 'kill -PIPE $$'
+	[[ $output == *'"signal":13'* ]]
+	[ "$(agent_pid)" = "$agent" ]
+}
+
 @test "a frame cut at any byte starts nothing and harms nobody" {
 	start_agent
 	{

@@ -217,6 +217,7 @@ static int come_up(struct agent *a, struct zn_err *err)
 	a->lease_fd = zn_lease_dir(&why);
 	if (a->lease_fd < 0)
 		zn__agent_say(a, "no GPU can be given out: %s", why.text);
+	a->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	rc = open_signals(a);
 	if (rc < 0)
 		return zn_err_set(err, rc, "no event loop: %s", strerror(-rc));
@@ -245,7 +246,7 @@ static void go_down(struct agent *a)
 	zn_buf_done(&a->look_in);
 	zn_arena_done(&a->users_arena);
 	zn_arena_done(&a->msg);
-	const int fds[] = { a->listener.fd, a->sig.fd, a->timer.fd, a->look.fd, a->epoll, a->lease_fd, a->hands_fd,
+	const int fds[] = { a->spare_fd, a->listener.fd, a->sig.fd, a->timer.fd, a->look.fd, a->epoll, a->lease_fd, a->hands_fd,
 		            a->lock_fd, a->dirfd };
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
 		if (fds[i] >= 0)
@@ -273,7 +274,7 @@ static void loop(struct agent *a)
 
 int zn_agent_run(const struct zn_agent_opts *opts, struct zn_err *err)
 {
-	struct agent a = { .opts = opts, .dirfd = -1, .epoll = -1, .lock_fd = -1, .hands_fd = -1, .lease_fd = -1,
+	struct agent a = { .opts = opts, .dirfd = -1, .epoll = -1, .lock_fd = -1, .hands_fd = -1, .lease_fd = -1, .spare_fd = -1,
 	                   .sig.fd = -1, .timer.fd = -1, .listener.fd = -1, .look.fd = -1, .log.fd = -1 };
 	int rc = come_up(&a, err);
 

@@ -69,6 +69,7 @@ struct agent {
 	const struct zn_agent_opts *opts;
 	struct rlimit nofile;
 	int dirfd, epoll, lock_fd, hands_fd, lease_fd;
+	int spare_fd;                /* given up to turn a caller away when there is no other */
 	struct watch sig, timer, listener;
 	bool ending, done;
 

@@ -253,6 +253,8 @@ static int write_new(struct zn_log *log, const struct zn_buf *keep, uint64_t bas
 		return -errno;
 	int rc = zn_msg_put(&b, 0, 0, &zn_log_begin_kind, &begin);
 	zn_buf_add(&b, keep->data, keep->len);
+	if (rc == 0 && fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)(b.len + RESERVE)) < 0 && errno != EOPNOTSUPP)
+		rc = -errno;
 	if (rc == 0)
 		rc = b.failed ? -ENOMEM : zn_write_all(fd, b.data, b.len);
 	if (rc >= 0 && fsync(fd) < 0)
@@ -261,11 +263,14 @@ static int write_new(struct zn_log *log, const struct zn_buf *keep, uint64_t bas
 		rc = -errno;
 	if (rc >= 0 && fsync(log->dirfd) < 0)
 		rc = -errno;
-	if (rc >= 0)
+	if (rc >= 0) {
 		log->at = b.len;
-	zn_buf_done(&b);
-	if (rc < 0)
+		log->reserved = b.len + RESERVE;
+	} else { /* on a full disk the space is needed for ends */
+		unlinkat(log->dirfd, name_new, 0);
 		close(fd);
+	}
+	zn_buf_done(&b);
 	return rc < 0 ? rc : fd;
 }
 
@@ -284,7 +289,6 @@ int zn_log_rewrite(struct zn_log *log, const struct zn_buf *keep)
 	close(log->fd);
 	log->fd = fd;
 	log->base = base;
-	log->reserved = 0;
 	return 0;
 }
 

@@ -2,6 +2,7 @@
  * place of the one before.  Garbage ends a connection and nothing else.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -272,12 +273,24 @@ static bool may_talk(const struct agent *a, int fd)
 	return who.uid == geteuid() || who.uid == 0 || (a->opts->has_scheduler && who.uid == a->opts->scheduler_uid);
 }
 
+/* Without a descriptor for him a caller would stay in the queue and wake us for ever. */
+static void turn_away(struct agent *a, int listener)
+{
+	close(a->spare_fd);
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	a->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 void zn__peer_accept(struct agent *a, struct watch *w, uint32_t events)
 {
 	int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	size_t n = 0;
 
 	(void)events;
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+		turn_away(a, w->fd);
 	if (fd < 0)
 		return;
 	for (struct conn *c = a->conns; c; c = c->next)
