@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/text.h"
+
 int zn_key_make(char key[ZN_KEY], struct zn_err *err)
 {
 	unsigned char bits[(ZN_KEY - 1) / 2];
@@ -26,6 +28,14 @@ static const char *const of_a_job[] = { "RANK", "WORLD_SIZE", "LOCAL_RANK", "MAS
 static bool is_named(const char *entry, const char *name, size_t n)
 {
 	return !strncmp(entry, name, n) && entry[n] == '=';
+}
+
+/* A record's keys are UTF-8: a variable whose name is not can't travel, and must not stop the ones that can. */
+static bool can_travel(const char *entry)
+{
+	const char *equals = strchr(entry, '=');
+
+	return equals && equals != entry && zn_is_utf8(entry, (size_t)(equals - entry));
 }
 
 static bool describes_a_job(const char *entry, bool inside)
@@ -69,7 +79,7 @@ int zn_compose_environment(char *const from[], const struct zn_strs *extra, stru
 	if (!m.v)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
-		if (strchr(from[i], '=') && from[i][0] != '=' && !describes_a_job(from[i], inside) &&
+		if (can_travel(from[i]) && !describes_a_job(from[i], inside) &&
 		    put(&m, from[i], a) < 0)
 			return -ENOMEM;
 	for (size_t i = 0; i < extra->n; i++) {

@@ -9,7 +9,8 @@ enum { ZN_KEY = 33 };
 int zn_key_make(char key[ZN_KEY], struct zn_err *err);
 
 /* The environment given plus the "K=V" of extra, which win.  Inside a job the variables that describe that job
- * are left out, so that the new one is not taken for a part of it.
+ * are left out, so that the new one is not taken for a part of it; so is one whose name is not UTF-8, which a
+ * record can't hold.
  */
 int zn_compose_environment(char *const environ[], const struct zn_strs *extra, struct zn_arena *a,
                            struct zn_strmap *ret, struct zn_err *err);
