@@ -1,0 +1,216 @@
+/* What a job may be: its states, what may be asked, and the options in a script. */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "job/spec.h"
+#include "job/state.h"
+#include "tap.h"
+
+/* The legal moves as the manual lists them, one letter a state: Pending Queued Scheduled Running sUspended
+ * Completed Failed cAncelled.
+ */
+static const char *const moves[] = { "PQ", "QP", "QS", "QU", "QA", "PA", "PF", "SR", "SQ", "SF", "SA", "RU", "RQ",
+                                     "RP", "RC", "RF", "RA", "UR", "UQ", "UC", "UF", "UA", NULL };
+static const char letters[] = "PQSRUCFA";
+
+static void states(void)
+{
+	int wrong = 0;
+
+	for (int from = 0; from < ZN_JOB_STATES; from++)
+		for (int to = 0; to < ZN_JOB_STATES; to++) {
+			bool legal = false;
+			for (int i = 0; moves[i]; i++)
+				legal |= moves[i][0] == letters[from] && moves[i][1] == letters[to];
+			wrong += legal != zn_job_can_become((enum zn_job_state)from, (enum zn_job_state)to);
+		}
+	tap_ok(!wrong, "each of the 64 moves is legal or not as the list has it");
+	for (int s = 0; s < ZN_JOB_STATES; s++) {
+		enum zn_job_state back = ZN_JOB_STATES;
+		tap_ok(zn_job_state_parse(zn_job_state_name((enum zn_job_state)s), &back) == 0 && (int)back == s,
+		       "%s reads back", zn_job_state_name((enum zn_job_state)s));
+	}
+	enum zn_job_state s;
+	tap_ok(zn_job_state_parse("running", &s) == 0 && s == ZN_JOB_RUNNING, "any case will do");
+	tap_ok(zn_job_state_parse("DONE", &s) == -EINVAL, "DONE is no state");
+}
+
+/* ---- submissions ---- */
+
+static struct zn_spec good(void)
+{
+	return (struct zn_spec){ .command = "true", .directory = "/tmp" };
+}
+
+struct spec_row {
+	const char *what;
+	void (*change)(struct zn_spec *s);
+	int rc;
+	const char *sentence; /* a part of it */
+};
+
+static char long_name[ZN_SPEC_NAME_MAX + 2];
+
+static void nothing(struct zn_spec *s) { (void)s; }
+static void no_command(struct zn_spec *s) { s->command = NULL; }
+static void both(struct zn_spec *s) { s->script = "#!/bin/sh\n"; }
+static void empty_command(struct zn_spec *s) { s->command = ""; }
+static void relative(struct zn_spec *s) { s->directory = "tmp"; }
+static void no_directory(struct zn_spec *s) { s->directory = NULL; }
+static void newline_name(struct zn_spec *s) { s->job_name = "a\nb"; }
+static void escape_name(struct zn_spec *s) { s->job_name = "\033[31m"; }
+static void latin_name(struct zn_spec *s) { s->job_name = "caf\xe9"; }
+static void empty_name(struct zn_spec *s) { s->job_name = ""; }
+static void too_long_name(struct zn_spec *s) { s->job_name = long_name; }
+static void longest_name(struct zn_spec *s) { s->job_name = long_name + 1; }
+static void newline_key(struct zn_spec *s) { s->key = "k\n"; }
+static void newline_output(struct zn_spec *s) { s->output = "/tmp/a\nb"; }
+static void empty_output(struct zn_spec *s) { s->output = ""; }
+static void no_tasks(struct zn_spec *s) { s->resources.tasks = ZN_SOME_U64(0); }
+static void many_tasks(struct zn_spec *s) { s->resources.tasks = ZN_SOME_U64(ZN_SPEC_TASKS_MAX + 1); }
+static void many_gpus(struct zn_spec *s) { s->resources.gpus = ZN_SOME_U64(UINT64_MAX); }
+static void no_cpus(struct zn_spec *s) { s->resources.cpus = ZN_SOME_U64(0); }
+static void much_memory(struct zn_spec *s) { s->resources.mem_bytes = ZN_SOME_U64(UINT64_MAX); }
+static void no_time(struct zn_spec *s) { s->resources.time_limit_s = ZN_SOME_F64(0); }
+static void negative_time(struct zn_spec *s) { s->resources.time_limit_s = ZN_SOME_F64(-5); }
+static void endless_time(struct zn_spec *s) { s->resources.time_limit_s = ZN_SOME_F64(1e300); }
+static void odd_signal(struct zn_spec *s) { s->policy.signal = "SIGNOPE"; }
+static void odd_umask(struct zn_spec *s) { s->umask = ZN_SOME_U64(01000); }
+static void odd_nvlink(struct zn_spec *s) { s->locality.nvlink = "maybe"; }
+static void huge_priority(struct zn_spec *s) { s->policy.priority = ZN_SOME_I64(INT64_C(1) << 40); }
+static void an_array(struct zn_spec *s) { s->policy.array = "0-9"; }
+static void a_share(struct zn_spec *s) { s->resources.gpu_share = ZN_SOME_F64(0.5); }
+static void two_nodes(struct zn_spec *s) { s->resources.nodes_min = ZN_SOME_U64(2); }
+static void one_node(struct zn_spec *s) { s->resources.nodes_min = ZN_SOME_U64(1); }
+static void disagree(struct zn_spec *s)
+{
+	s->resources.gpus = ZN_SOME_U64(4);
+	s->resources.gpus_per_node = ZN_SOME_U64(2);
+}
+static void odd_variable(struct zn_spec *s)
+{
+	static struct zn_pair v[] = { { "A=B", "c" } };
+	s->environment = (struct zn_strmap){ v, 1 };
+}
+
+static const struct spec_row spec_rows[] = {
+	{ "a command and a directory are enough", nothing, 0, "" },
+	{ "no command and no script", no_command, -EBADMSG, "needs a command or a script" },
+	{ "a command and a script", both, -EBADMSG, "not both" },
+	{ "an empty command", empty_command, -EBADMSG, "the command is empty" },
+	{ "a relative directory", relative, -EBADMSG, "'tmp' is not absolute" },
+	{ "no directory", no_directory, -EBADMSG, "not absolute" },
+	{ "a newline in the name", newline_name, -EBADMSG, "control character" },
+	{ "an escape sequence in the name", escape_name, -EBADMSG, "control character" },
+	{ "a name that is not UTF-8", latin_name, -EBADMSG, "not UTF-8" },
+	{ "an empty name", empty_name, -EBADMSG, "1 to 128 bytes" },
+	{ "a name of 129 bytes", too_long_name, -EBADMSG, "not 129" },
+	{ "a name of 128 bytes", longest_name, 0, "" },
+	{ "a newline in the key", newline_key, -EBADMSG, "control character" },
+	{ "a newline in the output's path", newline_output, -EBADMSG, "newline" },
+	{ "an empty output path", empty_output, -EBADMSG, "empty" },
+	{ "no tasks", no_tasks, -EBADMSG, "tasks must be 1 to" },
+	{ "too many tasks", many_tasks, -EBADMSG, "tasks must be 1 to" },
+	{ "too many GPUs", many_gpus, -EBADMSG, "gpus must be 0 to" },
+	{ "no CPUs", no_cpus, -EBADMSG, "cpus must be 1 to" },
+	{ "more memory than there is in the world", much_memory, -EBADMSG, "mem_bytes must be 1 to" },
+	{ "a time limit of nothing", no_time, -EBADMSG, "time_limit_s must be" },
+	{ "a negative time limit", negative_time, -EBADMSG, "time_limit_s must be" },
+	{ "a time limit without end", endless_time, -EBADMSG, "time_limit_s must be" },
+	{ "a signal that is none", odd_signal, -EBADMSG, "'SIGNOPE'" },
+	{ "a umask with a fourth digit", odd_umask, -EBADMSG, "umask must be" },
+	{ "an NVLink wish that is none", odd_nvlink, -EBADMSG, "'maybe'" },
+	{ "a priority beyond 32 bits", huge_priority, -EBADMSG, "32 bits" },
+	{ "an array", an_array, -EOPNOTSUPP, "can't grant 'array'" },
+	{ "a part of a GPU", a_share, -EOPNOTSUPP, "can't grant 'gpu_share'" },
+	{ "two nodes", two_nodes, -EOPNOTSUPP, "nodes_min" },
+	{ "one node", one_node, 0, "" },
+	{ "gpus and gpus_per_node that disagree", disagree, -EBADMSG, "disagree" },
+	{ "a variable with '=' in its name", odd_variable, -EBADMSG, "'A=B'" },
+};
+
+static void specs(void)
+{
+	memset(long_name, 'n', sizeof(long_name) - 1);
+	for (size_t i = 0; i < sizeof(spec_rows) / sizeof(*spec_rows); i++) {
+		const struct spec_row *r = &spec_rows[i];
+		struct zn_spec s = good();
+		struct zn_err err = { "" };
+		r->change(&s);
+		int rc = zn_spec_check(&s, &err);
+		tap_ok(rc == r->rc && strstr(err.text, r->sentence), "%s: %d %s", r->what, rc, err.text);
+	}
+}
+
+static void outputs(void)
+{
+	static const struct { const char *pattern, *want; } rows[] = {
+		{ "zn-%j.out", "/home/ann/zn-12.out" }, { "/var/%n/%j", "/var/box/12" }, { "a%%b%r", "/home/ann/a%%b%r" },
+		{ "%a%j%j", "/home/ann/1212" }, { "x%", "/home/ann/x%" }, { "%q", "/home/ann/%q" },
+	};
+	struct zn_arena a = { 0 };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		char *got = zn_spec_output(rows[i].pattern, "/home/ann", 12, "box", &a);
+		tap_ok(got && !strcmp(got, rows[i].want), "output '%s' is '%s'", rows[i].pattern, got ? got : "");
+	}
+	char *got = zn_spec_output("o", "/", 1, "box", &a);
+	tap_ok(got && !strcmp(got, "/o"), "below / there is one slash");
+	zn_arena_done(&a);
+}
+
+static void signals(void)
+{
+	tap_ok(zn_signal_parse("TERM") == SIGTERM && zn_signal_parse("sigusr1") == SIGUSR1 &&
+	       zn_signal_parse("9") == SIGKILL, "signals go by name, with or without SIG, and by number");
+	tap_ok(zn_signal_parse("0") < 0 && zn_signal_parse("65") < 0 && zn_signal_parse("") < 0 &&
+	       zn_signal_parse("-9") < 0, "0, 65, nothing and -9 are no signals");
+}
+
+/* ---- scripts ---- */
+
+static const struct { const char *what, *script, *words; } script_rows[] = {
+	{ "no #ZN line", "#!/bin/sh\necho hi\n", "" },
+	{ "two lines", "#!/bin/sh\n#ZN -g 2\n#ZN --name night\npython x\n", "-g|2|--name|night|" },
+	{ "quotes of both kinds", "#ZN --name \"a b\" --env 'X=\\y'\n", "--name|a b|--env|X=\\y|" },
+	{ "quotes inside a word", "#ZN --env X='a b'c\n", "--env|X=a bc|" },
+	{ "a backslash before a blank", "#ZN --name a\\ b\n", "--name|a b|" },
+	{ "a comment behind", "#ZN -g 2 # two\n", "-g|2|" },
+	{ "after the first line of code they are no options", "echo\n#ZN -g 2\n", "" },
+	{ "blank lines and comments do not end them", "#!/bin/sh\n\n# x\n   \n#ZN -g 1\n", "-g|1|" },
+	{ "lines that end as on DOS", "#!/bin/sh\r\n#ZN -g 1\r\n", "-g|1|" },
+	{ "a tab behind #ZN", "#ZN\t-g\t1", "-g|1|" },
+	{ "#ZNX is another word", "#ZNX -g 1\n", "" },
+	{ "an empty word", "#ZN --name ''\n", "--name||" },
+};
+
+static void scripts(void)
+{
+	struct zn_arena a = { 0 };
+	struct zn_err err = { "" };
+	struct zn_strs words;
+
+	for (size_t i = 0; i < sizeof(script_rows) / sizeof(*script_rows); i++) {
+		char got[256] = "";
+		int rc = zn_script_options(script_rows[i].script, &a, &words, &err);
+		for (size_t k = 0; rc == 0 && k < words.n; k++) {
+			strcat(got, words.v[k]);
+			strcat(got, "|");
+		}
+		tap_ok(rc == 0 && !strcmp(got, script_rows[i].words), "%s: %s", script_rows[i].what, got);
+	}
+	int rc = zn_script_options("#!/bin/sh\n#ZN --name 'x\n", &a, &words, &err);
+	tap_ok(rc == -EBADMSG && strstr(err.text, "line 2"), "a quote that is not closed: %s", err.text);
+	zn_arena_done(&a);
+}
+
+int main(void)
+{
+	states();
+	specs();
+	outputs();
+	signals();
+	scripts();
+	return tap_done();
+}

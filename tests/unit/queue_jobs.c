@@ -1,0 +1,277 @@
+/* Who is next, and what the journal remembers: both against a model that is too simple to be wrong. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "queue/memo.h"
+#include "rec/val.h"
+#include "tap.h"
+
+enum { JOBS = 400, STEPS = 20000 };
+
+static uint32_t seed = 12345;
+
+static uint32_t dice(uint32_t n)
+{
+	seed = seed * 1664525u + 1013904223u;
+	return (seed >> 8) % n;
+}
+
+static struct zn_job *new_job(struct zn_jobs *q, uint64_t id)
+{
+	struct zn_job *job = calloc(1, sizeof(*job));
+
+	job->id = id;
+	job->user = zn_jobs_intern(q, "ann");
+	job->tasks = 1;
+	job->gpus = dice(3);
+	job->priority = (int64_t)dice(4);
+	job->state = ZN_JOB_QUEUED;
+	return job;
+}
+
+/* The best of those that may start, found by looking at all of them. */
+static uint64_t model_next(struct zn_job **jobs, size_t n, uint32_t blocked_gpus)
+{
+	struct zn_job *best = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		struct zn_job *j = jobs[i];
+		if (j->state != ZN_JOB_QUEUED || j->gpus == blocked_gpus)
+			continue;
+		if (!best || j->priority > best->priority || (j->priority == best->priority && j->id < best->id))
+			best = j;
+	}
+	return best ? best->id : 0;
+}
+
+static void block(struct zn_jobs *q, uint32_t gpus)
+{
+	zn_jobs_unblock(q, 0);
+	for (struct zn_group *g = q->groups; g; g = g->hh.next)
+		g->blocked = g->shape.gpus == gpus;
+}
+
+static void step(struct zn_jobs *q, struct zn_job *job)
+{
+	switch (dice(3)) {
+	case 0:
+		zn_jobs_move(q, job, job->state == ZN_JOB_QUEUED ? ZN_JOB_PENDING : ZN_JOB_QUEUED);
+		break;
+	case 1:
+		job->priority = (int64_t)dice(5) - 2;
+		zn_jobs_reorder(q, job);
+		break;
+	default:
+		break;
+	}
+}
+
+static void order(void)
+{
+	struct zn_jobs q;
+	struct zn_job *jobs[JOBS];
+	int wrong = 0;
+
+	zn_jobs_init(&q);
+	for (size_t i = 0; i < JOBS; i++) {
+		jobs[i] = new_job(&q, i + 1);
+		zn_jobs_add(&q, jobs[i]);
+	}
+	for (int i = 0; i < STEPS; i++) {
+		uint32_t blocked = dice(4);
+		step(&q, jobs[dice(JOBS)]);
+		block(&q, blocked);
+		struct zn_job *next = zn_jobs_next(&q);
+		wrong += (next ? next->id : 0) != model_next(jobs, JOBS, blocked);
+	}
+	tap_ok(!wrong, "after each of %d random holds, releases and new priorities the next is the model's", STEPS);
+	tap_ok(q.count[ZN_JOB_QUEUED] + q.count[ZN_JOB_PENDING] == JOBS, "the counts of the states add up");
+	tap_ok(zn_jobs_move(&q, jobs[0], ZN_JOB_COMPLETED) == -EPERM, "a move that is not legal is refused");
+	zn_jobs_done(&q);
+}
+
+static void keys(void)
+{
+	struct zn_jobs q;
+	struct zn_job *job;
+
+	zn_jobs_init(&q);
+	job = new_job(&q, 7);
+	job->uid = 1000;
+	job->key = zn_job_user_key(1000, "night");
+	zn_jobs_add(&q, job);
+	tap_ok(zn_jobs_get_key(&q, 1000, "night") == job, "a key finds its user's job");
+	tap_ok(!zn_jobs_get_key(&q, 1001, "night"), "another user's same key does not");
+	tap_ok(!zn_jobs_get_key(&q, 1000, "nigh"), "a part of a key does not");
+	struct zn_job *twin = new_job(&q, 7);
+	tap_ok(zn_jobs_add(&q, twin) == -EEXIST, "a number is given once");
+	zn_job_free(twin);
+	zn_jobs_drop(&q, job);
+	tap_ok(!zn_jobs_get_key(&q, 1000, "night") && !zn_jobs_get(&q, 7), "a job that was dropped is found no more");
+	tap_ok(q.next_id == 8, "and its number is not given again");
+	zn_jobs_done(&q);
+}
+
+/* ---- the journal's records ---- */
+
+static int replay(struct zn_jobs *q, const struct zn_kind *kind, const void *record, struct zn_err *err)
+{
+	struct zn_arena a = { 0 };
+	struct zn_buf b = { 0 };
+	struct zn_job *job;
+	const char *event;
+	double time_s;
+	int rc = zn_encode(kind, record, &b);
+
+	if (rc == 0)
+		rc = zn_memo_replay(q, (struct zn_loc){ 1, 2, 3 }, b.data, b.len, &a, &event, &job, &time_s, err);
+	zn_buf_done(&b);
+	zn_arena_done(&a);
+	return rc;
+}
+
+static int replay_bytes(struct zn_jobs *q, const struct zn_buf *b, struct zn_err *err)
+{
+	struct zn_arena a = { 0 };
+	struct zn_job *job;
+	const char *event;
+	double time_s;
+	int rc = zn_memo_replay(q, (struct zn_loc){ 0 }, b->data, b->len, &a, &event, &job, &time_s, err);
+
+	zn_arena_done(&a);
+	return rc;
+}
+
+static struct zn_memo_submit submission(uint64_t id)
+{
+	static const unsigned char digest[ZN_DIGEST] = "0123456789abcde";
+
+	return (struct zn_memo_submit){
+		.id = id, .uid = 1000, .gid = 100, .user = "ann", .submit_s = 1.5, .digest = { digest, ZN_DIGEST },
+		.spec = { .command = "true", .directory = "/", .job_name = "n", .key = "k",
+		          .resources = { .gpus = ZN_SOME_U64(2), .cpus = ZN_SOME_U64(3), .mem_bytes = ZN_SOME_U64(4096),
+		                         .time_limit_s = ZN_SOME_F64(60) },
+		          .policy = { .priority = ZN_SOME_I64(-4), .requeue = ZN_SOME_U64(1), .account = "vision" } },
+	};
+}
+
+static void change_a_lot(struct zn_jobs *q, struct zn_job *job)
+{
+	job->attempt = 3;
+	job->priority = 9;
+	job->limit_s = 7.5;
+	job->start_s = 100.25;
+	job->end_s = 200.5;
+	job->has_exit_code = true;
+	job->exit_code = -1;
+	job->signal = 15;
+	job->max_rss_bytes = 12345;
+	job->cpu_s = 1.25;
+	job->gpu_s = 2.5;
+	job->requeues_left = 1;
+	job->cancel = true;
+	job->confinement = zn_jobs_intern(q, "cgroup v2");
+	zn_job_set_text(&job->name, "other");
+	zn_job_set_text(&job->reason, "because");
+	job->place = calloc(1, sizeof(*job->place));
+	zn_idset_add(&job->place->plan.gpus, 1);
+	zn_idset_add(&job->place->plan.gpus, 5);
+	zn_idset_add(&job->place->plan.cpus, 70);
+	zn_idset_add(&job->place->plan.numas, 1);
+	job->place->plan.cpus_held = 1;
+	job->place->plan.mem_bytes = 4096;
+	zn_jobs_move(q, job, ZN_JOB_QUEUED);
+	zn_jobs_move(q, job, ZN_JOB_SCHEDULED);
+	zn_jobs_move(q, job, ZN_JOB_RUNNING);
+}
+
+static bool same_public(const struct zn_job *x, const struct zn_job *y)
+{
+	struct zn_arena a = { 0 };
+	struct zn_buf bx = { 0 }, by = { 0 };
+	struct zn_job_record rx, ry;
+	bool same = zn_job_public(x, "box", &a, &rx) == 0 && zn_job_public(y, "box", &a, &ry) == 0 &&
+	            zn_encode(&zn_job_kind, &rx, &bx) == 0 && zn_encode(&zn_job_kind, &ry, &by) == 0 &&
+	            bx.len == by.len && !memcmp(bx.data, by.data, bx.len);
+
+	zn_buf_done(&bx);
+	zn_buf_done(&by);
+	zn_arena_done(&a);
+	return same;
+}
+
+static void memory(void)
+{
+	struct zn_jobs q, again;
+	struct zn_memo_submit m = submission(5);
+	struct zn_buf change = { 0 };
+	struct zn_err err = { "" };
+
+	zn_jobs_init(&q);
+	zn_jobs_init(&again);
+	tap_ok(replay(&q, &zn_memo_submit_kind, &m, &err) == 0 && replay(&again, &zn_memo_submit_kind, &m, &err) == 0,
+	       "a submit record makes a job %s", err.text);
+	struct zn_job *job = zn_jobs_get(&q, 5);
+	tap_ok(job && job->gpus == 2 && job->cpus.v == 3 && job->priority == -4 && job->requeues_left == 1 &&
+	       job->limit_s == 60 && !strcmp(job->account, "vision") && job->body.offset == 2, "with what it asks for");
+	tap_ok(zn_jobs_get_key(&q, 1000, "k") == job, "and its key");
+	tap_ok(replay(&q, &zn_memo_submit_kind, &m, &err) == -EBADMSG, "twice the same number is a contradiction: %s", err.text);
+	change_a_lot(&q, job);
+	tap_ok(zn_memo_encode_change(job, "started", 3.5, "box", &change) == 0 && replay_bytes(&again, &change, &err) == 0,
+	       "a change record holds all that can change %s", err.text);
+	struct zn_job *copy = zn_jobs_get(&again, 5);
+	tap_ok(same_public(job, copy), "the job out of the journal shows the same record");
+	tap_ok(copy->cancel && copy->requeues_left == 1 && zn_idset_has(&copy->place->plan.numas, 1), "and remembers what is not shown");
+	tap_ok(again.count[ZN_JOB_RUNNING] == 1 && again.count[ZN_JOB_PENDING] == 0, "and is counted where it is");
+	zn_buf_done(&change);
+	zn_jobs_done(&q);
+	zn_jobs_done(&again);
+}
+
+static void odd_records(void)
+{
+	struct zn_jobs q;
+	struct zn_err err = { "" };
+	struct zn_memo_change c = { .id = 99, .event = "started", .state = "RUNNING" };
+	struct zn_memo_meta meta = { .next_id = 500 };
+	static const char later[] = "\x81\xa4kind\xa6" "quotas";
+	struct zn_buf b = { 0 };
+
+	zn_jobs_init(&q);
+	tap_ok(replay(&q, &zn_memo_change_kind, &c, &err) == -EBADMSG, "a change without its submit: %s", err.text);
+	tap_ok(replay(&q, &zn_memo_meta_kind, &meta, &err) == 0 && q.next_id == 500, "numbers go on where they were");
+	zn_buf_add(&b, later, sizeof(later) - 1);
+	tap_ok(replay_bytes(&q, &b, &err) == 0, "a kind of a later version is passed by");
+	b.len--;
+	tap_ok(replay_bytes(&q, &b, &err) < 0, "half a record is refused: %s", err.text);
+	zn_buf_done(&b);
+	zn_jobs_done(&q);
+}
+
+static void digests(void)
+{
+	unsigned char a[ZN_DIGEST], b[ZN_DIGEST];
+	struct zn_spec s = submission(1).spec;
+	static struct zn_pair pair[] = { { "PWD", "/elsewhere" } };
+
+	zn_spec_digest(&s, a);
+	s.key = "other";
+	s.policy.begin_s = ZN_SOME_F64(1e9);
+	s.environment = (struct zn_strmap){ pair, 1 };
+	zn_spec_digest(&s, b);
+	tap_ok(!memcmp(a, b, ZN_DIGEST), "key, begin time and environment do not make another content");
+	s.resources.gpus = ZN_SOME_U64(3);
+	zn_spec_digest(&s, b);
+	tap_ok(memcmp(a, b, ZN_DIGEST), "another wish does");
+}
+
+int main(void)
+{
+	order();
+	keys();
+	memory();
+	odd_records();
+	digests();
+	return tap_done();
+}
