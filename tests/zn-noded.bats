@@ -629,6 +629,35 @@ log_again() { rmdir "$spool/node/events"; mv "$dir/aside" "$spool/node/events"; 
 	[ "$(agent_pid)" = "$agent" ]
 }
 
+# slow_driver: two GPUs of a driver that answers nothing while $dir/wait is there, but to who writes into it.
+slow_driver() {
+	mkdir "$dir/driver"
+	ln -s "$B/tests/nvidia-ml.so" "$dir/driver/libnvidia-ml.so.1"
+	export LD_LIBRARY_PATH=$dir/driver FAKE_NVML_WAIT=$dir/wait
+	unset ZENITH_MOCK_GPUS
+	start_agent
+	mkfifo "$dir/wait"
+}
+
+@test "a cancel does not overtake a start that waits for the driver" {
+	slow_driver
+	{
+		printf '!hello\n!ack\n'; job 1 "echo x >$dir/ran; exec sleep 300" '"gpus":[0]'
+		steer stop 1 '"reason":"cancelled"'; echo x >"$dir/wait"
+		echo '!wait what=exited job=1 reason=cancelled'
+	} | ctl
+}
+
+@test "a driver that hangs holds up no start for longer than half a minute" {
+	slow_driver
+	given_up() { grep -q 'the driver does not answer' "$spool/node/log"; }
+	{
+		printf '!hello\n!ack\n'; job 1 'exit 3' '"gpus":[0]'; job 2 'exit 4'
+		echo '!wait what=exited job=2 exit_code=4'; until_true given_up || until_true given_up
+		echo '!wait what=exited job=1 exit_code=3'
+	} | timeout 90 nodectl "$spool"
+}
+
 @test "a frame cut at any byte starts nothing and harms nobody" {
 	start_agent
 	{

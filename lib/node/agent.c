@@ -78,6 +78,8 @@ static void on_timer(struct agent *a, struct watch *w, uint32_t events)
 		return;
 	a->armed_ns = 0;
 	zn__peer_expire(a, now);
+	if (a->look_until_ns && now >= a->look_until_ns)
+		zn__look_expire(a);
 	if (a->orphans_ns && now >= a->orphans_ns)
 		zn__job_orphans(a);
 	if (a->watch_ns && now >= a->watch_ns) {
@@ -100,6 +102,7 @@ static void arm(struct agent *a)
 
 	for (const struct conn *c = a->conns; c; c = c->next)
 		sooner(&at, c->deadline_ns);
+	sooner(&at, a->look_until_ns);
 	sooner(&at, a->orphans_ns);
 	sooner(&at, a->watch_ns);
 	if (at == a->armed_ns)

@@ -59,7 +59,7 @@ struct conn {
 	struct conn *next;
 };
 
-/* A start that waits until we know who uses the GPUs. */
+/* A start that waits until we know who uses the GPUs, or what was asked of its job since. */
 struct waiting {
 	struct zn_buf body;
 	struct waiting *next;
@@ -91,6 +91,8 @@ struct agent {
 	bool topology_sent;
 	struct watch look;           /* pipe from the process that asks the drivers; fd -1: none */
 	pid_t look_pid;
+	uint64_t look_until_ns;      /* when we give up on it; 0: none is under way */
+	bool look_hangs;             /* look_pid was killed and is still there */
 	bool look_full, want_full, want_users, tell_state;
 	struct zn_buf look_in;
 	struct zn_list users;        /* struct zn_gpu, as last seen; in users_arena */
@@ -138,6 +140,7 @@ void zn__peer_expire(struct agent *a, uint64_t now_ns);
 /* look.c */
 int zn__look_first(struct agent *a);          /* waits for it */
 void zn__look_begin(struct agent *a);         /* if one is wanted and none is under way */
+void zn__look_expire(struct agent *a);        /* it takes too long */
 void zn__look_send_state(struct agent *a, bool always);
 void zn__look_forget(struct agent *a);        /* the starts that wait for one */
 bool zn__look_needed(const struct agent *a);  /* before GPUs are given out */

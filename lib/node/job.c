@@ -355,8 +355,10 @@ void zn__job_reap(struct agent *a)
 				kill(pid, SIGCONT);
 			continue;
 		}
-		if (pid == a->look_pid)
+		if (pid == a->look_pid) {
 			a->look_pid = 0;
+			a->look_hangs = false;
+		}
 		if (j)
 			shepherd_ended(a, j, status);
 	}

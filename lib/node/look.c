@@ -18,7 +18,7 @@
 #include "proc/proc.h"
 #include "rec/val.h"
 
-enum { FIRST_LOOK_MS = 30000, ANCESTORS_MAX = 64 };
+enum { LOOK_MS = 30000, ANCESTORS_MAX = 64 };
 
 static bool is_mock(void)
 {
@@ -148,20 +148,31 @@ void zn__look_forget(struct agent *a)
 	a->waiting = NULL;
 }
 
+static void do_waiting(struct agent *a, const struct zn_buf *body)
+{
+	struct zn_arena arena = { 0 };
+	struct zn_msg_start start;
+	struct zn_msg_steer steer;
+	msgpack_object map;
+
+	if (zn_val_unpack(body->data, body->len, 0, &arena, &map, NULL) < 0)
+		map.type = MSGPACK_OBJECT_NIL;
+	const msgpack_object *kind = zn_val_get(&map, "kind");
+	if (zn_val_is_text(kind, "start") && zn_decode(&zn_msg_start_kind, &map, &arena, &start, NULL) == 0)
+		zn__job_start(a, &start);
+	else if (zn_val_is_text(kind, "steer") && zn_decode(&zn_msg_steer_kind, &map, &arena, &steer, NULL) == 0)
+		zn__job_steer(a, &steer);
+	zn_arena_done(&arena);
+}
+
 static void start_waiting(struct agent *a)
 {
 	struct waiting *list = a->waiting;
-	struct zn_msg_start m;
-	msgpack_object map;
 
 	a->waiting = NULL;
 	for (struct waiting *w = list, *next; w; w = next) {
-		struct zn_arena arena = { 0 };
 		next = w->next;
-		if (zn_val_unpack(w->body.data, w->body.len, 0, &arena, &map, NULL) == 0 &&
-		    zn_decode(&zn_msg_start_kind, &map, &arena, &m, NULL) == 0)
-			zn__job_start(a, &m);
-		zn_arena_done(&arena);
+		do_waiting(a, &w->body);
 		zn_buf_done(&w->body);
 		free(w);
 	}
@@ -172,6 +183,7 @@ static void end_look(struct agent *a)
 {
 	int rc;
 
+	a->look_until_ns = 0;
 	zn__agent_unwatch(a, &a->look);
 	if (a->look_in.failed || !a->look_in.len)
 		rc = -EIO;
@@ -196,12 +208,8 @@ static bool read_look(struct agent *a)
 	return n == 0 || !room || (n < 0 && errno != EAGAIN && errno != EINTR);
 }
 
-static void on_look(struct agent *a, struct watch *w, uint32_t events)
+static void after_look(struct agent *a)
 {
-	(void)w;
-	(void)events;
-	if (!read_look(a))
-		return;
 	end_look(a);
 	bool tell = a->tell_state && a->look_full;
 	if (tell)
@@ -213,10 +221,32 @@ static void on_look(struct agent *a, struct watch *w, uint32_t events)
 		start_waiting(a);
 }
 
+static void on_look(struct agent *a, struct watch *w, uint32_t events)
+{
+	(void)w;
+	(void)events;
+	if (read_look(a))
+		after_look(a);
+}
+
+/* One that hangs in a driver may outlive its SIGKILL; while it does, no other is sent after it. */
+void zn__look_expire(struct agent *a)
+{
+	zn__agent_say(a, "the driver does not answer");
+	if (a->look_pid)
+		kill(a->look_pid, SIGKILL);
+	a->look_hangs = a->look_pid != 0;
+	zn_buf_done(&a->look_in);
+	a->look_in = (struct zn_buf){ 0 };
+	after_look(a);
+}
+
 static int fork_look(struct agent *a, bool full)
 {
 	int fds[2];
 
+	if (a->look_hangs)
+		return -EBUSY;
 	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
 	pid_t pid = fork();
@@ -232,6 +262,7 @@ static int fork_look(struct agent *a, bool full)
 	}
 	a->look = (struct watch){ .fd = fds[0], .ready = on_look };
 	a->look_pid = pid;
+	a->look_until_ns = zn_boot_ns() + LOOK_MS * 1000000ull;
 	a->look_full = full;
 	return 0;
 }
@@ -257,7 +288,7 @@ int zn__look_first(struct agent *a)
 
 	if (rc < 0)
 		return rc;
-	while ((rc = poll(&p, 1, FIRST_LOOK_MS)) > 0 && !read_look(a))
+	while ((rc = poll(&p, 1, LOOK_MS)) > 0 && !read_look(a))
 		;
 	end_look(a);
 	if (rc == 0) {

@@ -127,7 +127,7 @@ static int greet(struct agent *a, struct conn *c, const msgpack_object *map)
 	return 0;
 }
 
-static void wait_for_look(struct agent *a, const struct zn_frame *f)
+static void put_by(struct agent *a, const struct zn_frame *f)
 {
 	struct waiting *w = calloc(1, sizeof(*w)), **at = &a->waiting;
 
@@ -137,8 +137,6 @@ static void wait_for_look(struct agent *a, const struct zn_frame *f)
 	while (*at)
 		at = &(*at)->next;
 	*at = w;
-	a->want_users = true;
-	zn__look_begin(a);
 }
 
 static int do_start(struct agent *a, const msgpack_object *map, const struct zn_frame *f, struct zn_err *err)
@@ -148,10 +146,28 @@ static int do_start(struct agent *a, const msgpack_object *map, const struct zn_
 
 	if (rc < 0)
 		return rc;
-	if (m.gpus.n && zn__look_needed(a))
-		wait_for_look(a, f);
-	else
+	if (!m.gpus.n || !zn__look_needed(a)) {
 		zn__job_start(a, &m);
+		return 0;
+	}
+	put_by(a, f);
+	a->want_users = true;
+	zn__look_begin(a);
+	return 0;
+}
+
+/* A cancel must not overtake the start that waits. */
+static int do_steer(struct agent *a, const msgpack_object *map, const struct zn_frame *f, struct zn_err *err)
+{
+	struct zn_msg_steer m;
+	int rc = zn_decode(&zn_msg_steer_kind, map, &a->msg, &m, err);
+
+	if (rc < 0)
+		return rc;
+	if (a->waiting && m.job && !zn__job_find(a, m.job, m.attempt))
+		put_by(a, f);
+	else
+		zn__job_steer(a, &m);
 	return 0;
 }
 
@@ -159,16 +175,13 @@ static int do_start(struct agent *a, const msgpack_object *map, const struct zn_
 static int dispatch(struct agent *a, const msgpack_object *map, const struct zn_frame *f, struct zn_err *err)
 {
 	const msgpack_object *kind = zn_val_get(map, "kind");
-	struct zn_msg_steer steer;
 	struct zn_msg_ack ack;
 	int rc = 0;
 
 	if (zn_val_is_text(kind, "start")) {
 		rc = do_start(a, map, f, err);
 	} else if (zn_val_is_text(kind, "steer")) {
-		rc = zn_decode(&zn_msg_steer_kind, map, &a->msg, &steer, err);
-		if (rc == 0)
-			zn__job_steer(a, &steer);
+		rc = do_steer(a, map, f, err);
 	} else if (zn_val_is_text(kind, "ack")) {
 		rc = zn_decode(&zn_msg_ack_kind, map, &a->msg, &ack, err);
 		if (rc == 0)

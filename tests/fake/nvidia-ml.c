@@ -6,13 +6,16 @@
  *   FAKE_NVML_LINKS  "switch": 18 links each to switches; "pair": two from each even GPU to the next
  *   FAKE_NVML_PID    a process that computes and draws on GPU 0
  *   FAKE_NVML_PROCS  so many processes more on GPU 0
+ *   FAKE_NVML_WAIT   a FIFO: while it is there, nothing is answered until something was written to it
  *
  * With OLD defined it lacks what the first libraries lacked.
  */
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct pci {
 	char legacy[16];
@@ -77,8 +80,14 @@ static void address(unsigned index, struct pci *to)
 int nvmlInit_v2(void);
 int nvmlInit_v2(void)
 {
+	int fd = open(env("FAKE_NVML_WAIT", ""), O_RDONLY);
+	char byte;
+
 	FAIL_IF_ASKED();
-	return 0;
+	int rc = fd < 0 || read(fd, &byte, 1) == 1 ? 0 : 999;
+	if (fd >= 0)
+		close(fd);
+	return rc;
 }
 
 int nvmlShutdown(void);
