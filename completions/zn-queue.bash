@@ -43,12 +43,10 @@ _zn_queue()
 		-u|--user) _zn_reply -u; return ;;
 		-s|--state) _zn_reply -W 'PENDING QUEUED SCHEDULED RUNNING SUSPENDED COMPLETED FAILED CANCELLED'; return ;;
 		-n|--name) :; return ;;
-		-o|--output) _zn_reply -W 'table json csv msgpack'; return ;;
-		--fields) :; return ;;
 		--complete) _zn_reply -W 'bash zsh fish'; return ;;
 		esac
 		if [[ $cur == -* ]]; then
-			_zn_reply -W '-o --output --fields --no-heading -u --user -m --mine -s --state -n --name -a --all -o --output --fields --no-heading -h --help --version --complete'
+			_zn_reply -W '-o --output --fields --no-heading -u --user -m --mine -s --state -n --name -a --all -h --help --version --complete'
 		else
 			_zn_reply -W "$(command -v zn-queue >/dev/null && zn-queue list -o csv --no-heading --fields id 2>/dev/null)"
 		fi
@@ -60,12 +58,10 @@ _zn_queue()
 		-u|--user) _zn_reply -u; return ;;
 		-s|--state) _zn_reply -W 'PENDING QUEUED SCHEDULED RUNNING SUSPENDED COMPLETED FAILED CANCELLED'; return ;;
 		-n|--name) :; return ;;
-		-o|--output) _zn_reply -W 'table json csv msgpack'; return ;;
-		--fields) :; return ;;
 		--complete) _zn_reply -W 'bash zsh fish'; return ;;
 		esac
 		if [[ $cur == -* ]]; then
-			_zn_reply -W '-o --output --fields --no-heading -u --user -m --mine -s --state -n --name -a --all -o --output --fields --no-heading -h --help --version --complete'
+			_zn_reply -W '-o --output --fields --no-heading -u --user -m --mine -s --state -n --name -a --all -h --help --version --complete'
 		else
 			_zn_reply -W "$(command -v zn-queue >/dev/null && zn-queue list -o csv --no-heading --fields id 2>/dev/null)"
 		fi
@@ -169,13 +165,12 @@ _zn_queue()
 		--name) :; return ;;
 		-u|--user) _zn_reply -u; return ;;
 		-s|--state) _zn_reply -W 'PENDING QUEUED SCHEDULED RUNNING SUSPENDED COMPLETED FAILED CANCELLED'; return ;;
-		-n|--name) :; return ;;
 		-o|--output) _zn_reply -W 'table json csv msgpack'; return ;;
 		--fields) :; return ;;
 		--complete) _zn_reply -W 'bash zsh fish'; return ;;
 		esac
 		if [[ $cur == -* ]]; then
-			_zn_reply -W '-p --priority -t --time --name -u --user -m --mine -s --state -n --name -a --all -o --output --fields --no-heading -h --help --version --complete'
+			_zn_reply -W '-p --priority -t --time --name -u --user -m --mine -s --state -a --all -o --output --fields --no-heading -h --help --version --complete'
 		else
 			_zn_reply -W "$(command -v zn-queue >/dev/null && zn-queue list -o csv --no-heading --fields id 2>/dev/null)"
 		fi
@@ -219,15 +214,10 @@ _zn_queue()
 		--since) :; return ;;
 		-o|--output) _zn_reply -W 'table json csv msgpack'; return ;;
 		--fields) :; return ;;
-		-u|--user) _zn_reply -u; return ;;
-		-s|--state) _zn_reply -W 'PENDING QUEUED SCHEDULED RUNNING SUSPENDED COMPLETED FAILED CANCELLED'; return ;;
-		-n|--name) :; return ;;
-		-o|--output) _zn_reply -W 'table json csv msgpack'; return ;;
-		--fields) :; return ;;
 		--complete) _zn_reply -W 'bash zsh fish'; return ;;
 		esac
 		if [[ $cur == -* ]]; then
-			_zn_reply -W '-u --user -m --mine -s --state -n --name -f --follow --since -o --output --fields --no-heading -u --user -m --mine -s --state -n --name -a --all -o --output --fields --no-heading -h --help --version --complete'
+			_zn_reply -W '-u --user -m --mine -s --state -n --name -f --follow --since -o --output --fields --no-heading -a --all -h --help --version --complete'
 		else
 			:
 		fi
@@ -240,15 +230,10 @@ _zn_queue()
 		--within) :; return ;;
 		-o|--output) _zn_reply -W 'table json csv msgpack'; return ;;
 		--fields) :; return ;;
-		-u|--user) _zn_reply -u; return ;;
-		-s|--state) _zn_reply -W 'PENDING QUEUED SCHEDULED RUNNING SUSPENDED COMPLETED FAILED CANCELLED'; return ;;
-		-n|--name) :; return ;;
-		-o|--output) _zn_reply -W 'table json csv msgpack'; return ;;
-		--fields) :; return ;;
 		--complete) _zn_reply -W 'bash zsh fish'; return ;;
 		esac
 		if [[ $cur == -* ]]; then
-			_zn_reply -W '-u --user -m --mine -s --state -n --name --within -o --output --fields --no-heading -u --user -m --mine -s --state -n --name -a --all -o --output --fields --no-heading -h --help --version --complete'
+			_zn_reply -W '-u --user -m --mine -s --state -n --name --within -o --output --fields --no-heading -a --all -h --help --version --complete'
 		else
 			:
 		fi
@@ -260,12 +245,10 @@ _zn_queue()
 		-u|--user) _zn_reply -u; return ;;
 		-s|--state) _zn_reply -W 'PENDING QUEUED SCHEDULED RUNNING SUSPENDED COMPLETED FAILED CANCELLED'; return ;;
 		-n|--name) :; return ;;
-		-o|--output) _zn_reply -W 'table json csv msgpack'; return ;;
-		--fields) :; return ;;
 		--complete) _zn_reply -W 'bash zsh fish'; return ;;
 		esac
 		if [[ $cur == -* ]]; then
-			_zn_reply -W '--usage -o --output --fields --no-heading -u --user -m --mine -s --state -n --name -a --all -o --output --fields --no-heading -h --help --version --complete'
+			_zn_reply -W '--usage -o --output --fields --no-heading -u --user -m --mine -s --state -n --name -a --all -h --help --version --complete'
 		else
 			:
 		fi

@@ -223,6 +223,16 @@ offered() {
 	done
 }
 
+@test "bash offers no word twice" {
+	for p in "${programs[@]}"; do
+		for v in "" $(verbs "$p"); do
+			# shellcheck disable=SC2086 # no verb is no word
+			twice=$(offered "$p" $v - | sort | uniq -d)
+			[ -z "$twice" ] || { echo "$p $v: $twice"; false; }
+		done
+	done
+}
+
 @test "every page of ours that a manual page refers to is there" {
 	awk '/^\.(It )?Xr (zn-|zenith)/ { i = $1 == ".It" ? 3 : 2; print $i "." $(i + 1) }' man/*.[1578] | sort -u |
 		while read -r f; do [ -e "man/$f" ] || { echo "$f"; exit 1; }; done

@@ -41,6 +41,14 @@ struct zn__word zn__word_source(const char *complete)
 	return (struct zn__word){ .source = ZN__WORDS, .words = complete };
 }
 
+bool zn__opt_is_in(const struct zn_opt *o, const struct zn_opt *table)
+{
+	zn__opts_each(b, table)
+		if ((o->key && o->key == b->key) || !strcmp(o->name, b->name))
+			return true;
+	return false;
+}
+
 static bool opts_use(const struct zn_opt *opts, const char *complete)
 {
 	zn__opts_each(o, opts)

@@ -64,10 +64,10 @@ static void put_valued(FILE *to, const struct zn_opt *const *tables)
 			}
 }
 
-static void put_value_cases(FILE *to, const struct zn_opt *opts, const char *indent)
+static void put_value_cases(FILE *to, const struct zn_opt *opts, const struct zn_opt *but, const char *indent)
 {
 	zn__opts_each(o, opts) {
-		if (o->kind == ZN_OPT_FLAG)
+		if (o->kind == ZN_OPT_FLAG || zn__opt_is_in(o, but))
 			continue;
 		fputs(indent, to);
 		put_names(to, o, "|");
@@ -77,35 +77,30 @@ static void put_value_cases(FILE *to, const struct zn_opt *opts, const char *ind
 	}
 }
 
-static void put_option_words(FILE *to, const struct zn_opt *const *tables)
+static void put_option_words(FILE *to, const struct zn_opt *opts, const struct zn_opt *but, const char **between)
 {
-	const char *between = "";
-
-	for (; *tables; tables++)
-		zn__opts_each(o, *tables) {
-			fputs(between, to);
-			put_names(to, o, " ");
-			between = " ";
-		}
+	zn__opts_each(o, opts) {
+		if (zn__opt_is_in(o, but))
+			continue;
+		fputs(*between, to);
+		put_names(to, o, " ");
+		*between = " ";
+	}
 }
 
-/* What may follow once the verb, if any, is known. */
+/* What may follow once the verb, if any, is known.  An option that the verb has too is the verb's. */
 static void put_body(FILE *to, const struct zn_cmd *cmd, const struct zn_cmd *verb, const char *indent)
 {
-	const struct zn_opt *tables[4] = { 0 };
-	int n = 0;
-
-	if (verb && verb->opts)
-		tables[n++] = verb->opts;
-	if (cmd->opts)
-		tables[n++] = cmd->opts;
-	tables[n++] = zn__common_opts;
+	const struct zn_opt *own = verb ? verb->opts : NULL;
+	const struct zn_opt *tables[] = { own, cmd->opts, zn__common_opts };
+	const char *between = "";
 
 	fprintf(to, "%scase $prev in\n", indent);
-	for (int i = 0; i < n; i++)
-		put_value_cases(to, tables[i], indent);
+	for (int i = 0; i < 3; i++)
+		put_value_cases(to, tables[i], i ? own : NULL, indent);
 	fprintf(to, "%sesac\n%sif [[ $cur == -* ]]; then\n%s\t_zn_reply -W '", indent, indent, indent);
-	put_option_words(to, tables);
+	for (int i = 0; i < 3; i++)
+		put_option_words(to, tables[i], i ? own : NULL, &between);
 	fprintf(to, "'\n%selse\n%s\t", indent, indent);
 	if (!verb && cmd->verbs) {
 		fputs("_zn_reply -W '", to);

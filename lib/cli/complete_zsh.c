@@ -41,14 +41,6 @@ static void put_explained(FILE *to, const char *text)
 	zn__put_quoted(to, text ? text : "", "\\[]", "'\\''");
 }
 
-static bool is_shadowed(const struct zn_opt *o, const struct zn_opt *by)
-{
-	zn__opts_each(b, by)
-		if ((o->key && o->key == b->key) || !strcmp(o->name, b->name))
-			return true;
-	return false;
-}
-
 /* '(-o --output)'{-o,--output}'[help]:FORMAT:(a b)'; a repeatable option has a star in front instead of
  * the list of what it excludes.  An option that the verb has too is the verb's (but).
  */
@@ -56,7 +48,7 @@ static void put_opts(FILE *to, const struct zn_cmd *cmd, const struct zn_opt *op
                      const char *indent)
 {
 	zn__opts_each(o, opts) {
-		if (is_shadowed(o, but))
+		if (zn__opt_is_in(o, but))
 			continue;
 		const char *valued = o->kind == ZN_OPT_FLAG ? "" : "=";
 		fprintf(to, " \\\n%s", indent);

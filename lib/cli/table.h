@@ -44,6 +44,9 @@ void zn__complete_bash(FILE *to, const struct zn_cmd *cmd);
 void zn__complete_zsh(FILE *to, const struct zn_cmd *cmd);
 void zn__complete_fish(FILE *to, const struct zn_cmd *cmd);
 
+/* Whether the table has an option of that key or name: a verb's own stand before the program's. */
+bool zn__opt_is_in(const struct zn_opt *o, const struct zn_opt *table);
+
 /* What completes a word: see zn_opt.complete. */
 enum zn__source { ZN__NONE, ZN__WORDS, ZN__FILE, ZN__DIR, ZN__COMMAND, ZN__USER, ZN__ASKED };
 struct zn__word {
