@@ -92,7 +92,10 @@ static int start_daemon(const char *spool, struct zn_err *err)
 		return 0;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 75)
 		return -EBUSY; /* another one was faster, or an old one is not quite gone */
-	return zn_err_set(err, -ECONNREFUSED, "zn-schedd did not start; see '%s/schedd.log'", spool);
+	snprintf(path, sizeof(path), "%s/schedd.log", spool);
+	if (access(path, R_OK) < 0) /* it did not get that far, and has told our standard error */
+		return zn_err_set(err, -ECONNREFUSED, "zn-schedd did not start");
+	return zn_err_set(err, -ECONNREFUSED, "zn-schedd did not start; see '%s'", path);
 }
 
 static int try_connect(const char *spool)
@@ -235,11 +238,13 @@ int zn_client_flush(struct zn_client *c, struct zn_err *err)
 
 static int take_reply(struct zn_client *c, struct zn_reply *ret, struct zn_err *err)
 {
-	const char *p = c->in.data + c->eaten;
 	size_t left = c->in.len - c->eaten;
 	msgpack_object map;
-	ssize_t n = left ? zn_msgpack_check(p, left, 0, err) : 0;
 
+	if (!left)
+		return 0; /* and perhaps no buffer either */
+	const char *p = c->in.data + c->eaten;
+	ssize_t n = zn_msgpack_check(p, left, 0, err);
 	if (n <= 0)
 		return (int)n;
 	zn_arena_reset(&c->arena);

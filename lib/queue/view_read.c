@@ -113,11 +113,13 @@ static bool is_replaced(const struct zn_view_reader *r)
 /* The next record out of what was read; 0: not whole yet. */
 static int take_record(struct zn_view_reader *r, struct zn_rec *ret, struct zn_err *err)
 {
-	const char *p = r->in.data + r->at;
 	size_t left = r->in.len - r->at;
 	uint64_t base = r->offset + r->at;
-	ssize_t n = left ? zn_msgpack_check(p, left, base, err) : 0;
 
+	if (!left)
+		return 0; /* and perhaps no buffer either */
+	const char *p = r->in.data + r->at;
+	ssize_t n = zn_msgpack_check(p, left, base, err);
 	if (n <= 0)
 		return (int)n;
 	zn_arena_reset(&r->arena);
