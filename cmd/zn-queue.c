@@ -405,12 +405,11 @@ static void on_started(void *arg, const struct zn_job_record *job)
 	((struct log_watch *)arg)->started = true;
 }
 
-static void on_tick(void *arg)
+static int on_tick(void *arg, struct zn_err *err)
 {
 	struct log_watch *w = arg;
 
-	if (w->started)
-		zn_tail_copy(&w->tail);
+	return w->started ? zn_tail_copy(&w->tail, err) : 0;
 }
 
 static int run_log(int argc, char **argv)
@@ -436,7 +435,7 @@ static int run_log(int argc, char **argv)
 	if (!o.follow && access(w.tail.path, R_OK) < 0)
 		return zn_cli_fail(ZN_EXIT_NO, "can't read '%s': %s", w.tail.path, strerror(errno));
 	struct zn_follow f = { .client = c, .arg = &w, .started = on_started, .tick = on_tick, .tick_ms = 50 };
-	rc = o.follow ? zn_follow_jobs(spool, ids, 1, -1, &f, &err) : zn_tail_copy(&w.tail);
+	rc = o.follow ? zn_follow_jobs(spool, ids, 1, -1, &f, &err) : zn_tail_copy(&w.tail, &err);
 	zn_tail_done(&w.tail);
 	zn_client_close(c);
 	return rc < 0 ? fail(rc, &err) : zn_cli_end(NULL, ZN_EXIT_OK);

@@ -95,6 +95,26 @@ static bool looks_like_script(const char *path)
 	return is_file && ((n == 2 && head[0] == '#' && head[1] == '!') || !(st.st_mode & 0111));
 }
 
+/* A word that the job would look for in vain.  With another PATH or directory only the job can tell. */
+static bool is_nowhere(const char *word)
+{
+	const char *path = getenv("PATH");
+	char file[PATH_MAX];
+
+	for (size_t i = 0; i < o.env.n; i++)
+		if (!strncmp(o.env.v[i], "PATH=", 5))
+			return false;
+	if (strchr(word, '/'))
+		return !o.directory && access(word, F_OK) < 0 && errno == ENOENT;
+	for (size_t len; path && *path; path += len + (path[len] == ':')) {
+		len = strcspn(path, ":");
+		int n = snprintf(file, sizeof(file), "%.*s/%s", len ? (int)len : 1, len ? path : ".", word);
+		if (n < (int)sizeof(file) && access(file, X_OK) == 0)
+			return false;
+	}
+	return true;
+}
+
 static int read_script(const char *path, const char **ret, struct zn_err *err)
 {
 	char *text;
@@ -192,7 +212,7 @@ static int check_paths(const struct zn_spec *s, struct zn_err *err)
 		if (!patterns[i])
 			continue;
 		char *path = zn_cli_must(zn_spec_output(patterns[i], s->directory, 0, "", &arena));
-		int rc = zn_output_check(path, err);
+		int rc = zn_output_check(path, patterns[i], err);
 		if (rc < 0)
 			return rc;
 	}
@@ -208,6 +228,8 @@ static int compose(int argc, char **argv, struct zn_spec *s, struct zn_err *err)
 	s->arguments = (struct zn_strs){ (const char **)argv + 1, (size_t)argc - 1 };
 	if (is_script)
 		rc = read_script(strcmp(argv[0], "-") ? argv[0] : "/dev/stdin", &s->script, err);
+	else if (!zn_cli_had_dashes() && is_nowhere(argv[0]))
+		return zn_err_set(err, -ENOENT, "there is neither a script nor a command '%s'", argv[0]);
 	else
 		s->command = argv[0];
 	if (rc == 0 && is_script)
@@ -291,15 +313,12 @@ static void on_done(void *arg, const struct zn_job_record *job)
 		            job->reason ? job->reason : "no reason known");
 }
 
-static void on_tick(void *arg)
+static int on_tick(void *arg, struct zn_err *err)
 {
 	struct watch *w = arg;
 
-	if (!w->started)
-		return;
-	zn_tail_copy(&w->out);
-	if (w->err.path)
-		zn_tail_copy(&w->err);
+	int rc = w->started ? zn_tail_copy(&w->out, err) : 0;
+	return rc == 0 && w->started && w->err.path ? zn_tail_copy(&w->err, err) : rc;
 }
 
 static int wait_for(struct zn_client *client, const struct zn_spec *s, uint64_t id)

@@ -93,7 +93,7 @@ int zn_compose_environment(char *const from[], const struct zn_strs *extra, stru
 	return 0;
 }
 
-static int check_directory_of(const char *path, struct zn_err *err)
+static int check_directory_of(const char *path, const char *name, struct zn_err *err)
 {
 	char dir[PATH_MAX];
 	const char *slash = strrchr(path, '/');
@@ -101,25 +101,25 @@ static int check_directory_of(const char *path, struct zn_err *err)
 	snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - path) + (slash == path) : 1, slash ? path : ".");
 	if (access(dir, W_OK | X_OK) == 0)
 		return 0;
-	return zn_err_set(err, -errno, "output '%s': can't write in '%s': %s", path, dir, strerror(errno));
+	return zn_err_set(err, -errno, "output '%s': can't write in '%s': %s", name, dir, strerror(errno));
 }
 
-int zn_output_check(const char *path, struct zn_err *err)
+int zn_output_check(const char *path, const char *name, struct zn_err *err)
 {
 	struct stat st;
 
 	if (stat(path, &st) < 0)
-		return errno == ENOENT ? check_directory_of(path, err)
-		       : zn_err_set(err, -errno, "output '%s': %s", path, strerror(errno));
+		return errno == ENOENT ? check_directory_of(path, name, err)
+		       : zn_err_set(err, -errno, "output '%s': %s", name, strerror(errno));
 	if (S_ISCHR(st.st_mode) && access(path, W_OK) == 0 && !strncmp(path, "/dev/", 5))
 		return 0;
 	if (!S_ISREG(st.st_mode))
-		return zn_err_set(err, -EBADMSG, "output '%s' is a %s, not a file", path,
+		return zn_err_set(err, -EBADMSG, "output '%s' is a %s, not a file", name,
 		                  S_ISFIFO(st.st_mode) ? "FIFO" : S_ISDIR(st.st_mode) ? "directory"
 		                  : S_ISSOCK(st.st_mode) ? "socket" : "device");
 	if (st.st_uid != geteuid())
-		return zn_err_set(err, -EACCES, "output '%s' belongs to somebody else", path);
+		return zn_err_set(err, -EACCES, "output '%s' belongs to somebody else", name);
 	if (access(path, W_OK) < 0)
-		return zn_err_set(err, -errno, "output '%s': %s", path, strerror(errno));
+		return zn_err_set(err, -errno, "output '%s': %s", name, strerror(errno));
 	return 0;
 }

@@ -16,9 +16,9 @@ int zn_compose_environment(char *const environ[], const struct zn_strs *extra, s
                            struct zn_strmap *ret, struct zn_err *err);
 
 /* Could this user's job write its output there?  Asked before the submit, so that a mistake shows at once; the
- * agent asks again.  -ENOENT: the directory is not there; -EACCES: may not; -EBADMSG: a FIFO, a directory, a
+ * agent asks again.  name: what it is called in the sentence.  -ENOENT: the directory is not there; -EACCES: may not; -EBADMSG: a FIFO, a directory, a
  * device or somebody else's file.
  */
-int zn_output_check(const char *path, struct zn_err *err);
+int zn_output_check(const char *path, const char *name, struct zn_err *err);
 
 #endif

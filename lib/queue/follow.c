@@ -137,8 +137,8 @@ int zn_follow_jobs(const char *spool, const uint64_t *ids, size_t n, double time
 	rc = w.seen && w.started && w.ended ? 0 : -ENOMEM;
 	while (rc == 0) {
 		rc = drain(r, spool, &w, err);
-		if (f->tick)
-			f->tick(f->arg);
+		if (f->tick && rc >= 0)
+			rc = f->tick(f->arg, err);
 		if (rc < 0 || !w.left)
 			break;
 		if (timeout_s >= 0 && zn_boot_ns() >= end_ns)
@@ -153,7 +153,12 @@ int zn_follow_jobs(const char *spool, const uint64_t *ids, size_t n, double time
 	return rc;
 }
 
-int zn_tail_copy(struct zn_tail *t)
+static int cant_read(const struct zn_tail *t, struct zn_err *err)
+{
+	return zn_err_set(err, -errno, "can't read '%s': %s", t->path, strerror(errno));
+}
+
+int zn_tail_copy(struct zn_tail *t, struct zn_err *err)
 {
 	char block[65536];
 	ssize_t n;
@@ -161,13 +166,14 @@ int zn_tail_copy(struct zn_tail *t)
 	if (t->from < 0)
 		t->from = open(t->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (t->from < 0)
-		return errno == ENOENT ? 0 : -errno;
+		return errno == ENOENT ? 0 : cant_read(t, err);
 	while ((n = read(t->from, block, sizeof(block))) > 0) {
 		int rc = zn_write_all(t->to, block, (size_t)n);
 		if (rc < 0)
-			return rc;
+			return zn_err_set(err, rc, "can't write to standard %s: %s", t->to == 2 ? "error" : "output",
+			                  strerror(-rc));
 	}
-	return n < 0 && errno != EINTR ? -errno : 0;
+	return n < 0 && errno != EINTR && errno != EAGAIN ? cant_read(t, err) : 0;
 }
 
 void zn_tail_done(struct zn_tail *t)
