@@ -90,8 +90,8 @@ install: all
 	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(libdir:$(PREFIX)/%=$${prefix}/%)' \
 		'includedir=$(incdir:$(PREFIX)/%=$${prefix}/%)' '' \
 		'Name: zenith' 'Description: Placement, queue and records for GPU machines' \
-		'Version: $(VERSION)' 'Requires.private: $(pc)' \
-		'Libs: -L$${libdir} -lzenith' 'Libs.private: -ldl -lm -pthread' \
+		'Version: $(VERSION)' 'Requires: $(pc)' \
+		'Libs: -L$${libdir} -lzenith -ldl -lm -pthread' \
 		'Cflags: -I$${includedir}' > $(DESTDIR)$(libdir)/pkgconfig/zenith.pc
 	install -m 644 lib/zenith.h $(DESTDIR)$(incdir)
 	for s in 1 5 7 8; do for m in man/*.$$s; do [ -e $$m ] || continue; \

@@ -254,8 +254,11 @@ offered() {
 @test "a stranger's program is built by what zenith.pc says" {
 	if [ -n "$SANITIZED" ]; then skip "a library with sanitizers needs their flags"; fi
 	make -s install B="$B" DESTDIR="$BATS_TEST_TMPDIR/root" PREFIX=/usr
+	# The queue and the machine: what they use of other libraries has to be named too.
 	printf '%s\n' '#include <stdio.h>' '#include <zenith.h>' \
-		'int main(void) { return puts(zn_version()) < 0; }' >"$BATS_TEST_TMPDIR/it.c"
+		'int main(int argc, char **argv)' '{' 'void *p; size_t n;' \
+		'if (argc > 1) return zn_machine_records(argv[1], &p, &n, NULL) || zn_queue_records(NULL, &p, &n, NULL);' \
+		'return puts(zn_version()) < 0;' '}' >"$BATS_TEST_TMPDIR/it.c"
 	export PKG_CONFIG_PATH=$BATS_TEST_TMPDIR/root/usr/lib/pkgconfig
 	[ "$(pkg-config --variable=prefix zenith)" = /usr ]
 	read -ra flags < <(pkg-config --define-variable=prefix="$BATS_TEST_TMPDIR/root/usr" --cflags --libs zenith)
