@@ -6,10 +6,11 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "base/units.h"
 #include "cli/cli.h"
-#include "plan/plan.h"
+#include "plan/pin_record.h"
 #include "proc/pin.h"
+#include "proc/pinned_record.h"
+#include "rec/ids.h"
 
 _Static_assert((int)ZN_MEM_BIND == (int)ZN_PROC_MEM_BIND && (int)ZN_MEM_PREFER == (int)ZN_PROC_MEM_PREFER &&
                (int)ZN_MEM_INTERLEAVE == (int)ZN_PROC_MEM_INTERLEAVE, "plan and proc count policies alike");
@@ -56,79 +57,9 @@ static const struct zn_cmd cmd = {
 
 /* ---- records ---- */
 
-struct plan_record {
-	struct zn_ou64 part, pid;
-	const char *cpus;
-	uint32_t cores;
-	struct zn_u32s numas, gpus;
-	const char *mem;
-	struct zn_strs command;
-	const char *degraded;
-	struct zn_strmap environment;
-};
-
-static const struct zn_field plan_fields[] = {
-	ZN_FIELD(struct plan_record, part, OU64, "PART", "number of this plan among those of --spread, from 0"),
-	ZN_FIELD(struct plan_record, pid, OU64, "PID", "the running process that would be pinned"),
-	ZN_FIELD(struct plan_record, cpus, STR, "CPUS", "cpu list it would run on"),
-	ZN_FIELD(struct plan_record, cores, U32, "CORES", "physical cores of these"),
-	ZN_FIELD(struct plan_record, numas, U32S, "NUMA", "NUMA nodes whose memory it would use"),
-	ZN_FIELD(struct plan_record, mem, STR, "MEM", "memory policy: default, bind, prefer or interleave"),
-	ZN_FIELD(struct plan_record, gpus, U32S, "GPUS", "GPUs it would see"),
-	ZN_FIELD(struct plan_record, command, STRS, "COMMAND", "what would run, word by word"),
-	ZN_FIELD(struct plan_record, degraded, STR, "DEGRADED", "what was asked and what is possible, where they differ"),
-	ZN_FIELD(struct plan_record, environment, MAP, "", "what it would find in its environment"),
-	{ 0 },
-};
-
-static const struct zn_kind plan_kind = { "pin", "where a process would run", plan_fields,
-	                                  sizeof(struct plan_record), NULL };
-
-struct pinned_record {
-	uint32_t pid, threads;
-	const char *cpus, *cpus_allowed;
-	struct zn_u32s numas_allowed;
-	const char *mem;
-	struct zn_u32s mem_numas;
-	struct zn_ou64 pages_left;
-};
-
-static const struct zn_field pinned_fields[] = {
-	ZN_FIELD(struct pinned_record, pid, U32, "PID", "the process"),
-	ZN_FIELD(struct pinned_record, threads, U32, "THREADS", "threads it has"),
-	ZN_FIELD(struct pinned_record, cpus, STR, "CPUS", "cpu list by sched_getaffinity"),
-	ZN_FIELD(struct pinned_record, cpus_allowed, STR, "ALLOWED", "cpu list by /proc/PID/status"),
-	ZN_FIELD(struct pinned_record, numas_allowed, U32S, "NUMA", "NUMA nodes it may use, by /proc/PID/status"),
-	ZN_FIELD(struct pinned_record, mem, STR, "MEM", "memory policy by get_mempolicy; absent with --pid"),
-	ZN_FIELD(struct pinned_record, mem_numas, U32S, "MEM NUMA", "NUMA nodes of that policy"),
-	ZN_FIELD(struct pinned_record, pages_left, OU64, "LEFT", "pages that could not be moved (--pid with --mem bind)"),
-	{ 0 },
-};
-
-static const struct zn_kind pinned_kind = { "pinned", "where a process runs, by the kernel", pinned_fields,
-	                                    sizeof(struct pinned_record), NULL };
-
-static const struct zn_kind *const kinds[] = { &plan_kind, &pinned_kind, NULL };
+static const struct zn_kind *const kinds[] = { &zn_pin_kind, &zn_pinned_kind, NULL };
 
 static struct zn_arena arena;
-
-static const char *list_text(const struct zn_idset *s)
-{
-	size_t n = zn_idset_format(s, NULL, 0) + 1;
-	char *text = zn_cli_must(zn_arena_alloc(&arena, n));
-
-	zn_idset_format(s, text, n);
-	return text;
-}
-
-static struct zn_u32s numbers(const struct zn_idset *s)
-{
-	struct zn_u32s list = { .v = zn_cli_must(zn_arena_array(&arena, zn_idset_count(s) + 1, sizeof(uint32_t))) };
-
-	zn_idset_each(id, s)
-		list.v[list.n++] = (uint32_t)id;
-	return list;
-}
 
 static void put(struct zn_writer *w, const struct zn_kind *kind, const void *record)
 {
@@ -287,78 +218,34 @@ static int make_plan(struct zn_facts **f, struct zn_pin *pin, struct zn_err *err
 	return rc < 0 ? rc : zn_pin_make(*f, &ask, &cpus, &numas, pin, err);
 }
 
-/* ---- the environment ---- */
-
-static void add_env(struct zn_strmap *env, const char *key, const char *value)
-{
-	env->v[env->n++] = (struct zn_pair){ key, value };
-}
-
-/* Does the driver take it in CUDA_VISIBLE_DEVICES?  That of a mock it does not know. */
-static bool has_identity(const struct zn_facts *f, const struct zn_gpu *g)
-{
-	return !f->machine.mock && g->uuid && !strncmp(g->uuid, "GPU-", 4);
-}
-
-static void add_gpu_env(const struct zn_facts *f, const struct zn_pin *pin, struct zn_strmap *env)
-{
-	struct zn_buf uuids = { 0 }, indices = { 0 };
-	bool all = true;
-
-	zn_idset_each(id, &pin->gpus) {
-		const struct zn_gpu *g = zn_facts_gpu(f, (uint32_t)id);
-		all = all && has_identity(f, g);
-		zn_buf_printf(&uuids, "%s%s", uuids.len ? "," : "", all ? g->uuid : "");
-		zn_buf_printf(&indices, "%s%d", indices.len ? "," : "", id);
-	}
-	if (!all)
-		add_env(env, "CUDA_DEVICE_ORDER", "PCI_BUS_ID");
-	add_env(env, "CUDA_VISIBLE_DEVICES",
-	        zn_cli_must(zn_arena_strdup(&arena, zn_cli_must((void *)zn_buf_text(all ? &uuids : &indices)))));
-	zn_buf_done(&uuids);
-	zn_buf_done(&indices);
-}
-
-static void add_huge_env(struct zn_strmap *env)
-{
-	const char *old = getenv("GLIBC_TUNABLES");
-
-	if (!old || !*old)
-		add_env(env, "GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
-	else if (!strstr(old, "glibc.malloc.hugetlb="))
-		add_env(env, "GLIBC_TUNABLES", zn_cli_must(zn_arena_printf(&arena, "%s:glibc.malloc.hugetlb=1", old)));
-}
+/* ---- plans ---- */
 
 static struct zn_strmap environment(const struct zn_facts *f, const struct zn_pin *pin)
 {
-	struct zn_strmap env = { .v = zn_cli_must(zn_arena_array(&arena, 4, sizeof(*env.v))) };
+	struct zn_pin_env env = { .gpus = o.gpus.n, .huge = o.huge, .omp_num_threads = getenv("OMP_NUM_THREADS"),
+	                          .tunables = getenv("GLIBC_TUNABLES") };
+	struct zn_strmap map;
 
-	if (!getenv("OMP_NUM_THREADS"))
-		add_env(&env, "OMP_NUM_THREADS", zn_cli_must(zn_arena_printf(&arena, "%u", pin->cores)));
-	if (o.gpus.n)
-		add_gpu_env(f, pin, &env);
-	if (o.huge)
-		add_huge_env(&env);
-	return env;
+	if (zn_pin_env_make(f, pin, &env, &arena, &map) < 0)
+		zn_cli_must(NULL);
+	return map;
 }
-
-/* ---- plans ---- */
 
 static void put_plan(struct zn_writer *w, const struct zn_facts *f, const struct zn_pin *pin,
                      struct zn_ou64 part, char **words)
 {
-	struct plan_record r = {
-		.part = part, .pid = o.pid, .cpus = list_text(&pin->cpus), .cores = pin->cores,
-		.numas = numbers(&pin->numas), .gpus = numbers(&pin->gpus), .mem = zn_mem_policy_name(pin->mem),
-		.degraded = *pin->degraded ? pin->degraded : NULL,
-		.command.v = (const char **)words,
-	};
+	struct zn_pin_record r;
 
+	if (zn_pin_record_make(pin, &arena, &r) < 0)
+		zn_cli_must(NULL);
+	r.part = part;
+	r.pid = o.pid;
+	r.command.v = (const char **)words;
 	while (words[r.command.n])
 		r.command.n++;
 	if (!o.pid.has)
 		r.environment = environment(f, pin);
-	put(w, &plan_kind, &r);
+	put(w, &zn_pin_kind, &r);
 }
 
 static int put_plans(const struct zn_facts *f, const struct zn_pin *pin, char **words)
@@ -384,44 +271,23 @@ static int put_plans(const struct zn_facts *f, const struct zn_pin *pin, char **
 
 /* ---- what the kernel says ---- */
 
-static void say_pinned(const struct pinned_record *r)
-{
-	struct zn_buf line = { 0 };
-
-	zn_buf_printf(&line, "process %u (%u thread%s) runs on cpus %s", r->pid, r->threads,
-	              r->threads == 1 ? "" : "s", r->cpus);
-	if (r->mem) {
-		zn_buf_printf(&line, ", memory policy %s", r->mem);
-		for (size_t i = 0; i < r->mem_numas.n; i++)
-			zn_buf_printf(&line, "%s%u", i ? "," : " on numa node ", r->mem_numas.v[i]);
-	}
-	if (r->pages_left.has)
-		zn_buf_printf(&line, ", %llu pages not moved", (unsigned long long)r->pages_left.v);
-	zn_cli_warn("%s", (const char *)zn_cli_must((void *)zn_buf_text(&line)));
-	zn_buf_done(&line);
-}
-
 /* w NULL: in words on stderr. */
 static int verify(struct zn_writer *w, pid_t pid, struct zn_ou64 pages_left, struct zn_err *err)
 {
-	struct zn_proc_pinned now;
-	int rc = zn_proc_pinned_read(pid, &now, err);
-	struct pinned_record r = { .pid = (uint32_t)(pid ? pid : getpid()), .pages_left = pages_left };
+	struct zn_pinned_record r;
+	struct zn_buf line = { 0 };
+	int rc = zn_pinned_record_read(pid, &arena, &r, err);
 
 	if (rc < 0)
 		return rc;
-	r.threads = now.threads;
-	r.cpus = list_text(&now.cpus);
-	r.cpus_allowed = list_text(&now.cpus_allowed);
-	r.numas_allowed = numbers(&now.numas_allowed);
-	if (now.has_mem) {
-		r.mem = zn_proc_mem_name(now.mem);
-		r.mem_numas = numbers(&now.mem_numas);
+	r.pages_left = pages_left;
+	if (w) {
+		put(w, &zn_pinned_kind, &r);
+		return 0;
 	}
-	if (w)
-		put(w, &pinned_kind, &r);
-	else
-		say_pinned(&r);
+	zn_pinned_record_say(&r, &line);
+	zn_cli_warn("%s", (const char *)zn_cli_must((void *)zn_buf_text(&line)));
+	zn_buf_done(&line);
 	return 0;
 }
 
@@ -449,50 +315,31 @@ static struct zn_ou64 move_memory(pid_t pid, struct zn_pin *pin)
 	return ZN_SOME_U64((uint64_t)left);
 }
 
-static int pin_one(pid_t pid, struct zn_writer *w, struct zn_pin *pin, struct zn_err *err)
+struct running {
+	struct zn_pin *pin;
+	struct zn_writer *w;
+};
+
+static int on_pinned(void *arg, pid_t pid, struct zn_err *err)
 {
-	struct zn_ou64 left;
-	int rc = zn_proc_pin_threads(pid, &pin->cpus, NULL, err);
+	struct running *r = arg;
+	struct zn_ou64 left = move_memory(pid, r->pin);
 
-	if (rc < 0)
-		return rc;
-	left = move_memory(pid, pin);
-	return o.verify ? verify(w, pid, left, err) : 0;
-}
-
-/* A descendant that has ended meanwhile is none. */
-static int pin_tree(pid_t root, struct zn_writer *w, struct zn_pin *pin, struct zn_err *err)
-{
-	pid_t *pids;
-	size_t n;
-	int rc = zn_proc_pin_threads(root, &pin->cpus, NULL, err); /* what it starts from now on inherits */
-
-	if (rc == 0)
-		rc = zn_proc_tree(root, &pids, &n, err);
-	if (rc < 0)
-		return rc;
-	for (size_t i = 0; rc == 0 && i < n; i++) {
-		rc = pin_one(pids[i], w, pin, err);
-		if (rc == -ESRCH && i)
-			rc = 0;
-	}
-	free(pids);
-	return rc;
+	return o.verify ? verify(r->w, pid, left, err) : 0;
 }
 
 static int pin_running(struct zn_pin *pin)
 {
-	struct zn_writer *w = verify_writer();
+	struct running r = { .pin = pin, .w = verify_writer() };
 	struct zn_err err;
-	int rc;
 
 	if (pin->mem == ZN_MEM_PREFER || pin->mem == ZN_MEM_INTERLEAVE)
 		note(pin, "the memory policy of a running process can't be set from outside");
 	if (o.huge)
 		note(pin, "a running process does not look at its tunables again");
-	rc = o.tree ? pin_tree((pid_t)o.pid.v, w, pin, &err) : pin_one((pid_t)o.pid.v, w, pin, &err);
+	int rc = (o.tree ? zn_proc_pin_tree : zn_proc_pin_process)((pid_t)o.pid.v, &pin->cpus, on_pinned, &r, &err);
 	warn(pin);
-	return rc < 0 ? fail(&err) : end(w);
+	return rc < 0 ? fail(&err) : end(r.w);
 }
 
 /* ---- a new command ---- */
@@ -508,7 +355,7 @@ static void set_memory(struct zn_pin *pin)
 	if (rc == 0)
 		return;
 	snprintf(text, sizeof(text), "asked for memory policy %s on numa node %s, left as it was: %s",
-	         zn_mem_policy_name(pin->mem), list_text(&pin->numas), strerror(-rc));
+	         zn_mem_policy_name(pin->mem), (const char *)zn_cli_must((void *)zn_ids_text(&pin->numas, &arena)), strerror(-rc));
 	note(pin, text);
 	pin->mem = ZN_MEM_DEFAULT;
 }
@@ -529,7 +376,7 @@ static int pin_self(const struct zn_facts *f, struct zn_pin *pin, char **words)
 	int rc = zn_proc_pin_cpus(0, &pin->cpus);
 
 	if (rc < 0)
-		return zn_cli_fail(ZN_EXIT_WRAP, "can't run on cpus %s: %s", list_text(&pin->cpus), strerror(-rc));
+		return zn_cli_fail(ZN_EXIT_WRAP, "can't run on cpus %s: %s", (const char *)zn_cli_must((void *)zn_ids_text(&pin->cpus, &arena)), strerror(-rc));
 	set_memory(pin);
 	if (o.huge && prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0) < 0)
 		note(pin, "huge pages stay switched off for this process");

@@ -39,6 +39,12 @@ long zn_proc_move_pages(pid_t pid, const struct zn_idset *numas, struct zn_err *
 /* A process and all that descend from it; the caller frees *ret. */
 int zn_proc_tree(pid_t root, pid_t **ret, size_t *ret_n, struct zn_err *err);
 
+/* What is to be done with each process that was pinned; a negative answer ends it, but -ESRCH only the first's. */
+typedef int zn_proc_pinned_fn(void *arg, pid_t pid, struct zn_err *err);
+int zn_proc_pin_process(pid_t pid, const struct zn_idset *cpus, zn_proc_pinned_fn *fn, void *arg, struct zn_err *err);
+/* pid and all that descend from it; a descendant that ends meanwhile is none. */
+int zn_proc_pin_tree(pid_t pid, const struct zn_idset *cpus, zn_proc_pinned_fn *fn, void *arg, struct zn_err *err);
+
 /* What the kernel says now. */
 struct zn_proc_pinned {
 	struct zn_idset cpus;          /* sched_getaffinity */

@@ -13,6 +13,7 @@
 #include "engine/local.h"
 #include "queue/spool.h"
 #include "rec/frame.h"
+#include "rec/ids.h"
 #include "rec/val.h"
 #include "serve/server.h"
 
@@ -39,27 +40,6 @@ int zn_agent_steer(struct zn_server *s, const struct zn_msg_steer *m)
 	return s->node.greeted ? send_record(s, &zn_msg_steer_kind, m) : -ENOTCONN;
 }
 
-static uint32_t *gpu_list(const struct zn_idset *gpus, struct zn_arena *a, size_t *n)
-{
-	uint32_t *v = zn_arena_array(a, zn_idset_count(gpus) + 1, sizeof(*v));
-
-	*n = 0;
-	if (v)
-		zn_idset_each(gpu, gpus)
-			v[(*n)++] = (uint32_t)gpu;
-	return v;
-}
-
-static const char *list_text(const struct zn_idset *set, struct zn_arena *a)
-{
-	size_t n = zn_idset_format(set, NULL, 0) + 1;
-	char *text = zn_arena_alloc(a, n);
-
-	if (text)
-		zn_idset_format(set, text, n);
-	return text;
-}
-
 static int fill_start(struct zn_server *s, const struct zn_job *job, struct zn_msg_start *m, struct zn_err *err)
 {
 	struct zn_arena *a = &s->arena;
@@ -77,11 +57,12 @@ static int fill_start(struct zn_server *s, const struct zn_job *job, struct zn_m
 		.environment = spec->environment, .directory = spec->directory,
 		.output = zn_spec_output(output, spec->directory, job->id, s->node.name, a),
 		.error = spec->error ? zn_spec_output(spec->error, spec->directory, job->id, s->node.name, a) : NULL,
-		.umask = spec->umask, .tasks = job->tasks, .cpus = list_text(&p->cpus, a),
-		.numas = list_text(&p->numas, a), .cpus_held = p->cpus_held, .mem_bytes = p->mem_bytes,
+		.umask = spec->umask, .tasks = job->tasks, .cpus = zn_ids_text(&p->cpus, a),
+		.numas = zn_ids_text(&p->numas, a), .cpus_held = p->cpus_held, .mem_bytes = p->mem_bytes,
 		.grace_s = job->grace_s >= 0 ? job->grace_s : s->conf.grace_s,
 	};
-	m->gpus.v = gpu_list(&p->gpus, a, &m->gpus.n);
+	if (zn_ids_numbers(&p->gpus, a, &m->gpus) < 0)
+		return -ENOMEM;
 	if (spec->policy.signal && zn_signal_parse(spec->policy.signal) > 0)
 		m->signal = ZN_SOME_U64((uint64_t)zn_signal_parse(spec->policy.signal));
 	if (job->limit_s > 0)
@@ -90,7 +71,7 @@ static int fill_start(struct zn_server *s, const struct zn_job *job, struct zn_m
 		m->uid = ZN_SOME_U64(job->uid);
 		m->gid = ZN_SOME_U64(job->gid);
 	}
-	return m->output && m->cpus && m->numas && m->gpus.v ? 0 : -ENOMEM;
+	return m->output && m->cpus && m->numas ? 0 : -ENOMEM;
 }
 
 int zn_agent_start(struct zn_server *s, const struct zn_job *job)
