@@ -545,7 +545,7 @@ log_again() { rmdir "$spool/node/events"; mv "$dir/aside" "$spool/node/events"; 
 	{
 		printf '!hello\n!ack\n'; job 1 true; echo '!wait what=refused again=false'
 		job 2 true '"uid":0'; echo '!wait what=refused again=false'
-		job 3 true '"uid":54321' | sed "s|$dir/out.3|/dev/null|"; echo '!wait what=exited exit_code=0'
+		job 3 true '"uid":54321,"gid":54321' | sed "s|$dir/out.3|/dev/null|"; echo '!wait what=exited exit_code=0'
 	} | timeout 20 runuser -u nobody -- "$B/tests/nodectl" "$spool"
 }
 
