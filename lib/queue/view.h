@@ -34,7 +34,9 @@ int zn_view_publish(struct zn_view *v, struct zn_err *err);
 int zn_view_put(struct zn_view *v, const struct zn_event *event);
 int zn_view_put_node(struct zn_view *v, uint64_t seq, const struct zn_node_record *node);
 int zn_view_put_history(struct zn_view *v, const struct zn_event *event);
-/* Writes what belongs to sequence numbers up to durable. */
+/* Writes what belongs to sequence numbers up to durable.  After an error (a full disk) the next call goes on where
+ * this one had to stop.
+ */
 int zn_view_flush(struct zn_view *v, uint64_t durable);
 /* The history on disk is as durable as the journal from here on. */
 int zn_view_sync_history(struct zn_view *v);

@@ -23,6 +23,7 @@ struct zn_view {
 	uint64_t generation;
 	uint64_t base_bytes, bytes;
 	struct zn_buf out, past;       /* past: for the history */
+	size_t out_done, past_done;    /* bytes at their front that are in the file: the disk took no more */
 	struct mark *marks;
 	size_t n_marks, cap_marks;
 	int history_fd;
@@ -175,6 +176,7 @@ int zn_view_publish(struct zn_view *v, struct zn_err *err)
 		rc = -errno;
 	v->in_base = false;
 	if (rc < 0) {
+		v->out.len = 0; /* the old generation goes on, and has no use for a base */
 		if (fd >= 0)
 			close(fd);
 		unlink(temp);
@@ -251,15 +253,31 @@ static int history_file(struct zn_view *v)
 	return 0;
 }
 
+/* A write that ends early is gone on with, never begun again: what is in the file stays there. */
+static int write_on(int fd, const struct zn_buf *b, size_t *done, size_t end)
+{
+	while (*done < end) {
+		ssize_t n = write(fd, b->data + *done, end - *done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		*done += (size_t)n;
+	}
+	return 0;
+}
+
 static int write_history(struct zn_view *v, size_t n)
 {
 	if (!n)
 		return 0;
 	int rc = history_file(v);
 	if (rc == 0)
-		rc = zn_write_all(v->history_fd, v->past.data, n);
-	if (rc == 0)
+		rc = write_on(v->history_fd, &v->past, &v->past_done, n);
+	if (rc == 0) {
 		zn_buf_eat(&v->past, n);
+		v->past_done = 0;
+	}
 	return rc;
 }
 
@@ -290,13 +308,14 @@ int zn_view_flush(struct zn_view *v, uint64_t durable)
 	}
 	if (!n)
 		return 0;
-	int rc = v->fd < 0 ? 0 : zn_write_all(v->fd, v->out.data, view_end);
+	int rc = v->fd < 0 ? 0 : write_on(v->fd, &v->out, &v->out_done, view_end);
 	if (rc == 0)
 		rc = write_history(v, history_end);
 	if (rc < 0)
 		return rc;
 	v->bytes += view_end;
 	zn_buf_eat(&v->out, view_end);
+	v->out_done = 0;
 	memmove(v->marks, v->marks + n, (v->n_marks - n) * sizeof(*v->marks));
 	v->n_marks -= n;
 	for (size_t i = 0; i < v->n_marks; i++) {

@@ -173,6 +173,26 @@ void zn_server_stop(struct zn_server *s)
 	event_base_loopexit(s->base, &soon);
 }
 
+/* Readers wait for the view: when the disk is full it is tried again, with news or without. */
+static void show(struct zn_server *s)
+{
+	static const struct timeval retry = { .tv_sec = 1 };
+	int rc = zn_view_flush(s->view, s->durable);
+
+	if (rc < 0 && !s->view_is_behind)
+		zn_log("can't write the view: %s", strerror(-rc));
+	s->view_is_behind = rc < 0;
+	if (rc < 0 && s->on_view && !evtimer_pending(s->on_view, NULL))
+		evtimer_add(s->on_view, &retry);
+}
+
+static void on_view(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	show(arg);
+}
+
 static void on_durable(evutil_socket_t fd, short what, void *arg)
 {
 	struct zn_server *s = arg;
@@ -186,9 +206,7 @@ static void on_durable(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	s->durable = (uint64_t)durable;
-	int rc = zn_view_flush(s->view, s->durable);
-	if (rc < 0)
-		zn_log("can't write the view: %s", strerror(-rc));
+	show(s);
 	zn_later_run(s);
 	zn_agent_ack(s);
 	if (zn_view_is_stale(s->view))
@@ -205,7 +223,7 @@ void zn_turn_end(struct zn_server *s)
 		if (s->status < 0)
 			return;
 		if (s->seq <= s->durable) { /* nothing to wait for */
-			zn_view_flush(s->view, s->durable);
+			show(s);
 			zn_later_run(s);
 			zn_agent_ack(s);
 		}
@@ -325,10 +343,11 @@ static int make_events(struct zn_server *s, const struct zn_serve_opts *opts)
 
 	s->on_durable = event_new(s->base, zn_journal_fd(s->journal), EV_READ | EV_PERSIST, on_durable, s);
 	s->on_deferred = event_new(s->base, -1, 0, on_deferred, s);
+	s->on_view = evtimer_new(s->base, on_view, s);
 	s->node.retry = event_new(s->base, -1, 0, on_retry, s);
 	if (opts->on_demand && s->conf.idle_exit_s > 0)
 		s->on_idle = event_new(s->base, -1, 0, on_idle, s);
-	if (!s->on_durable || !s->on_deferred || !s->node.retry)
+	if (!s->on_durable || !s->on_deferred || !s->on_view || !s->node.retry)
 		return -ENOMEM;
 	event_add(s->on_durable, NULL);
 	for (int i = 0; i < 3; i++) {
@@ -392,8 +411,8 @@ static void finish(struct zn_server *s)
 	while ((c = TAILQ_FIRST(&s->conns)))
 		zn_conn_close(c);
 	zn_later_drop_all(s);
-	struct event *const events[] = { s->on_durable, s->on_begin, s->on_deferred, s->on_idle, s->on_snapshot, s->on_drop,
-	                                 s->node.retry, s->on_signal[0], s->on_signal[1], s->on_signal[2] };
+	struct event *const events[] = { s->on_durable, s->on_begin, s->on_deferred, s->on_idle, s->on_view,
+	                                 s->on_snapshot, s->on_drop, s->node.retry, s->on_signal[0], s->on_signal[1], s->on_signal[2] };
 	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
 		free_event(events[i]);
 	if (s->drop_watch >= 0)

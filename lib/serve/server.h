@@ -64,10 +64,11 @@ struct zn_server {
 	struct zn_conf conf;
 	struct event_base *base;
 	struct evconnlistener *listener;
-	struct event *on_durable, *on_signal[3], *on_begin, *on_deferred, *on_idle, *on_snapshot, *on_drop;
+	struct event *on_durable, *on_signal[3], *on_begin, *on_deferred, *on_idle, *on_view, *on_snapshot, *on_drop;
 	struct zn_jobs jobs;
 	struct zn_journal *journal;
 	struct zn_view *view;
+	bool view_is_behind;           /* the disk did not take all of it */
 	struct zn_arena arena;         /* of the request at hand */
 	struct zn_node node;
 	struct zn_conns conns;

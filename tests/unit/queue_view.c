@@ -1,8 +1,10 @@
 /* The view as its readers meet it: growing, rewritten under them, cut short, and gone into history. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -167,6 +169,53 @@ static void past(void)
 	zn_view_free(v);
 }
 
+/* A limit on the size of files ends a write in the middle, as a full disk does. */
+static void full(void)
+{
+	struct zn_view *v;
+	struct zn_view_reader *r;
+	struct zn_err err = { "" };
+	struct seen s = { 0 };
+	struct rlimit old, small = { 0 };
+	uint64_t last;
+
+	zn_view_new(dir, false, &v, &last, &err);
+	zn_view_begin(v, 40);
+	put(v, 40, 1, "QUEUED");
+	zn_view_publish(v, &err);
+	zn_view_open(spool, &r, &err);
+	drain(r);
+	for (uint64_t i = 0; i < 3; i++) {
+		struct zn_event e = event(41 + i, 200 + i, "COMPLETED", 20.0 * DAY);
+		zn_view_put(v, &e);
+		zn_view_put_history(v, &e);
+	}
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &old);
+	for (small.rlim_max = old.rlim_max, small.rlim_cur = 1; small.rlim_cur < 800; small.rlim_cur += 7) {
+		setrlimit(RLIMIT_FSIZE, &small);
+		int rc = zn_view_flush(v, 50);
+		setrlimit(RLIMIT_FSIZE, &old);
+		if (rc == 0)
+			break;
+	}
+	tap_ok(small.rlim_cur > 100 && small.rlim_cur < 800, "a disk that takes %llu bytes takes all, in many pieces",
+	       (unsigned long long)small.rlim_cur);
+	tap_ok(!strcmp(drain(r), "41:200 42:201 43:202 "), "a reader sees each event once, and whole");
+	zn_history_each(spool, 19.0 * DAY, false, note, &s, &err);
+	tap_ok(s.n == 3 && s.ids[0] == 200 && s.ids[2] == 202, "so does the history");
+	zn_view_begin(v, 50);
+	put(v, 50, 300, "QUEUED");
+	small.rlim_cur = 1;
+	setrlimit(RLIMIT_FSIZE, &small);
+	tap_ok(zn_view_publish(v, &err) < 0, "a base that does not fit is not published: %s", err.text);
+	setrlimit(RLIMIT_FSIZE, &old);
+	put(v, 51, 301, "QUEUED");
+	tap_ok(zn_view_flush(v, 51) == 0 && !strcmp(drain(r), "51:301 "), "and the generation before it goes on");
+	zn_view_close(r);
+	zn_view_free(v);
+}
+
 int main(void)
 {
 	char command[128];
@@ -178,6 +227,7 @@ int main(void)
 	growing();
 	watching();
 	past();
+	full();
 	snprintf(command, sizeof(command), "rm -rf '%s'", spool);
 	tap_ok(system(command) == 0, "cleaned up");
 	return tap_done();
