@@ -119,7 +119,8 @@ static int read_script(const char *path, const char **ret, struct zn_err *err)
 {
 	char *text;
 	size_t n;
-	int rc = zn_file_read(AT_FDCWD, path, SCRIPT_MAX, &arena, &text, &n);
+	int rc = strcmp(path, "-") ? zn_file_read(AT_FDCWD, path, SCRIPT_MAX, &arena, &text, &n)
+	                           : zn_fd_read(STDIN_FILENO, SCRIPT_MAX, &arena, &text, &n);
 
 	if (rc < 0)
 		return zn_err_set(err, rc, "can't read the script '%s': %s", path,
@@ -227,7 +228,7 @@ static int compose(int argc, char **argv, struct zn_spec *s, struct zn_err *err)
 	*s = (struct zn_spec){ 0 };
 	s->arguments = (struct zn_strs){ (const char **)argv + 1, (size_t)argc - 1 };
 	if (is_script)
-		rc = read_script(strcmp(argv[0], "-") ? argv[0] : "/dev/stdin", &s->script, err);
+		rc = read_script(argv[0], &s->script, err);
 	else if (!zn_cli_had_dashes() && is_nowhere(argv[0]))
 		return zn_err_set(err, -ENOENT, "there is neither a script nor a command '%s'", argv[0]);
 	else

@@ -14,10 +14,14 @@ teardown() {
 	zn-schedd --stop
 }
 
-# Starts a job that reads from the FIFO go, once it is there.
+state_is() { [ "$(zn-queue show -o csv --fields state --no-heading "$job")" = "$1" ]; }
+
+# Starts a job that reads from the FIFO go, and waits until the queue has heard of it.
 start() {
 	job=$(zn-submit "$@" -- sh -c 'echo up >up; read -r _ <go')
 	read -r _ <up
+	for ((i = 0; i < 1000; i++)); do state_is RUNNING && return; done
+	return 1
 }
 
 @test "why says what became of a job that ended" {

@@ -29,6 +29,20 @@ teardown() {
 	zn-submit --wait --chdir bin ./tool
 }
 
+@test "a script comes from a pipe or a file on standard input, and has to be text" {
+	printf '#!/bin/sh\n#ZN --output out\necho "$1 $0"\n' >script
+	zn-submit --wait - hello <script
+	[[ $(cat out) == "hello "* ]]
+	sed 's/hello/pipe/' script | zn-submit --wait - again
+	[[ $(cat out) == "again "* ]]
+	run --separate-stderr -65 zn-submit - < <(printf 'a\0b')
+	[ "$stderr" = "zn-submit: the script '-' holds a NUL byte: it is no text" ]
+	run --separate-stderr -71 zn-submit - < <(head -c 9000000 /dev/zero)
+	[ "$stderr" = "zn-submit: can't read the script '-': it is larger than 8 MiB" ]
+	run --separate-stderr -71 sh -c 'zn-submit - <&-'
+	[[ $stderr == "zn-submit: can't read the script '-': "* ]]
+}
+
 @test "an output that can't be written is called what it was called" {
 	mkdir -m 555 closed
 	[ "$(id -u)" -ne 0 ] || skip "root may write anywhere"

@@ -29,16 +29,11 @@ static int read_to_end(int fd, size_t max, struct zn_buf *b)
 	}
 }
 
-int zn_file_read(int dirfd, const char *path, size_t max, struct zn_arena *a, char **ret, size_t *ret_len)
+int zn_fd_read(int fd, size_t max, struct zn_arena *a, char **ret, size_t *ret_len)
 {
 	struct zn_buf b = { 0 };
-	struct stat st;
-	int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int rc = read_to_end(fd, max, &b);
 
-	if (fd < 0)
-		return -errno;
-	int rc = fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? read_to_end(fd, max, &b)
-	         : S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
 	if (rc == 0) {
 		char *copy = zn_arena_memdup(a, b.data, b.len);
 		if (copy) {
@@ -49,8 +44,20 @@ int zn_file_read(int dirfd, const char *path, size_t max, struct zn_arena *a, ch
 			rc = -ENOMEM;
 		}
 	}
-	close(fd);
 	zn_buf_done(&b);
+	return rc;
+}
+
+int zn_file_read(int dirfd, const char *path, size_t max, struct zn_arena *a, char **ret, size_t *ret_len)
+{
+	struct stat st;
+	int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0)
+		return -errno;
+	int rc = fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? zn_fd_read(fd, max, a, ret, ret_len)
+	         : S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+	close(fd);
 	return rc;
 }
 

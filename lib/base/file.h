@@ -12,6 +12,8 @@
  * dirfd as in openat(2).  -EFBIG when it is larger.  Does not block on a FIFO (-EINVAL).
  */
 int zn_file_read(int dirfd, const char *path, size_t max, struct zn_arena *a, char **ret, size_t *ret_len);
+/* The same of what a descriptor gives until its end, a pipe too. */
+int zn_fd_read(int fd, size_t max, struct zn_arena *a, char **ret, size_t *ret_len);
 /* The first line of a small file, without its newline, cut at size; -errno if it can't be read. */
 int zn_file_line(int dirfd, const char *path, char *line, size_t size);
 /* All n bytes, through EINTR and short writes. */
