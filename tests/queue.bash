@@ -1,0 +1,69 @@
+# queue: what the tests of zn-submit, zn-queue and zn-schedd share: a spool of their own for each test, and the end
+# of everything that was started in it.
+bats_require_minimum_version 1.5.0
+
+setup() {
+	dir=$(mktemp -d "${TMPDIR:-/tmp}/queue.XXXXXX") # short: the path of a socket ends at 108 bytes
+	export ZENITH_SPOOL=$dir/spool ZENITH_LEASE_DIR=$dir/leases ZENITH_MOCK_GPUS=8 PATH=${B:-build}/tests:$PATH
+	unset ZENITH_AUTOSTART ZENITH_JOB_ID ZENITH_CONFIG ZENITH_OUTPUT
+	cd "$dir" || return 1
+	mkdir leases && chmod 1777 leases
+}
+
+teardown() {
+	local pid pids status=0
+	if [ "$BATS_TEST_COMPLETED" ] && ! orderly_stop; then
+		echo "what was started did not stop in order" >&2
+		status=1
+	fi
+	pids=$(daemons)
+	for pid in $pids; do ended "$pid" || kill -KILL "$pid"; done 2>/dev/null
+	for pid in $pids; do until_true ended "$pid"; done
+	cd /
+	[ "$BATS_TEST_COMPLETED$status" = 10 ] || tail -n 30 "$dir"/spool/schedd.log "$dir"/spool/node/log 2>/dev/null
+	rm -rf "$dir"
+	return $status
+}
+
+# Cancels what still waits or runs, stops the scheduler and holds that the agent, which is idle then, goes with it.
+orderly_stop() {
+	local pid agent=$(pid_of zn-noded) jobs
+	[ "$(pid_of zn-schedd)" ] || return 0
+	export ZENITH_SPOOL=$dir/spool ZENITH_AUTOSTART=no
+	unset ZENITH_CONFIG
+	jobs=$(zn-queue list -o json | sed -n 's/^{"kind":"job","id":\([0-9]*\).*/\1/p')
+	[ -z "$jobs" ] || { zn-queue cancel --grace 0 $jobs 2>/dev/null; timeout 30 zn-queue wait $jobs; } || true
+	zn-schedd --stop || [ $? -eq 69 ] || return 1 # 69: it went away by itself just now
+	for pid in $agent; do until_true ended "$pid" || { echo "agent $pid stayed" >&2; return 1; }; done
+	until_true none_is_left || return 1
+	! grep -hs 'Sanitizer\|runtime error' -A 40 "$dir/spool/schedd.log" log >&2
+}
+
+# pid_of PROGRAM: the processes of that name that serve this test's spool.
+pid_of() {
+	local p name
+	for p in /proc/[0-9]*; do
+		{ read -r name <"$p/comm"; } 2>/dev/null || continue
+		[ "$name" = "$1" ] || continue
+		{ tr '\0' '\n' <"$p/environ" | grep -qF "$dir/"; } 2>/dev/null && echo "${p#/proc/}"
+	done
+	return 0
+}
+daemons() { pid_of zn-schedd; pid_of zn-noded; }
+none_is_left() { [ -z "$(daemons)" ]; }
+
+until_true() { local i; for ((i = 0; i < 3000; i++)); do "$@" && return; read -rt 0.01 <> <(:) || :; done; return 1; }
+in_state() { [[ $(sed 's/.*) \(.\).*/\1/' "/proc/$2/stat" 2>/dev/null) == ["$1"] ]]; }
+ended() { [ -z "$1" ] || [ ! -e "/proc/$1" ] || in_state Z "$1"; }
+has_lines() { [ "$(grep -c '' "$2" 2>/dev/null)" -ge "$1" ]; }
+exists() { [ -e "$1" ]; }
+
+# field KEY [JOB]: one value of a job's record as JSON shows it; empty when it is absent.
+field() { zn-queue show -o json "$2" | sed -n 's/.*"'"$1"'":\("[^"]*"\|[^,"}]*\).*/\1/p' | tr -d '"'; }
+state() { field state "$1"; }
+is_state() { [ "$(state "$2")" = "$1" ]; }
+# await STATE JOB: sleeps until the job has that state.
+await() { until_true is_state "$1" "$2" || { zn-queue show -o table "$2" >&2; return 1; }; }
+# A job that runs until the file "go" is there.
+blocker() { zn-submit "$@" -- /bin/sh -c "until [ -e '$dir/go' ]; do sleep 0.05; done"; }
+start() { zn-schedd --detach --spool "$ZENITH_SPOOL" "$@"; }
