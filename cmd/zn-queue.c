@@ -299,7 +299,8 @@ static void print_text(struct zn_buf *text)
 {
 	if (text->failed)
 		zn_cli_must(NULL);
-	fwrite(text->data, 1, text->len, stdout);
+	if (text->len)
+		fwrite(text->data, 1, text->len, stdout);
 	zn_buf_done(text);
 }
 
