@@ -418,6 +418,19 @@ log_again() { rmdir "$spool/node/events"; mv "$dir/aside" "$spool/node/events"; 
 	[[ $output == *"another agent has '$spool/node'"* ]]
 }
 
+@test "a directory that others may write to, or that lies elsewhere, holds no agent" {
+	mkdir -m 777 "$spool/node"
+	chmod 777 "$spool/node"
+	run -77 start_agent
+	[ "$output" = "zn-noded: others may write to directory '$spool/node'" ]
+	mv "$spool/node" "$dir/elsewhere"
+	chmod 700 "$dir/elsewhere"
+	ln -s "$dir/elsewhere" "$spool/node"
+	run -71 start_agent
+	[[ $output == "zn-noded: directory '$spool/node': "* ]]
+	rm "$spool/node"
+}
+
 @test "a GPU has one holder, also between agents, and the refusal names who has it" {
 	start_agent
 	mkdir "$dir/spool2"

@@ -127,6 +127,8 @@ static int open_home(struct agent *a, struct zn_err *err)
 	struct stat st;
 	if (fstat(a->dirfd, &st) < 0 || st.st_uid != geteuid())
 		return zn_err_set(err, -EPERM, "directory '%s' belongs to somebody else", path);
+	if (st.st_mode & 022)
+		return zn_err_set(err, -EPERM, "others may write to directory '%s'", path);
 	a->lock_fd = openat(a->dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (a->lock_fd < 0)
 		return zn_err_set(err, -errno, "'%s/lock': %s", path, strerror(errno));
