@@ -25,7 +25,7 @@ pause() { read -rt "0.0$((RANDOM % 90 + 10))" <> <(:) || :; }
 # Every job of the file "ids" has ended; of each at most one line in "ran", exactly one unless it was reported lost;
 # the exit code is the one it ended with.
 account() {
-	timeout 120 zn-queue wait $(cat ids) || [ $? -eq 1 ]
+	timeout 120 xargs zn-queue wait <ids || [ $? -eq 123 ] # 1, as xargs says it
 	zn-queue history -o json >ended
 	[ "$(sort -n ids | uniq -d | grep -c '')" -eq 0 ] || { echo "a number was given twice"; return 1; }
 	[ "$(sort ran | uniq -d | grep -c '')" -eq 0 ] || { echo "ran twice: $(sort ran | uniq -d | xargs)"; return 1; }
@@ -63,15 +63,15 @@ PY
 	wait $submit
 	[ "$(grep -c '' ids)" -eq $((ROUNDS * 8)) ]
 	account
-	! grep -q lost ended
+	run ! grep -q lost ended
 }
 
 @test "agent, scheduler and submitters killed at random: each job ran once, or is reported lost and did not run twice" {
 	last=0
 	: >ids
 	for ((i = 0; i < ROUNDS; i++)); do
-		counting_jobs $((last + 1)) $((last + 10)) >batch
-		zn-submit --records <batch >>ids 2>/dev/null &
+		counting_jobs $((last + 1)) $((last + 10)) >batch.json
+		zn-submit --records <batch.json >>ids 2>/dev/null &
 		submit=$!
 		pause
 		case $((RANDOM % 3)) in
@@ -82,7 +82,7 @@ PY
 		wait $submit 2>/dev/null || :
 		last=$((last + 10))
 		# the retry with the same keys gives the same numbers, and those that were missing
-		zn-submit --records <batch >again
+		zn-submit --records <batch.json >again
 		[ "$(grep -c '' again)" -eq 10 ]
 		cat again >>all
 	done
@@ -108,11 +108,11 @@ PY
 none_listens() { [ -z "$(pid_of zn-schedd)" ]; }
 
 @test "an exit while nobody schedules is not lost" {
-	zn-submit --output /dev/null -- sh -c "until [ -e '$dir/go' ]; do sleep 0.02; done; echo x >'$dir/done'; exit 7"
+	zn-submit --output /dev/null -- sh -c "until [ -e '$dir/go' ]; do sleep 0.02; done; echo x >'$dir/finished'; exit 7"
 	await RUNNING 1
 	kill_one zn-schedd
 	touch go
-	until_true exists done
+	until_true exists finished
 	run -1 zn-queue wait 1
 	[ "$(field exit_code 1)" = 7 ]
 }
@@ -165,7 +165,7 @@ journal_file() { ls "$ZENITH_SPOOL"/journal/*.zj | tail -n 1; }
 	[[ $output == *"1 damaged ranges"* ]]
 	[ "$(zn-submit --hold -n marker6 -- true)" -ge 6 ]
 	[ "$(zn-queue -o json --fields name | grep -c marker)" -eq 5 ]
-	! zn-queue -o json --fields name | grep -q marker3
+	run ! grep -q marker3 <(zn-queue -o json --fields name)
 	offset=$(sed -n 's/.*bytes at offset \([0-9]*\) are lost.*/\1/p' "$ZENITH_SPOOL/schedd.log" | head -n 1)
 	[ "$offset" -le "$at" ]
 }

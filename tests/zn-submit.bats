@@ -72,8 +72,8 @@ load queue.bash
 @test "8 clients that submit the same 50 keys at once make 50 jobs" {
 	for i in $(seq 50); do
 		echo "{\"key\":\"k$i\",\"command\":\"true\",\"output\":\"/dev/null\",\"hold\":true}"
-	done >jobs
-	for c in 1 2 3 4 5 6 7 8; do zn-submit --records <jobs >"ids.$c" & pids[c]=$!; done
+	done >jobs.json
+	for c in 1 2 3 4 5 6 7 8; do zn-submit --records <jobs.json >"ids.$c" & pids[c]=$!; done
 	for c in 1 2 3 4 5 6 7 8; do wait "${pids[c]}"; done
 	for c in 2 3 4 5 6 7 8; do cmp ids.1 "ids.$c"; done
 	[ "$(zn-queue -o json | grep -c '')" -eq 50 ]
@@ -106,7 +106,7 @@ load queue.bash
 		'{"command":"/bin/echo","arguments":["$HOME","a b","*"],"output":"p","environment":{"A":"1"}}' | zn-submit --records
 	zn-queue wait 1 2
 	grep -q '^PATH=' o && grep -q '^HOME=' o
-	! grep -q BATS o
+	run ! grep -q BATS o
 	[ "$(cat p)" = '$HOME a b *' ]
 }
 
