@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "queue/conf.h"
+#include "queue/memo.h"
 #include "queue/spool.h"
 #include "rec/val.h"
 
@@ -85,7 +86,7 @@ static int start_daemon(const char *spool, struct zn_err *err)
 	zn_program_beside("zn-schedd", path, sizeof(path));
 	int rc = posix_spawnp(&pid, path, NULL, NULL, argv, environ);
 	if (rc)
-		return zn_err_set(err, -rc, "can't start '%s': %s", path, strerror(rc));
+		return zn_err_set(err, -ENOTCONN, "can't start '%s': %s", path, strerror(rc));
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
@@ -94,8 +95,8 @@ static int start_daemon(const char *spool, struct zn_err *err)
 		return -EBUSY; /* another one was faster, or an old one is not quite gone */
 	snprintf(path, sizeof(path), "%s/schedd.log", spool);
 	if (access(path, R_OK) < 0) /* it did not get that far, and has told our standard error */
-		return zn_err_set(err, -ECONNREFUSED, "zn-schedd did not start");
-	return zn_err_set(err, -ECONNREFUSED, "zn-schedd did not start; see '%s'", path);
+		return zn_err_set(err, -ENOTCONN, "zn-schedd did not start");
+	return zn_err_set(err, -ENOTCONN, "zn-schedd did not start; see '%s'", path);
 }
 
 static int try_connect(const char *spool)
@@ -136,10 +137,9 @@ int zn_client_open(const char *spool, bool may_start, struct zn_client **ret, st
 	if (nobody_listens(fd) && may_start && autostart_wanted())
 		fd = connect_or_start(spool, &why);
 	if (nobody_listens(fd))
-		return why.text[0] ? zn_err_set(err, -ECONNREFUSED, "%s", why.text)
-		       : zn_err_set(err, -ECONNREFUSED, "no zn-schedd answers in '%s'", spool);
+		return zn_err_set(err, -ECONNREFUSED, "no zn-schedd answers in '%s'", spool);
 	if (fd < 0)
-		return zn_err_set(err, fd, "can't reach zn-schedd in '%s': %s", spool, strerror(-fd));
+		return why.text[0] ? zn_err_set(err, fd, "%s", why.text) : zn_err_set(err, fd, "can't reach zn-schedd in '%s': %s", spool, strerror(-fd));
 	struct zn_client *c = calloc(1, sizeof(*c));
 	if (!c || !(c->spool = strdup(spool))) {
 		free(c);
@@ -176,10 +176,19 @@ static void mark_answered(struct zn_client *c)
 	c->answered += sizeof(len) + len;
 }
 
+static int gone(struct zn_err *err)
+{
+	return zn_err_set(err, -ECONNRESET, "zn-schedd went away before it answered");
+}
+
 int zn_client_reopen(struct zn_client *c, struct zn_err *err)
 {
-	int fd = connect_or_start(c->spool, err);
+	int fd = autostart_wanted() ? connect_or_start(c->spool, err) : try_connect(c->spool);
 
+	if (nobody_listens(fd)) {
+		usleep(START_PAUSE_US);
+		return gone(err);
+	}
 	if (fd < 0)
 		return fd;
 	close(c->fd);
@@ -190,11 +199,6 @@ int zn_client_reopen(struct zn_client *c, struct zn_err *err)
 		zn_buf_add(&c->out, c->unanswered.data + at + sizeof(len), len);
 	}
 	return zn_client_flush(c, err);
-}
-
-static int gone(struct zn_err *err)
-{
-	return zn_err_set(err, -ECONNRESET, "zn-schedd went away before it answered");
 }
 
 /* Reads what is there; 0: the other side closed. */
@@ -319,6 +323,36 @@ void zn_client_close(struct zn_client *c)
 	free(c);
 }
 
+/* 1: the same submission lies there already; -EEXIST: another one with its key. */
+static int drop_compare(const char *path, const struct zn_spec *spec, struct zn_err *err)
+{
+	unsigned char mine[ZN_DIGEST], its[ZN_DIGEST];
+	struct zn_arena a = { 0 };
+	struct zn_spec other;
+	msgpack_object map;
+	char *p;
+	size_t n;
+	int rc = zn_file_read(AT_FDCWD, path, ZN_SPEC_BYTES_MAX, &a, &p, &n);
+
+	if (rc == 0 && zn_msgpack_check(p, n, 0, NULL) != (ssize_t)n)
+		rc = -EBADMSG;
+	if (rc == 0)
+		rc = zn_val_unpack(p, n, 0, &a, &map, NULL);
+	if (rc == 0)
+		rc = zn_decode(&zn_spec_kind, &map, &a, &other, NULL);
+	if (rc == 0)
+		rc = zn_spec_digest(spec, mine);
+	if (rc == 0)
+		rc = zn_spec_digest(&other, its);
+	if (rc == 0)
+		rc = memcmp(mine, its, ZN_DIGEST) ? -EEXIST : 1;
+	zn_arena_done(&a);
+	if (rc == -ENOENT)
+		return 0;
+	return rc < 0 ? zn_err_set(err, -EBADMSG, "key '%s' was already used for a submission that waits in '%s'", spec->key,
+	                           path) : rc;
+}
+
 int zn_drop_write(const char *spool, const struct zn_spec *spec, struct zn_err *err)
 {
 	char dir[PATH_MAX], path[PATH_MAX + ZN_SPEC_NAME_MAX + 8];
@@ -331,9 +365,12 @@ int zn_drop_write(const char *spool, const struct zn_spec *spec, struct zn_err *
 	int rc = zn_mkdirs(dir, 0700, err);
 	if (rc < 0)
 		return rc;
+	snprintf(path, sizeof(path), "%s/%s.zr", dir, spec->key);
+	rc = drop_compare(path, spec, err);
+	if (rc)
+		return rc < 0 ? rc : 0;
 	rc = zn_encode(&zn_spec_kind, spec, &b);
 	if (rc == 0) {
-		snprintf(path, sizeof(path), "%s/%s.zr", dir, spec->key);
 		rc = zn_file_replace(path, b.data, b.len, 0600, err);
 	}
 	zn_buf_done(&b);
