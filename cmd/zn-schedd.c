@@ -130,8 +130,9 @@ static int stop(const char *spool)
 		return zn_cli_fail(zn_cli_code(rc), "%s", err.text);
 	if (!reply.ok)
 		return zn_cli_fail((enum zn_exit)reply.code, "%s", reply.error);
+	rc = zn_client_wait(client, 60000, &reply, &err); /* it hangs up when the spool is free */
 	zn_client_close(client);
-	return ZN_EXIT_OK;
+	return rc == -ECONNRESET ? ZN_EXIT_OK : zn_cli_fail(ZN_EXIT_AGAIN, "zn-schedd has not ended yet");
 }
 
 static void say(const char *line)

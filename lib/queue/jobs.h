@@ -69,6 +69,7 @@ struct zn_job {
 	/* a steering that waits for the agent's report */
 	bool cancel, requeue;          /* the running attempt ends because of this */
 	uint32_t refusals;             /* starts in a row that the agent put off */
+	bool told;                     /* the agent that is connected was asked to start it */
 	uint64_t view_seq;             /* of its last event */
 	UT_hash_handle hh, hh_key;
 };
@@ -94,6 +95,8 @@ struct zn_jobs {
 	struct zn_group *groups;
 	struct zn_word *words;         /* interned texts */
 	uint64_t next_id;
+	struct zn_env *moved;          /* where zn_memo_moved is: environments come in order */
+	uint64_t n_moved;
 	uint64_t count[ZN_JOB_STATES];
 };
 

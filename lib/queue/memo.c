@@ -410,11 +410,16 @@ int zn_memo_snapshot(struct zn_jobs *q, const char *node, struct zn_snapshot *s)
 void zn_memo_moved(struct zn_jobs *q, uint64_t tag, struct zn_loc loc)
 {
 	if (tag & ZN_TAG_ENV) {
-		struct zn_env *e = q->envs;
-		for (uint64_t n = tag - ZN_TAG_ENV; e && n; n--)
+		if (tag - ZN_TAG_ENV != q->n_moved)
+			q->n_moved = 0;
+		struct zn_env *e = q->n_moved ? q->moved : q->envs;
+		for (uint64_t n = tag - ZN_TAG_ENV - q->n_moved; e && n; n--)
 			e = e->hh.next;
-		if (e)
-			e->loc = loc;
+		if (!e)
+			return;
+		e->loc = loc;
+		q->moved = e->hh.next;
+		q->n_moved = tag - ZN_TAG_ENV + 1;
 	} else if (tag) {
 		struct zn_job *job = zn_jobs_get(q, tag);
 		if (job)

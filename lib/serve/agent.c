@@ -159,6 +159,14 @@ static void take_state(struct zn_server *s, const struct zn_msg_state *m)
 	zn_place_soon(s);
 }
 
+static void note_report(struct zn_server *s, uint64_t seq)
+{
+	int at = s->node.acks[0].seq && s->node.acks[0].after < s->seq;
+
+	s->node.acks[at].seq = seq;
+	s->node.acks[at].after = s->seq;
+}
+
 static int take_message(struct zn_server *s, const struct zn_frame *f)
 {
 	union {
@@ -184,10 +192,8 @@ static int take_message(struct zn_server *s, const struct zn_frame *f)
 		if (zn_decode(&zn_msg_report_kind, &map, a, &m, &err) < 0 || !m.report.what)
 			return -EBADMSG;
 		zn_report_take(s, &m.report);
-		if (m.report.seq > s->node.ack_seq) { /* 0: the agent could not log it */
-			s->node.ack_seq = m.report.seq;
-			s->node.ack_after = s->seq;
-		}
+		if (m.report.seq) /* 0: the agent could not log it */
+			note_report(s, m.report.seq);
 	} else if (zn_val_is_text(kind, zn_msg_state_kind.name)) {
 		if (zn_decode(&zn_msg_state_kind, &map, a, &m, &err) < 0)
 			return -EBADMSG;
@@ -201,11 +207,33 @@ void zn_agent_ack(struct zn_server *s)
 {
 	struct zn_node *n = &s->node;
 
-	if (!n->ack_seq || n->ack_after > s->durable)
-		return;
-	struct zn_msg_ack ack = { .seq = n->ack_seq };
-	if (send_record(s, &zn_msg_ack_kind, &ack) == 0)
-		n->ack_seq = 0;
+	while (n->acks[0].seq && n->acks[0].after <= s->durable) {
+		struct zn_msg_ack ack = { .seq = n->acks[0].seq };
+		if (send_record(s, &zn_msg_ack_kind, &ack) < 0)
+			return;
+		n->acks[0] = n->acks[1];
+		n->acks[1].seq = 0;
+	}
+	if (s->farewell && !n->acks[0].seq && zn_agent_steer(s, &(struct zn_msg_steer){ .op = "exit" }) == 0)
+		s->farewell = false;
+}
+
+static void retry_later(struct zn_server *s)
+{
+	unsigned ms = s->node.retries < 3 ? 20 : s->node.retries < 10 ? 500 : 5000;
+	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000 };
+
+	s->node.retries++;
+	event_add(s->node.retry, &tv);
+}
+
+static void go_away(struct zn_server *s, const char *why)
+{
+	zn_log("%s", why);
+	zn_agent_disconnect(s);
+	zn_node_publish(s);
+	retry_later(s);
+	zn_turn_end(s);
 }
 
 static void on_read(struct bufferevent *bev, void *arg)
@@ -217,12 +245,16 @@ static void on_read(struct bufferevent *bev, void *arg)
 
 	while (at < n) {
 		struct zn_frame f;
+		if (zn_journal_room(s->journal) < ZN_ROOM_END) { /* it will say it all again */
+			go_away(s, "the disk of the spool is full: the agent's reports wait");
+			return;
+		}
 		ssize_t len = zn_frame_get(p + at, n - at, &f);
 		if (len == 0)
 			break;
 		if (len < 0) { /* noise on the pipe */
 			at += zn_frame_resync(p + at, n - at);
-			break;
+			continue;
 		}
 		if (take_message(s, &f) < 0)
 			zn_log("the agent said something that makes no sense; ignored");
@@ -240,16 +272,7 @@ void zn_agent_disconnect(struct zn_server *s)
 		bufferevent_free(n->bev);
 	n->bev = NULL;
 	n->greeted = n->settled = n->watching = false;
-	n->ack_seq = 0;
-}
-
-static void retry_later(struct zn_server *s)
-{
-	unsigned ms = s->node.retries < 3 ? 20 : s->node.retries < 10 ? 500 : 5000;
-	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000 };
-
-	s->node.retries++;
-	event_add(s->node.retry, &tv);
+	n->acks[0].seq = n->acks[1].seq = 0;
 }
 
 static void on_event(struct bufferevent *bev, short what, void *arg)
@@ -259,13 +282,10 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 	(void)bev;
 	if (!(what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)))
 		return;
-	zn_agent_disconnect(s);
 	if (s->stopping)
-		return;
-	zn_log("the agent went away; looking for it again");
-	zn_node_publish(s);
-	retry_later(s);
-	zn_turn_end(s);
+		zn_agent_disconnect(s);
+	else
+		go_away(s, "the agent went away; looking for it again");
 }
 
 static int connect_or_start(struct zn_server *s, struct zn_err *err)
@@ -297,7 +317,6 @@ void zn_agent_connect(struct zn_server *s)
 	s->node.bev = bufferevent_socket_new(s->base, fd, BEV_OPT_CLOSE_ON_FREE);
 	bufferevent_setcb(s->node.bev, on_read, NULL, on_event, s);
 	bufferevent_enable(s->node.bev, EV_READ | EV_WRITE);
-	s->node.retries = 0;
 	struct zn_msg_hello hello = { .version = PROTOCOL, .node = s->node.name, .pid = (uint32_t)getpid() };
 	send_record(s, &zn_msg_hello_kind, &hello);
 }

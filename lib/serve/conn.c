@@ -22,6 +22,8 @@ struct zn_conn {
 	struct bufferevent *bev;
 	struct ucred cred;
 	bool closing;                 /* after its last reply */
+	bool doomed;                  /* at once */
+	unsigned owed;                /* replies that wait for the disk */
 	size_t tried;                 /* bytes that were looked at and are no whole request */
 	TAILQ_ENTRY(zn_conn) link;
 };
@@ -50,13 +52,21 @@ void zn_conn_close(struct zn_conn *c)
 
 void zn_conn_doom(struct zn_conn *c)
 {
-	c->closing = true;
+	c->doomed = true;
 	bufferevent_disable(c->bev, EV_READ);
 	bufferevent_trigger(c->bev, EV_WRITE, BEV_OPT_DEFER_CALLBACKS);
 }
 
+void zn_conn_owe(struct zn_conn *c)
+{
+	c->owed++;
+}
+
 void zn_conn_write(struct zn_conn *c, const void *p, size_t n)
 {
+	c->owed--;
+	if (c->doomed)
+		return;
 	bufferevent_write(c->bev, p, n);
 	if (evbuffer_get_length(bufferevent_get_output(c->bev)) > OUT_MAX)
 		zn_conn_doom(c);
@@ -66,9 +76,10 @@ static void say_broken(struct zn_conn *c, const struct zn_err *err)
 {
 	struct zn_reply r = { .code = 65, .error = err->text };
 
-	zn_later_reply(c->s, c, &r);
 	c->closing = true;
 	bufferevent_disable(c->bev, EV_READ);
+	if (zn_later_reply(c->s, c, &r) < 0)
+		zn_conn_doom(c);
 }
 
 /* One request out of the input: 1, 0 if there is no whole one, <0 if it is nonsense. */
@@ -84,7 +95,7 @@ static int take_request(struct zn_conn *c)
 		return 0;
 	const unsigned char *p = evbuffer_pullup(in, -1);
 	ssize_t n = zn_msgpack_check(p, len, 0, &err);
-	if (n == 0 && len > ZN_SPEC_BYTES_MAX)
+	if (n > ZN_SPEC_BYTES_MAX || (n == 0 && len > ZN_SPEC_BYTES_MAX))
 		n = zn_err_set(&err, -EBADMSG, "a request of more than %d bytes", ZN_SPEC_BYTES_MAX);
 	c->tried = n == 0 ? len : 0;
 	if (n == 0)
@@ -108,6 +119,8 @@ static void on_read(struct bufferevent *bev, void *arg)
 	struct zn_server *s = c->s;
 	int rc = 1;
 
+	if (c->closing || c->doomed)
+		return;
 	for (int i = 0; i < AT_ONCE && rc > 0; i++)
 		rc = take_request(c);
 	if (rc > 0) /* more is there: others first */
@@ -120,7 +133,7 @@ static void on_write(struct bufferevent *bev, void *arg)
 	struct zn_conn *c = arg;
 
 	(void)bev;
-	if (c->closing)
+	if (c->doomed || (c->closing && !c->owed))
 		zn_conn_close(c);
 }
 
@@ -151,7 +164,7 @@ void zn_conn_accept(struct zn_server *s, int fd)
 	}
 	TAILQ_INSERT_TAIL(&s->conns, c, link);
 	s->n_conns++;
-	event_del(s->on_idle);
+	zn_idle_arm(s);
 	struct timeval silence = { .tv_sec = SILENCE_S };
 	bufferevent_set_timeouts(c->bev, &silence, &silence);
 	bufferevent_set_max_single_read(c->bev, 1 << 20);

@@ -150,3 +150,14 @@ void zn_hook_reap(struct zn_server *s)
 			zn_hook_finish(s, job);
 	}
 }
+
+void zn_hook_drop_all(struct zn_server *s)
+{
+	struct zn_hook_wait *w;
+
+	while ((w = STAILQ_FIRST(&s->hook_waits))) {
+		zn_log("on_finish of job %llu: not run, zn-schedd ends", (unsigned long long)w->job);
+		STAILQ_REMOVE_HEAD(&s->hook_waits, link);
+		free(w);
+	}
+}

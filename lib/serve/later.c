@@ -33,6 +33,8 @@ int zn_later_reply(struct zn_server *s, struct zn_conn *conn, const struct zn_re
 	int rc = zn_encode(&zn_reply_kind, reply, &l->bytes);
 	if (rc < 0)
 		later_drop(s, l);
+	else
+		zn_conn_owe(conn);
 	return rc;
 }
 
@@ -51,13 +53,13 @@ static void start_job(struct zn_server *s, const struct zn_later *l)
 {
 	struct zn_job *job = zn_jobs_get(&s->jobs, l->job);
 
-	/* its agent is away: it is started when the agent is back (settle) */
-	if (!job || job->state != ZN_JOB_SCHEDULED || job->attempt != l->attempt || !s->node.settled)
+	/* gone meanwhile, or its agent is away: it is started when the agent is back (settle) */
+	if (!job || job->state != ZN_JOB_SCHEDULED || job->attempt != l->attempt || !s->node.settled || job->told)
 		return;
 	if (job->cancel || job->requeue)
 		zn_job_unstarted(s, job);
 	else
-		zn_agent_start(s, job);
+		job->told = zn_agent_start(s, job) == 0;
 }
 
 void zn_later_run(struct zn_server *s)

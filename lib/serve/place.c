@@ -47,6 +47,7 @@ static int place_job(struct zn_server *s, struct zn_job *job, const struct zn_pl
 	free(job->place);
 	job->place = place;
 	job->attempt++;
+	job->told = false;
 	job->start_s = job->end_s = 0;
 	int rc = zn_change_state(s, job, ZN_JOB_SCHEDULED, "scheduled", NULL);
 	if (rc < 0)
@@ -78,6 +79,16 @@ static void wait_for_deferred(struct zn_server *s, double at_s)
 		event_add(s->on_deferred, &tv);
 }
 
+/* On a full disk what is left is for the ends of jobs; look again in a while. */
+static bool has_room(struct zn_server *s)
+{
+	if (zn_journal_room(s->journal) >= ZN_ROOM_START)
+		return true;
+	zn_log("the disk of the spool is full: nothing more is started");
+	event_add(s->on_deferred, &(struct timeval){ .tv_sec = 5 });
+	return false;
+}
+
 void zn_place_pass(struct zn_server *s)
 {
 	struct zn_node *n = &s->node;
@@ -86,6 +97,10 @@ void zn_place_pass(struct zn_server *s)
 	s->want_pick = false;
 	if (!n->settled || !n->facts || s->stopping)
 		return;
+	if (!s->jobs.count[ZN_JOB_QUEUED] || !has_room(s)) {
+		watch_strangers(s);
+		return;
+	}
 	wait_for_deferred(s, zn_jobs_unblock(&s->jobs, (double)zn_boot_ns() / 1e9));
 	while ((job = zn_jobs_next(&s->jobs))) {
 		struct zn_free now = n->free;

@@ -193,6 +193,7 @@ static void settle_job(struct zn_server *s, struct zn_job *job)
 	} else if (job->cancel || job->requeue) {
 		zn_job_unstarted(s, job);
 	} else {
+		job->told = false;
 		zn_later_start(s, job); /* the agent never heard of this start, or answers it from its log */
 	}
 }
@@ -202,6 +203,7 @@ void zn_report_settle(struct zn_server *s)
 	struct zn_job *job, *next;
 
 	s->node.settled = true;
+	s->node.retries = 0;
 	HASH_ITER(hh, s->jobs.by_id, job, next)
 		if (zn_job_has_alloc(job->state))
 			settle_job(s, job);

@@ -72,6 +72,10 @@ static int op_cancel(struct zn_server *s, struct wish *w)
 
 	if (zn_job_is_finished(job->state))
 		return wrong_state(w, "cancelled");
+	if (w->r->signal.has && (w->r->signal.v < 1 || w->r->signal.v > 64))
+		return zn_err_set(&w->err, -EBADMSG, "there is no signal %llu", (unsigned long long)w->r->signal.v);
+	if (w->r->grace_s.has && (w->r->grace_s.v < 0 || w->r->grace_s.v > ZN_SPEC_SECONDS_MAX))
+		return zn_err_set(&w->err, -EBADMSG, "grace_s must be 0 to %g", ZN_SPEC_SECONDS_MAX);
 	char *by = zn_conn_uid(w->conn) == job->uid ? (char *)"cancelled"
 	           : zn_arena_printf(&s->arena, "cancelled by %s", zn_uid_name(s, zn_conn_uid(w->conn)));
 	if (zn_job_is_waiting(job->state)) {
@@ -200,7 +204,8 @@ static int op_modify(struct zn_server *s, struct wish *w)
 	if (r->time_limit_s.has) {
 		job->limit_s = r->time_limit_s.v;
 		if (zn_job_has_alloc(job->state))
-			steer(s, job, (struct zn_msg_steer){ .op = "limit", .limit_s = ZN_SOME_F64(job->limit_s) });
+			steer(s, job, (struct zn_msg_steer){ .op = "limit",
+				.limit_s = { .has = job->limit_s > 0, .v = job->limit_s } });
 	}
 	zn_place_soon(s);
 	return zn_change_save(s, job, "modified");
@@ -249,13 +254,8 @@ static int op_ping(struct zn_server *s, struct wish *w)
 
 static int op_stop(struct zn_server *s, struct wish *w)
 {
-	uint64_t running = s->jobs.count[ZN_JOB_SCHEDULED] + s->jobs.count[ZN_JOB_RUNNING] +
-	                   s->jobs.count[ZN_JOB_SUSPENDED];
-
 	if (!is_operator(s, zn_conn_uid(w->conn)))
 		return zn_err_set(&w->err, -EPERM, "only an operator may stop zn-schedd");
-	if (!running && s->node.greeted) /* with jobs the agent stays: they go on without us */
-		zn_agent_steer(s, &(struct zn_msg_steer){ .op = "exit" });
 	zn_server_stop(s);
 	return 0;
 }
@@ -292,6 +292,8 @@ static int take(struct zn_server *s, struct wish *w)
 	for (size_t i = 0; w->r->op && i < sizeof(ops) / sizeof(*ops); i++)
 		if (!strcmp(ops[i].op, w->r->op)) {
 			int rc = ops[i].on_job ? find_job(s, w) : 0;
+			if (rc == 0 && ops[i].on_job && zn_journal_room(s->journal) < ZN_ROOM_END)
+				rc = zn_err_set(&w->err, -EAGAIN, "the disk of the spool '%s' is full", s->spool);
 			return rc < 0 ? rc : ops[i].take(s, w);
 		}
 	return zn_err_set(&w->err, -EINVAL, "there is no request '%s'", w->r->op ? w->r->op : "");

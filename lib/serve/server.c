@@ -68,7 +68,8 @@ static int on_record(void *arg, uint64_t seq, struct zn_loc loc, const void *pay
 	job->view_seq = seq;
 	if (!zn_job_is_finished(job->state))
 		return 0;
-	if (seq > r->history_seq || (snapshot && !r->history_seq))
+	/* a snapshot is begun when the history on disk has all that is in it */
+	if (snapshot ? !r->history_seq : seq > r->history_seq)
 		zn_change_history(s, job, event, time_s);
 	free(job->place);
 	job->place = NULL;
@@ -163,6 +164,9 @@ void zn_server_stop(struct zn_server *s)
 	struct timeval soon = { .tv_usec = 50000 }; /* the reply to who asked still leaves */
 
 	s->stopping = true;
+	/* with jobs the agent stays: they go on without us */
+	s->farewell = s->is_private && !s->jobs.count[ZN_JOB_SCHEDULED] && !s->jobs.count[ZN_JOB_RUNNING] &&
+	              !s->jobs.count[ZN_JOB_SUSPENDED];
 	if (s->listener) { /* whoever comes now finds nobody and starts the next one */
 		char path[4200];
 		snprintf(path, sizeof(path), "%s/sock", s->spool);
@@ -262,7 +266,6 @@ static void on_idle(evutil_socket_t fd, short what, void *arg)
 	if (!is_idle(s))
 		return;
 	zn_log("nothing to do: going away");
-	zn_agent_steer(s, &(struct zn_msg_steer){ .op = "exit" });
 	zn_server_stop(s);
 }
 
@@ -397,31 +400,45 @@ static void free_event(struct event *e)
 		event_free(e);
 }
 
+/* All is durable: what waited for that leaves now. */
+static void last_words(struct zn_server *s)
+{
+	s->durable = s->seq;
+	zn_view_flush(s->view, s->durable);
+	if (!s->base)
+		return;
+	zn_later_run(s);
+	zn_agent_ack(s);
+	for (int i = 0; i < 3; i++)
+		event_base_loop(s->base, EVLOOP_NONBLOCK);
+}
+
 static void finish(struct zn_server *s)
 {
 	struct zn_conn *c;
 
-	zn_agent_disconnect(s);
 	if (s->listener)
 		evconnlistener_free(s->listener);
-	if (s->journal && s->status == 0 && zn_journal_flush(s->journal) == 0) {
-		s->durable = s->seq;
-		zn_view_flush(s->view, s->durable);
-	}
-	while ((c = TAILQ_FIRST(&s->conns)))
-		zn_conn_close(c);
+	s->listener = NULL;
+	if (s->journal && s->status == 0 && zn_journal_flush(s->journal) == 0)
+		last_words(s);
+	zn_agent_disconnect(s);
 	zn_later_drop_all(s);
-	struct event *const events[] = { s->on_durable, s->on_begin, s->on_deferred, s->on_idle, s->on_view,
-	                                 s->on_snapshot, s->on_drop, s->node.retry, s->on_signal[0], s->on_signal[1], s->on_signal[2] };
+	zn_hook_drop_all(s);
+	struct event *const events[] = { s->on_durable, s->on_begin, s->on_deferred, s->on_view, s->on_snapshot, s->on_drop,
+	                                 s->node.retry, s->on_signal[0], s->on_signal[1], s->on_signal[2] };
 	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
 		free_event(events[i]);
 	if (s->drop_watch >= 0)
 		close(s->drop_watch);
-	if (s->lock >= 0)
-		close(s->lock);
 	if (s->journal)
 		zn_journal_close(s->journal);
+	if (s->lock >= 0)
+		close(s->lock);
 	zn_view_free(s->view);
+	while ((c = TAILQ_FIRST(&s->conns))) /* last: their end says that the spool is free */
+		zn_conn_close(c);
+	free_event(s->on_idle);
 	zn_jobs_done(&s->jobs);
 	zn_facts_free(s->node.facts);
 	free(s->node.running);

@@ -42,8 +42,15 @@ struct zn_node {
 	double report_s;
 	uint64_t jobs;
 	bool watching;
-	uint64_t ack_seq, ack_after;   /* report to acknowledge, once the journal is durable up to ack_after */
+	/* reports to acknowledge, once the journal is durable up to after; the second one gathers those that come
+	 * while the first one waits, so that a steady stream is acknowledged too */
+	struct { uint64_t seq, after; } acks[2];
 };
+
+/* What is left of the certain disk space when nothing more is accepted, started, taken from agent and clients:
+ * the rest is for what must still be remembered of the step before.
+ */
+enum { ZN_ROOM_SUBMIT = 1 << 20, ZN_ROOM_START = 1 << 19, ZN_ROOM_END = 1 << 14 };
 
 enum { ZN_HOOKS = 8 };                 /* finish commands at once */
 
@@ -79,15 +86,19 @@ struct zn_server {
 	double begin_first;            /* when on_begin is due; 0: not armed */
 	bool boot_is_new;              /* than the one noted in the spool */
 	bool want_pick, snapshotting, rebooted, stopping;
+	bool farewell;                 /* the agent goes too, once it has nothing left to say */
 	uint64_t snapshot_bytes;       /* journal size after the last one */
 	pid_t hook_pids[ZN_HOOKS];            /* running */
 	int hooks;
 	STAILQ_HEAD(, zn_hook_wait) hook_waits;
+	const char *last_name;         /* of last_uid, as of last_name_s */
+	uid_t last_uid;
+	double last_name_s;
 	int drop_watch, lock;
 	int status;
 };
 
-const char *zn_uid_name(struct zn_server *s, uid_t uid); /* in s->arena; the number if it has none */
+const char *zn_uid_name(struct zn_server *s, uid_t uid); /* the number if it has none; NULL: out of memory */
 void zn_boot_settled(struct zn_server *s);
 void zn_server_stop(struct zn_server *s);
 /* What happened can't be remembered: ends at once, showing and acknowledging nothing more.  The next zn-schedd
@@ -147,6 +158,7 @@ void zn_job_lost(struct zn_server *s, struct zn_job *job, const char *reason);
 
 /* conn.c */
 void zn_conn_accept(struct zn_server *s, int fd);
+void zn_conn_owe(struct zn_conn *c);                     /* one zn_conn_write will follow */
 void zn_conn_write(struct zn_conn *c, const void *p, size_t n);
 void zn_conn_close(struct zn_conn *c);
 void zn_conn_doom(struct zn_conn *c);                    /* closes it once this callback is over */
@@ -161,6 +173,7 @@ int zn_drop_start(struct zn_server *s);
 /* hook.c */
 void zn_hook_finish(struct zn_server *s, const struct zn_job *job);
 void zn_hook_reap(struct zn_server *s);
+void zn_hook_drop_all(struct zn_server *s);
 /* snapshot.c */
 void zn_snapshot_if_due(struct zn_server *s);
 

@@ -69,11 +69,17 @@ static int env_store(struct zn_server *s, uid_t uid, const struct zn_strmap *env
 	return 0;
 }
 
+/* The last one is remembered: the user database may be far away, and submits come in rows. */
 const char *zn_uid_name(struct zn_server *s, uid_t uid)
 {
+	if (s->last_name && s->last_uid == uid && zn_now_s() - s->last_name_s < 60)
+		return s->last_name;
 	struct passwd *pw = getpwuid(uid);
-
-	return pw ? zn_arena_strdup(&s->arena, pw->pw_name) : zn_arena_printf(&s->arena, "%u", (unsigned)uid);
+	const char *name = pw ? pw->pw_name : zn_arena_printf(&s->arena, "%u", (unsigned)uid);
+	s->last_name = name ? zn_jobs_intern(&s->jobs, name) : NULL;
+	s->last_uid = uid;
+	s->last_name_s = zn_now_s();
+	return s->last_name;
 }
 
 /* A retry with the same key finds the first one's job. */
@@ -93,8 +99,7 @@ static int find_same(struct zn_server *s, uid_t uid, const struct zn_spec *spec,
 
 static int room_for(struct zn_server *s, struct zn_err *err)
 {
-	/* the last of the preallocated space is for finishes and cancels */
-	if (zn_journal_room(s->journal) < (1 << 20))
+	if (zn_journal_room(s->journal) < ZN_ROOM_SUBMIT)
 		return zn_err_set(err, -EAGAIN, "the disk of the spool '%s' is full: nothing new is accepted", s->spool);
 	return 0;
 }
@@ -159,6 +164,22 @@ int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, 
 	return 0;
 }
 
+/* One timer, for the earliest begin time; 0: none. */
+static void begin_at(struct zn_server *s, double first)
+{
+	double now = zn_now_s(), wait = first > now ? first - now : 0;
+
+	s->begin_first = first;
+	if (first == 0) {
+		event_del(s->on_begin);
+		return;
+	}
+	if (wait > 60)
+		wait = 60; /* look again: the clock may be set meanwhile */
+	struct timeval tv = { .tv_sec = (time_t)wait, .tv_usec = (suseconds_t)((wait - (double)(time_t)wait) * 1e6) };
+	event_add(s->on_begin, &tv);
+}
+
 void zn_submit_promote(struct zn_server *s, struct zn_job *job)
 {
 	if (job->hold) {
@@ -166,32 +187,23 @@ void zn_submit_promote(struct zn_server *s, struct zn_job *job)
 	} else if (job->begin_s > zn_now_s()) {
 		zn_job_set_text(&job->reason, "waits for its begin time");
 		if (!s->begin_first || job->begin_s < s->begin_first)
-			zn_begin_arm(s);
+			begin_at(s, job->begin_s);
 	} else if (zn_jobs_move(&s->jobs, job, ZN_JOB_QUEUED) == 0) {
 		zn_job_set_text(&job->reason, NULL);
 		zn_place_soon(s);
 	}
 }
 
-/* One timer, for the earliest begin time.  A scan is enough: it runs when that time changes or comes. */
+/* A scan, for when the earliest of them has come. */
 void zn_begin_arm(struct zn_server *s)
 {
-	double first = 0, now = zn_now_s();
+	double first = 0;
 
 	for (struct zn_job *job = s->jobs.by_id; job; job = job->hh.next)
 		if (job->state == ZN_JOB_PENDING && !job->hold && job->begin_s > 0 &&
 		    (first == 0 || job->begin_s < first))
 			first = job->begin_s;
-	s->begin_first = first;
-	if (first == 0) {
-		event_del(s->on_begin);
-		return;
-	}
-	double wait = first > now ? first - now : 0;
-	if (wait > 60)
-		wait = 60; /* look again: the clock may be set meanwhile */
-	struct timeval tv = { .tv_sec = (time_t)wait, .tv_usec = (suseconds_t)((wait - (double)(time_t)wait) * 1e6) };
-	event_add(s->on_begin, &tv);
+	begin_at(s, first);
 }
 
 static int body_record(struct zn_server *s, struct zn_loc loc, const struct zn_kind *kind, void *ret,
