@@ -31,6 +31,8 @@ until_true() { for ((i = 0; i < 2000; i++)); do "$@" && return; read -rt 0.01 <>
 has_lines() { [ "$(grep -c '' "$2" 2>/dev/null)" -ge "$1" ]; }
 # A zombie has ended: who reaps orphans here may take its time.
 ended() { for p; do [ ! -e "/proc/$p" ] || in_state Z "$p" || return 1; done; }
+# All whose numbers are in a file.
+all_ended() { local pids; read -rd '' -a pids <"$1" || :; [ ${#pids[@]} -gt 0 ] && ended "${pids[@]}"; }
 gone() { until_true ended "$1"; }
 in_state() { [[ $(sed 's/.*) \(.\).*/\1/' "/proc/$2/stat" 2>/dev/null) == ["$1"] ]]; }
 frozen() { grep -q 'frozen 1' "$(cgroup_of "$1")/cgroup.events" 2>/dev/null || in_state T "$1"; }
@@ -149,7 +151,7 @@ once() {
 	echo "$output"
 	[[ $output == *'"signal":9,"reason":"time limit"'* ]]
 	has_lines 2 "$dir/pids"
-	ended $(cat "$dir/pids")
+	all_ended "$dir/pids"
 }
 
 @test "what a job leaves behind is ended before its exit is reported" {
@@ -157,7 +159,7 @@ once() {
 	run -0 once 1 "for i in 1 2 3 4 5; do (setsid sleep 300 & echo \$! >>$dir/pids); done; exit 4"
 	[[ $output == *'"exit_code":4'* ]]
 	[[ $output != *reason* ]]
-	ended $(cat "$dir/pids")
+	all_ended "$dir/pids"
 }
 
 @test "a fork bomb can't outrun the end of its job" {
@@ -289,7 +291,7 @@ once() {
 	  echo '!wait what=started'; until_true has_lines 2 "$dir/pids"; } | ctl
 	pid=$(agent_pid); kill -9 "$pid"; gone "$pid"
 	start_agent
-	ended $(cat "$dir/pids")
+	all_ended "$dir/pids"
 	printf '!hello\n!wait what=exited job=1\n' | ctl | tail -n 1 >"$dir/report"
 	grep -q '"reason":"lost: the agent died"' "$dir/report"
 }
@@ -310,7 +312,7 @@ once() {
 	shepherd=$(pgrep -P "$pid" -x zn-job-1)
 	kill -9 "$pid" "$shepherd"; gone "$pid"; gone "$shepherd"
 	start_agent
-	ended $(cat "$dir/pids")
+	all_ended "$dir/pids"
 	printf '!hello\n!wait what=exited job=1\n' | ctl | tail -n 1 | grep -q '"reason":"lost: the agent died"'
 }
 

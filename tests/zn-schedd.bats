@@ -2,7 +2,7 @@
 # zn-schedd: coming and going, and what unlucky or hostile clients can't do to it.
 load queue
 
-foreground() { zn-schedd "$@" 2>log 3>&- & pid=$!; until_true exists "$ZENITH_SPOOL/sock"; }
+foreground() { zn-schedd 2>log 3>&- & pid=$!; until_true exists "$ZENITH_SPOOL/sock"; }
 
 @test "one in the foreground answers too, and ends with SIGTERM and status 0; its idle agent goes too" {
 	foreground
