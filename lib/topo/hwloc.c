@@ -274,6 +274,14 @@ static uint32_t count_of(const struct zn__topo_src *src, hwloc_obj_type_t type)
 	return n > 0 ? (uint32_t)n : 0;
 }
 
+/* Memory that a hypervisor adds while the machine runs shows in the total before it shows in the nodes. */
+static uint64_t physical_bytes(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+
+	return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : 0;
+}
+
 static void read_names(const struct zn__topo_src *src, struct zn_topo *t)
 {
 	struct zn_machine *m = &t->machine;
@@ -286,6 +294,8 @@ static void read_names(const struct zn__topo_src *src, struct zn_topo *t)
 	if (!m->sockets)
 		m->sockets = 1; /* some virtual machines hide the package */
 	m->mem_bytes = hwloc_get_root_obj(src->h)->total_memory;
+	if (src->live && physical_bytes() > m->mem_bytes)
+		m->mem_bytes = physical_bytes();
 }
 
 /* ---- NUMA nodes ------------------------------------------------------------------------------- */

@@ -12,7 +12,7 @@ static const struct zn_field machine_fields[] = {
 	ZN_FIELD(struct zn_machine, gpus, U32, "GPUS", "accelerators"),
 	ZN_FIELD(struct zn_machine, nics, U32, "NICS", "network devices on the PCI bus"),
 	ZN_FIELD(struct zn_machine, nvmes, U32, "NVMES", "NVMe drives"),
-	ZN_FIELD(struct zn_machine, mem_bytes, BYTES, "MEM", "memory of all NUMA nodes"),
+	ZN_FIELD(struct zn_machine, mem_bytes, BYTES, "MEM", "memory of the machine"),
 	ZN_FIELD(struct zn_machine, mock, BOOL, "MOCK", "made up, asked for by --mock or ZENITH_MOCK_GPUS"),
 	{ 0 },
 };
