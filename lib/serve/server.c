@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/units.h"
 #include "queue/spool.h"
+#include "rec/frame.h"
 
 void zn_log(const char *fmt, ...)
 {
@@ -54,6 +55,8 @@ static int on_record(void *arg, uint64_t seq, struct zn_loc loc, const void *pay
 	r->records++;
 	bool snapshot = loc.file >> 63;
 	if (snapshot) /* whose records carry tags for numbers */
+		s->snapshot_bytes += len + ZN_FRAME_HEAD;
+	if (snapshot)
 		seq = loc.file & ~(UINT64_C(1) << 63);
 	if (seq > s->seq)
 		s->seq = seq;
@@ -138,7 +141,6 @@ static int recover(struct zn_server *s, struct zn_err *err)
 	if (rc < 0)
 		return rc;
 	s->durable = s->seq;
-	s->snapshot_bytes = zn_journal_bytes(s->journal) / 2;
 	check_reboot(s);
 	promote_all(s);
 	if (r.records)
