@@ -74,7 +74,7 @@ foreground() { zn-schedd 2>log 3>&- & pid=$!; until_true exists "$ZENITH_SPOOL/s
 	wait
 	[ "$(cat n.* | sort -un | wc -l)" -eq 20 ]
 	[ "$(pid_of zn-schedd | wc -l)" -eq 1 ]
-	until_true test -n "$(pid_of zn-noded)"
+	until_true eval '[ "$(pid_of zn-noded)" ]'
 	[ "$(pid_of zn-noded | wc -l)" -eq 1 ]
 }
 
@@ -92,7 +92,7 @@ foreground() { zn-schedd 2>log 3>&- & pid=$!; until_true exists "$ZENITH_SPOOL/s
 @test "a GPU that the agent can't lease is tried again more and more seldom, not in a loop" {
 	chmod 0755 leases # not sticky: the agent refuses to use it
 	id=$(zn-submit -g 1 -- true)
-	until_true test -n "$(field attempt "$id")"
+	until_true eval '[ "$(field attempt "$id")" ]'
 	run -75 zn-queue wait --timeout 2s "$id"
 	[ "$(field attempt "$id")" -lt 8 ]
 	[[ $(zn-queue why -o json "$id") == *"lease directory"* ]]
@@ -109,4 +109,160 @@ foreground() { zn-schedd 2>log 3>&- & pid=$!; until_true exists "$ZENITH_SPOOL/s
 	until_true has_lines 20 hook
 	[ "$(sort -n env | head -n 1)" = "1 FAILED 3" ]
 	[ "$(grep -c '"state":"FAILED".*"exit_code":3' hook)" -eq 20 ]
+}
+
+sock() { echo "$ZENITH_SPOOL/sock"; }
+# A request as it goes over the socket.
+request() { zn-fmt -o msgpack <<<"$1"; }
+submission='{"kind":"request","op":"submit","job":{"job_name":"by hand","hold":true,"command":"true","arguments":["a","b"],"directory":"/","key":"byhand"}}'
+listed() { zn-queue list -o json | wc -l; }
+resident_kb() { awk '/^VmRSS/ { print $2 }' "/proc/$(pid_of zn-schedd)/status"; }
+
+@test "a request that is cut at any byte changes nothing; byte by byte it is a request like others" {
+	start
+	request "$submission" >message
+	run -0 hostile "$(sock)" cut <message
+	[[ $output =~ ^([0-9]+)" cuts, 0 answers"$ ]]
+	((BASH_REMATCH[1] == $(wc -c <message)))
+	[ "$(listed)" -eq 0 ]
+	run -0 --separate-stderr bash -c 'hostile "$1" trickle <message | zn-fmt -o json' bash "$(sock)"
+	[[ $output == *'"ok":true,"id":1'* ]]
+	[ "$(listed)" -eq 1 ]
+}
+
+@test "nonsense gets one sentence after the replies that were owed, then the line is closed" {
+	start
+	request "$submission" >message
+	hostile "$(sock)" twins <message | zn-fmt -o json >answers
+	[ "$(wc -l <answers)" -eq 3 ]
+	[[ $(sed -n 2p answers) == *'"ok":true,"id":1'* ]]
+	[[ $(sed -n 3p answers) == *'"ok":false'*'"code":65,"error":"'* ]]
+	[ "$(listed)" -eq 1 ]
+}
+
+@test "records that are no request, or ask what is not there, are answered and change nothing" {
+	start
+	rows=('{"op":"explode"}' '{"op":"cancel","id":7}' '{"op":"cancel"}' '{"op":"hold","key":"none"}'
+		'{"op":"submit"}' '{"op":"modify","id":9223372036854775807}' '{"kind":"request"}'
+		'{"op":"submit","job":{"command":"true","directory":"relative"}}' '{"op":"find"}')
+	for r in "${rows[@]}"; do request "$r" >message; hostile "$(sock)" trickle <message | zn-fmt -o json; done >answers
+	[ "$(grep -c '"ok":false.*"error":"[a-z]' answers)" -eq ${#rows[@]} ]
+	[ "$(listed)" -eq 0 ]
+	zn-submit --hold -- true
+	request '{"op":"cancel","id":1,"signal":9999}' | hostile "$(sock)" trickle | zn-fmt -o json | grep '"code":65'
+	request '{"op":"cancel","id":1,"grace_s":-1.0}' | hostile "$(sock)" trickle | zn-fmt -o json | grep '"code":65'
+	[ "$(state 1)" = PENDING ]
+}
+
+@test "random bytes on 300 connections harm nobody" {
+	start
+	pid=$(pid_of zn-schedd)
+	run -0 hostile "$(sock)" garbage 300 </dev/null
+	[ "$(pid_of zn-schedd)" = "$pid" ]
+	[ "$(zn-submit --wait -- true)" = 1 ]
+}
+
+@test "1000 connections that say nothing do not keep anybody else from submitting" {
+	ulimit -n "$(ulimit -Hn)"
+	start
+	pid=$(pid_of zn-schedd)
+	mkfifo stay
+	hostile "$(sock)" crowd 1000 <stay >crowd &
+	exec 8>stay
+	until_true grep -q open crowd
+	run -0 zn-submit --wait -- true
+	[ "$output" = 1 ]
+	[ "$(ls "/proc/$pid/fd" | wc -l)" -gt 1000 ]
+	exec 8>&-
+	wait
+	few_fds() { [ "$(ls "/proc/$pid/fd" | wc -l)" -lt 50 ]; }
+	until_true few_fds
+}
+
+@test "more connections than there are descriptors are hung up on; then it goes on" {
+	(ulimit -Sn 200; start)
+	mkfifo stay
+	(ulimit -Sn 1024; hostile "$(sock)" crowd 400 <stay >crowd) &
+	exec 8>stay
+	until_true grep -q open crowd
+	exec 8>&-
+	wait
+	run -0 zn-submit --wait -- true
+	# it did not spin on what it could not accept
+	[ "$(wc -c <"$ZENITH_SPOOL/schedd.log")" -lt 10000 ]
+}
+
+@test "a client that asks and never listens is left, and costs little memory" {
+	start
+	before=$(resident_kb)
+	request '{"op":"find","key":"'"$(printf 'x%.0s' {1..100})"'"}' >message
+	hostile "$(sock)" flood 400000 <message
+	[ "$(zn-submit --hold -- true)" = 1 ]
+	[ -n "$SANITIZED" ] || [ $(($(resident_kb) - before)) -lt 100000 ]
+}
+
+@test "submissions left in the drop directory are taken in when a zn-schedd starts, and as they appear" {
+	export ZENITH_AUTOSTART=no
+	run -0 zn-submit --hold --key first -- true
+	[ "$output" = key:first ]
+	run -0 zn-submit --hold --key first -- true # a retry
+	run --separate-stderr -65 zn-submit --hold --key first -- false
+	[[ $stderr == *"key 'first' was already used"* ]]
+	start
+	until_true eval '[ "$(listed)" -eq 1 ]'
+	[ "$(field key 1)" = first ]
+	zn-queue cancel key:first
+	[ "$(state 1)" = CANCELLED ]
+	[ -z "$(ls "$ZENITH_SPOOL/drop/$(id -u)")" ]
+	# one that appears while it runs: the same record, moved there as zn-submit does
+	zn-fmt -o msgpack <<<'{"key":"second","hold":true,"command":"true","directory":"/"}' >two
+	mv two "$ZENITH_SPOOL/drop/$(id -u)/second.zr"
+	until_true eval 'zn-queue show key:second'
+}
+
+@test "a drop that is a link, a FIFO, twice linked or no record is refused by name, and nothing else is held up" {
+	export ZENITH_AUTOSTART=no
+	zn-submit --hold --key good -- true
+	d=$ZENITH_SPOOL/drop/$(id -u)
+	cp "$d/good.zr" outside
+	sed 's/good/evil/' outside >evil
+	ln -s "$dir/evil" "$d/link.zr"
+	ln "$dir/evil" "$d/hard.zr"
+	mkfifo "$d/fifo.zr"
+	head -c 20 outside >"$d/half.zr"
+	head -c 300 /dev/urandom >"$d/noise.zr"
+	truncate -s 1T "$d/huge.zr" || truncate -s 1G "$d/huge.zr"
+	mkdir "$d/dir.zr"
+	start
+	until_true eval '[ "$(listed)" -eq 1 ]'
+	for f in link hard fifo half noise huge; do
+		[ -e "$d/$f.zr.refused" ] || [ -L "$d/$f.zr.refused" ]
+		grep -q "'$f.zr'" "$ZENITH_SPOOL/schedd.log"
+	done
+	[ "$(field key 1)" = good ]
+}
+
+@test "a snapshot keeps queue, keys and environments, and no job ends twice in the history" {
+	head -c 1500000 /dev/zero | tr '\0' '#' >pad
+	for i in {1..24}; do
+		{ printf '#!/bin/sh\n'; cat pad; printf '\nexit %d\n' "$((i % 3))"; } >"job$i"
+		zn-submit --key "k$i" --env "N=$i" --output /dev/null "./job$i" >/dev/null
+	done
+	timeout 60 zn-queue wait {1..24} || :
+	zn-submit --hold --key waiting --env N=held --output held.out -- sh -c 'echo $N' >/dev/null
+	has_snapshot() { compgen -G "$ZENITH_SPOOL/journal/*.zs" >/dev/null; }
+	until_true has_snapshot
+	[ "$(du -sk "$ZENITH_SPOOL/journal" | cut -f1)" -lt 100000 ]
+	for _ in 1 2; do
+		kill -KILL "$(pid_of zn-schedd)"
+		[ "$(zn-submit --hold --key waiting --output held.out -- sh -c 'echo $N')" = 25 ]
+		[ "$(zn-submit --key k7 --output /dev/null ./job7)" = 7 ]
+	done
+	[ "$(zn-queue history -o json | wc -l)" -eq 24 ]
+	[ "$(field exit_code 8)" = 2 ]
+	zn-queue release 25
+	zn-queue wait 25
+	[ "$(cat held.out)" = held ]
+	run -0 zn-schedd --check-spool
+	[[ $output == *"25 jobs, 0 damaged"* ]]
 }
