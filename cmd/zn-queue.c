@@ -199,7 +199,7 @@ static int run_nodes(int argc, char **argv)
 static uint64_t *parse_ids(int argc, char **argv)
 {
 	uint64_t *ids = zn_cli_must(zn_arena_array(&arena, (size_t)argc + 1, sizeof(*ids)));
-	struct zn_client *c = NULL;
+	static struct zn_client *c; /* dropped with the process when something fails */
 	struct zn_err err = { 0 };
 
 	if (!argc)
@@ -221,7 +221,7 @@ static uint64_t *parse_ids(int argc, char **argv)
 static int steer(struct zn_request r, int argc, char **argv, bool print)
 {
 	uint64_t *ids = parse_ids(argc, argv);
-	struct zn_client *c = NULL;
+	static struct zn_client *c; /* dropped with the process when something fails */
 	struct zn_reply reply;
 	struct zn_err err = { 0 };
 	int code = ZN_EXIT_OK;
@@ -308,7 +308,7 @@ static int run_show(int argc, char **argv)
 {
 	uint64_t *ids = parse_ids(argc, argv);
 	struct zn_picture p;
-	struct zn_client *c = NULL;
+	static struct zn_client *c; /* dropped with the process when something fails */
 	struct zn_buf text = { 0 };
 	struct zn_err err = { 0 };
 	int code = ZN_EXIT_OK;
@@ -415,7 +415,7 @@ static int on_tick(void *arg, struct zn_err *err)
 
 static int run_log(int argc, char **argv)
 {
-	struct zn_client *c = NULL;
+	static struct zn_client *c; /* dropped with the process when something fails */
 	struct zn_reply reply;
 	struct zn_err err = { 0 };
 

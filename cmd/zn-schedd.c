@@ -116,7 +116,7 @@ static int serve(const char *spool)
 static int stop(const char *spool)
 {
 	struct zn_request request = { .op = "stop" };
-	struct zn_client *client;
+	static struct zn_client *client; /* dropped with the process */
 	struct zn_reply reply;
 	struct zn_err err = { 0 };
 	int rc = zn_client_open(spool, false, &client, &err);

@@ -364,7 +364,7 @@ static int wait_reply(struct zn_client *client, struct zn_reply *reply, struct z
 static int submit_one(const struct zn_spec *s)
 {
 	struct zn_request request = { .op = "submit", .job = *s };
-	struct zn_client *client;
+	static struct zn_client *client; /* dropped with the process */
 	struct zn_reply reply;
 	struct zn_err err = { 0 };
 	int rc = zn_client_open(spool, true, &client, &err);
@@ -447,7 +447,7 @@ static int send_record(struct stream *st, const struct zn_rec *rec)
 
 static int submit_records(void)
 {
-	struct stream st = { 0 };
+	static struct stream st;
 	struct zn_rec rec;
 	struct zn_err err = { 0 };
 	int code = 0, got = 0;
