@@ -251,8 +251,9 @@ resident_kb() { awk '/^VmRSS/ { print $2 }' "/proc/$(pid_of zn-schedd)/status"; 
 	timeout 60 zn-queue wait {1..24} || :
 	zn-submit --hold --key waiting --env N=held --output held.out -- sh -c 'echo $N' >/dev/null
 	has_snapshot() { compgen -G "$ZENITH_SPOOL/journal/*.zs" >/dev/null; }
+	is_small() { [ "$(du -sk "$ZENITH_SPOOL/journal" | cut -f1)" -lt 100000 ]; }
 	until_true has_snapshot
-	[ "$(du -sk "$ZENITH_SPOOL/journal" | cut -f1)" -lt 100000 ]
+	until_true is_small # the old files go when the daemon has heard of the snapshot's end
 	for _ in 1 2; do
 		kill -KILL "$(pid_of zn-schedd)"
 		[ "$(zn-submit --hold --key waiting --output held.out -- sh -c 'echo $N')" = 25 ]
