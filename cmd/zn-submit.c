@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "cli/cli.h"
 #include "job/compose.h"
@@ -287,7 +288,9 @@ static int drop(const struct zn_spec *s)
 
 static int timeout_ms(void)
 {
-	return o.timeout.has ? (int)(o.timeout.v * 1000) : 30000;
+	double ms = o.timeout.has ? o.timeout.v * 1000 : 30000;
+
+	return ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
 /* ---- waiting ---- */
@@ -344,16 +347,15 @@ static int wait_for(struct zn_client *client, const struct zn_spec *s, uint64_t 
 
 /* ---- the ways to submit ---- */
 
-enum { RETRIES = 20 };
-
 /* A reply, also from a zn-schedd that had to be started again: every submission has a key, so asking twice is
  * safe.
  */
 static int wait_reply(struct zn_client *client, struct zn_reply *reply, struct zn_err *err)
 {
+	uint64_t end_ns = zn_boot_ns() + (uint64_t)timeout_ms() * 1000000u;
 	int rc = zn_client_wait(client, timeout_ms(), reply, err);
 
-	for (int i = 0; rc == -ECONNRESET && i < RETRIES; i++) {
+	while (rc == -ECONNRESET && zn_boot_ns() < end_ns) {
 		rc = zn_client_reopen(client, err);
 		if (rc == 0)
 			rc = zn_client_wait(client, timeout_ms(), reply, err);

@@ -58,6 +58,7 @@ struct zn_client {
 	size_t eaten;
 	struct zn_buf unanswered;      /* requests as they were sent; each takes its length and its bytes */
 	size_t answered;               /* bytes of them that got their reply */
+	unsigned in_vain;              /* reopened so often since the last reply */
 	struct zn_arena arena;
 };
 
@@ -174,6 +175,7 @@ static void mark_answered(struct zn_client *c)
 
 	memcpy(&len, c->unanswered.data + c->answered, sizeof(len));
 	c->answered += sizeof(len) + len;
+	c->in_vain = 0;
 }
 
 static int gone(struct zn_err *err)
@@ -181,8 +183,18 @@ static int gone(struct zn_err *err)
 	return zn_err_set(err, -ECONNRESET, "zn-schedd went away before it answered");
 }
 
+/* A zn-schedd that has no descriptor left hangs up at once: the next try comes later each time. */
+static void back_off(struct zn_client *c)
+{
+	unsigned ms = c->in_vain < 8 ? 1u << c->in_vain : 250;
+
+	if (c->in_vain++)
+		usleep(ms * 1000);
+}
+
 int zn_client_reopen(struct zn_client *c, struct zn_err *err)
 {
+	back_off(c);
 	int fd = autostart_wanted() ? connect_or_start(c->spool, err) : try_connect(c->spool);
 
 	if (nobody_listens(fd)) {

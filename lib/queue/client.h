@@ -52,7 +52,8 @@ int zn_client_wait(struct zn_client *c, int timeout_ms, struct zn_reply *ret, st
 /* Takes in a reply if one is there already: 1, else 0. */
 int zn_client_poll(struct zn_client *c, struct zn_reply *ret, struct zn_err *err);
 /* After -ECONNRESET: connects again (starting zn-schedd if need be) and sends every request again that has no
- * reply yet.  Only for requests that may be repeated: submits with a key.
+ * reply yet.  Only for requests that may be repeated: submits with a key.  Pauses, longer each time up to 250
+ * ms, when nothing was answered since it was last called.
  */
 int zn_client_reopen(struct zn_client *c, struct zn_err *err);
 /* The errno that a reply that is not ok stands for. */
