@@ -1,14 +1,15 @@
 /* mock: a believable GPU machine over this machine's own CPUs and memory.
  *
- * The CPUs that this process may use are split over two NUMA nodes, whole cores to one side, and so is the
- * memory.  GPUs sit in groups below a PCIe switch with their NICs, each switch on a host bridge of its own.
+ * Its CPUs are split over two NUMA nodes, whole cores to one side, and so is the memory.  GPUs sit in groups below a PCIe switch with their NICs, each switch on a host bridge of its own.
  */
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/units.h"
 #include "topo/source.h"
 
@@ -85,12 +86,37 @@ int zn__mock_parse(const char *spec, struct zn__mock *ret, struct zn_err *err)
 
 /* ---- CPUs and memory -------------------------------------------------------------------------- */
 
-static void drop_disallowed(struct zn_topo *t)
+/* The CPUs of this machine or container: those that its first process may use.  Who asks must not matter: a
+ * job that is pinned sees the machine that its scheduler saw.
+ */
+static bool read_present(struct zn_idset *ret)
 {
+	static const char key[] = "\nCpus_allowed_list:\t";
+	struct zn_arena a = { 0 };
+	char *text;
+	bool found = false;
+
+	if (zn_file_read(AT_FDCWD, "/proc/1/status", 1 << 16, &a, &text, NULL) == 0) {
+		char *list = strstr(text, key);
+		if (list) {
+			list += strlen(key);
+			list[strcspn(list, "\n")] = '\0';
+			found = zn_idset_parse(list, ret, NULL) == 0 && !zn_idset_is_empty(ret);
+		}
+	}
+	zn_arena_done(&a);
+	return found;
+}
+
+static void drop_absent(struct zn_topo *t)
+{
+	struct zn_idset present = { 0 };
 	size_t n = 0;
 
+	if (!read_present(&present))
+		return;
 	for (size_t i = 0; i < t->n_cpus; i++)
-		if (t->cpus[i].allowed)
+		if (zn_idset_has(&present, t->cpus[i].cpu))
 			t->cpus[n++] = t->cpus[i];
 	t->n_cpus = n;
 }
@@ -182,7 +208,7 @@ static int split_machine(struct zn_topo *t)
 
 	if (!numas)
 		return -ENOMEM;
-	drop_disallowed(t);
+	drop_absent(t);
 	split_cpus(t);
 	for (unsigned i = 0; i < MOCK_NUMAS; i++) {
 		uint32_t *row = zn_arena_array(&t->arena, MOCK_NUMAS, sizeof(*row));
