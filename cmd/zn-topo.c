@@ -137,6 +137,8 @@ int main(int argc, char **argv)
 		zn_cli_usage("unexpected operand '%s'", argv[at]);
 	if (args.from.from && args.from.mock)
 		zn_cli_usage("--from and --mock exclude each other");
+	if (args.matrix && args.kinds)
+		zn_cli_usage("--matrix and --kind exclude each other");
 	check_kinds();
 	bool text = zn_cli_format() == ZN_FORMAT_TABLE && !args.kinds && !zn_cli_output.fields;
 	struct zn_writer *w = text ? NULL : zn_cli_writer(kinds, false);

@@ -154,9 +154,47 @@ fake_driver() {
 	[ "$(value uuid <"$BATS_TEST_TMPDIR/a" | sort -u | wc -l)" -eq 4 ]
 }
 
-@test "a mock on a single CPU lists that CPU on both nodes" {
+@test "a mock is the same machine for a process that may use one CPU only" {
 	first=$(zn-topo -o json -k cpu | grep '"allowed":true' | head -1 | value cpu)
-	[ "$(taskset -c "$first" zn-topo --mock 2 -o json -k numa | value cpus | sort -u)" = "$first" ]
+	zn-topo --mock 2 -o json -k cpu | sed 's/"allowed":true/"allowed":false/' >"$BATS_TEST_TMPDIR/all"
+	[ "$(zn-topo --mock 2 -o json -k numa | value cpus)" = "$(taskset -c "$first" zn-topo --mock 2 -o json -k numa | value cpus)" ]
+	taskset -c "$first" zn-topo --mock 2 -o json -k cpu >"$BATS_TEST_TMPDIR/one"
+	[ "$(grep -c '"allowed":true' "$BATS_TEST_TMPDIR/one")" -eq 1 ]
+	sed 's/"allowed":true/"allowed":false/' "$BATS_TEST_TMPDIR/one" | diff "$BATS_TEST_TMPDIR/all" -
+}
+
+@test "the matrix of a machine without GPUs shows its NICs" {
+	shared sysfs-2xXeon4108-8NECVE-2IB.tar.bz2
+	zn-topo -m -o table -f "$file" >"$BATS_TEST_TMPDIR/matrix"
+	[ "$(zn-topo -k nic -o json -f "$file" | wc -l)" -eq "$(grep -c ' X  ' "$BATS_TEST_TMPDIR/matrix")" ]
+}
+
+@test "CPU numbers that no machine has are refused" {
+	cat >"$BATS_TEST_TMPDIR/far.xml" <<-'XML'
+	<?xml version="1.0" encoding="UTF-8"?>
+	<!DOCTYPE topology SYSTEM "hwloc2.dtd">
+	<topology version="2.0"><object type="Machine" os_index="0" cpuset="0xf...f" complete_cpuset="0xf...f" nodeset="0x1" complete_nodeset="0x1" allowed_cpuset="0xf...f" allowed_nodeset="0x1" gp_index="1"><object type="NUMANode" os_index="0" cpuset="0xf...f" complete_cpuset="0xf...f" nodeset="0x1" complete_nodeset="0x1" gp_index="2" local_memory="1"/><object type="PU" os_index="4000000000" cpuset="0x1" complete_cpuset="0x1" nodeset="0x1" complete_nodeset="0x1" gp_index="3"/></object></topology>
+	XML
+	run --separate-stderr -65 zn-topo -f "$BATS_TEST_TMPDIR/far.xml"
+	[[ $stderr == *"CPUs beyond number 2047"* ]]
+}
+
+@test "--matrix and --kind exclude each other" {
+	run --separate-stderr -64 zn-topo -m -k gpu
+	[[ $stderr == *"--matrix and --kind exclude each other"* ]]
+}
+
+@test "a directory that holds no machine is 65, one that may not be read 77" {
+	mkdir -p "$BATS_TEST_TMPDIR/d/sys/devices/system"
+	run --separate-stderr -65 zn-topo -f "$BATS_TEST_TMPDIR/d"
+	[ "$(id -u)" = 0 ] && skip "root may read everything"
+	mkdir -m 300 "$BATS_TEST_TMPDIR/private"
+	run --separate-stderr -77 zn-topo -f "$BATS_TEST_TMPDIR/private"
+}
+
+@test "--fields leaves out the kinds that have none of the keys" {
+	[ "$(zn-topo --mock 2 --fields gpu,pci -o json | grep -c '{}')" -eq 0 ]
+	[ "$(zn-topo --mock 2 -k machine,gpu,cpu --fields uuid -o json | wc -l)" -eq 2 ]
 }
 
 @test "the matrix is complete: every device has a row and a column, and no cell is empty or N/A" {
@@ -173,9 +211,14 @@ fake_driver() {
 	[ "$(zn-topo --mock 4 -m -o json | wc -l)" -eq 22 ]
 }
 
-@test "without a GPU the matrix is a sentence and no error" {
-	run --separate-stderr -0 zn-topo -f "$machines/vm-1numa/machine.xml" -m -o table
-	[ "$output" = "this machine has no GPU, so there are no links to show" ]
+@test "without a GPU and a NIC the matrix is a sentence and no error" {
+	cat <<-'XML' >"$BATS_TEST_TMPDIR/bare.xml"
+	<?xml version="1.0" encoding="UTF-8"?>
+	<!DOCTYPE topology SYSTEM "hwloc2.dtd">
+	<topology version="2.0"><object type="Machine" os_index="0" cpuset="0x1" complete_cpuset="0x1" nodeset="0x1" complete_nodeset="0x1" allowed_cpuset="0x1" allowed_nodeset="0x1" gp_index="1"><object type="NUMANode" os_index="0" cpuset="0x1" complete_cpuset="0x1" nodeset="0x1" complete_nodeset="0x1" gp_index="2" local_memory="1"/><object type="PU" os_index="0" cpuset="0x1" complete_cpuset="0x1" nodeset="0x1" complete_nodeset="0x1" gp_index="3"/></object></topology>
+	XML
+	run --separate-stderr -0 zn-topo -f "$BATS_TEST_TMPDIR/bare.xml" -m -o table
+	[ "$output" = "this machine has no GPU and no NIC, so there are no links to show" ]
 	[ -z "$stderr" ]
 }
 

@@ -105,8 +105,8 @@ void zn_facts_matrix(const struct zn_facts *f, struct zn_buf *to)
 
 	if (!rows) {
 		to->failed = true;
-	} else if (!f->n_gpus) {
-		zn_buf_addstr(to, "this machine has no GPU, so there are no links to show\n");
+	} else if (!n) {
+		zn_buf_addstr(to, "this machine has no GPU and no NIC, so there are no links to show\n");
 	} else {
 		zn_buf_printf(to, "%*s", (int)name_width(rows, n), "");
 		for (size_t i = 0; i < n; i++)

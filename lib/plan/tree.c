@@ -99,8 +99,8 @@ static void add_nic(const struct zn_nic *nic, size_t width, struct zn_buf *to)
 {
 	add_name(to, width, nic->nic);
 	zn_buf_addstr(to, nic->layer ? nic->layer : "network");
-	if (nic->rdma.has && nic->rdma.v && nic->layer && !strcmp(nic->layer, "Ethernet"))
-		zn_buf_addstr(to, " (RoCE)");
+	if (nic->rdma.has && nic->rdma.v)
+		zn_buf_addstr(to, nic->layer && !strcmp(nic->layer, "Ethernet") ? " (RoCE)" : nic->layer ? "" : " (RDMA)");
 	if (nic->link_gbps.has)
 		zn_buf_printf(to, " %g Gb/s", nic->link_gbps.v);
 	if (nic->state)

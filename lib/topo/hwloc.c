@@ -189,6 +189,8 @@ static int open_dump(const char *path, bool with_io, struct zn__topo_src *ret, s
 	char *dir = find_sysfs(path);
 	int rc;
 
+	if (!dir && access(path, R_OK | X_OK) < 0)
+		return zn_err_set(err, -errno, "can't read directory '%s': %s", path, strerror(errno));
 	if (!dir)
 		return zn_err_set(err, -EBADMSG, "directory '%s' holds no sys/devices/system", path);
 	int root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -198,7 +200,8 @@ static int open_dump(const char *path, bool with_io, struct zn__topo_src *ret, s
 		rc = load_quietly(NULL, dir, with_io, &ret->h);
 		if (rc < 0) {
 			close(root);
-			zn_err_set(err, rc, "hwloc can't read '%s': %s", dir, strerror(-rc));
+			rc = rc == -EINVAL ? -EBADMSG : rc;
+			zn_err_set(err, rc, "hwloc finds no machine in '%s'", dir);
 		}
 	}
 	free(dir);
@@ -225,12 +228,20 @@ static int open_here(bool with_io, struct zn__topo_src *ret, struct zn_err *err)
 	return 0;
 }
 
-int zn__topo_open(const char *from, bool with_io, struct zn__topo_src *ret, struct zn_err *err)
+/* CPUs that no idset holds, or a set without an end, are no machine's. */
+static bool is_countable(hwloc_topology_t h)
+{
+	for (hwloc_obj_t pu = NULL; (pu = hwloc_get_next_obj_by_type(h, HWLOC_OBJ_PU, pu));)
+		if (pu->os_index >= ZN_IDSET_MAX)
+			return false;
+	int last = hwloc_bitmap_last(hwloc_topology_get_complete_cpuset(h));
+	return last >= 0 && last < ZN_IDSET_MAX;
+}
+
+static int open_from(const char *from, bool with_io, struct zn__topo_src *ret, struct zn_err *err)
 {
 	struct stat st;
 
-	if (!from)
-		return open_here(with_io, ret, err);
 	if (stat(from, &st) < 0)
 		return zn_err_set(err, -errno, "can't read machine '%s': %s", from, strerror(errno));
 	if (S_ISDIR(st.st_mode))
@@ -240,6 +251,17 @@ int zn__topo_open(const char *from, bool with_io, struct zn__topo_src *ret, stru
 	if (access(from, R_OK) < 0)
 		return zn_err_set(err, -errno, "can't read machine '%s': %s", from, strerror(errno));
 	return open_xml(from, with_io, ret, err);
+}
+
+int zn__topo_open(const char *from, bool with_io, struct zn__topo_src *ret, struct zn_err *err)
+{
+	if (!from)
+		return open_here(with_io, ret, err);
+	int rc = open_from(from, with_io, ret, err);
+	if (rc < 0 || is_countable(ret->h))
+		return rc;
+	zn__topo_close(ret);
+	return zn_err_set(err, -EBADMSG, "machine '%s' has CPUs beyond number %d", from, ZN_IDSET_MAX - 1);
 }
 
 void zn__topo_close(struct zn__topo_src *src)
@@ -275,11 +297,17 @@ static uint32_t count_of(const struct zn__topo_src *src, hwloc_obj_type_t type)
 }
 
 /* Memory that a hypervisor adds while the machine runs shows in the total before it shows in the nodes. */
-static uint64_t physical_bytes(void)
+static uint64_t physical_bytes(const struct zn__topo_src *src)
 {
-	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+	struct zn_arena a = { 0 };
+	unsigned long long kib = 0;
+	char *text;
 
-	return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : 0;
+	if (src->root >= 0 && zn_file_read(src->root, "proc/meminfo", 1 << 16, &a, &text, NULL) == 0 &&
+	    sscanf(text, "MemTotal: %llu kB", &kib) != 1)
+		kib = 0;
+	zn_arena_done(&a);
+	return kib << 10;
 }
 
 static void read_names(const struct zn__topo_src *src, struct zn_topo *t)
@@ -294,8 +322,9 @@ static void read_names(const struct zn__topo_src *src, struct zn_topo *t)
 	if (!m->sockets)
 		m->sockets = 1; /* some virtual machines hide the package */
 	m->mem_bytes = hwloc_get_root_obj(src->h)->total_memory;
-	if (src->live && physical_bytes() > m->mem_bytes)
-		m->mem_bytes = physical_bytes();
+	uint64_t physical = physical_bytes(src);
+	if (physical > m->mem_bytes)
+		m->mem_bytes = physical;
 }
 
 /* ---- NUMA nodes ------------------------------------------------------------------------------- */

@@ -10,6 +10,8 @@
 
 #include "topo/source.h"
 
+enum { AMAZON = 0x1d0f };
+
 static bool is_infiniband(hwloc_obj_t dev)
 {
 	return dev->attr->pcidev.class_id == 0x0207 || dev->attr->pcidev.class_id == 0x0c06;
@@ -85,6 +87,8 @@ static int add(const struct zn__topo_src *src, struct zn_topo *t, hwloc_obj_t de
 		nic->rdma = ZN_SOME_BOOL(rdma != NULL);
 	if (rdma)
 		read_port(src, &t->arena, rdma, nic);
+	if (rdma && dev->attr->pcidev.vendor_id == AMAZON)
+		nic->layer = NULL; /* an EFA: RDMA over a protocol of its own, whatever its PCI class says */
 	if (rdma && net)
 		nic->netdev = zn__text(&t->arena, net->name);
 	if (net)
