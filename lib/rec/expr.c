@@ -358,7 +358,7 @@ static bool order(const msgpack_object *v, const struct literal *lit, int *ret)
 
 	if (lit->has_number && zn_val_number(v, &n))
 		*ret = (n > lit->number) - (n < lit->number);
-	else if (v->type == MSGPACK_OBJECT_STR && lit->type != LIT_BOOL)
+	else if (v->type == MSGPACK_OBJECT_STR && lit->type == LIT_TEXT)
 		*ret = order_text(&v->via.str, lit->text);
 	else if (v->type == MSGPACK_OBJECT_BOOLEAN && lit->type == LIT_BOOL)
 		*ret = v->via.boolean - lit->truth;

@@ -21,7 +21,7 @@ static const struct { const char *text; int answer; } answers[] = {
 	{ "limit_s == 5m", 1 }, { "limit_s == 00:05:00", 1 }, { "limit_s < 1h30m", 1 }, { "limit_s == 5M", 0 },
 	{ "submit_s > '2023-11-14'", 1 }, { "submit_s < '2023-11-14T22:13:20Z'", 0 }, { "submit_s < '2023-11-14T22:13:21Z'", 1 },
 	{ "name == 'train'", 1 }, { "name == \"train\"", 1 }, { "name != 'x'", 1 }, { "name < 'trait'", 1 }, { "name > 'trai'", 1 },
-	{ "name == 'trai'", 0 }, { "empty == ''", 1 }, { "version == 10G", 1 }, { "version == '10G'", 1 },
+	{ "name == 'trai'", 0 }, { "empty == ''", 1 }, { "version == 10G", 0 }, { "version != 10G", 1 }, { "name > 5", 0 }, { "version == '10G'", 1 },
 	{ "name ~ '^tr'", 1 }, { "name ~ 'ain$'", 1 }, { "name ~ '^(a|t).*n$'", 1 }, { "name ~ 'T'", 0 }, { "id ~ '7'", 0 },
 	{ "yes == true", 1 }, { "no == false", 1 }, { "yes != true", 0 }, { "yes == 1", 0 }, { "id == 'x'", 0 }, { "id != 'x'", 1 },
 	{ "absent == 1", 0 }, { "absent != 1", 0 }, { "absent < 1", 0 }, { "nil == 0", 0 }, { "nil != 0", 0 }, { "!(absent == 1)", 1 },
