@@ -1,6 +1,7 @@
 #include "rec/writer.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -181,9 +182,22 @@ static int put_struct(struct zn_writer *w, const struct zn_kind *kind, const voi
 	return rc < 0 ? rc : put_map(w, kind, &map);
 }
 
+/* A kind without any of the keys that are asked for has nothing to say. */
+static bool has_any_path(const struct zn_writer *w, const struct zn_kind *kind)
+{
+	char key[64];
+
+	for (size_t i = 0; i < w->n_paths; i++) {
+		snprintf(key, sizeof(key), "%.*s", (int)strcspn(w->paths[i], "."), w->paths[i]);
+		if (zn_kind_field(kind, key) || (kind->name && !strcmp(key, "kind")))
+			return true;
+	}
+	return !w->n_paths;
+}
+
 int zn_writer_put(struct zn_writer *w, const struct zn_kind *kind, const void *strukt)
 {
-	if (w->rc < 0)
+	if (w->rc < 0 || !has_any_path(w, kind))
 		return w->rc;
 	zn_arena_reset(&w->scratch);
 	if (w->opts.format == ZN_FORMAT_MSGPACK && !w->opts.fields)
