@@ -484,8 +484,8 @@ log_again() { rmdir "$spool/node/events"; mv "$dir/aside" "$spool/node/events"; 
 	ended "$job_pid"
 }
 
-@test "a lease directory that is a symlink or not sticky is refused" {
-	mkdir -m 755 "$dir/plain"
+@test "a lease directory that is a symlink, or lets others remove our leases, is refused" {
+	mkdir -m 777 "$dir/plain"
 	ln -s "$dir/plain" "$dir/symlink"
 	for d in plain symlink; do
 		ZENITH_LEASE_DIR=$dir/$d start_agent

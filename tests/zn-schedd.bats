@@ -90,7 +90,7 @@ foreground() { zn-schedd 2>log 3>&- & pid=$!; until_true exists "$ZENITH_SPOOL/s
 }
 
 @test "a GPU that the agent can't lease is tried again more and more seldom, not in a loop" {
-	chmod 0755 leases # not sticky: the agent refuses to use it
+	chmod 0777 leases # not sticky: the agent refuses to use it
 	id=$(zn-submit -g 1 -- true)
 	until_true eval '[ "$(field attempt "$id")" ]'
 	run -75 zn-queue wait --timeout 2s "$id"

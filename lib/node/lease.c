@@ -29,7 +29,7 @@ static int open_dir(const char *path, struct zn_err *err)
 		close(fd);
 		return zn_err_set(err, -e, "lease directory '%s': %s", path, strerror(e));
 	}
-	if (fstat(fd, &st) < 0 || !(st.st_mode & S_ISVTX)) {
+	if (fstat(fd, &st) < 0 || ((st.st_mode & 0022) && !(st.st_mode & S_ISVTX))) {
 		close(fd);
 		return zn_err_set(err, -EPERM, "lease directory '%s' is not sticky: others could remove our leases", path);
 	}
