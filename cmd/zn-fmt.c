@@ -80,6 +80,8 @@ int main(int argc, char **argv)
 
 	if (head.has && tail.has)
 		zn_cli_usage("options '--head' and '--tail' exclude each other");
+	if (sort && !sort[*sort == '-'])
+		zn_cli_usage("option '--sort': a key is missing");
 	if (at == argc && isatty(STDIN_FILENO))
 		zn_cli_usage("records come from a pipe or a file, not from the terminal");
 	struct zn_sift_opts o = { .where = where, .sort = sort, .has_head = head.has, .head = head.v,

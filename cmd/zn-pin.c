@@ -400,6 +400,8 @@ int main(int argc, char **argv)
 	struct zn_err err;
 	int code;
 
+	if (zn_cli_output.fields && !strcmp(zn_cli_output.fields, "help"))
+		zn_cli_writer(kinds, false); /* which prints them and leaves */
 	check_usage(argc - at);
 	if (make_plan(&f, &pin, &err) < 0) {
 		code = fail(&err);

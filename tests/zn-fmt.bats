@@ -367,3 +367,10 @@ ids() { zn-fmt -o json --select id "$@" jobs.json | tr -cd '0-9\n' | paste -sd' 
 	run --separate-stderr -71 bash -c 'zn-fmt -o json jobs.json >/dev/full'
 	[[ $stderr == *"No space left on device" ]]
 }
+
+@test "an empty sort key, or a list of keys with a hole, is a usage error" {
+	run --separate-stderr -64 zn-fmt -s - <<<'{"kind":"x"}'
+	[[ $stderr == *"a key is missing"* ]]
+	run --separate-stderr -64 zn-fmt --select a,,b <<<'{"kind":"x"}'
+	[[ $stderr == *"'a,,b' is no list of keys"* ]]
+}

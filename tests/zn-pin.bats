@@ -361,3 +361,8 @@ gpu_names() {
 	run --separate-stderr -125 setpriv --reuid 65534 --clear-groups "$pin" --cpus "$first" --pid $$
 	[ "$stderr" = "zn-pin: process $$ is another user's" ]
 }
+
+@test "--fields help lists the keys, whatever else is missing" {
+	run --separate-stderr -0 zn-pin --fields help
+	[[ $output == *"cpus_allowed"* ]]
+}

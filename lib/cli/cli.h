@@ -83,7 +83,7 @@ int zn_cli_run_verb(const struct zn_cmd *cmd, const char *fallback, int argc, ch
 /* "zn-pin: sentence" on stderr; returns code, so that main can return it. */
 int zn_cli_fail(enum zn_exit code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void zn_cli_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* Usage error: the sentence, then the synopsis; exits 64 (125 for wrappers). */
+/* Usage error: the sentence, then the synopsis (its first form); exits 64 (125 for wrappers). */
 _Noreturn void zn_cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* "out of memory" and exit 71; for callers that got NULL from an arena. */
 void *zn_cli_must(void *p);

@@ -19,6 +19,15 @@ void zn__synopsis(FILE *to, const struct zn_cmd *cmd, const struct zn_cmd *verb)
 	} while (line);
 }
 
+void zn__usage_line(FILE *to, const struct zn_cmd *cmd, const struct zn_cmd *verb)
+{
+	const char *line = verb ? verb->synopsis : cmd->synopsis;
+	int n = line ? (int)strcspn(line, "\n") : 0;
+
+	fprintf(to, "usage: %s %s%s%.*s%s\n", cmd->name, verb ? verb->name : "", verb && n ? " " : "", n, line ? line : "",
+	        line && line[n] ? ", and other ways: --help" : "");
+}
+
 /* Words of text in lines of width, each new line indented; the first begins at column at. */
 static void put_wrapped(FILE *to, const char *text, int at, int indent, int width)
 {

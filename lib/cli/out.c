@@ -67,7 +67,7 @@ void zn_cli_usage(const char *fmt, ...)
 	say(fmt, ap);
 	va_end(ap);
 	if (zn__cli.cmd)
-		zn__synopsis(stderr, zn__cli.cmd, zn__cli.verb);
+		zn__usage_line(stderr, zn__cli.cmd, zn__cli.verb);
 	exit(zn__cli.cmd && zn__cli.cmd->wraps ? ZN_EXIT_WRAP : ZN_EXIT_USAGE);
 }
 
@@ -233,7 +233,7 @@ struct zn_writer *zn_cli_writer(const struct zn_kind *const *kinds, bool live)
 	};
 	int rc = zn_writer_new(STDOUT_FILENO, &opts, &w);
 	if (rc == -EINVAL)
-		zn_cli_usage("option '--fields': '%s' is no list of keys", fields ? fields : "");
+		zn_cli_usage("'%s' is no list of keys", fields ? fields : "");
 	if (rc < 0)
 		exit(zn_cli_fail(ZN_EXIT_OS, "can't write records: %s", strerror(-rc)));
 	return w;

@@ -37,6 +37,8 @@ const struct zn_cmd *zn__verb(const struct zn_cmd *cmd, const char *name); /* NU
 #define zn__verbs_each(v, cmd) for (const struct zn_cmd *v = (cmd)->verbs; v && v->name; v++)
 
 void zn__synopsis(FILE *to, const struct zn_cmd *cmd, const struct zn_cmd *verb);
+/* Its first form alone, in one line. */
+void zn__usage_line(FILE *to, const struct zn_cmd *cmd, const struct zn_cmd *verb);
 void zn__help(FILE *to, const struct zn_cmd *cmd, const struct zn_cmd *verb, int width);
 /* 0, or -EINVAL when shell is none that we know.  "options" prints the tables for tests. */
 int zn__complete(FILE *to, const struct zn_cmd *cmd, const char *shell);
