@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "audit/audit.h"
 #include "base/file.h"
 #include "cli/cli.h"
 #include "plan/facts.h"
@@ -10,11 +11,13 @@
 static struct {
 	struct zn_topo_opts from;
 	const char *kinds;
-	bool matrix;
+	bool matrix, audit;
 } args;
 
 static const struct zn_opt opts[] = {
 	{ 'm', "matrix", ZN_OPT_FLAG, NULL, &args.matrix, NULL, "show the links of GPUs and NICs" },
+	{ 'a', "audit", ZN_OPT_FLAG, NULL, &args.audit, NULL,
+	  "say of each process that holds a GPU whether it runs next to it, and how to mend it" },
 	{ 'k', "kind", ZN_OPT_STR, "KINDS", &args.kinds, "machine|numa|cpu|gpu|nic|nvme|link|node",
 	  "only records of these kinds, comma-separated" },
 	{ 'f', "from", ZN_OPT_STR, "FILE", &args.from.from, "file",
@@ -28,7 +31,7 @@ static const struct zn_opt opts[] = {
 static const struct zn_cmd cmd = {
 	.name = "zn-topo",
 	.brief = "what this machine is: CPUs, memory, GPUs, NICs, drives and how they are linked",
-	.synopsis = "[-m] [-k KINDS] [-f FILE | --mock N[:MODEL]] [-o FORMAT]",
+	.synopsis = "[-m | -k KINDS] [-f FILE | --mock N[:MODEL]] [-o FORMAT]\n--audit [--mock N[:MODEL]] [-o FORMAT]",
 	.opts = opts,
 };
 
@@ -54,7 +57,7 @@ static const struct zn_kind node_kind = {
 
 static const struct zn_kind *const kinds[] = {
 	&zn_machine_kind, &zn_numa_kind, &zn_cpu_kind,  &zn_gpu_kind, &zn_nic_kind,
-	&zn_nvme_kind,    &zn_link_kind, &node_kind, NULL,
+	&zn_nvme_kind,    &zn_link_kind, &node_kind,     &zn_verdict_kind, NULL,
 };
 
 /* name is a word of the comma-separated list. */
@@ -127,6 +130,44 @@ static int show(const struct zn_facts *f)
 	return rc;
 }
 
+static void check_usage(void)
+{
+	if (args.from.from && args.from.mock)
+		zn_cli_usage("--from and --mock exclude each other");
+	if (args.matrix && args.kinds)
+		zn_cli_usage("--matrix and --kind exclude each other");
+	if (args.audit && args.from.from)
+		zn_cli_usage("--audit looks at the processes of this machine: --from has no place here");
+	if (args.audit && (args.matrix || args.kinds))
+		zn_cli_usage("--audit gives verdict records alone: --matrix and --kind have no place here");
+	check_kinds();
+}
+
+/* The exit code: whether all is well. */
+static int audit(const struct zn_facts *f, struct zn_writer *w)
+{
+	struct zn_arena a = { 0 };
+	struct zn_audit found;
+	struct zn_err err = { 0 };
+	int code = ZN_EXIT_OK;
+	int rc = zn_audit_read(f, &a, &found, &err);
+
+	if (rc < 0)
+		return zn_cli_fail(zn_cli_code(rc), "%s", err.text);
+	const struct zn_verdict *v = found.verdicts.v;
+	for (size_t i = 0; i < found.verdicts.n; i++) {
+		zn_writer_put(w, &zn_verdict_kind, &v[i]); /* zn_cli_end says what failed */
+		code = v[i].ok ? code : ZN_EXIT_NO;
+	}
+	if (!found.verdicts.n && zn_cli_format() == ZN_FORMAT_TABLE)
+		zn_cli_warn("no process that can be seen holds a GPU");
+	if (found.hidden && zn_cli_format() == ZN_FORMAT_TABLE)
+		zn_cli_warn("%u process%s could not be looked into%s", found.hidden, found.hidden == 1 ? "" : "es",
+		            geteuid() ? "; root sees more" : "");
+	zn_arena_done(&a);
+	return code;
+}
+
 int main(int argc, char **argv)
 {
 	struct zn_facts *f;
@@ -135,12 +176,8 @@ int main(int argc, char **argv)
 	int at = zn_cli_parse(&cmd, argc, argv);
 	if (at < argc)
 		zn_cli_usage("unexpected operand '%s'", argv[at]);
-	if (args.from.from && args.from.mock)
-		zn_cli_usage("--from and --mock exclude each other");
-	if (args.matrix && args.kinds)
-		zn_cli_usage("--matrix and --kind exclude each other");
-	check_kinds();
-	bool text = zn_cli_format() == ZN_FORMAT_TABLE && !args.kinds && !zn_cli_output.fields;
+	check_usage();
+	bool text = zn_cli_format() == ZN_FORMAT_TABLE && !args.kinds && !args.audit && !zn_cli_output.fields;
 	struct zn_writer *w = text ? NULL : zn_cli_writer(kinds, false);
 
 	int rc = zn_facts_read(args.from.from || args.from.mock ? &args.from : NULL, &f, &err);
@@ -148,6 +185,11 @@ int main(int argc, char **argv)
 		return zn_cli_end(w, zn_cli_fail(zn_cli_code(rc), "%s", *err.text ? err.text : strerror(-rc)));
 	if (f->note)
 		zn_cli_warn("%s", f->note);
+	if (args.audit) {
+		int code = audit(f, w);
+		zn_facts_free(f);
+		return zn_cli_end(w, code);
+	}
 	rc = text ? show(f) : put_records(f, w);
 	zn_facts_free(f);
 	int code = rc < 0 ? (int)zn_cli_fail(zn_cli_code(rc), "can't write to standard output: %s", strerror(-rc)) : 0;

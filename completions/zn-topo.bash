@@ -20,7 +20,7 @@ _zn_topo()
 	--complete) _zn_reply -W 'bash zsh fish'; return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		_zn_reply -W '-m --matrix -k --kind -f --from --mock -o --output --fields --no-heading -h --help --version --complete'
+		_zn_reply -W '-m --matrix -a --audit -k --kind -f --from --mock -o --output --fields --no-heading -h --help --version --complete'
 	else
 		:
 	fi

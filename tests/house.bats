@@ -65,7 +65,7 @@ documented() {
 			[ -z "$output" ]
 			[ "${stderr_lines[0]}" = "$p: unknown option '--no-such-option'" ]
 			[[ ${stderr_lines[1]} == "usage: $p"* ]]
-			for line in "${stderr_lines[@]:2}"; do [[ $line == "   or: $p"* ]]; done
+			[ "${#stderr_lines[@]}" -eq 2 ]
 		done
 	done
 }

@@ -107,6 +107,28 @@ bool zn_proc_has_env(pid_t pid, const char *line)
 	return found;
 }
 
+int zn_proc_env_read(pid_t pid, const char *name, char *to, size_t size)
+{
+	char path[40], *text = NULL;
+	size_t len = strlen(name), cap = 0;
+	int rc = -ENOENT;
+
+	snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return -errno;
+	while (rc < 0 && getdelim(&text, &cap, '\0', f) > 0)
+		if (strncmp(text, name, len) == 0 && text[len] == '=') {
+			snprintf(to, size, "%s", text + len + 1);
+			rc = 0;
+		}
+	if (ferror(f))
+		rc = -EACCES;
+	free(text);
+	fclose(f);
+	return rc;
+}
+
 void zn_proc_owner(pid_t pid, char *user, size_t user_size, char *command, size_t command_size)
 {
 	char path[40], buf[1024];

@@ -359,6 +359,28 @@ static void read_field(const char *status, const char *field, struct zn_idset *r
 	}
 }
 
+int zn_proc_threads_cpus_read(pid_t pid, struct zn_idset *ret)
+{
+	struct zn_idset all = { 0 }, one;
+	struct dirent *entry;
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	DIR *dir = opendir(path);
+	if (!dir)
+		return errno == ENOENT ? -ESRCH : -errno;
+	while ((entry = readdir(dir))) {
+		pid_t tid = pid_of(entry->d_name);
+		if (tid && zn_proc_cpus_read(tid, &one) == 0)
+			all = zn_idset_or(&all, &one);
+	}
+	closedir(dir);
+	if (zn_idset_is_empty(&all))
+		return -ESRCH;
+	*ret = all;
+	return 0;
+}
+
 int zn_proc_pinned_read(pid_t pid, struct zn_proc_pinned *ret, struct zn_err *err)
 {
 	struct zn_proc_pinned p = { 0 };

@@ -59,6 +59,17 @@ struct zn_proc_pinned {
 int zn_proc_pinned_read(pid_t pid, struct zn_proc_pinned *ret, struct zn_err *err);
 /* sched_getaffinity alone. */
 int zn_proc_cpus_read(pid_t tid, struct zn_idset *ret);
+/* The same for all threads of a process together. */
+int zn_proc_threads_cpus_read(pid_t pid, struct zn_idset *ret);
+
+/* Where a process's own memory lies: bytes by NUMA node (node n in ret[n]; nodes beyond are not counted) of what
+ * is anonymous or shared memory; pages of files belong to everybody who reads them.  -EACCES for another
+ * user's process.
+ */
+enum { ZN_PROC_NUMAS = 64 };
+int zn_proc_pages_read(pid_t pid, uint64_t ret[ZN_PROC_NUMAS]);
+/* Adds one line of /proc/PID/numa_maps.  Pure. */
+void zn_proc_pages_add(const char *line, uint64_t bytes[ZN_PROC_NUMAS]);
 /* The CPUs that the process's cgroup allows, whatever its affinity is now; -ENOENT: no cgroup says. */
 int zn_proc_cpuset_read(pid_t pid, struct zn_idset *ret);
 

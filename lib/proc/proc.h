@@ -38,6 +38,10 @@ int zn_proc_stat(pid_t pid, struct zn_proc_stat *ret);          /* -ESRCH: there
 int zn_proc_id_read(pid_t pid, struct zn_proc_id *ret);
 bool zn_proc_is_alive(const struct zn_proc_id *id);             /* a zombie is not */
 int zn_proc_signal(const struct zn_proc_id *id, int sig);       /* -ESRCH when it is gone */
+/* The value of name in the environment that pid was started with, as far as it fits; -ENOENT: it has none,
+ * -EACCES: it may not be read.
+ */
+int zn_proc_env_read(pid_t pid, const char *name, char *to, size_t size);
 /* Whether the environment that pid was started with has the line "NAME=value". */
 bool zn_proc_has_env(pid_t pid, const char *line);
 /* Whose process it is and what it is called; "" where that can't be seen. */
