@@ -97,11 +97,39 @@ static int read_picture(struct zn_picture *p, struct zn_err *err)
 
 static const struct zn_kind *const job_kinds[] = { &zn_job_kind, NULL };
 
+struct listing {
+	struct zn_writer *w;
+	const struct zn_picture *p;   /* NULL: what waits and runs is not shown */
+	bool *ended;                  /* of the picture's jobs: the history has them */
+};
+
+/* The place of a job in the picture, which is in the order of numbers; -1. */
+static long picture_at(const struct zn_picture *p, uint64_t id)
+{
+	size_t lo = 0, hi = p->n_jobs;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (p->jobs[mid].id == id)
+			return (long)mid;
+		if (p->jobs[mid].id < id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return -1;
+}
+
 static int put_job(void *arg, const struct zn_event *e, const struct zn_rec *rec)
 {
+	struct listing *l = arg;
+	long at = l->p ? picture_at(l->p, e->job.id) : -1;
+
 	(void)rec;
+	if (at >= 0) /* a view that is behind, as on a full disk, still has it */
+		l->ended[at] = true;
 	if (is_wanted(&e->job))
-		zn_writer_put(arg, &zn_job_kind, &e->job);
+		zn_writer_put(l->w, &zn_job_kind, &e->job);
 	return 0;
 }
 
@@ -118,20 +146,20 @@ static int run_list(int argc, char **argv)
 	if (argc)
 		zn_cli_usage("'%s' is too much", argv[0]);
 	check_states();
-	struct zn_writer *w = zn_cli_writer(job_kinds, false);
-	int rc = o.all ? zn_history_each(spool, history_since(), false, put_job, w, &err) : 0;
-	if (rc == 0)
-		rc = read_picture(&p, &err);
+	struct listing l = { .w = zn_cli_writer(job_kinds, false), .p = &p };
+	int rc = read_picture(&p, &err);
 	if (rc < 0)
-		return zn_cli_end(w, fail(rc, &err));
-	for (size_t i = 0; i < p.n_jobs; i++) {
+		return zn_cli_end(l.w, fail(rc, &err));
+	l.ended = zn_cli_must(zn_arena_array(&arena, p.n_jobs + 1, sizeof(*l.ended)));
+	rc = o.all ? zn_history_each(spool, history_since(), false, put_job, &l, &err) : 0;
+	for (size_t i = 0; rc >= 0 && i < p.n_jobs; i++) {
 		bool ended = has_ended(&p.jobs[i]);
 		/* with --all the history said it already */
-		if (is_wanted(&p.jobs[i]) && (!ended || (!o.all && o.states.n)))
-			zn_writer_put(w, &zn_job_kind, &p.jobs[i]);
+		if (is_wanted(&p.jobs[i]) && !l.ended[i] && (!ended || (!o.all && o.states.n)))
+			zn_writer_put(l.w, &zn_job_kind, &p.jobs[i]);
 	}
 	zn_picture_done(&p);
-	return zn_cli_end(w, ZN_EXIT_OK);
+	return zn_cli_end(l.w, rc < 0 ? fail(rc, &err) : ZN_EXIT_OK);
 }
 
 static int run_history(int argc, char **argv)
@@ -144,9 +172,9 @@ static int run_history(int argc, char **argv)
 	if (!zn_cli_output.fields)
 		zn_cli_output.fields = zn_cli_format() == ZN_FORMAT_TABLE
 			? "id,name,user,state,gpus,submit_s,start_s,end_s,exit_code,signal,reason" : NULL;
-	struct zn_writer *w = zn_cli_writer(job_kinds, false);
-	int rc = zn_history_each(spool, history_since(), false, put_job, w, &err);
-	return zn_cli_end(w, rc < 0 ? fail(rc, &err) : ZN_EXIT_OK);
+	struct listing l = { .w = zn_cli_writer(job_kinds, false) };
+	int rc = zn_history_each(spool, history_since(), false, put_job, &l, &err);
+	return zn_cli_end(l.w, rc < 0 ? fail(rc, &err) : ZN_EXIT_OK);
 }
 
 /* This machine's own node only: the others are measured where they are. */
@@ -432,7 +460,7 @@ static int run_log(int argc, char **argv)
 	if (!reply.jobs.n || !job->output)
 		return zn_cli_fail(ZN_EXIT_BUG, "zn-schedd did not say where the output is");
 	const char *path = o.error && job->error ? job->error : job->output;
-	struct log_watch w = { .tail = { .path = zn_cli_must(zn_arena_strdup(&arena, path)), .from = -1, .to = 1 } };
+	struct log_watch w = { .tail = { .path = zn_cli_must(zn_spec_output_rank(path, 0, &arena)), .from = -1, .to = 1 } };
 	if (!o.follow && access(w.tail.path, R_OK) < 0)
 		return zn_cli_fail(ZN_EXIT_NO, "can't read '%s': %s", w.tail.path, strerror(errno));
 	struct zn_follow f = { .client = c, .arg = &w, .started = on_started, .tick = on_tick, .tick_ms = 50 };

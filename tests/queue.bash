@@ -20,6 +20,7 @@ teardown() {
 	for pid in $pids; do ended "$pid" || kill -KILL "$pid"; done 2>/dev/null
 	for pid in $pids; do until_true ended "$pid"; done
 	cd /
+	! mountpoint -q "$dir/small" || umount -l "$dir/small"
 	[ "$BATS_TEST_COMPLETED$status" = 10 ] || tail -n 30 "$dir"/spool/schedd.log "$dir"/spool/node/log 2>/dev/null
 	rm -rf "$dir"
 	return $status

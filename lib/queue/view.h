@@ -8,6 +8,7 @@
  * comes to the end of its file looks for a newer one and goes on there; "is" events at or below the sequence
  * number it knows are no news.
  * SPOOL/view/history/YYYYMMDD.zv holds the event that ended each job, by the day (UTC) it ended.
+ * Disk space for a MiB more of both is set aside while there is some, so that ends are shown on a full disk.
  */
 #ifndef ZN_QUEUE_VIEW_H
 #define ZN_QUEUE_VIEW_H
@@ -30,6 +31,8 @@ int zn_view_new(const char *dir, bool world_readable, struct zn_view **ret, uint
 /* A new generation: put the base, then publish.  Nothing may be waiting for a flush. */
 int zn_view_begin(struct zn_view *v, uint64_t seq);
 int zn_view_publish(struct zn_view *v, struct zn_err *err);
+/* Readers have a generation of ours. */
+bool zn_view_is_shown(const struct zn_view *v);
 /* Buffered until flushed. */
 int zn_view_put(struct zn_view *v, const struct zn_event *event);
 int zn_view_put_node(struct zn_view *v, uint64_t seq, const struct zn_node_record *node);

@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "queue/view.h"
 
-enum { STALE_MIN = 8 << 20, PATH_ROOM = 4096 };
+enum { STALE_MIN = 8 << 20, PATH_ROOM = 4096, RESERVE = 1 << 20 };
 
 /* Bytes in a buffer that may be written once the journal is durable up to seq. */
 struct mark { uint64_t seq; size_t view_end, history_end; };
@@ -20,6 +20,7 @@ struct zn_view {
 	char dir[PATH_ROOM];
 	mode_t file_mode;
 	int fd;                        /* the generation; -1 before the first is published */
+	off_t reserved, history_reserved; /* disk space is certain up to these offsets of the files */
 	uint64_t generation;
 	uint64_t base_bytes, bytes;
 	struct zn_buf out, past;       /* past: for the history */
@@ -63,6 +64,42 @@ static void remove_generations_below(const char *dir, uint64_t keep)
 			unlinkat(dirfd(d), e->d_name, 0);
 	}
 	closedir(d);
+}
+
+/* Space past the end, so that what ends on a full disk can be shown: nothing new is accepted then, but what runs
+ * still ends.  Where none can be had we write all the same, for as long as it goes.
+ */
+static void reserve(int fd, off_t *reserved)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || st.st_size + RESERVE / 2 <= *reserved)
+		return;
+	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, st.st_size + RESERVE) == 0)
+		*reserved = st.st_size + RESERVE;
+}
+
+/* An empty file with space set aside, which becomes the next day's: a new day may begin on a full disk. */
+static void make_spare(const struct zn_view *v)
+{
+	char path[PATH_ROOM + 32];
+	off_t reserved = 0;
+
+	snprintf(path, sizeof(path), "%s/history/spare", v->dir);
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, v->file_mode);
+	if (fd < 0)
+		return;
+	reserve(fd, &reserved);
+	close(fd);
+}
+
+static void take_spare(const struct zn_view *v, const char *day_file)
+{
+	char path[PATH_ROOM + 32];
+
+	snprintf(path, sizeof(path), "%s/history/spare", v->dir);
+	if (access(day_file, F_OK) < 0 && errno == ENOENT && rename(path, day_file) == 0)
+		make_spare(v);
 }
 
 /* The newest day file, and the last whole event in it; a torn tail is cut off. */
@@ -138,6 +175,8 @@ int zn_view_new(const char *dir, bool world_readable, struct zn_view **ret, uint
 		rc = highest_generation(dir, &v->generation);
 	if (rc == 0)
 		rc = history_last(v, ret_history_seq);
+	if (rc == 0)
+		make_spare(v);
 	if (rc < 0) {
 		zn_view_free(v);
 		return zn_err_set(err, rc, "can't use the view in '%s': %s", dir, strerror(-rc));
@@ -170,6 +209,10 @@ int zn_view_publish(struct zn_view *v, struct zn_err *err)
 	generation_path(v, n, "zv", path);
 	int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, v->file_mode);
 	int rc = fd < 0 ? -errno : fchmod(fd, v->file_mode) < 0 ? -errno : zn_write_all(fd, v->out.data, v->out.len);
+	if (rc == -ENOSPC && v->fd < 0) { /* that of an earlier zn-schedd is behind anyway: have its space */
+		remove_generations_below(v->dir, n);
+		rc = ftruncate(fd, 0) < 0 ? -errno : zn_write_all(fd, v->out.data, v->out.len);
+	}
 	if (rc == 0 && v->out.failed)
 		rc = -ENOMEM;
 	if (rc == 0 && rename(temp, path) < 0)
@@ -186,11 +229,17 @@ int zn_view_publish(struct zn_view *v, struct zn_err *err)
 		close(v->fd);
 	v->fd = fd;
 	v->generation = n;
+	v->reserved = 0;
 	v->base_bytes = v->bytes = v->out.len;
 	v->out.len = 0;
 	v->n_marks = 0;
 	remove_generations_below(v->dir, n);
 	return 0;
+}
+
+bool zn_view_is_shown(const struct zn_view *v)
+{
+	return v->fd >= 0;
 }
 
 static int mark(struct zn_view *v, uint64_t seq)
@@ -237,15 +286,29 @@ static void day_of(double epoch_s, char day[16])
 	strftime(day, 16, "%Y%m%d", &tm);
 }
 
+/* Gives back what was set aside and not needed. */
+static void close_history(struct zn_view *v)
+{
+	struct stat st;
+
+	if (v->history_fd < 0)
+		return;
+	if (v->history_reserved && fstat(v->history_fd, &st) == 0 && ftruncate(v->history_fd, st.st_size) == 0)
+		v->history_reserved = 0;
+	close(v->history_fd);
+	v->history_fd = -1;
+	v->history_reserved = 0;
+}
+
 static int history_file(struct zn_view *v)
 {
 	char path[PATH_ROOM + 64];
 
 	if (v->history_fd >= 0 && !strcmp(v->history_day, v->past_day))
 		return 0;
-	if (v->history_fd >= 0)
-		close(v->history_fd);
+	close_history(v);
 	snprintf(path, sizeof(path), "%s/history/%s.zv", v->dir, v->past_day);
+	take_spare(v, path);
 	v->history_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, v->file_mode);
 	if (v->history_fd < 0)
 		return -errno;
@@ -254,8 +317,9 @@ static int history_file(struct zn_view *v)
 }
 
 /* A write that ends early is gone on with, never begun again: what is in the file stays there. */
-static int write_on(int fd, const struct zn_buf *b, size_t *done, size_t end)
+static int write_on(int fd, const struct zn_buf *b, size_t *done, size_t end, off_t *reserved)
 {
+	reserve(fd, reserved);
 	while (*done < end) {
 		ssize_t n = write(fd, b->data + *done, end - *done);
 		if (n < 0 && errno == EINTR)
@@ -273,7 +337,7 @@ static int write_history(struct zn_view *v, size_t n)
 		return 0;
 	int rc = history_file(v);
 	if (rc == 0)
-		rc = write_on(v->history_fd, &v->past, &v->past_done, n);
+		rc = write_on(v->history_fd, &v->past, &v->past_done, n, &v->history_reserved);
 	if (rc == 0) {
 		zn_buf_eat(&v->past, n);
 		v->past_done = 0;
@@ -308,7 +372,7 @@ int zn_view_flush(struct zn_view *v, uint64_t durable)
 	}
 	if (!n)
 		return 0;
-	int rc = v->fd < 0 ? 0 : write_on(v->fd, &v->out, &v->out_done, view_end);
+	int rc = v->fd < 0 ? 0 : write_on(v->fd, &v->out, &v->out_done, view_end, &v->reserved);
 	if (rc == 0)
 		rc = write_history(v, history_end);
 	if (rc < 0)
@@ -357,8 +421,7 @@ void zn_view_free(struct zn_view *v)
 		return;
 	if (v->fd >= 0)
 		close(v->fd);
-	if (v->history_fd >= 0)
-		close(v->history_fd);
+	close_history(v);
 	zn_buf_done(&v->out);
 	zn_buf_done(&v->past);
 	free(v->marks);

@@ -108,8 +108,9 @@ int zn_view_rebuild(struct zn_server *s)
 
 	if (rc < 0)
 		return rc;
-	zn_view_flush(s->view, s->seq);
-	rc = zn_view_begin(s->view, s->seq);
+	rc = zn_view_flush(s->view, s->seq);
+	if (rc == 0)
+		rc = zn_view_begin(s->view, s->seq);
 	if (rc < 0)
 		return rc;
 	zn_node_publish(s);

@@ -149,6 +149,10 @@ static int recover(struct zn_server *s, struct zn_err *err)
 		       (unsigned long long)(s->jobs.count[ZN_JOB_SCHEDULED] + s->jobs.count[ZN_JOB_RUNNING] +
 		                            s->jobs.count[ZN_JOB_SUSPENDED]));
 	rc = zn_view_rebuild(s);
+	if (rc == -ENOSPC) { /* what runs can still end, and be cancelled */
+		zn_log("the disk of the spool is full: the queue can't be shown yet");
+		return 0;
+	}
 	return rc < 0 ? zn_err_set(err, rc, "can't write the view: %s", strerror(-rc)) : 0;
 }
 
@@ -166,9 +170,8 @@ void zn_server_stop(struct zn_server *s)
 	struct timeval soon = { .tv_usec = 50000 }; /* the reply to who asked still leaves */
 
 	s->stopping = true;
-	/* with jobs the agent stays: they go on without us */
-	s->farewell = s->is_private && !s->jobs.count[ZN_JOB_SCHEDULED] && !s->jobs.count[ZN_JOB_RUNNING] &&
-	              !s->jobs.count[ZN_JOB_SUSPENDED];
+	/* with jobs the agent stays until these have ended: they go on without us */
+	s->farewell = s->is_private;
 	if (s->listener) { /* whoever comes now finds nobody and starts the next one */
 		char path[4200];
 		snprintf(path, sizeof(path), "%s/sock", s->spool);
@@ -183,7 +186,7 @@ void zn_server_stop(struct zn_server *s)
 static void show(struct zn_server *s)
 {
 	static const struct timeval retry = { .tv_sec = 1 };
-	int rc = zn_view_flush(s->view, s->durable);
+	int rc = zn_view_is_shown(s->view) ? zn_view_flush(s->view, s->durable) : -ENOSPC;
 
 	if (rc < 0 && !s->view_is_behind)
 		zn_log("can't write the view: %s", strerror(-rc));
@@ -194,9 +197,13 @@ static void show(struct zn_server *s)
 
 static void on_view(evutil_socket_t fd, short what, void *arg)
 {
+	struct zn_server *s = arg;
+
 	(void)fd;
 	(void)what;
-	show(arg);
+	if (!zn_view_is_shown(s->view))
+		zn_view_rebuild(s);
+	show(s);
 }
 
 static void on_durable(evutil_socket_t fd, short what, void *arg)
