@@ -406,13 +406,28 @@ log_again() { rmdir "$spool/node/events"; mv "$dir/aside" "$spool/node/events"; 
 	printf '!hello\n!wait what=exited job=1 exit_code=0\n' | ctl | grep -q '"reason":"lost: the agent was told to end"'
 }
 
-@test "told to exit, the agent leaves only when nothing runs and nothing is unsaid" {
+@test "told to retire, the agent leaves when nothing runs and nobody is connected; the next one says what is unsaid" {
 	start_agent
 	pid=$(agent_pid)
-	{ printf '!hello\n!ack\n'; job 1 'sleep 0.2'; steer exit 0; echo '!wait what=exited exit_code=0'; steer exit 0
-	  echo '!wait closed'; } | ctl
+	{ printf '!hello\n'; job 1 "until [ -e '$dir/go' ]; do sleep 0.05; done"; steer retire 0
+	  echo '!wait what=started'; } | ctl
+	run ! gone_already "$pid"
+	touch "$dir/go"
 	gone "$pid"
+	start_agent
+	printf '!hello\n!wait what=exited job=1 exit_code=0\n' | ctl
 }
+
+@test "a scheduler that comes back takes a retirement back" {
+	start_agent
+	pid=$(agent_pid)
+	{ printf '!hello\n'; job 1 "until [ -e '$dir/go' ]; do sleep 0.05; done"; steer retire 0
+	  echo '!wait what=started'; } | ctl
+	{ printf '!hello\n'; until_true touch "$dir/go"; printf '!wait what=exited exit_code=0\n'; } | ctl
+	printf '!hello\n!ack\n' | ctl
+	run ! gone_already "$pid"
+}
+gone_already() { [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 
 @test "one agent has a spool" {
 	start_agent
@@ -716,4 +731,12 @@ slow_driver() {
 	echo "${lines[-1]}"
 	[[ ${lines[-1]} == "$kills kills, "* ]]
 	start_agent
+}
+
+@test "root's agent does not serve the spool of somebody else" {
+	[ "$(id -u)" = 0 ] || skip "only root can give a directory away"
+	mkdir "$dir/theirs" && chown 65534 "$dir/theirs"
+	run --separate-stderr -77 zn-noded --spool "$dir/theirs"
+	[[ $stderr == *"spool '$dir/theirs' belongs to somebody else" ]]
+	[ ! -e "$dir/theirs/node" ]
 }

@@ -23,6 +23,8 @@
 
 #define NS 1000000000ull
 
+enum { LONELY_S = 3600 };
+
 void zn__agent_say(struct agent *a, const char *fmt, ...)
 {
 	char text[512];
@@ -105,6 +107,7 @@ static void arm(struct agent *a)
 	sooner(&at, a->look_until_ns);
 	sooner(&at, a->orphans_ns);
 	sooner(&at, a->watch_ns);
+	sooner(&at, a->leave_ns);
 	if (at == a->armed_ns)
 		return;
 	struct itimerspec t = { .it_value = { .tv_sec = (time_t)(at / NS), .tv_nsec = (long)(at % NS) } };
@@ -117,14 +120,16 @@ static void arm(struct agent *a)
 static int open_home(struct agent *a, struct zn_err *err)
 {
 	char path[PATH_MAX];
+	struct stat st;
 
+	if (stat(a->opts->spool, &st) == 0 && st.st_uid != geteuid() && !a->opts->has_scheduler)
+		return zn_err_set(err, -EPERM, "spool '%s' belongs to somebody else", a->opts->spool);
 	snprintf(path, sizeof(path), "%s/node", a->opts->spool);
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
 		return zn_err_set(err, -errno, "directory '%s': %s", path, strerror(errno));
 	a->dirfd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (a->dirfd < 0)
 		return zn_err_set(err, -errno, "directory '%s': %s", path, strerror(errno));
-	struct stat st;
 	if (fstat(a->dirfd, &st) < 0 || st.st_uid != geteuid())
 		return zn_err_set(err, -EPERM, "directory '%s' belongs to somebody else", path);
 	if (st.st_mode & 022)
@@ -260,11 +265,25 @@ static void go_down(struct agent *a)
 
 /* ---- the loop ---------------------------------------------------------------------------------------- */
 
+/* An agent with nothing to do and nobody to do it for goes away, at once when it was asked to; what it has to say
+ * lies in its log, for the next one.  That of a whole machine stays.
+ */
+static bool is_left_alone(struct agent *a)
+{
+	if (a->opts->has_scheduler || a->conns || zn__job_any_runs(a)) {
+		a->leave_ns = 0;
+		return false;
+	}
+	if (!a->leave_ns)
+		a->leave_ns = zn_boot_ns() + LONELY_S * NS;
+	return a->retiring || zn_boot_ns() >= a->leave_ns;
+}
+
 static void loop(struct agent *a)
 {
 	struct epoll_event event;
 
-	while (!a->done && !(a->ending && !zn__job_any_runs(a))) {
+	while (!(a->ending && !zn__job_any_runs(a)) && !is_left_alone(a)) {
 		arm(a);
 		/* one at a time: a handler may free what the next event is about */
 		int n = epoll_wait(a->epoll, &event, 1, -1);

@@ -71,7 +71,8 @@ struct agent {
 	int dirfd, epoll, lock_fd, hands_fd, lease_fd;
 	int spare_fd;                /* given up to turn a caller away when there is no other */
 	struct watch sig, timer, listener;
-	bool ending, done;
+	bool ending, retiring;
+	uint64_t leave_ns;           /* when to leave, if nothing changes; 0: somebody is here, or something runs */
 
 	struct zn_log log;
 	struct report *reports;      /* ascending seq */

@@ -274,8 +274,8 @@ static void steer_agent(struct agent *a, const char *op)
 		a->watch_ns = a->watch_ns ? a->watch_ns : zn_boot_ns();
 	} else if (strcmp(op, "unwatch") == 0) {
 		a->watch_ns = 0;
-	} else if (strcmp(op, "exit") == 0) {
-		a->done = !a->jobs && !a->n_reports && !a->waiting;
+	} else if (strcmp(op, "retire") == 0) {
+		a->retiring = true;
 	}
 }
 

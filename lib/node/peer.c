@@ -113,6 +113,7 @@ static int greet(struct agent *a, struct conn *c, const msgpack_object *map)
 	if (c->has_said_hello)
 		return 0;
 	c->has_said_hello = true;
+	a->retiring = false;
 	c->deadline_ns = 0;
 	if (a->peer)
 		zn__peer_drop(a, a->peer);

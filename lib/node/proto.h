@@ -37,8 +37,8 @@ struct zn_msg_start {
  *   "limit" (limit_s of running time from its start; absent: none).  A job that is unknown or gone is no
  *   error: its report is on the way or was acknowledged.
  * ops on the agent (job 0): "state" (send the state once, freshly looked up), "watch" (look every 2 s who
- *   holds GPUs and send the state when that changed, until this connection ends or "unwatch"), "exit" (leave
- *   if nothing runs and nothing is unacknowledged; else nothing happens).
+ *   holds GPUs and send the state when that changed, until this connection ends or "unwatch"), "retire" (leave
+ *   as soon as nothing runs and nobody is connected; a new hello takes it back).
  */
 struct zn_msg_steer {
 	const char *op;

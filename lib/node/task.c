@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "job/spec.h"
 #include "plan/plan.h"
 
 /* ---- the environment --------------------------------------------------------------------------- */
@@ -135,27 +136,6 @@ static char *const *make_env(const struct zn_task_job *j, uint32_t rank, const s
 
 /* ---- arguments, files -------------------------------------------------------------------------- */
 
-/* %r is the rank, %% is %; the scheduler has replaced the rest. */
-static const char *fill_rank(const char *path, uint32_t rank, struct zn_arena *a)
-{
-	struct zn_buf b = { 0 };
-
-	if (!path)
-		return NULL;
-	for (const char *p = path; *p; p++) {
-		if (p[0] == '%' && p[1] == 'r')
-			zn_buf_printf(&b, "%u", rank);
-		else if (p[0] == '%' && p[1] == '%')
-			zn_buf_addch(&b, '%');
-		else
-			zn_buf_addch(&b, *p);
-		p += p[0] == '%' && (p[1] == 'r' || p[1] == '%');
-	}
-	const char *text = zn_buf_text(&b) ? zn_arena_strdup(a, zn_buf_text(&b)) : NULL;
-	zn_buf_done(&b);
-	return text;
-}
-
 static bool has_rank(const char *path)
 {
 	for (const char *p = path; p && (p = strchr(p, '%')); p += 2)
@@ -204,7 +184,8 @@ int zn_task_make(const struct zn_task_job *j, uint32_t rank, struct zn_arena *a,
 		share = zn_plan_rank(j->home->facts, &share, rank, s->tasks);
 	*ret = (struct zn_spawn){
 		.argv = make_argv(j, a), .envp = make_env(j, rank, &share, a), .directory = s->directory,
-		.output = fill_rank(s->output, rank, a), .error = fill_rank(s->error, rank, a),
+		.output = s->output ? zn_spec_output_rank(s->output, rank, a) : NULL,
+		.error = s->error ? zn_spec_output_rank(s->error, rank, a) : NULL,
 		.change_user = j->change_user, .uid = (uid_t)s->uid.v, .gid = j->gid,
 		.groups = j->groups, .n_groups = j->n_groups,
 		.umask = s->umask.has ? (mode_t)(s->umask.v & 0777) : 022, .hold = j->hold, .nofile = &j->home->nofile,

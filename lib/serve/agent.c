@@ -214,7 +214,7 @@ void zn_agent_ack(struct zn_server *s)
 		n->acks[0] = n->acks[1];
 		n->acks[1].seq = 0;
 	}
-	if (s->farewell && !n->acks[0].seq && zn_agent_steer(s, &(struct zn_msg_steer){ .op = "exit" }) == 0)
+	if (s->farewell && zn_agent_steer(s, &(struct zn_msg_steer){ .op = "retire" }) == 0)
 		s->farewell = false;
 }
 
