@@ -96,6 +96,13 @@ static bool looks_like_script(const char *path)
 	return is_file && ((n == 2 && head[0] == '#' && head[1] == '!') || !(st.st_mode & 0111));
 }
 
+static bool is_directory(const char *word)
+{
+	struct stat st;
+
+	return strchr(word, '/') && stat(word, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 /* A word that the job would look for in vain.  With another PATH or directory only the job can tell. */
 static bool is_nowhere(const char *word)
 {
@@ -138,7 +145,9 @@ static int take_script_options(const char *script, struct zn_err *err)
 	struct zn_strs words;
 	int rc = zn_script_options(script, &arena, &words, err);
 
-	return rc < 0 || !words.n ? rc : zn_cli_parse_more(&cmd, (int)words.n, (char **)words.v, err);
+	if (rc == 0 && words.n)
+		rc = zn_cli_parse_more(&cmd, (int)words.n, (char **)words.v, err);
+	return rc == 0 && o.records ? zn_err_set(err, -EINVAL, "option '--records' makes no sense in a script") : rc;
 }
 
 static void set_u64(struct zn_ou64 *to, struct zn_ou64 from)
@@ -213,7 +222,8 @@ static int check_paths(const struct zn_spec *s, struct zn_err *err)
 	for (size_t i = 0; i < 2; i++) {
 		if (!patterns[i])
 			continue;
-		char *path = zn_cli_must(zn_spec_output(patterns[i], s->directory, 0, "", &arena));
+		char *path = zn_cli_must(zn_spec_output_rank(
+			zn_cli_must(zn_spec_output(patterns[i], s->directory, 0, "", &arena)), 0, &arena));
 		int rc = zn_output_check(path, patterns[i], err);
 		if (rc < 0)
 			return rc;
@@ -230,6 +240,8 @@ static int compose(int argc, char **argv, struct zn_spec *s, struct zn_err *err)
 	s->arguments = (struct zn_strs){ (const char **)argv + 1, (size_t)argc - 1 };
 	if (is_script)
 		rc = read_script(argv[0], &s->script, err);
+	else if (!zn_cli_had_dashes() && is_directory(argv[0]))
+		return zn_err_set(err, -EINVAL, "'%s' is a directory, neither a script nor a command", argv[0]);
 	else if (!zn_cli_had_dashes() && is_nowhere(argv[0]))
 		return zn_err_set(err, -ENOENT, "there is neither a script nor a command '%s'", argv[0]);
 	else
@@ -251,17 +263,24 @@ static int compose(int argc, char **argv, struct zn_spec *s, struct zn_err *err)
 
 /* ---- answers ---- */
 
-static int say_number(uint64_t id, const char *key)
+/* What numbers are written with; NULL: plain, one a line. */
+static struct zn_writer *number_writer(void)
 {
-	if (zn_cli_output.format) {
-		static const struct zn_kind *const kinds[] = { &zn_submitted_kind, NULL };
-		struct zn_submitted r = { .id = id, .key = key };
-		struct zn_writer *w = zn_cli_writer(kinds, true);
-		zn_writer_put(w, &zn_submitted_kind, &r);
-		return zn_cli_end(w, 0);
+	static const struct zn_kind *const kinds[] = { &zn_submitted_kind, NULL };
+
+	return zn_cli_output.format ? zn_cli_writer(kinds, true) : NULL;
+}
+
+static int say_number(struct zn_writer *w, uint64_t id, const char *key)
+{
+	struct zn_submitted r = { .id = id, .key = key };
+	int rc = w ? zn_writer_put(w, &zn_submitted_kind, &r) : 0;
+
+	if (!w) {
+		printf("%llu\n", (unsigned long long)id);
+		rc = fflush(stdout) ? -errno : 0;
 	}
-	printf("%llu\n", (unsigned long long)id);
-	return fflush(stdout) ? zn_cli_fail(ZN_EXIT_OS, "can't write to standard output: %s", strerror(errno)) : 0;
+	return rc < 0 ? zn_cli_fail(ZN_EXIT_OS, "can't write to standard output: %s", strerror(-rc)) : 0;
 }
 
 static int no_answer(int rc, const char *key, const struct zn_err *err)
@@ -270,6 +289,11 @@ static int no_answer(int rc, const char *key, const struct zn_err *err)
 		return zn_cli_fail(ZN_EXIT_AGAIN, "%s; submit again with --key %s to be sure that it happens once",
 		                   err->text, key);
 	return fail(rc, err);
+}
+
+static bool is_lost(const struct zn_job_record *job)
+{
+	return job->reason && !strncmp(job->reason, "lost", 4);
 }
 
 /* Nobody listens and nobody may be started: leave it where the next zn-schedd looks. */
@@ -311,8 +335,8 @@ static void on_done(void *arg, const struct zn_job_record *job)
 {
 	struct watch *w = arg;
 
-	w->status = zn_job_exit_status(job, ZN_EXIT_WRAP);
-	if (!job->exit_code.has && !job->signal)
+	w->status = is_lost(job) ? ZN_EXIT_WRAP : zn_job_exit_status(job, ZN_EXIT_WRAP);
+	if ((!job->exit_code.has && !job->signal) || is_lost(job))
 		zn_cli_warn("job %llu is %s: %s", (unsigned long long)job->id, job->state,
 		            job->reason ? job->reason : "no reason known");
 }
@@ -325,6 +349,14 @@ static int on_tick(void *arg, struct zn_err *err)
 	return rc == 0 && w->started && w->err.path ? zn_tail_copy(&w->err, err) : rc;
 }
 
+/* Of the first rank. */
+static const char *output_of(const struct zn_spec *s, const char *pattern, uint64_t id, const char *host)
+{
+	char *path = zn_cli_must(zn_spec_output(pattern, s->directory, id, host, &arena));
+
+	return zn_cli_must(zn_spec_output_rank(path, 0, &arena));
+}
+
 static int wait_for(struct zn_client *client, const struct zn_spec *s, uint64_t id)
 {
 	char host[256] = "";
@@ -335,9 +367,9 @@ static int wait_for(struct zn_client *client, const struct zn_spec *s, uint64_t 
 	gethostname(host, sizeof(host) - 1);
 	if (o.follow) {
 		f.tick = on_tick;
-		w.out.path = zn_cli_must(zn_spec_output(s->output ? s->output : "zn-%j.out", s->directory, id, host, &arena));
+		w.out.path = output_of(s, s->output ? s->output : "zn-%j.out", id, host);
 		if (s->error)
-			w.err.path = zn_cli_must(zn_spec_output(s->error, s->directory, id, host, &arena));
+			w.err.path = output_of(s, s->error, id, host);
 	}
 	int rc = zn_follow_jobs(spool, &id, 1, -1, &f, &err);
 	if (rc < 0)
@@ -383,26 +415,39 @@ static int submit_one(const struct zn_spec *s)
 	if (!reply.ok)
 		return zn_cli_fail((enum zn_exit)reply.code, "%s", reply.error);
 	uint64_t id = reply.id.v;
-	int code = o.follow ? 0 : say_number(id, s->key);
+	struct zn_writer *w = o.follow ? NULL : number_writer();
+	int code = o.follow ? 0 : say_number(w, id, s->key);
+	if (!code && w && zn_writer_end(w) < 0)
+		code = zn_cli_fail(ZN_EXIT_OS, "can't write to standard output");
+	zn_writer_free(w);
 	if (!code && (o.wait || o.follow))
 		code = wait_for(client, s, id);
 	zn_client_close(client);
-	return code;
+	return code ? code : zn_cli_end(NULL, 0);
 }
 
 struct stream {
 	struct zn_client *client;
 	struct zn_reader *reader;
+	struct zn_writer *writer;
 	uint64_t sent, answered;
-	int code;
+	char *keys[AHEAD + 2];         /* of record n in [n % (AHEAD + 2)], until it is answered */
 };
+
+static char **key_of(struct stream *st, uint64_t n)
+{
+	return &st->keys[n % (AHEAD + 2)];
+}
 
 static int take_reply(struct stream *st, const struct zn_reply *reply)
 {
-	st->answered++;
-	if (reply->ok)
-		return say_number(reply->id.v, NULL);
-	return zn_cli_fail((enum zn_exit)reply->code, "record %llu: %s", (unsigned long long)st->answered, reply->error);
+	char **key = key_of(st, st->answered++);
+	int code = reply->ok ? say_number(st->writer, reply->id.v, *key)
+	           : zn_cli_fail((enum zn_exit)reply->code, "record %llu: %s", (unsigned long long)st->answered, reply->error);
+
+	free(*key);
+	*key = NULL;
+	return code;
 }
 
 /* Waits until at most `ahead` requests are unanswered. */
@@ -414,7 +459,8 @@ static int catch_up(struct stream *st, uint64_t ahead)
 	while (st->sent - st->answered > ahead) {
 		int rc = wait_reply(st->client, &reply, &err);
 		if (rc < 0)
-			return zn_cli_fail(ZN_EXIT_AGAIN, "record %llu: %s", (unsigned long long)st->answered + 1, err.text);
+			return zn_cli_fail(ZN_EXIT_AGAIN, "record %llu, and what follows it: %s; its key is %s",
+			                   (unsigned long long)st->answered + 1, err.text, *key_of(st, st->answered));
 		int code = take_reply(st, &reply);
 		if (code)
 			return code;
@@ -434,11 +480,11 @@ static int send_record(struct stream *st, const struct zn_rec *rec)
 		rc = zn_spec_check(&request.job, &err);
 	if (rc == 0)
 		rc = zn_client_send(st->client, &request, &err);
+	if (rc == 0)
+		*key_of(st, st->sent++) = zn_cli_must(strdup(request.job.key));
 	zn_arena_reset(&arena);
-	if (rc == 0) {
-		st->sent++;
+	if (rc == 0)
 		return 0;
-	}
 	int code = catch_up(st, 0); /* those before it are good: their numbers come out first */
 	if (code)
 		return code;
@@ -460,6 +506,7 @@ static int submit_records(void)
 		rc = zn_reader_new(0, &st.reader);
 	if (rc < 0)
 		return fail(rc, &err);
+	st.writer = number_writer();
 	while (!code && (got = zn_reader_next(st.reader, &rec, &err)) == 1) {
 		code = send_record(&st, &rec);
 		/* a line that was typed or piped slowly is answered before the next one comes */
@@ -470,9 +517,11 @@ static int submit_records(void)
 		code = catch_up(&st, 0);
 	if (!code && got < 0)
 		code = zn_cli_fail(zn_cli_code(got), "%s", err.text);
+	for (; st.answered < st.sent; st.answered++)
+		free(*key_of(&st, st.answered));
 	zn_reader_free(st.reader);
 	zn_client_close(st.client);
-	return code;
+	return zn_cli_end(st.writer, code);
 }
 
 /* ---- dry run ---- */

@@ -194,3 +194,63 @@ load queue.bash
 	run --separate-stderr -71 bash -c 'zn-submit --hold -- true >/dev/full'
 	[ -n "$stderr" ]
 }
+
+@test "--records -o json gives a record with number and key for each submission" {
+	printf '{"command":"true","key":"k%s","hold":true}\n' 1 2 3 | zn-submit --records -o json >out
+	[ "$(grep -c '"kind":"job"' out)" -eq 3 ]
+	for i in 1 2 3; do grep -q "\"id\":$i,\"key\":\"k$i\"" out; done
+	printf '{"command":"true","hold":true}\n{"command":"true","hold":true}\n' | zn-submit --records -o table >out
+	[ "$(grep -c KEY out)" -eq 1 ] && [ "$(grep -c '' out)" -eq 3 ]
+}
+
+@test "a job that was given no name has that of its command, also from a record" {
+	echo '{"command":"/bin/true","hold":true}' | zn-submit --records
+	[ "$(field name 1)" = true ]
+	echo '{"script":"true","hold":true}' | zn-submit --records
+	[ "$(field name 2)" = job ]
+}
+
+@test "a percent sign in the name of the output is one for every reader" {
+	run -0 zn-submit --follow --output 'a%%%j' -- echo hello
+	[ "$output" = hello ] && [ "$(cat a%1)" = hello ]
+	[ "$(zn-queue log 1)" = hello ]
+	zn-submit --wait --tasks 2 --output 'r%r' -- sh -c 'echo rank $RANK'
+	[ "$(zn-queue log 2)" = "rank 0" ]
+}
+
+@test "a submission that is too large is refused with its size, and is not tried again" {
+	head -c 17000000 /dev/zero | tr '\0' x | sed 's/^/{"command":"true","arguments":["/; s/$/"]}/' >large
+	run --separate-stderr -65 zn-submit --records <large
+	[[ $stderr == *"record 1, line 1: it takes 170"*" bytes; a submission may take 16777216" ]]
+}
+
+@test "a file that became somebody else's before the start is left alone, by root too" {
+	[ "$(id -u)" = 0 ] || skip "only root can give a file away"
+	zn-submit --hold --output late -- echo hello
+	echo precious >late && chown 65534 late
+	zn-queue release 1
+	run -1 zn-queue wait 1
+	[ "$(cat late)" = precious ]
+	[[ $(field reason 1) == *"belongs to somebody else"* ]]
+}
+
+@test "what can be no output or command is refused at once" {
+	run --separate-stderr -65 zn-submit --output /dev/zero -- true
+	[ "$stderr" = "zn-submit: output '/dev/zero' is a device, not a file" ]
+	run --separate-stderr -64 zn-submit "$dir/"
+	[[ $stderr == *"is a directory, neither a script nor a command"* ]]
+	printf '#!/bin/sh\n#ZN --records\ntrue\n' >s
+	run --separate-stderr -64 zn-submit s
+	[[ $stderr == *"option '--records' makes no sense in a script"* ]]
+}
+
+@test "--wait for a job whose agent died says so, and exits with 125" {
+	zn-submit --wait --output /dev/null -- sleep 300 >number 2>said &
+	submit=$!
+	until_true has_lines 1 number
+	await RUNNING 1
+	kill -KILL "$(pid_of zn-noded | head -n 1)"
+	status=0; wait $submit || status=$?
+	[ "$status" -eq 125 ]
+	grep -q "job 1 is FAILED: lost: the agent died" said
+}

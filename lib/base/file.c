@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -188,4 +189,10 @@ int zn_is_network_fs(const char *path)
 		if (((unsigned long)fs.f_type & 0xffffffff) == magics[i])
 			return 1;
 	return 0;
+}
+
+/* The memory devices 3 and 7 (Linux, admin-guide/devices.txt). */
+bool zn_file_is_sink(const struct stat *st)
+{
+	return S_ISCHR(st->st_mode) && major(st->st_rdev) == 1 && (minor(st->st_rdev) == 3 || minor(st->st_rdev) == 7);
 }

@@ -2,7 +2,9 @@
 #ifndef ZN_BASE_FILE_H
 #define ZN_BASE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "base/arena.h"
@@ -26,5 +28,8 @@ int zn_mkdirs(const char *path, mode_t mode, struct zn_err *err);
 int zn_dir_sync(const char *path);
 /* 1 when path lies on a filesystem that is shared over a network (NFS, SMB, Lustre, ...), else 0. */
 int zn_is_network_fs(const char *path);
+
+/* /dev/null or /dev/full: a device to which anything may be written. */
+bool zn_file_is_sink(const struct stat *st);
 
 #endif

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/text.h"
 
 int zn_key_make(char key[ZN_KEY], struct zn_err *err)
@@ -111,7 +112,7 @@ int zn_output_check(const char *path, const char *name, struct zn_err *err)
 	if (stat(path, &st) < 0)
 		return errno == ENOENT ? check_directory_of(path, name, err)
 		       : zn_err_set(err, -errno, "output '%s': %s", name, strerror(errno));
-	if (S_ISCHR(st.st_mode) && access(path, W_OK) == 0 && !strncmp(path, "/dev/", 5))
+	if (zn_file_is_sink(&st))
 		return 0;
 	if (!S_ISREG(st.st_mode))
 		return zn_err_set(err, -EBADMSG, "output '%s' is a %s, not a file", name,

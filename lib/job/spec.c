@@ -269,3 +269,33 @@ char *zn_spec_output(const char *pattern, const char *directory, uint64_t id, co
 	zn_buf_done(&b);
 	return path;
 }
+
+char *zn_spec_output_rank(const char *path, uint32_t rank, struct zn_arena *a)
+{
+	struct zn_buf b = { 0 };
+
+	for (const char *p = path; *p; p++) {
+		if (p[0] == '%' && p[1] == 'r')
+			zn_buf_printf(&b, "%u", rank);
+		else if (p[0] == '%' && p[1] == '%')
+			zn_buf_addch(&b, '%');
+		else
+			zn_buf_addch(&b, *p);
+		p += p[0] == '%' && (p[1] == 'r' || p[1] == '%');
+	}
+	const char *text = zn_buf_text(&b);
+	char *whole = text ? zn_arena_strdup(a, text) : NULL;
+	zn_buf_done(&b);
+	return whole;
+}
+
+const char *zn_spec_name(const struct zn_spec *s)
+{
+	if (s->job_name)
+		return s->job_name;
+	if (!s->command)
+		return "job";
+	const char *slash = strrchr(s->command, '/');
+	const char *name = slash && slash[1] ? slash + 1 : s->command;
+	return zn_spec_check_name("name", name, NULL) < 0 ? "job" : name;
+}

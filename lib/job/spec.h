@@ -76,6 +76,11 @@ const char *zn_signal_name(int number); /* "TERM"; NULL if it has none */
 char *zn_spec_output(const char *pattern, const char *directory, uint64_t id, const char *node,
                      struct zn_arena *a);
 
+/* The file of one rank: %r becomes its number and %% a percent sign.  NULL: out of memory. */
+char *zn_spec_output_rank(const char *path, uint32_t rank, struct zn_arena *a);
+/* What the job is called: job_name, else the last part of the command, else "job"; lives as long as s. */
+const char *zn_spec_name(const struct zn_spec *s);
+
 /* The options on the #ZN lines of a script, split into words as a shell would for plain words, "..." and
  * '...': they stand before the first line that is neither empty nor a comment.  -EBADMSG with the line number.
  */

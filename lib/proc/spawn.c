@@ -18,10 +18,10 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "proc/proc.h"
 
 enum stage { AT_NONE, AT_CLONE, AT_CGROUP, AT_USER, AT_DIRECTORY, AT_OUTPUT, AT_ERROR, AT_STDIN, AT_EXEC };
@@ -92,17 +92,15 @@ static void pin(const struct zn_spawn *s, struct verdict *v)
 /* Why a file that was opened must not be written to; NULL: it may. */
 static const char *refusal(int fd, struct stat *st)
 {
-	uid_t uid = geteuid();
-
 	if (fstat(fd, st) < 0)
 		return "can't be looked at";
 	if (S_ISFIFO(st->st_mode))
 		return "is a FIFO";
-	if (S_ISCHR(st->st_mode)) /* null and full */
-		return major(st->st_rdev) == 1 && (minor(st->st_rdev) == 3 || minor(st->st_rdev) == 7) ? NULL : "is a device";
+	if (S_ISCHR(st->st_mode))
+		return zn_file_is_sink(st) ? NULL : "is a device";
 	if (!S_ISREG(st->st_mode))
 		return S_ISSOCK(st->st_mode) ? "is a socket" : "is no regular file";
-	if (uid != 0 && st->st_uid != uid)
+	if (st->st_uid != geteuid())
 		return "belongs to somebody else";
 	return NULL;
 }

@@ -140,7 +140,7 @@ int zn_client_open(const char *spool, bool may_start, struct zn_client **ret, st
 	if (nobody_listens(fd))
 		return zn_err_set(err, -ECONNREFUSED, "no zn-schedd answers in '%s'", spool);
 	if (fd < 0)
-		return why.text[0] ? zn_err_set(err, fd, "%s", why.text) : zn_err_set(err, fd, "can't reach zn-schedd in '%s': %s", spool, strerror(-fd));
+		return why.text[0] ? zn_err_set(err, fd, "%s", why.text) : zn_err_set(err, fd, "can't reach zn-schedd: %s: '%s'", strerror(-fd), spool);
 	struct zn_client *c = calloc(1, sizeof(*c));
 	if (!c || !(c->spool = strdup(spool))) {
 		free(c);
@@ -160,6 +160,10 @@ int zn_client_send(struct zn_client *c, const struct zn_request *request, struct
 	if (rc < 0)
 		return zn_err_set(err, rc, "can't write the request: %s", strerror(-rc));
 	size_t len = c->out.len - before;
+	if (len > ZN_SPEC_BYTES_MAX) {
+		c->out.len = before;
+		return zn_err_set(err, -EBADMSG, "it takes %zu bytes; a submission may take %d", len, ZN_SPEC_BYTES_MAX);
+	}
 	if (c->answered > c->unanswered.len / 2) {
 		zn_buf_eat(&c->unanswered, c->answered);
 		c->answered = 0;

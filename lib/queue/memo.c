@@ -158,7 +158,7 @@ int zn_memo_job(struct zn_jobs *q, const struct zn_memo_submit *m, struct zn_loc
 		job->key = zn_job_user_key(job->uid, m->spec.key);
 	if (m->spec.policy.account && !(job->account = zn_jobs_intern(q, m->spec.policy.account)))
 		goto fail;
-	if (!job->user || (m->spec.key && !job->key) || zn_job_set_text(&job->name, m->spec.job_name) < 0)
+	if (!job->user || (m->spec.key && !job->key) || zn_job_set_text(&job->name, zn_spec_name(&m->spec)) < 0)
 		goto fail;
 	*ret = job;
 	return 0;
