@@ -118,12 +118,13 @@ submission='{"kind":"request","op":"submit","job":{"job_name":"by hand","hold":t
 listed() { zn-queue list -o json | wc -l; }
 resident_kb() { awk '/^VmRSS/ { print $2 }' "/proc/$(pid_of zn-schedd)/status"; }
 
-@test "a request that is cut at any byte changes nothing; byte by byte it is a request like others" {
+@test "a request that is cut at any byte changes nothing, and who still listens hears so; byte by byte it is a request like others" {
 	start
 	request "$submission" >message
 	run -0 hostile "$(sock)" cut <message
-	[[ $output =~ ^([0-9]+)" cuts, 0 answers"$ ]]
+	[[ $output =~ ^([0-9]+)" cuts, "([0-9]+)" answers"$ ]]
 	((BASH_REMATCH[1] == $(wc -c <message)))
+	((BASH_REMATCH[2] == BASH_REMATCH[1] / 2)) # every other one only stops writing
 	[ "$(listed)" -eq 0 ]
 	run -0 --separate-stderr bash -c 'hostile "$1" trickle <message | zn-fmt -o json' bash "$(sock)"
 	[[ $output == *'"ok":true,"id":1'* ]]
@@ -187,10 +188,11 @@ resident_kb() { awk '/^VmRSS/ { print $2 }' "/proc/$(pid_of zn-schedd)/status"; 
 	until_true grep -q open crowd
 	# who comes now is hung up on too, and tries again
 	strace -o calls -e trace=connect zn-submit --wait -- true >number 8>&- &
+	submit=$!
 	tried() { [ -e calls ] && [ "$(grep -c "= 0" calls)" -gt 2 ]; }
 	until_true tried
 	exec 8>&-
-	wait $!
+	wait $submit
 	wait
 	[ "$(cat number)" = 1 ]
 	# it did not spin on what it could not accept
@@ -271,4 +273,49 @@ resident_kb() { awk '/^VmRSS/ { print $2 }' "/proc/$(pid_of zn-schedd)/status"; 
 	[ "$(cat held.out)" = held ]
 	run -0 zn-schedd --check-spool
 	[[ $output == *"25 jobs, 0 damaged"* ]]
+}
+
+@test "a request that ends in the middle is answered with a sentence" {
+	start
+	request '{"op":"find","key":"abcdefgh"}' >message
+	for n in 1 5 20; do
+		head -c $n message | python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])
+s.sendall(sys.stdin.buffer.read()); s.shutdown(socket.SHUT_WR)
+print(s.makefile("rb").read())' "$(sock)" >reply
+		grep -q "ends in the middle, after $n bytes" reply
+	done
+	zn-submit --wait -- true
+}
+
+@test "after --stop the agent stays until its last job has ended, then leaves" {
+	zn-submit --output /dev/null -- sh -c "until [ -e '$dir/go' ]; do sleep 0.05; done"
+	await RUNNING 1
+	agent=$(pid_of zn-noded | head -n 1)
+	zn-schedd --stop
+	run ! ended "$agent"
+	touch go
+	until_true ended "$agent"
+	run -0 zn-queue wait 1
+}
+
+@test "what ends on a full disk is shown, also after zn-schedd was killed there" {
+	[ "$(id -u)" = 0 ] || skip "only root can mount a small disk"
+	mkdir small && mount -t tmpfs -o size=64m tmpfs small 2>/dev/null || skip "no file system can be mounted here"
+	export ZENITH_SPOOL=$dir/small/spool
+	for i in 1 2; do zn-submit --output /dev/null -- sh -c "until [ -e '$dir/go$i' ]; do sleep 0.05; done; exit 9"; done
+	await RUNNING 2
+	dd if=/dev/zero of=small/fill bs=64k status=none 2>/dev/null || true
+	touch go1
+	run -1 timeout 60 zn-queue wait 1
+	kill -KILL "$(pid_of zn-schedd)"
+	touch go2
+	run -1 timeout 60 zn-queue wait 2
+	[ "$(zn-queue list --all -o json | grep -c '"exit_code":9')" -eq 2 ]
+	[ "$(zn-queue list --all -o json | grep -c '')" -eq 2 ]
+	zn-schedd --stop
+	until_true none_is_left
+	umount small
+	export ZENITH_SPOOL=$dir/spool
 }

@@ -139,7 +139,17 @@ static void on_write(struct bufferevent *bev, void *arg)
 
 static void on_event(struct bufferevent *bev, short what, void *arg)
 {
-	(void)bev;
+	struct zn_conn *c = arg;
+	size_t left = evbuffer_get_length(bufferevent_get_input(bev));
+	struct zn_err err;
+
+	if ((what & BEV_EVENT_EOF) && left && !c->closing && !c->doomed && !c->s->stopping) {
+		/* it may have closed only its side, and hear us still */
+		zn_err_set(&err, -EBADMSG, "a request that ends in the middle, after %zu bytes", left);
+		say_broken(c, &err);
+		zn_turn_end(c->s);
+		return;
+	}
 	if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT))
 		zn_conn_close(arg);
 }

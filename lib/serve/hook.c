@@ -139,8 +139,10 @@ void zn_hook_reap(struct zn_server *s)
 			continue;
 		}
 		s->hook_pids[i] = s->hook_pids[--s->hooks];
-		if (!WIFEXITED(status) || WEXITSTATUS(status))
-			zn_log("on_finish ended with status %#x", (unsigned)status);
+		if (WIFSIGNALED(status))
+			zn_log("on_finish was ended by signal %d", WTERMSIG(status));
+		else if (WEXITSTATUS(status))
+			zn_log("on_finish ended with exit code %d", WEXITSTATUS(status));
 	}
 	while (s->hooks < ZN_HOOKS && (w = STAILQ_FIRST(&s->hook_waits))) {
 		struct zn_job *job = zn_jobs_get(&s->jobs, w->job);

@@ -100,7 +100,8 @@ static int find_same(struct zn_server *s, uid_t uid, const struct zn_spec *spec,
 static int room_for(struct zn_server *s, struct zn_err *err)
 {
 	if (zn_journal_room(s->journal) < ZN_ROOM_SUBMIT)
-		return zn_err_set(err, -EAGAIN, "the disk of the spool '%s' is full: nothing new is accepted", s->spool);
+		return zn_err_set(err, -EAGAIN, "the disk of the spool '%s' is full, or has too little room for a queue (40 MiB): "
+		                  "nothing new is accepted", s->spool);
 	return 0;
 }
 
