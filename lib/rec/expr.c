@@ -1,8 +1,8 @@
 #include "rec/expr.h"
+#include "rec/regex.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -197,18 +197,16 @@ static int parse_literal(struct parsing *ps, const char *key, struct literal *re
 
 static int compile_regex(struct parsing *ps, const char *at, struct node *n)
 {
-	char why[120];
+	struct zn_err why = { "" };
 
 	if (n->lit.type != LIT_TEXT)
 		return bad_at(ps, at, "~ needs a regular expression in quotes");
-	int rc = regcomp(&n->lit.re, n->lit.text, REG_EXTENDED | REG_NOSUB);
-	if (rc == REG_ESPACE)
-		return -ENOMEM;
-	if (rc) {
-		regerror(rc, &n->lit.re, why, sizeof(why));
-		return zn_err_set(ps->err, -EINVAL, "bad regular expression '%s' at column %zu: %s", n->lit.text,
-		                  (size_t)(at - ps->text) + 1, why);
-	}
+	int rc = zn_regex_compile(n->lit.text, &n->lit.re, &why);
+	if (rc == -EINVAL)
+		return zn_err_set(ps->err, rc, "bad regular expression '%s' at column %zu: %s", n->lit.text,
+		                  (size_t)(at - ps->text) + 1, why.text);
+	if (rc < 0)
+		return rc;
 	n->next_re = ps->e->regexes;
 	ps->e->regexes = n;
 	return 0;

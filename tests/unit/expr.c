@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "rec/expr.h"
+#include "rec/regex.h"
 #include "tap.h"
 
 static const char record[] =
@@ -59,7 +60,30 @@ static const struct { const char *text, *sentence; } refused[] = {
 	{ "id ~ 7", "~ needs a regular expression in quotes at column 6" },
 	{ "id ~ '('", "bad regular expression '(' at column 6: " },
 	{ "id ~ 'a{99999}'", "bad regular expression" },
+	{ "b ~ '^x+++++++++++++++++++$'", "bad regular expression '^x+++++++++++++++++++$' at column 5: its repetitions inside" },
+	{ "b ~ '((((((((((((((((((x+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)'", "bad regular expression" },
+	{ "b ~ '(a{1,200}){1,200}{1,200}'", "bad regular expression" },
 };
+
+static const struct { const char *regex; double cost; } costs[] = {
+	{ "", 0 }, { "abc", 3 }, { "a+", 2 }, { "a++", 4 }, { "a*?", 1 }, { "(ab)+", 6 }, { "a{3}", 3 }, { "a{2,}", 3 }, { "a{,7}", 7 },
+	{ "a{3,7}b", 8 }, { "[]a+]+", 2 }, { "[^]{9}]", 1 }, { "[[:alpha:]+]x", 2 }, { "\\+\\+", 2 }, { "a|b", 3 }, { "((a+)+)+", 22 },
+	{ "{", 1 }, { "a{x}", 4 }, { "[", 1 }, { "[[:", 1 }, { "\\", 1 }, { "((", 0 }, { ")", 1 },
+};
+
+static void test_costs(void)
+{
+	char deep[200];
+
+	for (size_t i = 0; i < sizeof(costs) / sizeof(*costs); i++) {
+		double got = zn_regex_cost(costs[i].regex);
+		if (!tap_ok(got == costs[i].cost, "'%s' costs %g", costs[i].regex, costs[i].cost))
+			printf("# %g\n", got);
+	}
+	memset(deep, '(', sizeof(deep) - 1);
+	deep[sizeof(deep) - 1] = '\0';
+	tap_ok(zn_regex_cost(deep) < 0, "groups inside each other end somewhere");
+}
 
 int main(void)
 {
@@ -73,7 +97,8 @@ int main(void)
 	setenv("TZ", "UTC", 1);
 	if (!tap_ok(zn_json_to_msgpack(record, strlen(record), 0, &b, &err) == 0 &&
 	            zn_val_unpack(b.data, b.len, 0, &a, &map, &err) == 0, "the record"))
-		return tap_done();
+		test_costs();
+	return tap_done();
 	for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++) {
 		err.text[0] = '\0';
 		e = NULL;
