@@ -299,3 +299,13 @@ const char *zn_spec_name(const struct zn_spec *s)
 	const char *name = slash && slash[1] ? slash + 1 : s->command;
 	return zn_spec_check_name("name", name, NULL) < 0 ? "job" : name;
 }
+
+int zn_spec_content(const struct zn_spec *spec, struct zn_buf *to)
+{
+	struct zn_spec content = *spec;
+
+	content.environment = (struct zn_strmap){ 0 };
+	content.key = NULL;
+	content.policy.begin_s = (struct zn_of64){ 0 };
+	return zn_encode(&zn_spec_kind, &content, to);
+}

@@ -81,6 +81,11 @@ char *zn_spec_output_rank(const char *path, uint32_t rank, struct zn_arena *a);
 /* What the job is called: job_name, else the last part of the command, else "job"; lives as long as s. */
 const char *zn_spec_name(const struct zn_spec *s);
 
+/* Appends what must be the same in two submissions with one key: everything but environment, key and begin time,
+ * since a retry comes from another moment and often another shell.
+ */
+int zn_spec_content(const struct zn_spec *spec, struct zn_buf *to);
+
 /* The options on the #ZN lines of a script, split into words as a shell would for plain words, "..." and
  * '...': they stand before the first line that is neither empty nor a comment.  -EBADMSG with the line number.
  */

@@ -16,7 +16,6 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "queue/conf.h"
-#include "queue/memo.h"
 #include "queue/spool.h"
 #include "rec/val.h"
 
@@ -342,7 +341,7 @@ void zn_client_close(struct zn_client *c)
 /* 1: the same submission lies there already; -EEXIST: another one with its key. */
 static int drop_compare(const char *path, const struct zn_spec *spec, struct zn_err *err)
 {
-	unsigned char mine[ZN_DIGEST], its[ZN_DIGEST];
+	struct zn_buf mine = { 0 }, its = { 0 };
 	struct zn_arena a = { 0 };
 	struct zn_spec other;
 	msgpack_object map;
@@ -357,11 +356,13 @@ static int drop_compare(const char *path, const struct zn_spec *spec, struct zn_
 	if (rc == 0)
 		rc = zn_decode(&zn_spec_kind, &map, &a, &other, NULL);
 	if (rc == 0)
-		rc = zn_spec_digest(spec, mine);
+		rc = zn_spec_content(spec, &mine);
 	if (rc == 0)
-		rc = zn_spec_digest(&other, its);
+		rc = zn_spec_content(&other, &its);
 	if (rc == 0)
-		rc = memcmp(mine, its, ZN_DIGEST) ? -EEXIST : 1;
+		rc = mine.len != its.len || memcmp(mine.data, its.data, its.len) ? -EEXIST : 1;
+	zn_buf_done(&mine);
+	zn_buf_done(&its);
 	zn_arena_done(&a);
 	if (rc == -ENOENT)
 		return 0;

@@ -1,7 +1,6 @@
 #include "queue/memo.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,43 +69,6 @@ static const struct zn_field meta_fields[] = {
 };
 const struct zn_kind zn_memo_meta_kind = { "meta", "the queue itself", meta_fields, sizeof(struct zn_memo_meta),
                                            NULL };
-
-static int digest(const void *p, size_t n, unsigned char ret[ZN_DIGEST])
-{
-	unsigned char full[EVP_MAX_MD_SIZE];
-
-	if (!EVP_Digest(p, n, full, NULL, EVP_sha256(), NULL))
-		return -EIO;
-	memcpy(ret, full, ZN_DIGEST);
-	return 0;
-}
-
-int zn_spec_digest(const struct zn_spec *spec, unsigned char ret[ZN_DIGEST])
-{
-	struct zn_spec content = *spec;
-	struct zn_buf b = { 0 };
-
-	content.environment = (struct zn_strmap){ 0 };
-	content.key = NULL;
-	content.policy.begin_s = (struct zn_of64){ 0 };
-	int rc = zn_encode(&zn_spec_kind, &content, &b);
-	if (rc == 0)
-		rc = digest(b.data, b.len, ret);
-	zn_buf_done(&b);
-	return rc;
-}
-
-int zn_env_digest(uid_t uid, const struct zn_strmap *environment, unsigned char ret[ZN_DIGEST])
-{
-	struct zn_memo_env m = { .uid = uid, .environment = *environment };
-	struct zn_buf b = { 0 };
-	int rc = zn_encode(&zn_memo_env_kind, &m, &b);
-
-	if (rc == 0)
-		rc = digest(b.data, b.len, ret);
-	zn_buf_done(&b);
-	return rc;
-}
 
 static void ask_from_spec(struct zn_job *job, const struct zn_spec *s)
 {

@@ -45,12 +45,6 @@ struct zn_memo_meta { uint64_t next_id; };
 
 extern const struct zn_kind zn_memo_env_kind, zn_memo_submit_kind, zn_memo_change_kind, zn_memo_meta_kind;
 
-/* SHA-256, cut.  What counts as the same content: everything but environment, key and begin time, since a
- * retry comes from another moment and often another shell.
- */
-int zn_spec_digest(const struct zn_spec *spec, unsigned char ret[ZN_DIGEST]);
-int zn_env_digest(uid_t uid, const struct zn_strmap *environment, unsigned char ret[ZN_DIGEST]);
-
 /* A new job in memory from its submit record; the caller adds it. */
 int zn_memo_job(struct zn_jobs *q, const struct zn_memo_submit *m, struct zn_loc body, struct zn_job **ret);
 /* The change record of a job as it stands. */

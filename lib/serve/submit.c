@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "queue/digest.h"
 #include "serve/server.h"
 
 static int64_t append(struct zn_server *s, const struct zn_kind *kind, const void *record, struct zn_loc *ret_loc)

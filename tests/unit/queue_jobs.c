@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "queue/digest.h"
 #include "queue/memo.h"
 #include "rec/val.h"
 #include "tap.h"
