@@ -1,16 +1,29 @@
 #include "rec/regex.h"
 
-#include <ctype.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct level { double sum, last; }; /* of what came before the last piece, and of that */
+/* sum: of what came before the last piece; last: of that; and whether there are repetitions in either. */
+struct level {
+	double sum, last;
+	bool any_repeats, last_repeats;
+};
 
-static void begin_piece(struct level *l, double cost)
+static void begin_piece(struct level *l, double cost, bool repeats)
 {
 	l->sum += l->last;
+	l->any_repeats |= l->last_repeats;
 	l->last = cost;
+	l->last_repeats = repeats;
+}
+
+/* Around another repetition also one that copies nothing costs twice the time. */
+static void repeat(struct level *l, double copies)
+{
+	l->last *= copies > 1 ? copies : l->last_repeats ? 2 : 1;
+	l->last_repeats = true;
 }
 
 /* Behind a bracket expression; p is its '['. */
@@ -27,22 +40,25 @@ static const char *skip_class(const char *p)
 	return *p ? p + 1 : p;
 }
 
-/* "{3}", "{3,}", "{,7}", "{3,7}": as many copies as may be needed; 1 for a brace that is none of these. */
-static double copies(const char *p)
+/* "{3}", "{3,}", "{,7}", "{3,7}": as many copies as may be needed, and its last character; 0 for a brace that is
+ * none of these.
+ */
+static double copies(const char *p, const char **ret_end)
 {
-	char *end;
-	double low = strtod(p + 1, &end), high = low;
+	size_t low = strspn(p + 1, "0123456789"), comma = p[1 + low] == ',';
+	size_t high = comma ? strspn(p + 2 + low, "0123456789") : 0;
 
-	if (!isdigit((unsigned char)p[1]) && p[1] != ',')
-		return 1;
-	if (*end == ',')
-		high = isdigit((unsigned char)end[1]) ? strtod(end + 1, NULL) : low + 1;
-	return high > 1 ? high : 1;
+	if (p[1 + low + comma + high] != '}' || !(low || high))
+		return 0;
+	*ret_end = p + 1 + low + comma + high;
+	double least = strtod(p + 1, NULL), most = high ? strtod(p + 2 + low, NULL) : least + (comma ? 1 : 0);
+	return most > 1 ? most : 1;
 }
 
 double zn_regex_cost(const char *text)
 {
 	struct level stack[ZN_REGEX_DEPTH + 1] = { 0 }, *l = stack;
+	double n;
 
 	for (const char *p = text; *p; p++) {
 		if (*p == '(') {
@@ -50,17 +66,19 @@ double zn_regex_cost(const char *text)
 				return -1;
 			*++l = (struct level){ 0 };
 		} else if (*p == ')' && l > stack) {
-			double inside = l->sum + l->last + 1;
-			begin_piece(--l, inside);
+			const struct level inside = *l--;
+			begin_piece(l, inside.sum + inside.last + 1, inside.any_repeats || inside.last_repeats);
 		} else if (*p == '+') {
-			l->last *= 2;
-		} else if (*p == '{') {
-			l->last *= copies(p);
+			repeat(l, 2);
+		} else if (*p == '{' && (n = copies(p, &p)) > 0) {
+			repeat(l, n);
+		} else if (*p == '*' || *p == '?') {
+			repeat(l, 1);
 		} else if (*p == '[') {
-			begin_piece(l, 1);
+			begin_piece(l, 1, false);
 			p = skip_class(p) - 1;
-		} else if (!strchr("*?", *p)) {
-			begin_piece(l, 1);
+		} else {
+			begin_piece(l, 1, false);
 			p += *p == '\\' && p[1];
 		}
 	}

@@ -9,7 +9,8 @@
 
 #include "zenith.h"
 
-/* How many characters, classes and groups are left when every repetition is written out; -1 for more than
+/* How many characters, classes and groups are left when every repetition is written out, and one around another
+ * counts as two; -1 for more than
  * ZN_REGEX_DEPTH groups inside each other.  Pure.
  */
 double zn_regex_cost(const char *text);

@@ -62,12 +62,13 @@ static const struct { const char *text, *sentence; } refused[] = {
 	{ "id ~ 'a{99999}'", "bad regular expression" },
 	{ "b ~ '^x+++++++++++++++++++$'", "bad regular expression '^x+++++++++++++++++++$' at column 5: its repetitions inside" },
 	{ "b ~ '((((((((((((((((((x+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)'", "bad regular expression" },
+	{ "b ~ '^x+***************************$'", "bad regular expression" },
 	{ "b ~ '(a{1,200}){1,200}{1,200}'", "bad regular expression" },
 };
 
 static const struct { const char *regex; double cost; } costs[] = {
-	{ "", 0 }, { "abc", 3 }, { "a+", 2 }, { "a++", 4 }, { "a*?", 1 }, { "(ab)+", 6 }, { "a{3}", 3 }, { "a{2,}", 3 }, { "a{,7}", 7 },
-	{ "a{3,7}b", 8 }, { "[]a+]+", 2 }, { "[^]{9}]", 1 }, { "[[:alpha:]+]x", 2 }, { "\\+\\+", 2 }, { "a|b", 3 }, { "((a+)+)+", 22 },
+	{ "", 0 }, { "abc", 3 }, { "a+", 2 }, { "a++", 4 }, { "a*?", 2 }, { "a?b?", 2 }, { "(a*b)*", 6 }, { "(ab)+", 6 }, { "a{3}", 3 }, { "a{2,}", 3 }, { "a{,7}", 7 },
+	{ "a{3,7}b", 8 }, { "[]a+]+", 2 }, { "[^]{9}]", 1 }, { "[[:alpha:]+]x", 2 }, { "\\+\\+", 2 }, { "a|b", 3 }, { "((a+)+)+", 14 },
 	{ "{", 1 }, { "a{x}", 4 }, { "[", 1 }, { "[[:", 1 }, { "\\", 1 }, { "((", 0 }, { ")", 1 },
 };
 
@@ -97,8 +98,7 @@ int main(void)
 	setenv("TZ", "UTC", 1);
 	if (!tap_ok(zn_json_to_msgpack(record, strlen(record), 0, &b, &err) == 0 &&
 	            zn_val_unpack(b.data, b.len, 0, &a, &map, &err) == 0, "the record"))
-		test_costs();
-	return tap_done();
+		return tap_done();
 	for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++) {
 		err.text[0] = '\0';
 		e = NULL;
@@ -125,5 +125,6 @@ int main(void)
 	zn_buf_done(&b);
 	zn_arena_done(&a);
 	zn_arena_done(&scratch);
+	test_costs();
 	return tap_done();
 }
