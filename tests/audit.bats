@@ -10,7 +10,7 @@ two_nodes() {
 }
 # A job on gpu 0 that runs until the file "go" is there, and says who it is.
 holder() {
-	zn-submit -g 1 --output "$dir/pid" "$@" -- /bin/sh -c "echo \$\$; until [ -e '$dir/go' ]; do sleep 0.05; done" >/dev/null
+	zn-submit -g 1 --output "$dir/pid" -- /bin/sh -c "echo \$\$; until [ -e '$dir/go' ]; do sleep 0.05; done" >/dev/null
 	until_true has_lines 1 pid
 	pid=$(cat pid)
 }
