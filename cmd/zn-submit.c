@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "cli/cli.h"
 #include "job/compose.h"
+#include "job/sbatch.h"
 #include "queue/client.h"
 #include "queue/follow.h"
 #include "queue/picture.h"
@@ -65,7 +66,7 @@ static const struct zn_cmd cmd = {
 	.complete = "command",
 	.stop_at_operand = true,
 	.footer = "Prints the job number. Lines '#ZN options' at the top of a script hold options, as if they had been\n"
-	          "given here; what is given here wins.",
+	          "given here; what is given here wins. '#SBATCH' lines are understood where they mean the same.",
 };
 
 extern char **environ;
@@ -77,7 +78,7 @@ static const char *spool;
 
 static int fail(int rc, const struct zn_err *err)
 {
-	return zn_cli_fail(zn_cli_code(rc), "%s", err->text[0] ? err->text : strerror(-rc));
+	return zn_cli_fail(rc == -EOPNOTSUPP ? ZN_EXIT_DATA : zn_cli_code(rc), "%s", err->text[0] ? err->text : strerror(-rc));
 }
 
 /* ---- from options to a submission ---- */
@@ -139,14 +140,32 @@ static int read_script(const char *path, const char **ret, struct zn_err *err)
 	return 0;
 }
 
-/* The options of #ZN lines go where the command line's would; those stay. */
+static void say_ignored(const struct zn_strs *ignored)
+{
+	struct zn_buf b = { 0 };
+
+	for (size_t i = 0; i < ignored->n; i++)
+		zn_buf_printf(&b, "%s%s", i ? ", " : "", ignored->v[i]);
+	if (b.len)
+		zn_cli_warn("of the #SBATCH lines, ignored: %s", (const char *)zn_cli_must((void *)zn_buf_text(&b)));
+	zn_buf_done(&b);
+}
+
+/* The options of #ZN lines, and then of #SBATCH lines, go where the command line's would; those stay. */
 static int take_script_options(const char *script, struct zn_err *err)
 {
 	struct zn_strs words;
-	int rc = zn_script_options(script, &arena, &words, err);
+	struct zn_sbatch sbatch = { 0 };
+	int rc = zn_script_words(script, "#ZN", &arena, &words, err);
 
 	if (rc == 0 && words.n)
 		rc = zn_cli_parse_more(&cmd, (int)words.n, (char **)words.v, err);
+	if (rc == 0)
+		rc = zn_sbatch_options(script, &arena, &sbatch, err);
+	if (rc == 0 && sbatch.words.n)
+		rc = zn_cli_parse_more(&cmd, (int)sbatch.words.n, (char **)sbatch.words.v, err);
+	if (rc == 0)
+		say_ignored(&sbatch.ignored);
 	return rc == 0 && o.records ? zn_err_set(err, -EINVAL, "option '--records' makes no sense in a script") : rc;
 }
 

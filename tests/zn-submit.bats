@@ -254,3 +254,25 @@ load queue.bash
 	[ "$status" -eq 125 ]
 	grep -q "job 1 is FAILED: lost: the agent died" said
 }
+
+@test "#SBATCH lines are understood, #ZN lines and the command line win, and what is ignored is named once" {
+	cat >night.sh <<-'END'
+	#!/bin/bash
+	#SBATCH --job-name=night --output=%x-%j.txt
+	#SBATCH --gres=gpu:2 --ntasks=2
+	#SBATCH --time=0:30 --partition=gpu
+	#SBATCH --mail-type=END
+	#ZN --time 20
+	echo "$ZENITH_JOB_NAME rank $RANK of $WORLD_SIZE on GPU $CUDA_VISIBLE_DEVICES"
+	END
+	run --separate-stderr -0 zn-submit --wait night.sh
+	[ "$stderr" = "zn-submit: of the #SBATCH lines, ignored: --partition, --mail-type" ]
+	[ "$(sort night-1.txt)" = "night rank 0 of 2 on GPU 0
+night rank 1 of 2 on GPU 1" ]
+	[ "$(field time_limit_s 1)" = 20.0 ]
+	run --separate-stderr -0 zn-submit --name day --hold night.sh
+	[ "$(field name 2)" = day ]
+	sed -i 's/--partition=gpu/--array=0-9/' night.sh
+	run --separate-stderr -65 zn-submit night.sh
+	[[ $stderr == *"#SBATCH --array can't be had in this version"* ]]
+}

@@ -67,16 +67,16 @@ static int take_line(struct words *w, const char *p, const char *end)
 	return rc;
 }
 
-int zn_script_options(const char *script, struct zn_arena *a, struct zn_strs *ret, struct zn_err *err)
+int zn_script_words(const char *script, const char *mark, struct zn_arena *a, struct zn_strs *ret, struct zn_err *err)
 {
 	struct words w = { .a = a };
-	size_t number = 0;
+	size_t number = 0, len = strlen(mark);
 
 	for (const char *line = script; *line;) {
 		const char *end = strchrnul(line, '\n');
 		number++;
-		if (!strncmp(line, "#ZN", 3) && (line[3] == ' ' || line[3] == '\t')) {
-			int rc = take_line(&w, line + 3, end);
+		if (!strncmp(line, mark, len) && (line[len] == ' ' || line[len] == '\t')) {
+			int rc = take_line(&w, line + len, end);
 			if (rc < 0)
 				return zn_err_set(err, rc, rc == -ENOMEM ? "out of memory"
 				                  : "line %zu of the script: a quote is not closed", number);

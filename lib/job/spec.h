@@ -86,9 +86,10 @@ const char *zn_spec_name(const struct zn_spec *s);
  */
 int zn_spec_content(const struct zn_spec *spec, struct zn_buf *to);
 
-/* The options on the #ZN lines of a script, split into words as a shell would for plain words, "..." and
- * '...': they stand before the first line that is neither empty nor a comment.  -EBADMSG with the line number.
+/* The words on the lines of a script that begin with mark ("#ZN") and a blank, as a shell would split them for
+ * plain words, "..." and '...': they stand before the first line that is neither empty nor a comment.  -EBADMSG
+ * with the line number.
  */
-int zn_script_options(const char *script, struct zn_arena *a, struct zn_strs *ret, struct zn_err *err);
+int zn_script_words(const char *script, const char *mark, struct zn_arena *a, struct zn_strs *ret, struct zn_err *err);
 
 #endif

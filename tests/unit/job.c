@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "job/sbatch.h"
 #include "job/spec.h"
 #include "job/state.h"
 #include "tap.h"
@@ -185,6 +186,70 @@ static const struct { const char *what, *script, *words; } script_rows[] = {
 	{ "an empty word", "#ZN --name ''\n", "--name||" },
 };
 
+static const struct { const char *lines, *words, *ignored; } sbatch_rows[] = {
+	{ "#SBATCH --job-name=train\n#SBATCH -o out/%x-%j.txt -e %A_%t.err", "--name|train|--output|out/train-%j.txt|--error|%j_%r.err|", "" },
+	{ "#SBATCH -n 4 -c 8 --gpus=2", "--tasks|4|--gpus|2|--cpus|32|", "" },
+	{ "#SBATCH --ntasks-per-node=2 --gpus-per-task=a100:2 --cpus-per-gpu 4", "--tasks|2|--gpus|4|--cpus|16|", "" },
+	{ "#SBATCH --gres=gpu:4 --mem=64G", "--gpus|4|--mem|68719476736|", "" }, { "#SBATCH --gres=gpu:h100:4", "--gpus|4|", "" },
+	{ "#SBATCH --gres gpu -N1", "--gpus|1|", "" }, { "#SBATCH --mem 4000", "--mem|4194304000|", "" }, { "#SBATCH --mem=0", "", "" },
+	{ "#SBATCH -c2 --mem-per-cpu=1G", "--cpus|2|--mem|2147483648|", "" }, { "#SBATCH -G2 --mem-per-gpu=10G", "--gpus|2|--mem|21474836480|", "" },
+	{ "#SBATCH -t 30", "--time|1800|", "" }, { "#SBATCH -t 1:30", "--time|90|", "" }, { "#SBATCH -t 2:00:00", "--time|7200|", "" },
+	{ "#SBATCH --time=1-12", "--time|129600|", "" }, { "#SBATCH -t 1-00:30", "--time|88200|", "" }, { "#SBATCH -t UNLIMITED", "", "" },
+	{ "#SBATCH --signal=B:USR1@300 -t 1:00:00", "--signal|USR1|--grace|300|--time|3300|", "" }, { "#SBATCH --signal=TERM", "--signal|TERM|--grace|60|", "" },
+	{ "#SBATCH --begin=now+2hours", "--begin|+2h|", "" }, { "#SBATCH -b now+60", "--begin|+60s|", "" }, { "#SBATCH -b now+1week", "--begin|+7d|", "" },
+	{ "#SBATCH --begin=now", "", "" }, { "#SBATCH --begin 2030-01-20T12:34:00", "--begin|2030-01-20T12:34:00|", "" },
+	{ "#SBATCH -H --requeue --nice=50", "--hold|--requeue|5|--priority|-50|", "" }, { "#SBATCH --export=ALL,LR=0.1,B=2", "--env|LR=0.1|--env|B=2|", "" },
+	{ "#SBATCH --export=NONE", "", "--export|" }, { "#SBATCH -p gpu --mail-type=END -A lab --exclusive", "", "--partition|--mail-type|--account|--exclusive|" },
+	{ "#SBATCH --new-thing value -J x", "--name|x|", "--new-thing|" }, { "##SBATCH -n 4\n# SBATCH -n 3\n#SBATCHX -n 2", "", "" },
+	{ "#SBATCH -n 2\nsrun x\n#SBATCH -n 4", "--tasks|2|", "" },
+};
+
+static const struct { const char *lines; int rc; const char *sentence; } sbatch_refused[] = {
+	{ "#SBATCH --array=0-9", -EOPNOTSUPP, "#SBATCH --array can't be had in this version" },
+	{ "#SBATCH -N 4", -EOPNOTSUPP, "#SBATCH --nodes 4: a job runs on one machine" },
+	{ "#SBATCH --gres=fpga:1", -EOPNOTSUPP, "#SBATCH --gres 'fpga:1': there are only GPUs" },
+	{ "#SBATCH -n many", -EBADMSG, "#SBATCH --ntasks 'many' makes no sense" }, { "#SBATCH -t 1:2:3:4", -EBADMSG, "#SBATCH --time" },
+	{ "#SBATCH -t -5", -EBADMSG, "#SBATCH --time '-5' makes no sense" }, { "#SBATCH --mem=lots", -EBADMSG, "#SBATCH --mem" },
+	{ "#SBATCH --begin=now+2moons", -EBADMSG, "#SBATCH --begin" }, { "#SBATCH --signal=NOPE", -EBADMSG, "#SBATCH --signal" },
+	{ "#SBATCH -J", -EBADMSG, "#SBATCH --job-name needs a value" }, { "#SBATCH train.sh", -EBADMSG, "#SBATCH 'train.sh' is no option" },
+	{ "#SBATCH -J 'x", -EBADMSG, "line 2" },
+};
+
+static void join(const struct zn_strs *words, char to[512])
+{
+	*to = '\0';
+	for (size_t i = 0; i < words->n; i++) {
+		strcat(to, words->v[i]);
+		strcat(to, "|");
+	}
+}
+
+static void sbatch(void)
+{
+	struct zn_arena a = { 0 };
+	struct zn_sbatch got;
+	char script[512], words[512], ignored[512];
+
+	for (size_t i = 0; i < sizeof(sbatch_rows) / sizeof(*sbatch_rows); i++) {
+		struct zn_err err = { "" };
+		snprintf(script, sizeof(script), "#!/bin/bash\n%s\necho\n", sbatch_rows[i].lines);
+		int rc = zn_sbatch_options(script, &a, &got, &err);
+		join(&got.words, words);
+		join(&got.ignored, ignored);
+		if (!tap_ok(rc == 0 && !strcmp(words, sbatch_rows[i].words) && !strcmp(ignored, sbatch_rows[i].ignored), "%s", sbatch_rows[i].words))
+			printf("# %d '%s' ignored '%s' %s\n", rc, words, ignored, err.text);
+	}
+	for (size_t i = 0; i < sizeof(sbatch_refused) / sizeof(*sbatch_refused); i++) {
+		struct zn_err err = { "" };
+		snprintf(script, sizeof(script), "#!/bin/bash\n%s\necho\n", sbatch_refused[i].lines);
+		int rc = zn_sbatch_options(script, &a, &got, &err);
+		if (!tap_ok(rc == sbatch_refused[i].rc && !strncmp(err.text, sbatch_refused[i].sentence, strlen(sbatch_refused[i].sentence)), "refused: %s",
+		            sbatch_refused[i].sentence))
+			printf("# %d %s\n", rc, err.text);
+	}
+	zn_arena_done(&a);
+}
+
 static void scripts(void)
 {
 	struct zn_arena a = { 0 };
@@ -193,14 +258,14 @@ static void scripts(void)
 
 	for (size_t i = 0; i < sizeof(script_rows) / sizeof(*script_rows); i++) {
 		char got[256] = "";
-		int rc = zn_script_options(script_rows[i].script, &a, &words, &err);
+		int rc = zn_script_words(script_rows[i].script, "#ZN", &a, &words, &err);
 		for (size_t k = 0; rc == 0 && k < words.n; k++) {
 			strcat(got, words.v[k]);
 			strcat(got, "|");
 		}
 		tap_ok(rc == 0 && !strcmp(got, script_rows[i].words), "%s: %s", script_rows[i].what, got);
 	}
-	int rc = zn_script_options("#!/bin/sh\n#ZN --name 'x\n", &a, &words, &err);
+	int rc = zn_script_words("#!/bin/sh\n#ZN --name 'x\n", "#ZN", &a, &words, &err);
 	tap_ok(rc == -EBADMSG && strstr(err.text, "line 2"), "a quote that is not closed: %s", err.text);
 	zn_arena_done(&a);
 }
@@ -212,5 +277,6 @@ int main(void)
 	outputs();
 	signals();
 	scripts();
+	sbatch();
 	return tap_done();
 }
