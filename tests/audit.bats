@@ -79,7 +79,7 @@ assert "far_bytes" not in v, "a mock node is not the kernel'"'"'s"'
 	mkdir driver && ln -s "$B/tests/nvidia-ml.so" driver/libnvidia-ml.so.1
 	unset ZENITH_MOCK_GPUS
 	LD_LIBRARY_PATH=$dir/driver FAKE_NVML_PID=$$ zn-topo -k gpu -o json >gpus
-	grep -q "\"pid\":$$" gpus || skip "the fake driver names no process of ours"
+	grep -q "\"pid\":$$" gpus # what the fake driver says
 	LD_LIBRARY_PATH=$dir/driver FAKE_NVML_PID=$$ zn-topo --audit -o json >found || [ $? -eq 1 ]
 	grep -q "\"kind\":\"verdict\",\"pid\":$$," found
 }
