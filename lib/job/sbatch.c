@@ -59,6 +59,14 @@ static int say_number(struct asked *q, const char *option, uint64_t v)
 	return say(q, option, zn_arena_printf(q->a, "%llu", (unsigned long long)v));
 }
 
+/* What is too much stays too much, and is refused where limits are known. */
+static uint64_t times(uint64_t a, uint64_t b)
+{
+	uint64_t product;
+
+	return __builtin_mul_overflow(a, b, &product) ? UINT64_MAX : product;
+}
+
 /* ---- values ------------------------------------------------------------------------------------- */
 
 static int bad(const char *name, const char *value, struct zn_err *err)
@@ -91,7 +99,7 @@ static int take_mem(const char *name, const char *value, struct zn_ou64 *ret, st
 
 	if (!digits || zn_parse_bytes(value, &ret->v, NULL) < 0)
 		return bad(name, value, err);
-	ret->v = value[digits] ? ret->v : ret->v << 20;
+	ret->v = value[digits] ? ret->v : times(ret->v, 1 << 20);
 	ret->has = ret->v > 0; /* 0: all of the node, which is what a job without a limit has */
 	return 0;
 }
@@ -369,10 +377,10 @@ static int say_names(struct asked *q)
 static int say_all(struct asked *q)
 {
 	uint64_t tasks = q->tasks.has ? q->tasks.v : q->tasks_per_node.has ? q->tasks_per_node.v : 1;
-	uint64_t gpus = q->gpus.has ? q->gpus.v : q->gpus_per_task.v * tasks;
-	uint64_t cpus = q->cpus_per_task.has ? q->cpus_per_task.v * tasks : q->cpus_per_gpu.v * gpus;
-	uint64_t mem = q->mem.has ? q->mem.v : q->mem_per_gpu.has ? q->mem_per_gpu.v * gpus
-	               : q->mem_per_cpu.v * (cpus ? cpus : tasks);
+	uint64_t gpus = q->gpus.has ? q->gpus.v : times(q->gpus_per_task.v, tasks);
+	uint64_t cpus = q->cpus_per_task.has ? times(q->cpus_per_task.v, tasks) : times(q->cpus_per_gpu.v, gpus);
+	uint64_t mem = q->mem.has ? q->mem.v : q->mem_per_gpu.has ? times(q->mem_per_gpu.v, gpus)
+	               : times(q->mem_per_cpu.v, cpus ? cpus : tasks);
 	int rc = say_names(q);
 
 	if (rc == 0 && tasks > 1)

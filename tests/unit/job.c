@@ -200,6 +200,7 @@ static const struct { const char *lines, *words, *ignored; } sbatch_rows[] = {
 	{ "#SBATCH --begin=now", "", "" }, { "#SBATCH --begin 2030-01-20T12:34:00", "--begin|2030-01-20T12:34:00|", "" },
 	{ "#SBATCH -H --requeue --nice=50", "--hold|--requeue|5|--priority|-50|", "" }, { "#SBATCH --export=ALL,LR=0.1,B=2", "--env|LR=0.1|--env|B=2|", "" },
 	{ "#SBATCH --export=NONE", "", "--export|" }, { "#SBATCH -p gpu --mail-type=END -A lab --exclusive", "", "--partition|--mail-type|--account|--exclusive|" },
+	{ "#SBATCH -n 4000000000 -c 4000000000 --mem-per-cpu=1P", "--tasks|4000000000|--cpus|16000000000000000000|--mem|18446744073709551615|", "" },
 	{ "#SBATCH --new-thing value -J x", "--name|x|", "--new-thing|" }, { "##SBATCH -n 4\n# SBATCH -n 3\n#SBATCHX -n 2", "", "" },
 	{ "#SBATCH -n 2\nsrun x\n#SBATCH -n 4", "--tasks|2|", "" },
 };
