@@ -188,8 +188,9 @@ static const char *make_mend(const struct judging *j, struct zn_arena *a)
 	if (!j->mend_cpus && !j->mend_memory)
 		return NULL;
 	zn_idset_format(&j->h->gpus, gpus, sizeof(gpus));
-	return zn_arena_printf(a, "%szn-pin --gpu %s%s --pid %u%s", j->h->needs_root ? "sudo " : "", gpus,
-	                       j->mend_memory ? " --mem bind" : "", j->h->v->pid, j->h->n > 1 ? " --tree" : "");
+	/* --tree also where it has no child now: it may have one by then */
+	return zn_arena_printf(a, "%szn-pin --gpu %s%s --pid %u --tree", j->h->needs_root ? "sudo " : "", gpus,
+	                       j->mend_memory ? " --mem bind" : "", j->h->v->pid);
 }
 
 static int put_memory(const struct memory *m, struct zn_arena *a, struct zn_verdict *v)

@@ -22,9 +22,9 @@ static const struct row {
 	{ TWO, "1-2", { { "0-7", "0-1", GIB(1), GIB(1) } }, "", false, true, "runs next to gpu 1-2 on numa node 0-1", NULL },
 	/* CPUs */
 	{ TWO, "0", { { "4-7", "0-1", 0, 0 } }, "", false, false, "runs on cpus 4-7, away from gpu 0 on numa node 0",
-	  "zn-pin --gpu 0 --pid 100" },
+	  "zn-pin --gpu 0 --pid 100 --tree" },
 	{ TWO, "2", { { "0-7", "0-1", 0, 0 } }, "", true, false, "may run on cpus 0-7, also away from gpu 2 on numa node 1",
-	  "sudo zn-pin --gpu 2 --pid 100" },
+	  "sudo zn-pin --gpu 2 --pid 100 --tree" },
 	{ TWO, "2", { { "4-7", "0-1", 0, 0 }, { "4-7", "0-1", 0, 0 }, { "0", "0-1", 0, 0 } }, "", false, false,
 	  "its child 102 (cmd102) runs on cpus 0, away from gpu 2 on numa node 1", "zn-pin --gpu 2 --pid 100 --tree" },
 	{ TWO, "2", { { "0-7", "0-1", 0, 0 }, { "0-3", "0-1", 0, 0 }, { "0", "0-1", 0, 0 } }, "", false, false,
@@ -33,10 +33,10 @@ static const struct row {
 	{ TWO, "0", { { "4-5", "0-1", 0, 0 } }, "4-5", false, false,
 	  "runs on cpus 4-5, away from gpu 0 on numa node 0; its cgroup allows only cpus 4-5", NULL },
 	{ TWO, "0", { { "4-5", "0-1", 0, 0 } }, "3-5", false, false, "runs on cpus 4-5, away from gpu 0 on numa node 0",
-	  "zn-pin --gpu 0 --pid 100" },
+	  "zn-pin --gpu 0 --pid 100 --tree" },
 	/* memory */
 	{ TWO, "0", { { "0-3", "0-1", GIB(3), GIB(1) } }, "", false, false, "1.0G of its 4.0G of memory lie away from gpu 0",
-	  "zn-pin --gpu 0 --mem bind --pid 100" },
+	  "zn-pin --gpu 0 --mem bind --pid 100 --tree" },
 	{ TWO, "0", { { "0-3", "0-1", GIB(10), GIB(1) } }, "", false, true, "runs next to gpu 0 on numa node 0", NULL },
 	{ TWO, "0", { { "0-3", "0-1", 0, 63 << 20 } }, "", false, true, "runs next to gpu 0 on numa node 0", NULL },
 	{ TWO, "0", { { "0-3", "0-1", GIB(1), 0 }, { "0-3", "0-1", 0, GIB(1) } }, "", false, false,
@@ -45,7 +45,7 @@ static const struct row {
 	  "may use memory of numa node 1 only, none of it next to gpu 0", NULL },
 	{ TWO, "0", { { "4", "0-1", 0, GIB(1) } }, "", false, false,
 	  "runs on cpus 4, away from gpu 0 on numa node 0; 1.0G of its 1.0G of memory lie away from gpu 0",
-	  "zn-pin --gpu 0 --mem bind --pid 100" },
+	  "zn-pin --gpu 0 --mem bind --pid 100 --tree" },
 	/* no choice, and nothing known */
 	{ "numa:1 core:4 gpu:2", "0", { { "1", "0", GIB(1), 0 } }, "", false, true, "runs next to gpu 0 on numa node 0", NULL },
 	{ TWO, "9", { { "1", "0", 0, 0 } }, "", false, true, "the NUMA node of gpu 9 is not known", NULL },
