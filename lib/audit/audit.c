@@ -87,7 +87,7 @@ static int read_processes(struct table *t)
 /* ---- a holder and what counts with it ----------------------------------------------------------- */
 
 /* False when it has ended meanwhile. */
-static bool see(pid_t pid, struct zn_arena *a, struct zn_seen *ret)
+static bool see(pid_t pid, struct zn_arena *a, struct zn_seen *ret, const char **ret_user)
 {
 	char user[64], command[64];
 	struct zn_proc_pinned now;
@@ -99,6 +99,7 @@ static bool see(pid_t pid, struct zn_arena *a, struct zn_seen *ret)
 	ret->has_pages = zn_proc_pages_read(pid, ret->node_bytes) == 0;
 	zn_proc_owner(pid, user, sizeof(user), command, sizeof(command));
 	ret->command = zn_arena_strdup(a, command);
+	*ret_user = zn_arena_strdup(a, user);
 	return true;
 }
 
@@ -126,18 +127,16 @@ static int judge(const struct table *t, size_t at, struct zn_arena *a, struct zn
 	const struct zn_audit_process *p = &t->v[at];
 	struct zn_holder h = { .job = { p->job, p->job > 0 }, .gpus = zn_idset_is_empty(&p->used) ? p->given : p->used };
 	struct zn_seen *seen = zn_arena_array(a, count_of(t, at) + 1, sizeof(*seen));
-	char user[64], command[64];
+	const char *user;
 
 	if (!seen)
 		return -ENOMEM;
-	if (!see(p->pid, a, &seen[h.n++]))
+	if (!see(p->pid, a, &seen[h.n++], &h.user))
 		return 0;
 	for (size_t i = 0; i < t->n; i++)
 		if (i != at && t->v[i].owner == (long)at)
-			h.n += see(t->v[i].pid, a, &seen[h.n]);
+			h.n += see(t->v[i].pid, a, &seen[h.n], &user);
 	h.v = seen;
-	zn_proc_owner(p->pid, user, sizeof(user), command, sizeof(command));
-	h.user = zn_arena_strdup(a, user);
 	h.needs_root = is_anothers(p->pid);
 	if (zn_proc_cpuset_read(p->pid, &h.cpuset) < 0)
 		h.cpuset = (struct zn_idset){ 0 };
