@@ -306,7 +306,7 @@ print(s.makefile("rb").read())' "$(sock)" >reply
 	export ZENITH_SPOOL=$dir/small/spool
 	for i in 1 2; do zn-submit --output /dev/null -- sh -c "until [ -e '$dir/go$i' ]; do sleep 0.05; done; exit 9"; done
 	await RUNNING 2
-	dd if=/dev/zero of=small/fill bs=64k status=none 2>/dev/null || true
+	run -1 dd if=/dev/zero of=small/fill bs=64k # until there is no space left
 	touch go1
 	run -1 timeout 60 zn-queue wait 1
 	kill -KILL "$(pid_of zn-schedd)"
