@@ -59,6 +59,7 @@ $(tools): $B/tests/%: $B/tests/tools/%.o $B/libzenith.a
 	$(q)mkdir -p $(@D)
 	$(q)$(CC) $(all_ldflags) -o $@ $^ $(pc_libs) -ldl -lm
 
+$B/tests/nvidia-ml-old.so: tests/fake/nvidia-ml.c
 $(fakes): $B/tests/%.so: tests/fake/%.c
 	$(q)mkdir -p $(@D)
 	$(q)$(CC) $(filter-out -fsanitize%,$(all_cflags)) -fPIC -shared -o $@ $<

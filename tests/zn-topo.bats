@@ -243,12 +243,14 @@ fake_driver() {
 
 @test "NVML adds UUID, name, memory and NVLinks, counted in PCI order" {
 	fake_driver nvidia-ml
-	export FAKE_NVML_LINKS=switch
+	export FAKE_NVML_LINKS=switch FAKE_NVML_MINORS=1,0
 	zn-topo -o json -k gpu >"$BATS_TEST_TMPDIR/gpus"
 	[ "$(value pci <"$BATS_TEST_TMPDIR/gpus" | paste -sd,)" = 0000:18:00.0,0000:22:00.0 ]
 	[ "$(value uuid <"$BATS_TEST_TMPDIR/gpus" | paste -sd,)" = GPU-fake-18,GPU-fake-22 ]
 	[ "$(value gpu <"$BATS_TEST_TMPDIR/gpus" | paste -sd,)" = 0,1 ]
 	[ "$(value mem_bytes <"$BATS_TEST_TMPDIR/gpus" | sort -u)" = 85899345920 ]
+	[ "$(value mem_used_bytes <"$BATS_TEST_TMPDIR/gpus" | sort -u)" = $((424 << 20)) ] # not what it keeps for itself
+	[ "$(value devices <"$BATS_TEST_TMPDIR/gpus" | paste -sd,)" = "['/dev/nvidia0'],['/dev/nvidia1']" ]
 	[ "$(value nvlinks <"$BATS_TEST_TMPDIR/gpus" | sort -u)" = 18 ]
 	[ "$(value driver <"$BATS_TEST_TMPDIR/gpus" | sort -u)" = "nvml 550.54.15" ]
 	zn-topo -o json -k link | grep '"a":"gpu0","b":"gpu1","type":"NV18","link_gbps":3600.0'
@@ -281,7 +283,8 @@ fake_driver() {
 	done <<-'END'
 		nvmlDeviceGetUUID uuid
 		nvmlDeviceGetName name
-		nvmlDeviceGetMemoryInfo mem_bytes
+		nvmlDeviceGetMemoryInfo,nvmlDeviceGetMemoryInfo_v2 mem_bytes
+		nvmlDeviceGetMinorNumber devices
 		nvmlDeviceGetMaxPcieLinkWidth pcie_width
 		nvmlDeviceGetMaxPcieLinkGeneration pcie_gen
 		nvmlDeviceGetNvLinkState nvlinks

@@ -26,11 +26,12 @@ static const struct zn_field gpu_fields[] = {
 	ZN_FIELD(struct zn_gpu, numa, OU64, "NUMA", "NUMA node it hangs from"),
 	ZN_FIELD(struct zn_gpu, cpus, STR, "CPUS", "list of the CPUs next to it"),
 	ZN_FIELD(struct zn_gpu, mem_bytes, OBYTES, "MEM", "memory"),
-	ZN_FIELD(struct zn_gpu, mem_used_bytes, OBYTES, "USED", "memory in use, the driver's own share too"),
+	ZN_FIELD(struct zn_gpu, mem_used_bytes, OBYTES, "USED", "memory in use; an old driver counts its own share too"),
 	ZN_FIELD(struct zn_gpu, pcie_gen, OU64, "PCIE", "PCIe generation that it can do at most"),
 	ZN_FIELD(struct zn_gpu, pcie_width, OU64, "LANES", "PCIe lanes that it can use at most"),
 	ZN_FIELD(struct zn_gpu, nvlinks, OU64, "NVLINKS", "NVLinks that are up"),
 	ZN_FIELD(struct zn_gpu, driver, STR, "DRIVER", "which driver answered, and its version"),
+	ZN_FIELD(struct zn_gpu, devices, STRS, "DEVICES", "device files that open it and nothing else"),
 	ZN_FIELD_SUB(struct zn_gpu, users, SUBS, &zn_gpu_user_kind, "USERS", "processes that use it"),
 	{ 0 },
 };

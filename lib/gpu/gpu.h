@@ -21,6 +21,7 @@ struct zn_gpu {
 	struct zn_ou64 mem_bytes, mem_used_bytes;
 	struct zn_ou64 pcie_gen, pcie_width, nvlinks;
 	const char *driver;
+	struct zn_strs devices;       /* device files that open it, and it alone: "/dev/nvidia0" */
 	struct zn_list users;         /* struct zn_gpu_user */
 };
 

@@ -36,6 +36,13 @@ struct nvml_memory {
 };
 _Static_assert(sizeof(struct nvml_memory) == 24, "nvmlMemory_t");
 
+struct nvml_memory_v2 {
+	unsigned version;
+	unsigned long long total, reserved, free, used;
+};
+_Static_assert(sizeof(struct nvml_memory_v2) == 40, "nvmlMemory_v2_t");
+static const unsigned MEMORY_V2 = 2u << 24 | sizeof(struct nvml_memory_v2);
+
 struct nvml_process {
 	unsigned pid;
 	unsigned long long used;
@@ -56,6 +63,8 @@ struct nvml {
 	int (*uuid)(nvml_dev, char *, unsigned);
 	int (*name)(nvml_dev, char *, unsigned);
 	int (*memory)(nvml_dev, struct nvml_memory *);
+	int (*memory_v2)(nvml_dev, struct nvml_memory_v2 *);
+	int (*minor)(nvml_dev, unsigned *);
 	int (*pcie_gen)(nvml_dev, unsigned *);
 	int (*pcie_width)(nvml_dev, unsigned *);
 	int (*link_state)(nvml_dev, unsigned, unsigned *);
@@ -65,34 +74,38 @@ struct nvml {
 	processes_fn *compute, *graphics;
 };
 
+enum need { MUST, WANTED, BETTER }; /* BETTER: another row does for it */
+
 /* Newest name first.  Older ones of the same row have the same arguments. */
 static const struct symbol {
 	size_t at;
 	const char *names[3];
-	bool must;
+	enum need need;
 } symbols[] = {
-	{ offsetof(struct nvml, init), { "nvmlInit_v2", "nvmlInit" }, true },
-	{ offsetof(struct nvml, count), { "nvmlDeviceGetCount_v2", "nvmlDeviceGetCount" }, true },
-	{ offsetof(struct nvml, device), { "nvmlDeviceGetHandleByIndex_v2", "nvmlDeviceGetHandleByIndex" }, true },
+	{ offsetof(struct nvml, init), { "nvmlInit_v2", "nvmlInit" }, MUST },
+	{ offsetof(struct nvml, count), { "nvmlDeviceGetCount_v2", "nvmlDeviceGetCount" }, MUST },
+	{ offsetof(struct nvml, device), { "nvmlDeviceGetHandleByIndex_v2", "nvmlDeviceGetHandleByIndex" }, MUST },
 	{ offsetof(struct nvml, pci),
-	  { "nvmlDeviceGetPciInfo_v3", "nvmlDeviceGetPciInfo_v2", "nvmlDeviceGetPciInfo" }, true },
-	{ offsetof(struct nvml, shutdown), { "nvmlShutdown" }, false },
-	{ offsetof(struct nvml, error), { "nvmlErrorString" }, false },
-	{ offsetof(struct nvml, driver), { "nvmlSystemGetDriverVersion" }, false },
-	{ offsetof(struct nvml, uuid), { "nvmlDeviceGetUUID" }, false },
-	{ offsetof(struct nvml, name), { "nvmlDeviceGetName" }, false },
-	{ offsetof(struct nvml, memory), { "nvmlDeviceGetMemoryInfo" }, false },
-	{ offsetof(struct nvml, pcie_gen), { "nvmlDeviceGetMaxPcieLinkGeneration" }, false },
-	{ offsetof(struct nvml, pcie_width), { "nvmlDeviceGetMaxPcieLinkWidth" }, false },
-	{ offsetof(struct nvml, link_state), { "nvmlDeviceGetNvLinkState" }, false },
-	{ offsetof(struct nvml, link_version), { "nvmlDeviceGetNvLinkVersion" }, false },
-	{ offsetof(struct nvml, link_remote_type), { "nvmlDeviceGetNvLinkRemoteDeviceType" }, false },
+	  { "nvmlDeviceGetPciInfo_v3", "nvmlDeviceGetPciInfo_v2", "nvmlDeviceGetPciInfo" }, MUST },
+	{ offsetof(struct nvml, shutdown), { "nvmlShutdown" }, WANTED },
+	{ offsetof(struct nvml, error), { "nvmlErrorString" }, WANTED },
+	{ offsetof(struct nvml, driver), { "nvmlSystemGetDriverVersion" }, WANTED },
+	{ offsetof(struct nvml, uuid), { "nvmlDeviceGetUUID" }, WANTED },
+	{ offsetof(struct nvml, name), { "nvmlDeviceGetName" }, WANTED },
+	{ offsetof(struct nvml, memory), { "nvmlDeviceGetMemoryInfo" }, WANTED },
+	{ offsetof(struct nvml, memory_v2), { "nvmlDeviceGetMemoryInfo_v2" }, BETTER },
+	{ offsetof(struct nvml, minor), { "nvmlDeviceGetMinorNumber" }, WANTED },
+	{ offsetof(struct nvml, pcie_gen), { "nvmlDeviceGetMaxPcieLinkGeneration" }, WANTED },
+	{ offsetof(struct nvml, pcie_width), { "nvmlDeviceGetMaxPcieLinkWidth" }, WANTED },
+	{ offsetof(struct nvml, link_state), { "nvmlDeviceGetNvLinkState" }, WANTED },
+	{ offsetof(struct nvml, link_version), { "nvmlDeviceGetNvLinkVersion" }, WANTED },
+	{ offsetof(struct nvml, link_remote_type), { "nvmlDeviceGetNvLinkRemoteDeviceType" }, WANTED },
 	{ offsetof(struct nvml, link_remote_pci),
-	  { "nvmlDeviceGetNvLinkRemotePciInfo_v2", "nvmlDeviceGetNvLinkRemotePciInfo" }, false },
+	  { "nvmlDeviceGetNvLinkRemotePciInfo_v2", "nvmlDeviceGetNvLinkRemotePciInfo" }, WANTED },
 	{ offsetof(struct nvml, compute),
-	  { "nvmlDeviceGetComputeRunningProcesses_v3", "nvmlDeviceGetComputeRunningProcesses_v2" }, false },
+	  { "nvmlDeviceGetComputeRunningProcesses_v3", "nvmlDeviceGetComputeRunningProcesses_v2" }, WANTED },
 	{ offsetof(struct nvml, graphics),
-	  { "nvmlDeviceGetGraphicsRunningProcesses_v3", "nvmlDeviceGetGraphicsRunningProcesses_v2" }, false },
+	  { "nvmlDeviceGetGraphicsRunningProcesses_v3", "nvmlDeviceGetGraphicsRunningProcesses_v2" }, WANTED },
 };
 
 struct device {
@@ -142,9 +155,9 @@ static bool find_symbols(void *lib, struct nvml *nvml, struct zn_gpus *g)
 	for (size_t i = 0; i < sizeof(symbols) / sizeof(*symbols); i++) {
 		void *found = find_symbol(lib, &symbols[i]);
 		memcpy((char *)nvml + symbols[i].at, &found, sizeof(found));
-		if (!found)
+		if (!found && symbols[i].need != BETTER)
 			note(g, zn_arena_printf(&g->arena, LIBRARY " lacks %s", symbols[i].names[0]));
-		if (!found && symbols[i].must)
+		if (!found && symbols[i].need == MUST)
 			return false;
 	}
 	return true;
@@ -374,10 +387,36 @@ static void read_links(const struct nvml *nvml, struct zn_gpus *g, const struct 
 
 /* ---- all of it --------------------------------------------------------------------------------- */
 
+/* The second version tells what is used apart from what the driver keeps for itself. */
+static void read_memory(const struct nvml *nvml, nvml_dev dev, struct zn_gpu *gpu)
+{
+	struct nvml_memory_v2 v2 = { .version = MEMORY_V2 };
+	struct nvml_memory v1 = { 0 };
+
+	if (nvml->memory_v2 && nvml->memory_v2(dev, &v2) == NVML_SUCCESS)
+		v1 = (struct nvml_memory){ .total = v2.total, .used = v2.used };
+	else if (!nvml->memory || nvml->memory(dev, &v1) != NVML_SUCCESS)
+		return;
+	gpu->mem_bytes = ZN_SOME_U64(v1.total);
+	gpu->mem_used_bytes = ZN_SOME_U64(v1.used);
+}
+
+/* Those of MIG instances, and the two that all GPUs share, are not among them. */
+static int read_device_file(const struct nvml *nvml, struct zn_arena *a, nvml_dev dev, struct zn_gpu *gpu)
+{
+	unsigned minor;
+
+	if (!nvml->minor || nvml->minor(dev, &minor) != NVML_SUCCESS)
+		return 0;
+	const char **v = zn_arena_array(a, 1, sizeof(*v));
+	if (!v || !(v[0] = zn_arena_printf(a, "/dev/nvidia%u", minor)))
+		return -ENOMEM;
+	gpu->devices = (struct zn_strs){ .v = v, .n = 1 };
+	return 0;
+}
+
 static int read_device(const struct nvml *nvml, struct zn_gpus *g, const struct device *d, struct zn_gpu *gpu)
 {
-	struct nvml_memory mem = { 0 };
-
 	*gpu = (struct zn_gpu){
 		.gpu = (uint32_t)(gpu - g->v),
 		.uuid = text_of(&g->arena, nvml->uuid, d->handle),
@@ -388,11 +427,9 @@ static int read_device(const struct nvml *nvml, struct zn_gpus *g, const struct 
 		.pcie_width = number_of(nvml->pcie_width, d->handle),
 		.driver = g->driver,
 	};
-	if (nvml->memory && nvml->memory(d->handle, &mem) == NVML_SUCCESS) {
-		gpu->mem_bytes = ZN_SOME_U64(mem.total);
-		gpu->mem_used_bytes = ZN_SOME_U64(mem.used);
-	}
-	return gpu->pci ? read_users(nvml, &g->arena, d->handle, &gpu->users) : -ENOMEM;
+	read_memory(nvml, d->handle, gpu);
+	int rc = gpu->pci ? read_device_file(nvml, &g->arena, d->handle, gpu) : -ENOMEM;
+	return rc < 0 ? rc : read_users(nvml, &g->arena, d->handle, &gpu->users);
 }
 
 static int read_devices(const struct nvml *nvml, struct zn_gpus *g)

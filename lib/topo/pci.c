@@ -3,6 +3,7 @@
  * A GPU is found by PCI class (03xx display, 1200 processing accelerator), never by its driver.  What only
  * drives a console (the BMC of a server) has a display class too: those are told by their vendors.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -297,6 +298,31 @@ static void read_recorded(struct zn_arena *a, hwloc_obj_t dev, struct zn_pci_gpu
 	}
 }
 
+/* "card0", "renderD128": every driver of the kernel's graphics layer makes them, whoever the vendor is. */
+static bool is_drm_file(const char *name)
+{
+	return strncmp(name, "card", 4) == 0 || strncmp(name, "renderD", 7) == 0;
+}
+
+static int read_drm_files(const struct zn__topo_src *src, struct zn_arena *a, const char *pci, struct zn_strs *ret)
+{
+	enum { FILES_MAX = 4 };
+	const char **v = zn_arena_array(a, FILES_MAX, sizeof(*v));
+	char path[80];
+
+	*ret = (struct zn_strs){ .v = v };
+	if (!v)
+		return -ENOMEM;
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/drm", pci);
+	DIR *dir = src->live ? opendir(path) : NULL;
+	for (struct dirent *e; dir && ret->n < FILES_MAX && (e = readdir(dir));)
+		if (is_drm_file(e->d_name) && (v[ret->n] = zn_arena_printf(a, "/dev/dri/%s", e->d_name)))
+			ret->n++;
+	if (dir)
+		closedir(dir);
+	return 0;
+}
+
 static int read_gpu(const struct zn__topo_src *src, struct zn_topo *t, hwloc_obj_t dev)
 {
 	char *pci = zn__pci_name(&t->arena, dev);
@@ -320,7 +346,7 @@ static int read_gpu(const struct zn__topo_src *src, struct zn_topo *t, hwloc_obj
 		.pcie_width = pcie_width(src, pci),
 	};
 	read_recorded(&t->arena, dev, gpu);
-	return 0;
+	return read_drm_files(src, &t->arena, pci, &gpu->devices);
 }
 
 int zn__topo_read_pci(const struct zn__topo_src *src, struct zn_topo *t)

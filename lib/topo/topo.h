@@ -41,6 +41,7 @@ struct zn_pci_gpu {
 	struct zn_ou64 numa;
 	const char *cpus;            /* local cpu list */
 	struct zn_ou64 pcie_gen, pcie_width; /* what the device can do at most */
+	struct zn_strs devices;      /* its files in /dev/dri; none in a recording */
 	const char *uuid;            /* these only where a recording (or the mock) has them */
 	struct zn_ou64 mem_bytes, nvlinks;
 };

@@ -2,6 +2,7 @@
  *
  *   FAKE_NVML_GPUS   how many GPUs there are (default 2)
  *   FAKE_NVML_PCI    their addresses, comma-separated, in the library's own order
+ *   FAKE_NVML_MINORS the numbers of their device files, comma-separated; none unless set
  *   FAKE_NVML_FAIL   calls that fail, comma-separated
  *   FAKE_NVML_LINKS  "switch": 18 links each to switches; "pair": two from each even GPU to the next
  *   FAKE_NVML_PID    a process that computes and draws on GPU 0
@@ -176,6 +177,17 @@ int nvmlDeviceGetMemoryInfo(dev d, struct memory *to)
 	return 0;
 }
 
+int nvmlDeviceGetMinorNumber(dev d, unsigned *to);
+int nvmlDeviceGetMinorNumber(dev d, unsigned *to)
+{
+	const char *at = env("FAKE_NVML_MINORS", "");
+
+	FAIL_IF_ASKED();
+	for (unsigned i = 0; i < d->index && at; i++)
+		at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL;
+	return at && sscanf(at, "%u", to) == 1 ? 0 : 3; /* NVML_ERROR_NOT_SUPPORTED */
+}
+
 #ifndef OLD
 int nvmlDeviceGetMaxPcieLinkGeneration(dev d, unsigned *to);
 int nvmlDeviceGetMaxPcieLinkGeneration(dev d, unsigned *to)
@@ -183,6 +195,25 @@ int nvmlDeviceGetMaxPcieLinkGeneration(dev d, unsigned *to)
 	FAIL_IF_ASKED();
 	(void)d;
 	*to = 5;
+	return 0;
+}
+
+struct memory_v2 {
+	unsigned version;
+	unsigned long long total, reserved, free, used;
+};
+
+int nvmlDeviceGetMemoryInfo_v2(dev d, struct memory_v2 *to);
+int nvmlDeviceGetMemoryInfo_v2(dev d, struct memory_v2 *to)
+{
+	FAIL_IF_ASKED();
+	(void)d;
+	if (to->version != (2u << 24 | sizeof(*to)))
+		return 25; /* NVML_ERROR_ARGUMENT_VERSION_MISMATCH */
+	to->total = 80ULL << 30;
+	to->reserved = 600ULL << 20;
+	to->used = 424ULL << 20;
+	to->free = to->total - to->reserved - to->used;
 	return 0;
 }
 
