@@ -423,7 +423,9 @@ log_again() { rmdir "$spool/node/events"; mv "$dir/aside" "$spool/node/events"; 
 	pid=$(agent_pid)
 	{ printf '!hello\n'; job 1 "until [ -e '$dir/go' ]; do sleep 0.05; done"; steer retire 0
 	  echo '!wait what=started'; } | ctl
-	{ printf '!hello\n'; until_true touch "$dir/go"; printf '!wait what=exited exit_code=0\n'; } | ctl
+	printf '!hello\n!wait kind=hello\n' | ctl # the job still runs, so the agent is there to be taken back
+	touch "$dir/go"
+	printf '!hello\n!wait what=exited exit_code=0\n' | ctl
 	printf '!hello\n!ack\n' | ctl
 	run ! gone_already "$pid"
 }
