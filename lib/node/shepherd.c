@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -247,6 +248,40 @@ static bool find_groups(struct shepherd *s, struct zn_task_job *j)
 	return false;
 }
 
+static bool has_gpu(const struct zn_msg_start *m, uint32_t gpu)
+{
+	for (size_t i = 0; i < m->gpus.n; i++)
+		if (m->gpus.v[i] == gpu)
+			return true;
+	return false;
+}
+
+static size_t count_device_files(const struct zn_facts *f)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; f && i < f->n_gpus; i++)
+		n += f->gpus[i].devices.n;
+	return n;
+}
+
+/* The device files of all GPUs that are not the job's, as far as they are there. */
+static void deny_others_gpus(struct shepherd *s, struct zn_hold_ask *ask)
+{
+	const struct zn_facts *f = s->home->facts;
+	size_t max = count_device_files(f);
+	struct zn_device *v = max ? zn_arena_array(&s->arena, max, sizeof(*v)) : NULL;
+	struct stat st;
+
+	ask->denied = v;
+	for (size_t i = 0; v && i < f->n_gpus; i++) {
+		const struct zn_strs *files = &f->gpus[i].devices;
+		for (size_t k = 0; !has_gpu(s->start, f->gpus[i].gpu) && k < files->n; k++)
+			if (stat(files->v[k], &st) == 0 && S_ISCHR(st.st_mode))
+				v[ask->n_denied++] = (struct zn_device){ major(st.st_rdev), minor(st.st_rdev) };
+	}
+}
+
 static bool prepare(struct shepherd *s, struct zn_task_job *j)
 {
 	struct zn_hold_ask ask = { .mem_bytes = s->start->mem_bytes, .cpus = &j->cpus, .numas = &j->numas };
@@ -257,6 +292,7 @@ static bool prepare(struct shepherd *s, struct zn_task_job *j)
 	*j = (struct zn_task_job){ .home = s->home, .start = s->start, .hold = &s->hold };
 	struct zn_buf pins = { 0 };
 	zn_task_pins(j, &pins);
+	deny_others_gpus(s, &ask);
 	zn_hold_open(s->home->confine, &ask, &s->hold, &s->notes);
 	zn_buf_add(&s->notes, pins.data, pins.len);
 	zn_buf_done(&pins);
@@ -377,8 +413,8 @@ static void start_tasks(struct shepherd *s)
 	for (uint32_t rank = 0; rank < n && !s->failed; rank++)
 		if (!start_rank(s, &j, rank) && s->n_running)
 			end_job(s, SIGTERM, s->start->grace_s);
-	if (s->start->gpus.n)
-		zn_buf_addstr(&s->notes, ", GPUs by environment");
+	if (s->start->gpus.n || s->hold.denies)
+		zn_buf_printf(&s->notes, ", GPUs by %s", s->hold.denies ? "device filter" : "environment");
 }
 
 /* That it runs is told when it has run for a moment: most of what is over at once is told with its end, in one
@@ -584,6 +620,8 @@ static void measure(struct shepherd *s, struct zn_msg_report *r)
 	r->cpu_s = ZN_SOME_F64(u.has_cpu ? u.cpu_s : cpu);
 	r->max_rss_bytes = ZN_SOME_U64(u.has_peak ? u.peak_bytes : (uint64_t)ru.ru_maxrss * 1024);
 	r->gpu_s = ZN_SOME_F64((double)s->start->gpus.n * ran);
+	if (s->failed && zn_hold_pids_refused(&s->hold))
+		set_reason(s, "out of processes: limit %llu", (unsigned long long)s->home->confine->pids_max);
 	if (u.oom_kills) /* whoever it hit: version 2 would have ended the whole job */
 		set_reason(s, "out of memory: limit %s", zn_format_bytes(s->start->mem_bytes, limit));
 }

@@ -3,7 +3,7 @@
  * In the unified hierarchy (cgroup v2) we want a directory of our own, best one whose parent can hand the
  * memory controller down: first below the cgroup we are in (a unit with Delegate=yes; there we move ourselves
  * into a leaf, because a cgroup with processes of its own hands nothing down), then below the root of the
- * mount.  Without controllers it still freezes, kills and counts.  The memory limit then comes from a group
+ * mount.  A hold may have half of the processes that the machine can have: a fork bomb takes no more.  Without controllers it still freezes, kills and counts.  The memory limit then comes from a group
  * of the v1 memory hierarchy, if there is one that we may write.
  */
 #include <dirent.h>
@@ -138,6 +138,23 @@ static int hand_down(const char *dir, const char *controller)
 	return zn__cg_write(dir, "cgroup.subtree_control", text);
 }
 
+static bool hand_down_twice(const char *parent, const char *dir, const char *controller)
+{
+	return hand_down(parent, controller) == 0 && hand_down(dir, controller) == 0;
+}
+
+/* As many processes and threads as this machine can have at once; 0: not known. */
+static uint64_t most_pids(void)
+{
+	char pids[24], threads[24];
+
+	if (zn__cg_read("/proc/sys/kernel", "pid_max", pids, sizeof(pids)) < 0 ||
+	    zn__cg_read("/proc/sys/kernel", "threads-max", threads, sizeof(threads)) < 0)
+		return 0;
+	uint64_t a = strtoull(pids, NULL, 10), b = strtoull(threads, NULL, 10);
+	return a < b ? a : b;
+}
+
 /* Makes parent/tag and hands down what can be; leave: move ourselves out of parent where that is needed. */
 static bool try_parent(const char *parent, const char *tag, bool leave, struct zn_confine *c)
 {
@@ -159,7 +176,9 @@ static bool try_parent(const char *parent, const char *tag, bool leave, struct z
 			memory = hand_down(parent, "memory");
 	}
 	c->v2_memory = memory == 0 && hand_down(dir, "memory") == 0;
-	c->v2_cpuset = hand_down(parent, "cpuset") == 0 && hand_down(dir, "cpuset") == 0;
+	c->v2_cpuset = hand_down_twice(parent, dir, "cpuset");
+	c->v2_cpu = !c->v2_cpuset && hand_down_twice(parent, dir, "cpu");
+	c->pids_max = hand_down_twice(parent, dir, "pids") ? most_pids() / 2 : 0;
 	snprintf(c->v2, sizeof(c->v2), "%s", dir);
 	return true;
 }

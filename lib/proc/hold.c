@@ -107,12 +107,19 @@ static void open_v2(const struct zn_confine *c, const struct zn_hold_ask *ask, s
 	}
 }
 
-static void set_cpuset(const struct zn_hold *h, const struct zn_hold_ask *ask)
+/* Those CPUs and no others; where only time can be limited, as much of it as they have. */
+static void limit_cpus(const struct zn_confine *c, const struct zn_hold *h, const struct zn_idset *cpus)
 {
 	char text[4096];
 
-	if (ask->cpus && !zn_idset_is_empty(ask->cpus) && zn_idset_format(ask->cpus, text, sizeof(text)) < sizeof(text))
+	if (!cpus || zn_idset_is_empty(cpus))
+		return;
+	if (c->v2_cpuset && zn_idset_format(cpus, text, sizeof(text)) < sizeof(text))
 		zn__cg_write(h->v2, "cpuset.cpus", text);
+	if (!c->v2_cpu)
+		return;
+	snprintf(text, sizeof(text), "%u00000 100000", zn_idset_count(cpus));
+	zn__cg_write(h->v2, "cpu.max", text);
 }
 
 /* The whole job ends when one of its processes meets the limit; half a job is of no use. */
@@ -148,8 +155,12 @@ void zn_hold_open(const struct zn_confine *c, const struct zn_hold_ask *ask, str
 	*h = (struct zn_hold){ .v2_fd = -1, .join_fd = -1 };
 	open_v2(c, ask, h);
 	zn_buf_addstr(notes, backend_of(h)->name);
-	if (h->v2[0] && c->v2_cpuset)
-		set_cpuset(h, ask);
+	if (h->v2[0]) {
+		limit_cpus(c, h, ask->cpus);
+		if (c->pids_max)
+			write_number(h->v2, "pids.max", c->pids_max);
+		h->denies = ask->n_denied && zn__cg_deny(h->v2_fd, ask->denied, ask->n_denied) == 0;
+	}
 	if (!ask->mem_bytes)
 		return;
 	if (h->v2[0] && c->v2_memory && limit_v2(h, ask->mem_bytes))
@@ -187,6 +198,16 @@ static bool read_number(const char *dir, const char *file, uint64_t *ret)
 	char *end;
 	*ret = strtoull(text, &end, 10);
 	return end != text;
+}
+
+uint64_t zn_hold_pids_refused(const struct zn_hold *h)
+{
+	char text[256];
+	uint64_t n = 0;
+
+	if (h->v2[0] && zn__cg_read(h->v2, "pids.events", text, sizeof(text)) == 0)
+		zn__cg_value(text, "max", &n);
+	return n;
 }
 
 void zn_hold_usage(const struct zn_hold *h, struct zn_hold_usage *ret)

@@ -79,6 +79,8 @@ bool zn_tree_is_empty(pid_t root, const struct zn_pids *skip);
 struct zn_confine {
 	char v2[PATH_MAX];     /* our own directory in the unified hierarchy */
 	bool v2_memory, v2_cpuset;
+	bool v2_cpu;           /* only where there is no v2_cpuset: sharing time by groups has its price */
+	uint64_t pids_max;     /* processes and threads of one hold; 0: can't be limited */
 	char v1_memory[PATH_MAX];
 };
 
@@ -94,10 +96,18 @@ int zn_confine_clear(const struct zn_confine *c);
 int zn_confine_end(const struct zn_confine *c, const char *name);
 void zn_confine_close(const struct zn_confine *c); /* removes our directories if they are empty */
 
+/* A character device by number. */
+struct zn_device {
+	unsigned major, minor;
+};
+enum { ZN_DEVICES_MAX = 4096 };
+
 struct zn_hold_ask {
 	const char *name;      /* unique among the holds that are open */
 	uint64_t mem_bytes;    /* 0: no limit */
 	const struct zn_idset *cpus, *numas; /* may be NULL or empty: not pinned */
+	const struct zn_device *denied; /* what it must not open, where that can be had (root, cgroup v2) */
+	size_t n_denied;       /* at most ZN_DEVICES_MAX */
 };
 
 struct zn_hold {
@@ -105,6 +115,7 @@ struct zn_hold {
 	int v2_fd;             /* directory, for CLONE_INTO_CGROUP; -1 */
 	int join_fd;           /* the v1 group's cgroup.procs, joined by writing "0"; -1 */
 	bool frozen;
+	bool denies;           /* has a filter for what was to be denied */
 };
 
 struct zn_hold_usage {
@@ -117,6 +128,8 @@ struct zn_hold_usage {
 /* Adds to notes how the job is held and, after "; ", each thing that was asked and can't be had. */
 void zn_hold_open(const struct zn_confine *c, const struct zn_hold_ask *ask, struct zn_hold *ret,
                   struct zn_buf *notes);
+/* How often a process was refused because the hold had as many as it may have. */
+uint64_t zn_hold_pids_refused(const struct zn_hold *h);
 /* Suspends or resumes every process of the hold; the caller is its subreaper. */
 void zn_hold_freeze(struct zn_hold *h, bool freeze);
 struct zn_tree_count zn_hold_signal(struct zn_hold *h, int sig);
