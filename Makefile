@@ -3,7 +3,7 @@
 #   make [V=1] [B=build] [SAN=address,undefined] [CC=clang] [PREFIX=/usr/local] [DESTDIR=]
 #   make check      unit tests, then what a user sees (bats)
 #   make bench      the figures we claim, measured here
-#   make install    programs, library, header, manual, completions
+#   make install    programs, library, header, manual, completions, units (enables and starts nothing)
 -include config.mak
 
 VERSION := 0.1.0
@@ -13,6 +13,8 @@ libdir  ?= $(PREFIX)/lib
 incdir  ?= $(PREFIX)/include
 mandir  ?= $(PREFIX)/share/man
 sharedir ?= $(PREFIX)/share
+# where systemd looks: always below lib, whatever libdir is
+unitdir  ?= $(PREFIX)/lib/systemd/system
 
 SAN     ?=
 comma   := ,
@@ -99,6 +101,11 @@ install: all
 		install -D -m 644 $$m $(DESTDIR)$(mandir)/man$$s/$${m##*/} || exit 1; done; done
 	install -d $(DESTDIR)$(sharedir)/bash-completion/completions \
 		$(DESTDIR)$(sharedir)/zsh/site-functions $(DESTDIR)$(sharedir)/fish/vendor_completions.d
+	install -d $(DESTDIR)$(unitdir) $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
+	for u in zn-noded zn-schedd; do \
+		sed 's|@bindir@|$(bindir)|' systemd/$$u.service.in > $(DESTDIR)$(unitdir)/$$u.service || exit 1; done
+	install -m 644 systemd/zenith.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/zenith.conf
+	install -m 644 systemd/zenith.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/zenith.conf
 	for c in $(notdir $(cmds)); do \
 		install -m 644 completions/$$c.bash $(DESTDIR)$(sharedir)/bash-completion/completions/$$c && \
 		install -m 644 completions/_$$c $(DESTDIR)$(sharedir)/zsh/site-functions/_$$c && \

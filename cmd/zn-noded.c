@@ -17,8 +17,8 @@
 #include "node/node.h"
 #include "queue/spool.h"
 
-static const char *spool, *node, *confine, *scheduler;
-static bool attach, detach, system_accounts;
+static const char *spool, *node, *confine, *user = "zenith";
+static bool attach, detach, for_all, system_accounts;
 
 static const struct zn_opt opts[] = {
 	{ 0, "spool", ZN_OPT_STR, "DIR", &spool, "dir", "the spool to serve (default: as zn-submit finds it)" },
@@ -26,17 +26,18 @@ static const struct zn_opt opts[] = {
 	{ 0, "detach", ZN_OPT_FLAG, NULL, &detach, NULL, "return when the agent listens, and leave it running" },
 	{ 0, "attach", ZN_OPT_FLAG, NULL, &attach, NULL, "connect standard input and output to the agent that runs" },
 	{ 0, "confine", ZN_OPT_CHOICE, "HOW", &confine, "auto|subreaper", "how jobs are held (default: auto, the best there is)" },
-	{ 0, "scheduler", ZN_OPT_STR, "USER", &scheduler, "user",
-	  "as root: serve this user's zn-schedd, and become whom its jobs name" },
+	{ 0, "system", ZN_OPT_FLAG, NULL, &for_all, NULL,
+	  "as root, machine-wide: run each job as the user who submitted it" },
+	{ 0, "user", ZN_OPT_STR, "USER", &user, "user", "with --system: whose zn-schedd to serve (default: zenith)" },
 	{ 0, "system-accounts", ZN_OPT_FLAG, NULL, &system_accounts, NULL,
-	  "as root, run jobs of root and of system accounts too" },
+	  "with --system: run jobs of root and of system accounts too" },
 	{ 0 },
 };
 
 static const struct zn_cmd cmd = {
 	.name = "zn-noded",
 	.brief = "run jobs on this machine for zn-schedd",
-	.synopsis = "[--spool DIR] [--node NAME] [--detach | --attach]",
+	.synopsis = "[--spool DIR] [--node NAME] [--system] [--detach | --attach]",
 	.opts = opts,
 };
 
@@ -133,6 +134,8 @@ static int relay(void)
 static void find_spool(struct zn_arena *a)
 {
 	struct zn_err err = { .text = "" };
+	if (!spool && for_all && !getenv("ZENITH_SPOOL"))
+		spool = ZN_SPOOL_SYSTEM;
 	int rc = spool ? 0 : zn_spool_path(a, &spool, &err);
 
 	if (rc < 0)
@@ -146,12 +149,12 @@ static void find_spool(struct zn_arena *a)
 
 static void find_scheduler(struct zn_agent_opts *o)
 {
-	struct passwd *pw = getpwnam(scheduler);
+	struct passwd *pw = getpwnam(user);
 
 	if (geteuid() != 0)
-		exit(zn_cli_fail(ZN_EXIT_DENIED, "only root can serve another user's scheduler"));
+		exit(zn_cli_fail(ZN_EXIT_DENIED, "only root can run jobs of all users"));
 	if (!pw)
-		exit(zn_cli_fail(ZN_EXIT_USAGE, "there is no user '%s'", scheduler));
+		exit(zn_cli_fail(ZN_EXIT_USAGE, "there is no user '%s' for zn-schedd: make one (useradd --system), or name another with --user", user));
 	o->has_scheduler = true;
 	o->scheduler_uid = pw->pw_uid;
 }
@@ -166,6 +169,8 @@ int main(int argc, char **argv)
 		zn_cli_usage("there are no operands");
 	if (attach && detach)
 		zn_cli_usage("options '--attach' and '--detach' exclude each other");
+	if (system_accounts && !for_all)
+		zn_cli_usage("option '--system-accounts' needs '--system'");
 	find_spool(&arena);
 	if (attach) {
 		int code = relay();
@@ -174,7 +179,7 @@ int main(int argc, char **argv)
 	}
 	struct zn_agent_opts o = { .spool = spool, .node = node, .system_accounts = system_accounts, .say = say,
 	                           .ready = ready };
-	if (scheduler)
+	if (for_all)
 		find_scheduler(&o);
 	/* a reader of our messages that went away, or a limit on a file's size, ends no agent; jobs get the default */
 	signal(SIGPIPE, SIG_IGN);

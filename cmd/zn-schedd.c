@@ -1,6 +1,8 @@
 /* zn-schedd: the scheduler. */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,20 +10,25 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "engine/local.h"
 #include "queue/client.h"
+#include "queue/conf.h"
 #include "queue/spool.h"
 #include "serve/serve.h"
 
 static struct {
-	const char *spool, *config;
-	bool detach, stop, check;
-} o;
+	const char *spool, *config, *user;
+	bool detach, stop, check, for_all;
+} o = { .user = "zenith" };
 
 static const struct zn_opt opts[] = {
 	{ 0, "spool", ZN_OPT_STR, "DIR", &o.spool, "dir", "the spool (default: ZENITH_SPOOL, or the user's own)" },
 	{ 0, "config", ZN_OPT_STR, "FILE", &o.config, "file", "configuration (default: ZENITH_CONFIG, or the usual places)" },
 	{ 0, "detach", ZN_OPT_FLAG, NULL, &o.detach, NULL,
 	  "go to the background once listening, log to the spool, go away after an hour without work" },
+	{ 0, "system", ZN_OPT_FLAG, NULL, &o.for_all, NULL,
+	  "machine-wide: serve all users; as root, start the agent and become the user of --user" },
+	{ 0, "user", ZN_OPT_STR, "USER", &o.user, "user", "with --system: who to be (default: zenith)" },
 	{ 0, "stop", ZN_OPT_FLAG, NULL, &o.stop, NULL, "stop the zn-schedd of the spool; running jobs go on" },
 	{ 0, "check-spool", ZN_OPT_FLAG, NULL, &o.check, NULL, "read the whole spool, change nothing, say what is damaged" },
 	{ 0 },
@@ -90,12 +97,82 @@ static int detach(void)
 	return pipes[1];
 }
 
+/* ---- machine-wide -------------------------------------------------------------------------------- */
+
+static bool agent_is_there(const char *spool)
+{
+	char path[4200];
+
+	snprintf(path, sizeof(path), "%s/node/sock", spool);
+	int fd = zn_spool_connect(path, NULL);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+static void start_agent(const char *spool)
+{
+	const char *more[ZN_LOCAL_MORE_MAX + 1] = { "--system", "--user", o.user };
+	struct zn_err err = { 0 };
+	struct zn_conf conf;
+	char program[4096];
+
+	if (agent_is_there(spool))
+		return;
+	if (zn_conf_read(o.config, &conf, &err) < 0)
+		exit(zn_cli_fail(ZN_EXIT_USAGE, "%s", err.text));
+	if (conf.system_accounts)
+		more[3] = "--system-accounts";
+	zn_conf_done(&conf);
+	zn_program_beside("zn-noded", program, sizeof(program));
+	int rc = zn_local_start_agent(program, spool, more, &err);
+	if (rc < 0)
+		exit(zn_cli_fail(zn_cli_code(rc), "%s", err.text));
+}
+
+/* For good: what strangers write is never read by root. */
+static void become(const struct passwd *pw)
+{
+	if (initgroups(pw->pw_name, pw->pw_gid) < 0 || setgid(pw->pw_gid) < 0 || setuid(pw->pw_uid) < 0)
+		exit(zn_cli_fail(ZN_EXIT_OS, "can't become user '%s': %s", pw->pw_name, strerror(errno)));
+	if (setenv("HOME", pw->pw_dir, 1) < 0 || setenv("USER", pw->pw_name, 1) < 0 || setenv("LOGNAME", pw->pw_name, 1) < 0)
+		exit(zn_cli_fail(ZN_EXIT_OS, "out of memory"));
+}
+
+/* As root: everything that takes root, and then no longer root. */
+static void serve_all(const char *spool)
+{
+	const struct passwd *pw = getpwnam(o.user);
+	struct zn_err err = { 0 };
+
+	if (!pw)
+		exit(zn_cli_fail(ZN_EXIT_USAGE, "there is no user '%s' to be: make one (useradd --system), or name another with --user", o.user));
+	if (pw->pw_uid == 0)
+		exit(zn_cli_fail(ZN_EXIT_USAGE, "zn-schedd reads what anybody writes, so it does not serve all users as root"));
+	if (geteuid() != 0 && geteuid() != pw->pw_uid)
+		exit(zn_cli_fail(ZN_EXIT_DENIED, "only root and '%s' can serve all users", o.user));
+	if (geteuid() != 0)
+		return;
+	int rc = zn_spool_make(spool, &(struct zn_spool_owner){ .uid = pw->pw_uid, .gid = pw->pw_gid }, &err);
+	if (rc < 0)
+		exit(zn_cli_fail(zn_cli_code(rc), "%s", err.text));
+	start_agent(spool);
+	become(pw);
+}
+
+/* ---- what it is asked ------------------------------------------------------------------------------ */
+
 static int serve(const char *spool)
 {
-	struct zn_serve_opts so = { .spool = spool, .config = o.config, .on_demand = o.detach, .ready_fd = -1 };
+	struct zn_serve_opts so = { .spool = spool, .config = o.config, .on_demand = o.detach && !o.for_all,
+	                            .for_all = o.for_all, .ready_fd = -1 };
 	struct zn_err err = { 0 };
-	int rc = zn_spool_make(spool, NULL, &err);
+	int rc = 0;
 
+	if (o.for_all)
+		serve_all(spool);
+	else
+		rc = zn_spool_make(spool, NULL, &err);
 	if (rc < 0)
 		return zn_cli_fail(zn_cli_code(rc), "%s", err.text);
 	if (o.detach) {
@@ -163,6 +240,8 @@ int main(int argc, char **argv)
 
 	if (at < argc)
 		zn_cli_usage("'%s' is too much", argv[at]);
+	if (!o.spool && o.for_all && !getenv("ZENITH_SPOOL"))
+		o.spool = ZN_SPOOL_SYSTEM;
 	int rc = o.spool && setenv("ZENITH_SPOOL", o.spool, 1) < 0 ? -errno : zn_spool_path(&arena, &spool, &err);
 	if (rc < 0)
 		return zn_cli_fail(zn_cli_code(rc), "%s", err.text);

@@ -319,7 +319,7 @@ static bool is_lost(const struct zn_job_record *job)
 static int drop(const struct zn_spec *s)
 {
 	struct zn_err err = { 0 };
-	int rc = zn_spool_make(spool, NULL, &err);
+	int rc = zn_spool_is_system(spool) ? 0 : zn_spool_make(spool, NULL, &err);
 
 	if (rc == 0)
 		rc = zn_drop_write(spool, s, &err);

@@ -15,11 +15,11 @@ _zn_noded()
 	--spool) compopt -o filenames; _zn_reply -d; return ;;
 	--node) :; return ;;
 	--confine) _zn_reply -W 'auto subreaper'; return ;;
-	--scheduler) _zn_reply -u; return ;;
+	--user) _zn_reply -u; return ;;
 	--complete) _zn_reply -W 'bash zsh fish'; return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		_zn_reply -W '--spool --node --detach --attach --confine --scheduler --system-accounts -h --help --version --complete'
+		_zn_reply -W '--spool --node --detach --attach --confine --system --user --system-accounts -h --help --version --complete'
 	else
 		:
 	fi

@@ -572,7 +572,7 @@ gone_already() { [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 	chmod 666 "$spool/node/sock"
 	printf '!wait closed\n' | timeout 5 runuser -u nobody -- "$B/tests/nodectl" "$spool"
 	pid=$(agent_pid); kill "$pid"; gone "$pid"
-	zn-noded --detach --spool "$spool" --scheduler nobody
+	zn-noded --detach --spool "$spool" --system --user nobody
 	[ "$(stat -c %U:%a "$spool/node/sock")" = nobody:600 ]
 	{
 		printf '!hello\n!ack\n'; job 1 true; echo '!wait what=refused again=false'

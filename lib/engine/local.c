@@ -7,12 +7,15 @@
 
 extern char **environ;
 
-int zn_local_start_agent(const char *program, const char *spool, struct zn_err *err)
+int zn_local_start_agent(const char *program, const char *spool, const char *const *more, struct zn_err *err)
 {
-	char *const argv[] = { (char *)"zn-noded", (char *)"--detach", (char *)"--spool", (char *)spool, NULL };
+	const char *argv[4 + ZN_LOCAL_MORE_MAX + 1] = { "zn-noded", "--detach", "--spool", spool };
 	int status = 0;
 	pid_t pid;
-	int rc = posix_spawnp(&pid, program, NULL, NULL, argv, environ);
+
+	for (int i = 0; more && more[i] && i < ZN_LOCAL_MORE_MAX; i++)
+		argv[4 + i] = more[i];
+	int rc = posix_spawnp(&pid, program, NULL, NULL, (char *const *)argv, environ);
 
 	if (rc)
 		return zn_err_set(err, -rc, "can't start '%s': %s", program, strerror(rc));

@@ -4,9 +4,11 @@
 
 #include "zenith.h"
 
-/* Starts "PROGRAM --detach --spool SPOOL" and waits until it says that it listens (exit 0).  -EBUSY when
- * another agent holds the spool, -ECONNREFUSED when it did not start.
+/* Starts "PROGRAM --detach --spool SPOOL MORE..." and waits until it says that it listens (exit 0).  -EBUSY when
+ * another agent holds the spool, -ECONNREFUSED when it did not start.  more: ended by NULL, at most
+ * ZN_LOCAL_MORE_MAX words; may be NULL.
  */
-int zn_local_start_agent(const char *program, const char *spool, struct zn_err *err);
+enum { ZN_LOCAL_MORE_MAX = 4 };
+int zn_local_start_agent(const char *program, const char *spool, const char *const *more, struct zn_err *err);
 
 #endif

@@ -61,11 +61,13 @@ struct zn_client {
 	struct zn_arena arena;
 };
 
-static bool autostart_wanted(void)
+static bool autostart_wanted(const char *spool)
 {
 	const char *env = getenv("ZENITH_AUTOSTART");
 	struct zn_conf conf;
 
+	if (zn_spool_is_system(spool)) /* that is for root to start */
+		return false;
 	if (env)
 		return strcmp(env, "no") && strcmp(env, "0");
 	if (zn_conf_read(NULL, &conf, NULL) < 0)
@@ -134,7 +136,7 @@ int zn_client_open(const char *spool, bool may_start, struct zn_client **ret, st
 	struct zn_err why = { "" };
 	int fd = try_connect(spool);
 
-	if (nobody_listens(fd) && may_start && autostart_wanted())
+	if (nobody_listens(fd) && may_start && autostart_wanted(spool))
 		fd = connect_or_start(spool, &why);
 	if (nobody_listens(fd))
 		return zn_err_set(err, -ECONNREFUSED, "no zn-schedd answers in '%s'", spool);
@@ -198,7 +200,7 @@ static void back_off(struct zn_client *c)
 int zn_client_reopen(struct zn_client *c, struct zn_err *err)
 {
 	back_off(c);
-	int fd = autostart_wanted() ? connect_or_start(c->spool, err) : try_connect(c->spool);
+	int fd = autostart_wanted(c->spool) ? connect_or_start(c->spool, err) : try_connect(c->spool);
 
 	if (nobody_listens(fd)) {
 		usleep(START_PAUSE_US);
@@ -370,7 +372,7 @@ static int drop_compare(const char *path, const struct zn_spec *spec, struct zn_
 	                           path) : rc;
 }
 
-int zn_drop_write(const char *spool, const struct zn_spec *spec, struct zn_err *err)
+static int drop_write(const char *spool, const struct zn_spec *spec, bool for_all, struct zn_err *err)
 {
 	char dir[PATH_MAX], path[PATH_MAX + ZN_SPEC_NAME_MAX + 8];
 	struct zn_buf b = { 0 };
@@ -379,7 +381,7 @@ int zn_drop_write(const char *spool, const struct zn_spec *spec, struct zn_err *
 	for (const char *p = spec->key; *p; p++)
 		if (*p == '/' || (p == spec->key && *p == '.'))
 			return zn_err_set(err, -EINVAL, "key '%s' can't name a file while no zn-schedd runs", spec->key);
-	int rc = zn_mkdirs(dir, 0700, err);
+	int rc = zn_mkdirs(dir, for_all ? 0770 : 0700, err);
 	if (rc < 0)
 		return rc;
 	snprintf(path, sizeof(path), "%s/%s.zr", dir, spec->key);
@@ -387,9 +389,21 @@ int zn_drop_write(const char *spool, const struct zn_spec *spec, struct zn_err *
 	if (rc)
 		return rc < 0 ? rc : 0;
 	rc = zn_encode(&zn_spec_kind, spec, &b);
-	if (rc == 0) {
-		rc = zn_file_replace(path, b.data, b.len, 0600, err);
-	}
+	if (rc == 0)
+		rc = zn_file_replace(path, b.data, b.len, for_all ? 0640 : 0600, err);
 	zn_buf_done(&b);
+	return rc;
+}
+
+/* In a machine-wide spool the modes are for the scheduler's group, which comes from drop/ itself; a chmod would
+ * take the setgid bit away, so the umask must not be in the way.
+ */
+int zn_drop_write(const char *spool, const struct zn_spec *spec, struct zn_err *err)
+{
+	bool for_all = zn_spool_is_system(spool);
+	mode_t old = umask(for_all ? 0007 : 0077);
+	int rc = drop_write(spool, spec, for_all, err);
+
+	umask(old);
 	return rc;
 }

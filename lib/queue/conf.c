@@ -26,6 +26,7 @@ static const struct row rows[] = {
 	{ "queue", "idle_exit", DURATION, offsetof(struct zn_conf, idle_exit_s) },
 	{ "queue", "autostart", YES_NO, offsetof(struct zn_conf, autostart) },
 	{ "queue", "on_finish", TEXT, offsetof(struct zn_conf, on_finish) },
+	{ "queue", "system_accounts", YES_NO, offsetof(struct zn_conf, system_accounts) },
 	{ "operators", "users", TEXT, offsetof(struct zn_conf, operators) },
 };
 

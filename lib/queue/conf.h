@@ -7,6 +7,7 @@
  *             idle_exit = 1h              a started-on-demand zn-schedd goes away after this (0: never)
  *             autostart = yes             may zn-submit start zn-schedd?
  *             on_finish = COMMAND         run by /bin/sh when a job has ended
+ *             system_accounts = no        machine-wide: may root and accounts below 1000 submit?
  *   [operators]  users = ann, bob
  */
 #ifndef ZN_QUEUE_CONF_H
@@ -21,7 +22,7 @@
 struct zn_conf {
 	struct zn_arena arena;
 	double default_limit_s, grace_s, history_s, idle_exit_s;
-	bool autostart;
+	bool autostart, system_accounts;
 	const char *on_finish;      /* NULL: none */
 	const char *operators;      /* comma-separated, NULL: none */
 };

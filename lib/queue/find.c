@@ -86,6 +86,7 @@ void zn_job_add_private(const char *spool, struct zn_client **c, struct zn_job_r
 	if (zn_client_ask(spool, c, &r, reply, NULL) < 0 || !reply->ok || !reply->jobs.n)
 		return;
 	const struct zn_job_record *seen = reply->jobs.v;
+	job->key = seen->key;
 	job->command = seen->command;
 	job->arguments = seen->arguments;
 	job->directory = seen->directory;

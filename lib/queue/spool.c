@@ -190,20 +190,24 @@ static bool is_empty(int dirfd)
 struct part {
 	const char *name;
 	mode_t private_mode, system_mode;
-	bool scheduler;           /* machine-wide: the scheduler's, else the maker's */
+	bool agent;               /* machine-wide: root's, who is the agent; the others are the scheduler's */
 };
 
-static const struct part top = { "", 0700, 0755, true };
+static const struct part top = { "", 0700, 0755, false };
 static const struct part parts[] = {
-	{ "journal", 0700, 0700, true },
-	{ "view", 0755, 0755, true },
-	{ "drop", 0700, 01777, false }, /* sticky: who made a directory in it is who can remove it */
-	{ "node", 0700, 0755, false },
+	{ "journal", 0700, 0700, false },
+	{ "view", 0755, 0755, false },
+	{ "view/history", 0755, 0755, false },
+	/* who makes a directory in it is who can remove it, and the scheduler's group has it with him */
+	{ "drop", 0700, 03773, false },
+	{ "node", 0700, 0711, true },
 };
 
 static bool is_ours(uid_t uid, const struct part *p, const struct zn_spool_owner *owner)
 {
-	return uid == geteuid() || (owner && uid == owner->uid) || (!p->scheduler && uid == 0);
+	if (owner)
+		return uid == (p->agent ? 0 : owner->uid) || (geteuid() == 0 && uid == 0);
+	return uid == geteuid();
 }
 
 /* Gives the directory that fd is the mode and owner of p, or says why it must not. */
@@ -225,8 +229,9 @@ static int settle(int fd, const struct part *p, const char *path, bool made, con
 		return zn_err_set(err, -errno, "can't protect '%s': %s", path, strerror(errno));
 	if (!owner || geteuid() != 0)
 		return 0;
-	int rc = p->scheduler ? fchown(fd, owner->uid, owner->gid) : fchown(fd, 0, 0);
-	return rc < 0 ? zn_err_set(err, -errno, "can't give '%s' away: %s", path, strerror(errno)) : 0;
+	if (fchown(fd, p->agent ? 0 : owner->uid, p->agent ? 0 : owner->gid) < 0 || fchmod(fd, mode) < 0)
+		return zn_err_set(err, -errno, "can't give '%s' away: %s", path, strerror(errno));
+	return 0;
 }
 
 static int make_part(const char *spool, const struct part *p, const struct zn_spool_owner *owner, struct zn_err *err)
@@ -235,6 +240,8 @@ static int make_part(const char *spool, const struct part *p, const struct zn_sp
 
 	if (snprintf(path, sizeof(path), *p->name ? "%s/%s" : "%s%s", spool, p->name) >= (int)sizeof(path))
 		return zn_err_set(err, -ENAMETOOLONG, "spool path '%s' is too long", spool);
+	if (p->agent && owner && geteuid() != 0)
+		return 0; /* the agent makes its own, and holds it against us */
 	bool made = mkdir(path, 0700) == 0;
 	if (!made && errno != EEXIST)
 		return zn_err_set(err, -errno, "can't make '%s': %s", path, strerror(errno));

@@ -4,7 +4,8 @@
  *   sock       the scheduler's socket
  *   journal/   what happened: private
  *   view/      what everybody may know, derived from it
- *   drop/      submissions while no scheduler runs; machine-wide: one 0700 directory per user, named by uid
+ *   drop/      submissions while no scheduler runs, one directory per user, named by uid; machine-wide each is
+ *              open to the scheduler's group, too, and to nobody else
  *   node/      the agent's own: socket and log
  *
  * A *machine-wide* spool has a top that others may enter (0755); a *private* one, 0700, is its owner's alone.
@@ -33,7 +34,7 @@ bool zn_spool_is_system(const char *path);
 
 /* Who a machine-wide spool is for; NULL makes a private one. */
 struct zn_spool_owner {
-	uid_t uid;                /* of the scheduler: top, journal/ and view/ are its */
+	uid_t uid;                /* of the scheduler: all of it is its, but node/, which is root's */
 	gid_t gid;
 };
 /* Makes what is missing and checks the rest: -EPERM when the top belongs to somebody else, lets the wrong people in,

@@ -89,6 +89,7 @@ static void make_spare(const struct zn_view *v)
 	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, v->file_mode);
 	if (fd < 0)
 		return;
+	fchmod(fd, v->file_mode); /* whatever the umask: it will be the next day's file */
 	reserve(fd, &reserved);
 	close(fd);
 }
@@ -310,7 +311,7 @@ static int history_file(struct zn_view *v)
 	snprintf(path, sizeof(path), "%s/history/%s.zv", v->dir, v->past_day);
 	take_spare(v, path);
 	v->history_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, v->file_mode);
-	if (v->history_fd < 0)
+	if (v->history_fd < 0 || fchmod(v->history_fd, v->file_mode) < 0)
 		return -errno;
 	strcpy(v->history_day, v->past_day);
 	return 0;

@@ -295,10 +295,10 @@ static int connect_or_start(struct zn_server *s, struct zn_err *err)
 	snprintf(path, sizeof(path), "%s/node/sock", s->spool);
 	int fd = zn_spool_connect(path, err);
 
-	if (fd != -ENOENT && fd != -ECONNREFUSED)
+	if (!s->is_private || (fd != -ENOENT && fd != -ECONNREFUSED)) /* machine-wide: only root could start it */
 		return fd;
 	zn_program_beside("zn-noded", program, sizeof(program));
-	int rc = zn_local_start_agent(program, s->spool, err);
+	int rc = zn_local_start_agent(program, s->spool, NULL, err);
 	return rc < 0 ? rc : zn_spool_connect(path, err);
 }
 

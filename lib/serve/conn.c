@@ -15,6 +15,7 @@ enum {
 	SILENCE_S = 300,
 	OUT_MAX = 16 << 20,           /* a reader this far behind is dropped */
 	AT_ONCE = 256,                /* requests of one client in one turn */
+	USERS_SHARE = 4,              /* a user has at most one in so many of the connections */
 };
 
 struct zn_conn {
@@ -154,13 +155,26 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 		zn_conn_close(arg);
 }
 
+static bool is_welcome(const struct zn_server *s, uid_t uid)
+{
+	const struct zn_conn *c;
+	size_t n = 0;
+
+	if (uid == 0 || uid == geteuid())
+		return true;
+	if (s->is_private)
+		return false;
+	TAILQ_FOREACH(c, &s->conns, link)
+		n += c->cred.uid == uid;
+	return n < s->conns_max / USERS_SHARE;
+}
+
 void zn_conn_accept(struct zn_server *s, int fd)
 {
 	struct zn_conn *c = s->n_conns < s->conns_max ? calloc(1, sizeof(*c)) : NULL;
 	socklen_t len = sizeof(c->cred);
 
-	if (!c || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c->cred, &len) < 0 ||
-	    (s->is_private && c->cred.uid != geteuid() && c->cred.uid != 0)) {
+	if (!c || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c->cred, &len) < 0 || !is_welcome(s, c->cred.uid)) {
 		free(c);
 		close(fd);
 		return;

@@ -1,6 +1,7 @@
-/* drop: submissions that users left as files while nobody listened: SPOOL/drop/UID/KEY.zr, each directory 0700
- * and its user's own, so that the file's owner is who submitted.  A file is opened without following links,
- * must be regular, of that owner and not linked twice; it is read whole before it is looked at.
+/* drop: submissions that users left as files while nobody listened: SPOOL/drop/UID/KEY.zr, each directory its
+ * user's own, so that the file's owner is who submitted.  Nobody else may enter it but, machine-wide, our group:
+ * drop/ is setgid, which makes it so without the user's doing.  A file is opened without following links, must
+ * be regular, of that owner and not linked twice; it is read whole before it is looked at.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -87,6 +88,31 @@ static void take_one(struct zn_server *s, int dirfd, const char *name, uid_t uid
 	renameat(dirfd, name, dirfd, bad);
 }
 
+static bool is_users_own(const struct zn_server *s, const struct stat *st, uint64_t uid)
+{
+	mode_t others = s->is_private ? 077 : 007;
+
+	return st->st_uid == uid && !(st->st_mode & others) && (s->is_private || st->st_gid == getegid());
+}
+
+/* Somebody has taken another's number: out of the way with it, or he could never leave anything. */
+static void clear_squatter(int top, const char *name)
+{
+	char aside[64];
+
+	snprintf(aside, sizeof(aside), "%s.not-his", name);
+	if (unlinkat(top, name, AT_REMOVEDIR) < 0 && renameat(top, name, top, aside) < 0)
+		zn_log("drop directory '%s' can't be moved out of the way: %s", name, strerror(errno));
+}
+
+/* The directory's group is ours where it is not his. */
+static gid_t group_of(const struct zn_server *s, uid_t uid, gid_t directory)
+{
+	struct passwd *pw = s->is_private ? NULL : getpwuid(uid);
+
+	return s->is_private ? directory : pw ? pw->pw_gid : (gid_t)uid;
+}
+
 static void take_directory(struct zn_server *s, int top, const char *name)
 {
 	struct stat st;
@@ -96,18 +122,25 @@ static void take_directory(struct zn_server *s, int top, const char *name)
 	if (zn_parse_u64(name, 0, UINT32_MAX, &uid, NULL) < 0)
 		return;
 	fd = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
+	if (fd < 0) {
+		zn_log("drop directory of uid %s can't be read: %s", name, strerror(errno));
+		if (fstatat(top, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_uid != uid)
+			clear_squatter(top, name);
 		return;
-	DIR *d = fstat(fd, &st) == 0 && st.st_uid == uid && !(st.st_mode & 077) ? fdopendir(fd) : NULL;
+	}
+	DIR *d = fstat(fd, &st) == 0 && is_users_own(s, &st, uid) ? fdopendir(fd) : NULL;
 	if (!d) {
-		zn_log("drop directory of uid %s is not its own 0700 directory: ignored", name);
+		zn_log("drop directory of uid %s is not its own alone: ignored", name);
+		if (st.st_uid != uid)
+			clear_squatter(top, name);
 		close(fd);
 		return;
 	}
+	gid_t gid = group_of(s, (uid_t)uid, st.st_gid);
 	for (struct dirent *e; (e = readdir(d));) {
 		size_t n = strlen(e->d_name);
 		if (n > 3 && !strcmp(e->d_name + n - 3, ".zr"))
-			take_one(s, dirfd(d), e->d_name, (uid_t)uid, st.st_gid);
+			take_one(s, dirfd(d), e->d_name, (uid_t)uid, gid);
 	}
 	char path[5000];
 	snprintf(path, sizeof(path), "%s/drop/%s", s->spool, name);
@@ -147,8 +180,6 @@ int zn_drop_start(struct zn_server *s)
 	snprintf(path, sizeof(path), "%s/drop", s->spool);
 	s->drop_watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (s->drop_watch < 0)
-		return -errno;
-	if (mkdir(path, s->is_private ? 0700 : 01777) < 0 && errno != EEXIST)
 		return -errno;
 	inotify_add_watch(s->drop_watch, path, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
 	s->on_drop = event_new(s->base, s->drop_watch, EV_READ | EV_PERSIST, on_drop, s);

@@ -10,6 +10,7 @@ struct zn_serve_opts {
 	const char *spool;     /* absolute */
 	const char *config;    /* NULL: the usual place */
 	bool on_demand;        /* started by zn-submit: goes away when idle */
+	bool for_all;          /* machine-wide: for all users of the machine, with an agent that is root */
 	int ready_fd;          /* gets a byte when the socket listens; -1: none */
 };
 

@@ -380,9 +380,10 @@ static int start(struct zn_server *s, const struct zn_serve_opts *opts, struct z
 		return rc;
 	gethostname(host, sizeof(host) - 1);
 	s->node.name = host;
-	s->is_private = true;
+	s->is_private = !opts->for_all;
 	snprintf(s->spool, sizeof(s->spool), "%s", opts->spool);
-	rc = zn_spool_make(s->spool, NULL, err);
+	const struct zn_spool_owner us = { .uid = geteuid(), .gid = getegid() };
+	rc = zn_spool_make(s->spool, opts->for_all ? &us : NULL, err);
 	if (rc == 0)
 		rc = s->lock = zn_spool_lock(s->spool, err);
 	rc = rc < 0 ? rc : 0;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "node/shepherd.h"
 #include "queue/digest.h"
 #include "serve/server.h"
 
@@ -98,6 +99,15 @@ static int find_same(struct zn_server *s, uid_t uid, const struct zn_spec *spec,
 	return 1;
 }
 
+/* The agent refuses them as well; here it is said while somebody listens. */
+static int may_submit(struct zn_server *s, uid_t uid, struct zn_err *err)
+{
+	if (s->is_private || uid >= ZN_UID_MIN || s->conf.system_accounts)
+		return 0;
+	return zn_err_set(err, -EPERM, "jobs of '%s', a system account, don't run here ([queue] system_accounts in zenith.conf)",
+	                  zn_uid_name(s, uid));
+}
+
 static int room_for(struct zn_server *s, struct zn_err *err)
 {
 	if (zn_journal_room(s->journal) < ZN_ROOM_SUBMIT)
@@ -142,6 +152,8 @@ int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, 
 	struct zn_job *job = NULL;
 	int rc = zn_spec_check(&spec, err);
 
+	if (rc == 0)
+		rc = may_submit(s, uid, err);
 	if (rc < 0)
 		return rc;
 	rc = zn_spec_digest(&spec, digest);

@@ -5,6 +5,7 @@
  *   garbage   N connections that send random bytes; counts those that got an answer and those that were hung up on
  *   twins     the request twice and then nonsense in one go; what comes back goes to standard output
  *   flood     the request N times, reading no answer, until the other side hangs up or all was taken
+ *   huge      a request with one text of N bytes, until it is answered or hung up on; says how many were taken
  *   crowd     N connections that say nothing, until standard input ends; says "open" when all are there
  */
 #include <errno.h>
@@ -133,6 +134,22 @@ static void flood(size_t n)
 	close(fd);
 }
 
+static void huge(size_t n)
+{
+	unsigned char head[] = { 0x81, 0xa2, 'o', 'p', 0xdb, (unsigned char)(n >> 24), (unsigned char)(n >> 16),
+		                 (unsigned char)(n >> 8), (unsigned char)n };
+	static char text[1 << 16];
+	int fd = call();
+	size_t sent = 0;
+
+	memset(text, 'x', sizeof(text));
+	say(fd, head, sizeof(head));
+	for (struct pollfd p = { .fd = fd, .events = POLLIN }; sent < n && poll(&p, 1, 0) == 0; sent += sizeof(text))
+		say(fd, text, sizeof(text));
+	printf("stopped after %zu\n", sent);
+	close(fd);
+}
+
 static void crowd(size_t n)
 {
 	char line[16];
@@ -165,6 +182,8 @@ int main(int argc, char **argv)
 		twins();
 	else if (!strcmp(how, "flood"))
 		flood(n);
+	else if (!strcmp(how, "huge"))
+		huge(n);
 	else if (!strcmp(how, "crowd"))
 		crowd(n);
 	else
