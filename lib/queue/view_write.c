@@ -363,6 +363,16 @@ int zn_view_put_history(struct zn_view *v, const struct zn_event *event)
 	return rc < 0 ? rc : mark(v, event->seq);
 }
 
+static int flush_history(struct zn_view *v, size_t end)
+{
+	int rc = write_history(v, end);
+
+	for (size_t i = 0; rc == 0 && i < v->n_marks; i++)
+		v->marks[i].history_end -= end < v->marks[i].history_end ? end : v->marks[i].history_end;
+	return rc;
+}
+
+/* The history first: who sees in the view that a job has ended finds it there. */
 int zn_view_flush(struct zn_view *v, uint64_t durable)
 {
 	size_t n = 0, view_end = 0, history_end = 0;
@@ -373,9 +383,9 @@ int zn_view_flush(struct zn_view *v, uint64_t durable)
 	}
 	if (!n)
 		return 0;
-	int rc = v->fd < 0 ? 0 : write_on(v->fd, &v->out, &v->out_done, view_end, &v->reserved);
-	if (rc == 0)
-		rc = write_history(v, history_end);
+	int rc = flush_history(v, history_end);
+	if (rc == 0 && v->fd >= 0)
+		rc = write_on(v->fd, &v->out, &v->out_done, view_end, &v->reserved);
 	if (rc < 0)
 		return rc;
 	v->bytes += view_end;
@@ -383,10 +393,8 @@ int zn_view_flush(struct zn_view *v, uint64_t durable)
 	v->out_done = 0;
 	memmove(v->marks, v->marks + n, (v->n_marks - n) * sizeof(*v->marks));
 	v->n_marks -= n;
-	for (size_t i = 0; i < v->n_marks; i++) {
+	for (size_t i = 0; i < v->n_marks; i++)
 		v->marks[i].view_end -= view_end;
-		v->marks[i].history_end -= history_end;
-	}
 	return 0;
 }
 

@@ -216,6 +216,37 @@ static void full(void)
 	zn_view_free(v);
 }
 
+/* Who saw in the view that a job has ended looks for it in the history. */
+static void order(void)
+{
+	char history[100], away[100];
+	struct zn_view *v;
+	struct zn_view_reader *r;
+	struct zn_err err = { "" };
+	struct seen s = { 0 };
+	struct zn_event e = event(61, 400, "COMPLETED", 30.0 * DAY), f = event(62, 401, "COMPLETED", 30.0 * DAY);
+	uint64_t last;
+
+	snprintf(history, sizeof(history), "%s/history", dir);
+	snprintf(away, sizeof(away), "%s/away", dir);
+	zn_view_new(dir, false, &v, &last, &err);
+	zn_view_begin(v, 60);
+	zn_view_publish(v, &err);
+	zn_view_open(spool, &r, &err);
+	zn_view_put(v, &e);
+	zn_view_put_history(v, &e);
+	rename(history, away);
+	tap_ok(zn_view_flush(v, 61) < 0 && !strcmp(drain(r), ""), "an end that the history can't take is not shown");
+	rename(away, history);
+	zn_view_put(v, &f);
+	zn_view_put_history(v, &f);
+	tap_ok(zn_view_flush(v, 62) == 0 && !strcmp(drain(r), "61:400 62:401 "), "it is once it could");
+	zn_history_each(spool, 29.0 * DAY, false, note, &s, &err);
+	tap_ok(s.n == 2, "and each is there once");
+	zn_view_close(r);
+	zn_view_free(v);
+}
+
 int main(void)
 {
 	char command[128];
@@ -228,6 +259,7 @@ int main(void)
 	watching();
 	past();
 	full();
+	order();
 	snprintf(command, sizeof(command), "rm -rf '%s'", spool);
 	tap_ok(system(command) == 0, "cleaned up");
 	return tap_done();
