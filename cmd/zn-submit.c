@@ -83,6 +83,7 @@ static int fail(int rc, const struct zn_err *err)
 
 /* ---- from options to a submission ---- */
 
+/* One that can't be read counts too: reading all of it then says why. */
 static bool looks_like_script(const char *path)
 {
 	struct stat st;
@@ -94,7 +95,7 @@ static bool looks_like_script(const char *path)
 	bool is_file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 	ssize_t n = is_file ? read(fd, head, 2) : 0;
 	close(fd);
-	return is_file && ((n == 2 && head[0] == '#' && head[1] == '!') || !(st.st_mode & 0111));
+	return is_file && (n < 0 || (n == 2 && head[0] == '#' && head[1] == '!') || !(st.st_mode & 0111));
 }
 
 static bool is_directory(const char *word)
