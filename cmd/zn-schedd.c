@@ -177,8 +177,9 @@ static int serve(const char *spool)
 		return zn_cli_fail(zn_cli_code(rc), "%s", err.text);
 	if (o.detach) {
 		so.ready_fd = detach();
-		if (chdir("/") < 0 || log_to(spool) < 0)
-			return ZN_EXIT_OS;
+		rc = chdir("/") < 0 ? -errno : log_to(spool);
+		if (rc < 0) /* standard error is still the caller's */
+			return zn_cli_fail(ZN_EXIT_OS, "can't write '%s/schedd.log': %s", spool, strerror(-rc));
 	}
 	umask(077);
 	rc = zn_serve(&so, &err);
