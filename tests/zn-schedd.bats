@@ -319,3 +319,15 @@ print(s.makefile("rb").read())' "$(sock)" >reply
 	umount small
 	export ZENITH_SPOOL=$dir/spool
 }
+
+@test "without a watch on the drop directory it comes up all the same, and looks there from time to time" {
+	command -v strace >/dev/null || skip "strace is not there"
+	ZENITH_AUTOSTART=no zn-submit --key first -- true
+	strace -f -o trace -e trace=inotify_init1 -e inject=inotify_init1:error=EMFILE zn-schedd 2>log 3>&- &
+	until_true exists "$ZENITH_SPOOL/sock"
+	grep -q "no watch on '.*/drop' can be had" log
+	until_true eval 'zn-queue show key:first'
+	zn-fmt -o msgpack <<<'{"key":"second","hold":true,"command":"true","directory":"/"}' >two
+	mv two "$ZENITH_SPOOL/drop/$(id -u)/second.zr"
+	until_true eval 'zn-queue show key:second'
+}

@@ -74,6 +74,20 @@ static int fill_start(struct zn_server *s, const struct zn_job *job, struct zn_m
 	return m->output && m->cpus && m->numas ? 0 : -ENOMEM;
 }
 
+/* What is damaged stays so; a descriptor, memory or the disk may be there again in a while. */
+static void cant_start(struct zn_server *s, struct zn_job *job, int rc)
+{
+	char reason[128];
+
+	if (rc == -EBADMSG || rc == -ENOENT) {
+		job->requeues_left = 0;
+		zn_job_lost(s, job, "lost: its description in the spool is damaged");
+		return;
+	}
+	snprintf(reason, sizeof(reason), "its description can't be read: %s", strerror(-rc));
+	zn_job_put_off(s, job, reason);
+}
+
 int zn_agent_start(struct zn_server *s, const struct zn_job *job)
 {
 	struct zn_msg_start m;
@@ -85,11 +99,8 @@ int zn_agent_start(struct zn_server *s, const struct zn_job *job)
 		rc = send_record(s, &zn_msg_start_kind, &m);
 	if (rc < 0)
 		zn_log("can't start job %llu: %s", (unsigned long long)job->id, err.text[0] ? err.text : strerror(-rc));
-	if (rc < 0 && rc != -ENOTCONN) { /* its body is unreadable: nobody will ever start it */
-		struct zn_job *own = zn_jobs_get(&s->jobs, job->id);
-		own->requeues_left = 0;
-		zn_job_lost(s, own, "lost: its description in the spool is damaged");
-	}
+	if (rc < 0 && rc != -ENOTCONN)
+		cant_start(s, zn_jobs_get(&s->jobs, job->id), rc);
 	return rc;
 }
 

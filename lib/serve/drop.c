@@ -36,9 +36,11 @@ static int read_drop(struct zn_server *s, int dirfd, const char *name, uid_t uid
 	size_t n = 0;
 	while (rc == 0 && p && n < (size_t)st.st_size) {
 		ssize_t k = read(fd, p + n, (size_t)st.st_size - n);
-		if (k <= 0)
+		if (k < 0 && errno != EINTR)
+			rc = -errno;
+		if (k == 0)
 			break;
-		n += (size_t)k;
+		n += k > 0 ? (size_t)k : 0;
 	}
 	close(fd);
 	*ret = p;
@@ -51,8 +53,8 @@ static int take_file(struct zn_server *s, int dirfd, const char *name, uid_t uid
 	msgpack_object map;
 	struct zn_spec spec;
 	uint64_t id;
-	char *p;
-	size_t n;
+	char *p = NULL;
+	size_t n = 0;
 
 	zn_arena_reset(&s->arena);
 	int rc = read_drop(s, dirfd, name, uid, &p, &n);
@@ -68,24 +70,38 @@ static int take_file(struct zn_server *s, int dirfd, const char *name, uid_t uid
 	return rc;
 }
 
-/* A bad file is kept under another name, so that its owner can look; a good one goes once it is durable. */
-static void take_one(struct zn_server *s, int dirfd, const char *name, uid_t uid, gid_t gid)
+/* What makes a file bad for ever; all else is in the way of this one now, and may be gone later. */
+static bool is_bad(int rc)
+{
+	static const int bad[] = { -EBADMSG, -EINVAL, -EPERM, -EEXIST, -EFBIG, -ELOOP, -ENXIO, -EACCES, -EOPNOTSUPP };
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		if (rc == bad[i])
+			return true;
+	return false;
+}
+
+/* A bad file is kept under another name, so that its owner can look; a good one goes once it is durable.  False: it
+ * is for later.
+ */
+static bool take_one(struct zn_server *s, int dirfd, const char *name, uid_t uid, gid_t gid)
 {
 	struct zn_err err = { 0 };
 	char bad[300];
 	int rc = take_file(s, dirfd, name, uid, gid, &err);
 
-	if (rc == -EAGAIN)
-		return;
 	if (rc == 0)
 		rc = zn_journal_flush(s->journal);
 	if (rc == 0) {
 		unlinkat(dirfd, name, 0);
-		return;
+		return true;
 	}
-	zn_log("drop of uid %u, '%s': %s", (unsigned)uid, name, err.text);
+	zn_log("drop of uid %u, '%s': %s", (unsigned)uid, name, err.text[0] ? err.text : strerror(-rc));
+	if (!is_bad(rc))
+		return false;
 	snprintf(bad, sizeof(bad), "%s.refused", name);
 	renameat(dirfd, name, dirfd, bad);
+	return true;
 }
 
 static bool is_users_own(const struct zn_server *s, const struct stat *st, uint64_t uid)
@@ -113,52 +129,78 @@ static gid_t group_of(const struct zn_server *s, uid_t uid, gid_t directory)
 	return s->is_private ? directory : pw ? pw->pw_gid : (gid_t)uid;
 }
 
-static void take_directory(struct zn_server *s, int top, const char *name)
+/* False: something is left for later, or what comes later would not be noticed. */
+static bool take_directory(struct zn_server *s, int top, const char *name)
 {
 	struct stat st;
 	uint64_t uid;
-	int fd;
+	bool all = true;
+	char path[5000];
 
 	if (zn_parse_u64(name, 0, UINT32_MAX, &uid, NULL) < 0)
-		return;
-	fd = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		return true;
+	int fd = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0) {
-		zn_log("drop directory of uid %s can't be read: %s", name, strerror(errno));
+		int rc = -errno;
 		if (fstatat(top, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_uid != uid)
 			clear_squatter(top, name);
-		return;
+		return is_bad(rc) || rc == -ENOTDIR || rc == -ENOENT;
 	}
-	DIR *d = fstat(fd, &st) == 0 && is_users_own(s, &st, uid) ? fdopendir(fd) : NULL;
-	if (!d) {
+	if (fstat(fd, &st) < 0) {
+		close(fd);
+		return false;
+	}
+	if (!is_users_own(s, &st, uid)) {
 		zn_log("drop directory of uid %s is not its own alone: ignored", name);
 		if (st.st_uid != uid)
 			clear_squatter(top, name);
 		close(fd);
-		return;
+		return true;
 	}
 	gid_t gid = group_of(s, (uid_t)uid, st.st_gid);
-	for (struct dirent *e; (e = readdir(d));) {
-		size_t n = strlen(e->d_name);
-		if (n > 3 && !strcmp(e->d_name + n - 3, ".zr"))
-			take_one(s, dirfd(d), e->d_name, (uid_t)uid, gid);
-	}
-	char path[5000];
 	snprintf(path, sizeof(path), "%s/drop/%s", s->spool, name);
-	inotify_add_watch(s->drop_watch, path, IN_MOVED_TO | IN_ONLYDIR);
-	closedir(d);
+	if (inotify_add_watch(s->drop_watch, path, IN_MOVED_TO | IN_ONLYDIR) < 0)
+		all = false;
+	DIR *d = fdopendir(fd);
+	if (!d)
+		close(fd);
+	for (struct dirent *e; d && (e = readdir(d));) {
+		size_t n = strlen(e->d_name);
+		if (n > 3 && !strcmp(e->d_name + n - 3, ".zr") && !take_one(s, fd, e->d_name, (uid_t)uid, gid))
+			all = false;
+	}
+	if (d)
+		closedir(d);
+	return d && all;
 }
 
-static void take_all(struct zn_server *s)
+static bool take_all(struct zn_server *s)
 {
 	char path[5000];
+	bool all = true;
 
 	snprintf(path, sizeof(path), "%s/drop", s->spool);
 	DIR *d = opendir(path);
 	if (!d)
-		return;
+		return false;
+	if (inotify_add_watch(s->drop_watch, path, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR) < 0)
+		all = false;
 	for (struct dirent *e; (e = readdir(d));)
-		take_directory(s, dirfd(d), e->d_name);
+		if (!take_directory(s, dirfd(d), e->d_name))
+			all = false;
 	closedir(d);
+	return all;
+}
+
+/* Without a watch, and while something waits, it is looked at from time to time. */
+static void take_and_arm(struct zn_server *s)
+{
+	static const struct timeval again = { .tv_sec = 5 };
+
+	if (take_all(s))
+		event_remove_timer(s->on_drop);
+	else
+		event_add(s->on_drop, &again);
 }
 
 /* Whatever the event says, all directories are looked through: that also mends an overflow. */
@@ -167,23 +209,25 @@ static void on_drop(evutil_socket_t fd, short what, void *arg)
 	char drain[4096];
 
 	(void)what;
-	while (read(fd, drain, sizeof(drain)) > 0)
+	while (fd >= 0 && read(fd, drain, sizeof(drain)) > 0)
 		;
-	take_all(arg);
+	take_and_arm(arg);
 	zn_turn_end(arg);
 }
 
-int zn_drop_start(struct zn_server *s)
+int zn_drop_start(struct zn_server *s, struct zn_err *err)
 {
 	char path[5000];
 
 	snprintf(path, sizeof(path), "%s/drop", s->spool);
 	s->drop_watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (s->drop_watch < 0)
-		return -errno;
-	inotify_add_watch(s->drop_watch, path, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
-	s->on_drop = event_new(s->base, s->drop_watch, EV_READ | EV_PERSIST, on_drop, s);
-	event_add(s->on_drop, NULL);
-	take_all(s);
+		zn_log("no watch on '%s' can be had (%s): it is looked at every 5 s", path, strerror(errno));
+	s->on_drop = event_new(s->base, s->drop_watch, s->drop_watch < 0 ? EV_PERSIST : EV_READ | EV_PERSIST, on_drop, s);
+	if (!s->on_drop)
+		return zn_err_set(err, -ENOMEM, "out of memory");
+	if (s->drop_watch >= 0)
+		event_add(s->on_drop, NULL);
+	take_and_arm(s);
 	return 0;
 }

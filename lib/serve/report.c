@@ -117,8 +117,7 @@ void zn_job_unstarted(struct zn_server *s, struct zn_job *job)
 		back_to_queue(s, job, "requeued", "requeued");
 }
 
-/* What is in the way (a lease, a full disk, too many processes) is mostly there a moment later, too. */
-static void put_off(struct zn_server *s, struct zn_job *job, const char *reason)
+void zn_job_put_off(struct zn_server *s, struct zn_job *job, const char *reason)
 {
 	back_to_queue(s, job, "queued", reason);
 	zn_jobs_defer(job, (double)zn_boot_ns() / 1e9);
@@ -131,7 +130,7 @@ static void take_refused(struct zn_server *s, struct zn_job *job, const struct z
 	if (job->cancel || job->requeue)
 		zn_job_unstarted(s, job);
 	else if (m->again.has && m->again.v)
-		put_off(s, job, m->reason);
+		zn_job_put_off(s, job, m->reason);
 	else
 		finish(s, job, ZN_JOB_FAILED, m->reason ? m->reason : "the agent refused to start it");
 }

@@ -398,7 +398,7 @@ static int start(struct zn_server *s, const struct zn_serve_opts *opts, struct z
 	if (rc == 0)
 		rc = make_events(s, opts);
 	if (rc == 0)
-		rc = zn_drop_start(s);
+		rc = zn_drop_start(s, err);
 	if (rc == 0)
 		rc = listen_on(s, err);
 	return rc;

@@ -155,6 +155,10 @@ void zn_report_settle(struct zn_server *s);
 /* A placed job was cancelled or requeued before its start was sent: the agent never hears of it. */
 void zn_job_unstarted(struct zn_server *s, struct zn_job *job);
 void zn_job_lost(struct zn_server *s, struct zn_job *job, const char *reason);
+/* Back to the queue, to be tried again after a while: what is in the way (a lease, a full disk, too many processes)
+ * is mostly there a moment later, too.
+ */
+void zn_job_put_off(struct zn_server *s, struct zn_job *job, const char *reason);
 
 /* conn.c */
 void zn_conn_accept(struct zn_server *s, int fd);
@@ -169,7 +173,7 @@ gid_t zn_conn_gid(const struct zn_conn *c);
 void zn_request_take(struct zn_server *s, struct zn_conn *c, const struct zn_request *r);
 
 /* drop.c */
-int zn_drop_start(struct zn_server *s);
+int zn_drop_start(struct zn_server *s, struct zn_err *err);
 /* hook.c */
 void zn_hook_finish(struct zn_server *s, const struct zn_job *job);
 void zn_hook_reap(struct zn_server *s);

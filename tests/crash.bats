@@ -1,0 +1,28 @@
+#!/usr/bin/env bats
+# One death, or one refused system call, at a chosen point: scripts/check-crash, which names and counts the points.
+bats_require_minimum_version 1.5.0
+
+setup() {
+	run crash -r / -l /dev/null -- true
+	[ "$status" -eq 0 ] || skip "processes can't be traced here: $output"
+}
+crash() { "$B/tests/crash" "$@"; }
+
+# after SCENARIO ACTION POINT: the promises hold, and the point was reached.
+after() { run -0 scripts/check-crash --one "$1" "$3"$'\t'"$2"; [ -z "$output" ]; }
+
+@test "a description that can't be read just now is read later; its job is not lost" {
+	after schedd EMFILE "0 open spool/journal/N.zj #1"
+	after schedd EIO "0 pread spool/journal/N.zj #3"
+}
+
+@test "a dropped submission that can't be taken in just now is not refused" {
+	after schedd-again EMFILE "0 open spool/drop/N/two.zr #1"
+	after schedd-again EIO "0 read spool/drop/N/two.zr #1"
+	after schedd-again EMFILE "0 open spool/drop/N #1"
+}
+
+@test "a script that can't be read is not submitted as a command" {
+	after submit EIO "0 read job #1"
+	after submit EINTR "0 read job #1"
+}
