@@ -103,7 +103,7 @@ static void set_long(msgpack_object *o, unsigned char b, uint64_t v, size_t widt
 		set_sized(o, b < 0xde ? MSGPACK_OBJECT_ARRAY : MSGPACK_OBJECT_MAP, v);
 }
 
-ssize_t zn__wire_head(const unsigned char *p, size_t n, msgpack_object *ret)
+ssize_t zn__wire_any_head(const unsigned char *p, size_t n, msgpack_object *ret)
 {
 	if (!n)
 		return 0;
@@ -130,12 +130,6 @@ static int bad(struct zn_err *err, uint64_t at, const char *what)
 	return zn_err_set(err, -EBADMSG, "%s at byte %llu", what, (unsigned long long)at);
 }
 
-/* Bytes behind the head that belong to the value itself; a list's members are values of their own. */
-static size_t payload_size(const msgpack_object *o)
-{
-	return o->type == MSGPACK_OBJECT_STR ? o->via.str.size : o->type == MSGPACK_OBJECT_BIN ? o->via.bin.size : 0;
-}
-
 static const char *value_fault(const msgpack_object *o, const unsigned char *payload)
 {
 	switch (o->type) {
@@ -157,22 +151,17 @@ bool zn__is_reserved(const char *key, size_t n)
 	return n >= k && !memcmp(key + n - k, suffix, k);
 }
 
-static bool is_bytes(const msgpack_object *o)
-{
-	return o->type == MSGPACK_OBJECT_STR || o->type == MSGPACK_OBJECT_BIN;
-}
-
 static bool is_key(const struct zn_scan *s)
 {
 	return s->depth && s->is_map[s->depth - 1] && s->left[s->depth - 1] % 2 == 0;
 }
 
 /* What the value may not be where it stands. */
-static const char *place_fault(const struct zn_scan *s, const msgpack_object *o)
+static const char *place_fault(const struct zn_scan *s, bool key, const msgpack_object *o)
 {
-	if (is_key(s) && o->type != MSGPACK_OBJECT_STR)
+	if (key && o->type != MSGPACK_OBJECT_STR)
 		return "a key that is no text";
-	return s->is_reserved && !is_bytes(o) ? "no binary under a key that ends in '@base64'" : NULL;
+	return s->is_reserved && !zn__wire_is_text(o) ? "no binary under a key that ends in '@base64'" : NULL;
 }
 
 /* Counts the value in the list or map around it and opens it when it has members of its own. */
@@ -183,7 +172,7 @@ static const char *scan_nest(struct zn_scan *s, const msgpack_object *o)
 	if (s->depth)
 		s->left[s->depth - 1]--;
 	if (is_map || o->type == MSGPACK_OBJECT_ARRAY) {
-		uint64_t members = is_map ? 2 * (uint64_t)o->via.map.size : o->via.array.size;
+		uint64_t members = zn__wire_members(o);
 		if (s->depth == ZN_DEPTH_MAX)
 			return "nesting that is too deep";
 		if (members > ZN_ITEMS_MAX - s->items)
@@ -208,16 +197,17 @@ ssize_t zn__scan(struct zn_scan *s, const void *p, size_t n, uint64_t base, stru
 			return bad(err, base + s->at, *at == 0xc1 ? "0xc1, which is no MessagePack," : "an extension type");
 		if (!head)
 			return 0;
-		const char *fault = place_fault(s, &o);
+		bool key = is_key(s);
+		const char *fault = place_fault(s, key, &o);
 		if (fault)
 			return bad(err, base + s->at, fault);
-		size_t whole = (size_t)head + payload_size(&o);
+		size_t whole = (size_t)head + zn__wire_payload(&o);
 		if (whole > ZN_RECORD_MAX - s->at)
 			return bad(err, base + s->at, "a record that is too long");
 		if (whole > n - s->at)
 			return 0;
 		fault = value_fault(&o, at + head);
-		s->is_reserved = is_key(s) && zn__is_reserved((const char *)at + head, o.via.str.size);
+		s->is_reserved = key && zn__is_reserved((const char *)at + head, o.via.str.size);
 		if (!fault)
 			fault = scan_nest(s, &o);
 		if (fault)

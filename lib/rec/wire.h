@@ -11,7 +11,33 @@
  * (its pointer is not set).  Returns the head's length, 0 when it needs more than n bytes, -EBADMSG for
  * what we never accept: 0xc1 and extension types.
  */
-ssize_t zn__wire_head(const unsigned char *p, size_t n, msgpack_object *ret);
+ssize_t zn__wire_any_head(const unsigned char *p, size_t n, msgpack_object *ret);
+static inline ssize_t zn__wire_head(const unsigned char *p, size_t n, msgpack_object *ret)
+{
+	if (!n || (*p & 0xe0) != 0xa0)
+		return zn__wire_any_head(p, n, ret);
+	ret->type = MSGPACK_OBJECT_STR; /* short: every key, and most of what is under them */
+	ret->via.str = (msgpack_object_str){ .size = *p & 31 };
+	return 1;
+}
+
+/* What a head promises: a text or binary; its bytes behind the head; values of their own behind it. */
+static inline bool zn__wire_is_text(const msgpack_object *head)
+{
+	return head->type == MSGPACK_OBJECT_STR || head->type == MSGPACK_OBJECT_BIN;
+}
+
+static inline size_t zn__wire_payload(const msgpack_object *head)
+{
+	return head->type == MSGPACK_OBJECT_STR ? head->via.str.size
+	       : head->type == MSGPACK_OBJECT_BIN ? head->via.bin.size : 0;
+}
+
+static inline uint64_t zn__wire_members(const msgpack_object *head)
+{
+	return head->type == MSGPACK_OBJECT_MAP ? 2 * (uint64_t)head->via.map.size
+	       : head->type == MSGPACK_OBJECT_ARRAY ? head->via.array.size : 0;
+}
 
 /* A scan that goes on where it stopped when more bytes have come, so that a record read in pieces is
  * looked at once.  Zero-initialised storage is a scan that has not begun.

@@ -171,6 +171,27 @@ int zn_writer_put_val(struct zn_writer *w, const struct zn_kind *const *kinds, c
 	return settle(w, map->type == MSGPACK_OBJECT_MAP ? put_map(w, kind_of(kinds, map), map) : -EINVAL);
 }
 
+static int unpack_and_put(struct zn_writer *w, const struct zn_kind *const *kinds, struct zn_bytes bytes)
+{
+	msgpack_object map;
+
+	zn_arena_reset(&w->scratch);
+	int rc = zn_val_unpack(bytes.p, bytes.n, 0, &w->scratch, &map, NULL);
+	if (rc == 0)
+		rc = map.type == MSGPACK_OBJECT_MAP ? put_map(w, kind_of(kinds, &map), &map) : -EINVAL;
+	return rc;
+}
+
+int zn_writer_put_raw(struct zn_writer *w, const struct zn_kind *const *kinds, struct zn_bytes map)
+{
+	if (w->rc < 0)
+		return w->rc;
+	if (w->opts.format != ZN_FORMAT_MSGPACK || w->opts.fields)
+		return settle(w, unpack_and_put(w, kinds, map));
+	zn_buf_add(&w->out, map.p, map.n);
+	return settle(w, 0);
+}
+
 static int put_struct(struct zn_writer *w, const struct zn_kind *kind, const void *strukt)
 {
 	msgpack_object map;

@@ -30,6 +30,8 @@ int zn_writer_put(struct zn_writer *w, const struct zn_kind *kind, const void *s
  * columns of unknown kinds are the keys in the order they came.
  */
 int zn_writer_put_val(struct zn_writer *w, const struct zn_kind *const *kinds, const msgpack_object *map);
+/* The same map as bytes that zn_msgpack_check let pass: nothing is built where they go out as they are. */
+int zn_writer_put_raw(struct zn_writer *w, const struct zn_kind *const *kinds, struct zn_bytes map);
 /* Writes what is ready now: everything but a table that still waits for its widths. */
 int zn_writer_flush(struct zn_writer *w);
 /* Writes what is buffered (a table is, until now); -errno if any write failed, now or before.  A table
