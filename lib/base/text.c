@@ -55,6 +55,16 @@ static size_t code_width(uint32_t c)
 	return 1;
 }
 
+/* Bytes at the front that are printable ASCII: one column each, and harmless. */
+static size_t plain_run(const char *p, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && p[i] >= ' ' && p[i] <= '~')
+		i++;
+	return i;
+}
+
 /* One character, or one byte that is none: its length, code (0 when it is none) and width. */
 static size_t take_char(const unsigned char *s, size_t n, uint32_t *ret_code, size_t *ret_width)
 {
@@ -72,10 +82,10 @@ static size_t take_char(const unsigned char *s, size_t n, uint32_t *ret_code, si
 size_t zn_text_width(const char *p, size_t n)
 {
 	const unsigned char *s = (const unsigned char *)p;
-	size_t total = 0, width;
+	size_t i = plain_run(p, n), total = i, width;
 	uint32_t code;
 
-	for (size_t i = 0; i < n; total += width)
+	for (; i < n; total += width)
 		i += take_char(s + i, n - i, &code, &width);
 	return total;
 }
@@ -114,9 +124,11 @@ size_t zn_text_step(const char *p, size_t n, bool *ret_safe)
 
 void zn_text_escape(const char *p, size_t n, struct zn_buf *to)
 {
+	size_t plain = plain_run(p, n);
 	bool safe;
 
-	for (size_t i = 0, k; i < n; i += k) {
+	zn_buf_add(to, p, plain);
+	for (size_t i = plain, k; i < n; i += k) {
 		k = zn_text_step(p + i, n - i, &safe);
 		if (safe)
 			zn_buf_add(to, p + i, k);

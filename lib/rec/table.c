@@ -27,15 +27,10 @@ struct column {
 	UT_hash_handle hh;
 };
 
-struct cell {
-	char *text;
-	size_t len, width;
-};
-
 struct row {
 	struct row *next;
 	size_t n;
-	struct cell cells[];
+	uint32_t len[];             /* of each cell; their texts follow, one behind the other */
 };
 
 struct block {
@@ -244,52 +239,66 @@ static bool is_number(const msgpack_object *v)
 	}
 }
 
-static int cell_make(struct zn_table *t, struct column *c, const msgpack_object *v, struct zn_arena *a,
-                     struct cell *ret)
+/* Its text comes to the end of t->text. */
+static int cell_make(struct zn_table *t, struct column *c, const msgpack_object *v, uint32_t *ret_len)
 {
+	size_t at = t->text.len;
 	int rc = 0;
 
-	t->text.len = 0;
 	if (is_csv(t))
 		rc = zn__cell_csv(v, &t->text);
 	else
 		zn__cell_human(v, c->show, &t->text);
+	if (rc == 0 && t->text.failed)
+		rc = -ENOMEM;
+	size_t len = t->text.len - at, width = len && rc == 0 ? zn_text_width(t->text.data + at, len) : 0;
+	if (rc == 0 && len > UINT32_MAX)
+		rc = -EOVERFLOW;
 	if (rc < 0)
 		return rc;
-	char *text = t->text.failed ? NULL : zn_arena_memdup(a, t->text.data, t->text.len);
-	if (!text)
-		return -ENOMEM;
-	*ret = (struct cell){ .text = text, .len = t->text.len, .width = zn_text_width(text, t->text.len) };
-	if (ret->width > c->width && !t->opts->live)
-		c->width = ret->width;
+	if (width > c->width && !t->opts->live)
+		c->width = width;
 	if (v->type != MSGPACK_OBJECT_NIL)
 		*(is_number(v) ? &c->has_number : &c->has_text) = true;
+	*ret_len = (uint32_t)len;
 	return 0;
+}
+
+/* The value of each column, NULL where there is none. */
+static const msgpack_object **find_values(struct zn_table *t, const struct block *b, const msgpack_object *map)
+{
+	const msgpack_object **v = zn_arena_array(&t->scratch, b->n + 1, sizeof(*v));
+
+	for (size_t i = 0; v && !b->open && i < b->n; i++)
+		v[i] = zn_val_path(map, b->columns[i]->path, &t->scratch);
+	for (uint32_t i = 0; v && b->open && i < map->via.map.size; i++) {
+		const msgpack_object_kv *kv = &map->via.map.ptr[i];
+		struct column *c;
+		HASH_FIND(hh, b->by_path, kv->key.via.str.ptr, kv->key.via.str.size, c);
+		if (c)
+			v[c->index] = &kv->val;
+	}
+	return v;
 }
 
 static int row_make(struct zn_table *t, struct block *b, const msgpack_object *map, struct zn_arena *a,
                     struct row **ret)
 {
-	struct row *row = zn_arena_alloc(a, sizeof(*row) + b->n * sizeof(row->cells[0]));
+	const msgpack_object **v = find_values(t, b, map);
+	uint32_t *len = zn_arena_array(&t->scratch, b->n + 1, sizeof(*len));
+	int rc = v && len ? 0 : -ENOMEM;
 
+	t->text.len = 0;
+	for (size_t i = 0; i < b->n && rc == 0; i++)
+		rc = v[i] ? cell_make(t, b->columns[i], v[i], &len[i]) : 0;
+	if (rc < 0)
+		return rc;
+	struct row *row = zn_arena_alloc(a, sizeof(*row) + b->n * sizeof(*len) + t->text.len);
 	if (!row)
 		return -ENOMEM;
 	row->n = b->n;
-	for (size_t i = 0; i < b->n; i++) {
-		struct column *c = b->columns[i];
-		const msgpack_object *v = b->open ? NULL : zn_val_path(map, c->path, &t->scratch);
-		int rc = v ? cell_make(t, c, v, a, &row->cells[i]) : 0;
-		if (rc < 0)
-			return rc;
-	}
-	for (uint32_t i = 0; b->open && i < map->via.map.size; i++) {
-		const msgpack_object_kv *kv = &map->via.map.ptr[i];
-		struct column *c;
-		HASH_FIND(hh, b->by_path, kv->key.via.str.ptr, kv->key.via.str.size, c);
-		int rc = c ? cell_make(t, c, &kv->val, a, &row->cells[c->index]) : 0;
-		if (rc < 0)
-			return rc;
-	}
+	memcpy(row->len, len, b->n * sizeof(*len));
+	memcpy(row->len + b->n, t->text.data, t->text.len);
 	*ret = row;
 	return 0;
 }
@@ -298,8 +307,12 @@ static int row_make(struct zn_table *t, struct block *b, const msgpack_object *m
 
 static void pad(struct zn_buf *out, size_t n)
 {
-	while (n--)
-		zn_buf_addch(out, ' ');
+	char *to = n ? zn_buf_room(out, n) : NULL;
+
+	if (to) {
+		memset(to, ' ', n);
+		out->len += n;
+	}
 }
 
 /* Times line up on the left like text, but are never cut. */
@@ -337,9 +350,10 @@ static void fit_width(struct block *b, size_t limit)
 	last->width = last->width > over + least ? last->width - over : least;
 }
 
-static void put_cell(const struct column *c, const char *text, size_t len, size_t width, bool may_cut,
-                     struct zn_buf *out)
+static void put_cell(const struct column *c, const char *text, size_t len, bool may_cut, struct zn_buf *out)
 {
+	size_t width = zn_text_width(text, len);
+
 	if (may_cut && width > c->width) {
 		len = zn_text_fit(text, len, c->width - 1);
 		width = zn_text_width(text, len) + 1;
@@ -371,7 +385,7 @@ static void put_table_heading(const struct zn_table *t, const struct block *b, s
 	for (size_t i = 0; i < b->n; i++) {
 		const char *text = b->columns[i]->heading;
 		pad(out, i ? GAP : 0);
-		put_cell(b->columns[i], text, strlen(text), zn_text_width(text, strlen(text)), !t->opts->live, out);
+		put_cell(b->columns[i], text, strlen(text), !t->opts->live, out);
 	}
 	end_line(out, begin);
 	if (t->opts->color && !out->failed) {
@@ -383,12 +397,12 @@ static void put_table_heading(const struct zn_table *t, const struct block *b, s
 static void put_table_row(const struct zn_table *t, const struct block *b, const struct row *row,
                           struct zn_buf *out)
 {
+	const char *text = (const char *)(row->len + row->n);
 	size_t begin = out->len;
 
-	for (size_t i = 0; i < row->n; i++) {
-		const struct cell *cell = &row->cells[i];
+	for (size_t i = 0; i < row->n; text += row->len[i++]) {
 		pad(out, i ? GAP : 0);
-		put_cell(b->columns[i], cell->text ? cell->text : "", cell->len, cell->width, !t->opts->live, out);
+		put_cell(b->columns[i], text, row->len[i], !t->opts->live, out);
 	}
 	end_line(out, begin);
 }
@@ -405,11 +419,15 @@ static void put_csv_heading(const struct block *b, struct zn_buf *out)
 
 static void put_csv_row(const struct block *b, const struct row *row, struct zn_buf *out)
 {
+	const char *text = (const char *)(row->len + row->n);
+
 	for (size_t i = 0; i < b->n; i++) {
 		if (i)
 			zn_buf_addch(out, ',');
-		if (i < row->n)
-			zn_buf_add(out, row->cells[i].text, row->cells[i].len);
+		if (i < row->n) {
+			zn_buf_add(out, text, row->len[i]);
+			text += row->len[i];
+		}
 	}
 	zn_buf_addch(out, '\n');
 }
@@ -485,17 +503,19 @@ int zn__table_put(struct zn_table *t, const struct zn_kind *kind, const msgpack_
 	return out->failed ? -ENOMEM : 0;
 }
 
-int zn__table_end(struct zn_table *t, struct zn_buf *out)
+int zn__table_end(struct zn_table *t, struct zn_buf *out, size_t enough)
 {
 	for (struct block *b = t->blocks; b; b = b->next) {
-		if (b->first && !is_csv(t)) {
+		if (b->first && b->last && !is_csv(t)) {
 			set_sides(b);
 			fit_width(b, (size_t)t->opts->width);
 		}
-		for (struct row *row = b->first; row; row = row->next)
-			put_row(t, b, row, out);
-		b->first = NULL;
-		b->last = &b->first;
+		b->last = NULL; /* it is laid out */
+		for (; b->first; b->first = b->first->next) {
+			if (out->len >= enough)
+				return out->failed ? -ENOMEM : 1;
+			put_row(t, b, b->first, out);
+		}
 	}
 	return out->failed ? -ENOMEM : 0;
 }

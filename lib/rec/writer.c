@@ -228,7 +228,9 @@ int zn_writer_put(struct zn_writer *w, const struct zn_kind *kind, const void *s
 
 int zn_writer_end(struct zn_writer *w)
 {
-	if (w->rc == 0 && w->table)
-		settle(w, zn__table_end(w->table, &w->out));
+	for (int more = 1; more > 0 && w->rc == 0 && w->table;) {
+		more = zn__table_end(w->table, &w->out, FLUSH_AT);
+		settle(w, more < 0 ? more : 0);
+	}
 	return zn_writer_flush(w);
 }

@@ -107,6 +107,29 @@ static void check_writer(void)
 	zn_arena_done(&a);
 }
 
+/* A table goes out in pieces. */
+static void check_long_table(void)
+{
+	enum { ROWS = 20000 };
+	struct zn_writer_opts o = { .format = ZN_FORMAT_TABLE, .no_heading = true };
+	struct zn_arena a = { 0 };
+	struct zn_writer *w;
+	int fd = memfd_create("out", MFD_CLOEXEC), rc = zn_writer_new(fd, &o, &w);
+	unsigned long want = 1;
+
+	for (struct job job = { .id = 1, .name = "x" }; job.id <= ROWS && rc == 0; job.id++)
+		rc = zn_writer_put(w, &brief_kind, &job);
+	if (rc == 0)
+		rc = zn_writer_end(w);
+	for (char *line = slurp(fd, &a), *text; line && (text = strsep(&line, "\n")) && *text; want++)
+		if (strlen(text) != 8 || strtoul(text + 2, NULL, 10) != want)
+			break;
+	tap_ok(rc == 0 && want == ROWS + 1, "a table of %d rows is whole and in order", ROWS);
+	zn_writer_free(w);
+	close(fd);
+	zn_arena_done(&a);
+}
+
 static void check_bad_writer(void)
 {
 	struct zn_writer *w;
@@ -201,6 +224,7 @@ int main(void)
 
 	setenv("TZ", "UTC", 1);
 	check_writer();
+	check_long_table();
 	check_bad_writer();
 	check_drip(msgpack, sizeof(msgpack) - 1, 3, false);
 	check_drip(json, sizeof(json) - 1, 3, true);
