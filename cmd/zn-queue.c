@@ -15,6 +15,7 @@
 #include "job/state.h"
 #include "queue/find.h"
 #include "queue/follow.h"
+#include "queue/latest.h"
 #include "queue/picture.h"
 #include "queue/spool.h"
 #include "queue/view.h"
@@ -41,10 +42,12 @@ static int fail(int rc, const struct zn_err *err)
 
 /* ---- filters ---- */
 
-static bool is_listed(const struct zn_strs *list, const char *text)
+static bool is_listed(const struct zn_strs *list, struct zn_bytes record, const char *key)
 {
+	struct zn_bytes text = list->n ? zn_raw_text(zn_raw_get(record, key)) : (struct zn_bytes){ 0 };
+
 	for (size_t i = 0; i < list->n; i++)
-		if (text && !strcasecmp(list->v[i], text))
+		if (text.p && strlen(list->v[i]) == text.n && !strncasecmp(list->v[i], text.p, text.n))
 			return true;
 	return !list->n;
 }
@@ -65,16 +68,18 @@ static void check_states(void)
 	}
 }
 
-static bool is_wanted(const struct zn_job_record *job)
+static bool is_wanted(struct zn_bytes job)
 {
-	return is_listed(&o.users, job->user) && is_listed(&o.states, job->state) && is_listed(&o.names, job->name);
+	return is_listed(&o.users, job, "user") && is_listed(&o.states, job, "state") &&
+	       is_listed(&o.names, job, "name");
 }
 
-static bool has_ended(const struct zn_job_record *job)
+static bool has_ended(struct zn_bytes job)
 {
-	enum zn_job_state state;
-
-	return zn_job_state_parse(job->state, &state) == 0 && zn_job_is_finished(state);
+	for (enum zn_job_state s = 0; s < ZN_JOB_STATES; s++)
+		if (zn_raw_is_text(zn_raw_get(job, "state"), zn_job_state_name(s)))
+			return zn_job_is_finished(s);
+	return false;
 }
 
 /* ---- reading the view ---- */
@@ -99,37 +104,22 @@ static const struct zn_kind *const job_kinds[] = { &zn_job_kind, NULL };
 
 struct listing {
 	struct zn_writer *w;
-	const struct zn_picture *p;   /* NULL: what waits and runs is not shown */
-	bool *ended;                  /* of the picture's jobs: the history has them */
+	struct zn_latest latest;
+	bool *ended;                  /* of the latest: the history has them */
 };
 
-/* The place of a job in the picture, which is in the order of numbers; -1. */
-static long picture_at(const struct zn_picture *p, uint64_t id)
-{
-	size_t lo = 0, hi = p->n_jobs;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		if (p->jobs[mid].id == id)
-			return (long)mid;
-		if (p->jobs[mid].id < id)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return -1;
-}
-
-static int put_job(void *arg, const struct zn_event *e, const struct zn_rec *rec)
+static int put_job(void *arg, struct zn_bytes event)
 {
 	struct listing *l = arg;
-	long at = l->p ? picture_at(l->p, e->job.id) : -1;
+	struct zn_bytes job = zn_raw_get(event, "job");
+	uint64_t id = 0;
 
-	(void)rec;
+	zn_raw_u64(zn_raw_get(job, "id"), &id);
+	ssize_t at = zn_latest_find(&l->latest, id);
 	if (at >= 0) /* a view that is behind, as on a full disk, still has it */
 		l->ended[at] = true;
-	if (is_wanted(&e->job))
-		zn_writer_put(l->w, &zn_job_kind, &e->job);
+	if (is_wanted(job))
+		zn_writer_put_raw(l->w, job_kinds, job);
 	return 0;
 }
 
@@ -138,27 +128,37 @@ static double history_since(void)
 	return o.days.has ? zn_now_s() - o.days.v : 0;
 }
 
+static int read_latest(struct zn_latest *l, struct zn_err *err)
+{
+	struct zn_view_reader *r = NULL;
+	int rc = zn_view_open(spool, &r, err);
+
+	if (rc == 0)
+		rc = zn_latest_read(r, l, err);
+	zn_view_close(r);
+	return rc == -ENOENT ? 0 : rc; /* nothing was ever submitted: an empty queue, not an error */
+}
+
 static int run_list(int argc, char **argv)
 {
-	struct zn_picture p;
 	struct zn_err err = { 0 };
 
 	if (argc)
 		zn_cli_usage("'%s' is too much", argv[0]);
 	check_states();
-	struct listing l = { .w = zn_cli_writer(job_kinds, false), .p = &p };
-	int rc = read_picture(&p, &err);
-	if (rc < 0)
-		return zn_cli_end(l.w, fail(rc, &err));
-	l.ended = zn_cli_must(zn_arena_array(&arena, p.n_jobs + 1, sizeof(*l.ended)));
-	rc = o.all ? zn_history_each(spool, history_since(), false, put_job, &l, &err) : 0;
-	for (size_t i = 0; rc >= 0 && i < p.n_jobs; i++) {
-		bool ended = has_ended(&p.jobs[i]);
+	struct listing l = { .w = zn_cli_writer(job_kinds, false) };
+	int rc = read_latest(&l.latest, &err);
+	l.ended = zn_cli_must(zn_arena_array(&arena, l.latest.n_jobs + 1, sizeof(*l.ended)));
+	if (rc == 0 && o.all)
+		rc = zn_history_each(spool, history_since(), false, put_job, &l, &err);
+	for (size_t i = 0; rc >= 0 && i < l.latest.n_jobs; i++) {
+		struct zn_bytes job = l.latest.jobs[i].record;
+		bool ended = l.ended[i] || has_ended(job);
 		/* with --all the history said it already */
-		if (is_wanted(&p.jobs[i]) && !l.ended[i] && (!ended || (!o.all && o.states.n)))
-			zn_writer_put(l.w, &zn_job_kind, &p.jobs[i]);
+		if (is_wanted(job) && (!ended || (!o.all && o.states.n)))
+			zn_writer_put_raw(l.w, job_kinds, job);
 	}
-	zn_picture_done(&p);
+	zn_latest_done(&l.latest);
 	return zn_cli_end(l.w, rc < 0 ? fail(rc, &err) : ZN_EXIT_OK);
 }
 
@@ -470,28 +470,23 @@ static int run_log(int argc, char **argv)
 	return rc < 0 ? fail(rc, &err) : zn_cli_end(NULL, ZN_EXIT_OK);
 }
 
-static int show_event(struct zn_writer *w, const struct zn_rec *rec, uint64_t *last, struct zn_err *err)
+static void show_event(struct zn_writer *w, const struct zn_kind *const *kinds, struct zn_bytes event, uint64_t *last)
 {
-	struct zn_arena a = { 0 };
-	struct zn_event e;
+	uint64_t seq = 0;
 
-	if (!zn_val_is_text(zn_val_get(&rec->map, "kind"), "event"))
-		return 0;
-	int rc = zn_decode(&zn_event_kind, &rec->map, &a, &e, err);
-	if (rc == 0 && e.seq > *last && strcmp(e.event, "is")) {
-		*last = e.seq;
-		if (is_wanted(&e.job))
-			zn_writer_put(w, &zn_event_kind, &e);
-	}
-	zn_arena_done(&a);
-	return rc;
+	if (!zn_raw_is_text(zn_raw_get(event, "kind"), "event") || zn_raw_is_text(zn_raw_get(event, "event"), "is") ||
+	    !zn_raw_u64(zn_raw_get(event, "seq"), &seq) || seq <= *last)
+		return;
+	*last = seq;
+	if (is_wanted(zn_raw_get(event, "job")))
+		zn_writer_put_raw(w, kinds, event);
 }
 
 static int run_events(int argc, char **argv)
 {
 	static const struct zn_kind *const kinds[] = { &zn_event_kind, NULL };
 	struct zn_view_reader *r;
-	struct zn_rec rec;
+	struct zn_bytes record;
 	struct zn_err err = { 0 };
 	uint64_t last = o.since.has ? o.since.v : 0;
 
@@ -503,9 +498,9 @@ static int run_events(int argc, char **argv)
 	if (rc < 0)
 		return fail(rc, &err);
 	for (;;) {
-		rc = zn_view_next(r, &rec, &err);
+		rc = zn_view_next(r, &record, &err);
 		if (rc == 1)
-			rc = show_event(w, &rec, &last, &err) < 0 ? -EBADMSG : 1;
+			show_event(w, kinds, record, &last);
 		if (rc < 0 || (rc == 0 && !o.follow))
 			break;
 		if (rc == 0 && (rc = zn_view_wait(r, -1, -1)) < 0)

@@ -14,24 +14,17 @@ struct search {
 	bool has;
 };
 
-/* The event's memory goes when the walk ends: a copy stays. */
-static int keep(void *arg, const struct zn_event *e, const struct zn_rec *rec)
+static int keep(void *arg, struct zn_bytes event)
 {
 	struct search *s = arg;
-	struct zn_event copy;
-	msgpack_object map;
+	struct zn_bytes job = zn_raw_get(event, "job");
+	uint64_t id;
 
-	if (e->job.id != s->id)
+	if (!zn_raw_u64(zn_raw_get(job, "id"), &id) || id != s->id)
 		return 0;
-	void *p = zn_arena_memdup(s->a, rec->p, rec->n);
-	int rc = p ? zn_val_unpack(p, rec->n, 0, s->a, &map, NULL) : -ENOMEM;
-	if (rc == 0)
-		rc = zn_decode(&zn_event_kind, &map, s->a, &copy, NULL);
-	if (rc < 0)
-		return rc;
-	s->found = copy.job;
-	s->has = true;
-	return 1;
+	int rc = zn_raw_decode(&zn_job_kind, job, s->a, &s->found, NULL);
+	s->has = rc == 0;
+	return rc < 0 ? rc : 1;
 }
 
 int zn_job_find(const char *spool, const struct zn_picture *p, uint64_t id, struct zn_arena *a,

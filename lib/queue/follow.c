@@ -32,31 +32,47 @@ static bool has_run(const struct zn_job_record *job)
 	return job->start_s.has || job->exit_code.has || job->signal;
 }
 
-static void take_event(struct waiting *w, const struct zn_event *e)
+static void take_job(struct waiting *w, size_t i, const struct zn_job_record *job)
 {
-	for (size_t i = 0; i < w->n; i++) {
-		if (w->ids[i] != e->job.id)
-			continue;
-		w->seen[i] = true;
-		if (!w->started[i] && has_run(&e->job)) {
-			w->started[i] = true;
-			if (w->f->started)
-				w->f->started(w->f->arg, &e->job);
-		}
-		if (w->ended[i] || !has_ended(&e->job))
-			continue;
-		w->ended[i] = true;
-		w->left--;
-		if (w->f->done)
-			w->f->done(w->f->arg, &e->job);
+	if (!w->started[i] && has_run(job)) {
+		w->started[i] = true;
+		if (w->f->started)
+			w->f->started(w->f->arg, job);
 	}
+	if (w->ended[i] || !has_ended(job))
+		return;
+	w->ended[i] = true;
+	w->left--;
+	if (w->f->done)
+		w->f->done(w->f->arg, job);
 }
 
-static int take_past(void *arg, const struct zn_event *e, const struct zn_rec *rec)
+static int take_event(struct waiting *w, struct zn_bytes event, struct zn_err *err)
 {
-	(void)rec;
-	take_event(arg, e);
-	return ((struct waiting *)arg)->left == 0;
+	struct zn_bytes job = zn_raw_get(event, "job");
+	struct zn_arena a = { 0 };
+	struct zn_job_record record;
+	uint64_t id = 0;
+	int rc = 0;
+
+	zn_raw_u64(zn_raw_get(job, "id"), &id);
+	for (size_t i = 0; i < w->n && rc == 0; i++) {
+		if (w->ids[i] != id)
+			continue;
+		w->seen[i] = true;
+		rc = zn_raw_decode(&zn_job_kind, job, &a, &record, err);
+		if (rc == 0)
+			take_job(w, i, &record);
+	}
+	zn_arena_done(&a);
+	return rc;
+}
+
+static int take_past(void *arg, struct zn_bytes event)
+{
+	int rc = take_event(arg, event, NULL);
+
+	return rc < 0 ? rc : ((struct waiting *)arg)->left == 0;
 }
 
 static bool all_seen(const struct waiting *w)
@@ -70,25 +86,17 @@ static bool all_seen(const struct waiting *w)
 /* All that the view has now.  A job that is not in it has ended (or never was): the history knows. */
 static int drain(struct zn_view_reader *r, const char *spool, struct waiting *w, struct zn_err *err)
 {
-	struct zn_arena a = { 0 };
-	struct zn_rec rec;
-	struct zn_event e;
+	struct zn_bytes record;
 	int rc;
 
-	while ((rc = zn_view_next(r, &rec, err)) > 0 && w->left) {
-		if (rc == 2) {
+	while ((rc = zn_view_next(r, &record, err)) > 0 && w->left) {
+		if (rc == 2)
 			memset(w->seen, 0, w->n * sizeof(*w->seen));
-			continue;
-		}
-		if (!zn_val_is_text(zn_val_get(&rec.map, "kind"), "event"))
-			continue;
-		zn_arena_reset(&a);
-		rc = zn_decode(&zn_event_kind, &rec.map, &a, &e, err);
+		else if (zn_raw_is_text(zn_raw_get(record, "kind"), "event"))
+			rc = take_event(w, record, err);
 		if (rc < 0)
 			break;
-		take_event(w, &e);
 	}
-	zn_arena_done(&a);
 	if (rc >= 0 && w->left && !all_seen(w))
 		rc = zn_history_each(spool, 0, true, take_past, w, err);
 	for (size_t i = 0; rc >= 0 && w->left && i < w->n; i++)

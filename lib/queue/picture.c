@@ -3,65 +3,52 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
-struct zn_picture_job {
-	uint64_t id;
-	struct zn_job_record job;
-	UT_hash_handle hh;
-};
+#include "queue/latest.h"
 
-static int take_event(struct zn_picture *p, const struct zn_rec *rec, struct zn_err *err)
+static int take_jobs(struct zn_picture *p, const struct zn_latest *l, struct zn_err *err)
 {
-	struct zn_picture_job *j;
-	struct zn_event e;
-	/* the record's bytes are only lent: strings go along into our arena */
-	void *copy = zn_arena_memdup(&p->arena, rec->p, rec->n);
-	msgpack_object map;
-	int rc = copy ? zn_val_unpack(copy, rec->n, 0, &p->arena, &map, err) : -ENOMEM;
+	int rc = 0;
 
-	if (rc == 0)
-		rc = zn_decode(&zn_event_kind, &map, &p->arena, &e, err);
-	if (rc < 0)
-		return rc;
-	HASH_FIND(hh, p->by_id, &e.job.id, sizeof(e.job.id), j);
-	if (!j) {
-		j = calloc(1, sizeof(*j));
-		if (!j)
-			return -ENOMEM;
-		j->id = e.job.id;
-		HASH_ADD(hh, p->by_id, id, sizeof(j->id), j);
-	}
-	j->job = e.job;
-	if (e.seq > p->seq)
-		p->seq = e.seq;
-	return 0;
-}
-
-static int take_node(struct zn_picture *p, const struct zn_rec *rec, struct zn_err *err)
-{
-	void *copy = zn_arena_memdup(&p->arena, rec->p, rec->n);
-	struct zn_node_record *node = zn_arena_new(&p->arena, struct zn_node_record);
-	msgpack_object map;
-	int rc = copy && node ? zn_val_unpack(copy, rec->n, 0, &p->arena, &map, err) : -ENOMEM;
-
-	if (rc == 0)
-		rc = zn_decode(&zn_node_kind, &map, &p->arena, node, err);
-	if (rc == 0) {
-		p->nodes = node;
-		p->n_nodes = 1;
-	}
+	p->jobs = zn_arena_array(&p->arena, l->n_jobs + 1, sizeof(*p->jobs));
+	if (!p->jobs)
+		return -ENOMEM;
+	for (; rc == 0 && p->n_jobs < l->n_jobs; p->n_jobs++)
+		rc = zn_raw_decode(&zn_job_kind, l->jobs[p->n_jobs].record, &p->arena, &p->jobs[p->n_jobs], err);
 	return rc;
 }
 
-static void forget_jobs(struct zn_picture *p)
+static int take_node(struct zn_picture *p, struct zn_bytes record, struct zn_err *err)
 {
-	struct zn_picture_job *j, *next;
+	if (!record.p)
+		return 0;
+	p->nodes = zn_arena_new(&p->arena, struct zn_node_record);
+	p->n_nodes = 1;
+	return p->nodes ? zn_raw_decode(&zn_node_kind, record, &p->arena, p->nodes, err) : -ENOMEM;
+}
 
-	HASH_ITER(hh, p->by_id, j, next) {
-		HASH_DEL(p->by_id, j);
-		free(j);
-	}
+int zn_picture_read(struct zn_view_reader *r, struct zn_picture *ret, struct zn_err *err)
+{
+	struct zn_picture p = { 0 };
+	struct zn_latest l;
+	int rc = zn_latest_read(r, &l, err);
+
+	if (rc < 0)
+		return rc;
+	rc = take_node(&p, l.node, err);
+	if (rc == 0)
+		rc = take_jobs(&p, &l, err);
+	zn_latest_done(&l);
+	if (rc < 0)
+		zn_picture_done(&p);
+	else
+		*ret = p;
+	return rc;
+}
+
+void zn_picture_done(struct zn_picture *p)
+{
+	zn_arena_done(&p->arena);
 }
 
 static int by_id(const void *a, const void *b)
@@ -69,55 +56,6 @@ static int by_id(const void *a, const void *b)
 	const struct zn_job_record *x = a, *y = b;
 
 	return x->id < y->id ? -1 : x->id > y->id;
-}
-
-static int sort_jobs(struct zn_picture *p)
-{
-	size_t n = 0;
-
-	p->jobs = zn_arena_array(&p->arena, HASH_COUNT(p->by_id) + 1, sizeof(*p->jobs));
-	if (!p->jobs)
-		return -ENOMEM;
-	for (struct zn_picture_job *j = p->by_id; j; j = j->hh.next)
-		p->jobs[n++] = j->job;
-	p->n_jobs = n;
-	qsort(p->jobs, n, sizeof(*p->jobs), by_id);
-	return 0;
-}
-
-int zn_picture_read(struct zn_view_reader *r, struct zn_picture *ret, struct zn_err *err)
-{
-	struct zn_picture p = { 0 };
-	struct zn_rec rec;
-	int rc;
-
-	while ((rc = zn_view_next(r, &rec, err)) > 0) {
-		int taken = 0;
-		if (rc == 2)
-			forget_jobs(&p);
-		else if (zn_val_is_text(zn_val_get(&rec.map, "kind"), "event"))
-			taken = take_event(&p, &rec, err);
-		else if (zn_val_is_text(zn_val_get(&rec.map, "kind"), "node"))
-			taken = take_node(&p, &rec, err);
-		if (taken < 0) {
-			rc = taken;
-			break;
-		}
-	}
-	if (rc == 0)
-		rc = sort_jobs(&p);
-	if (rc < 0) {
-		zn_picture_done(&p);
-		return rc;
-	}
-	*ret = p;
-	return 0;
-}
-
-void zn_picture_done(struct zn_picture *p)
-{
-	forget_jobs(p);
-	zn_arena_done(&p->arena);
 }
 
 const struct zn_job_record *zn_picture_job(const struct zn_picture *p, uint64_t id)

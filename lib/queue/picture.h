@@ -8,16 +8,12 @@
 #include "plan/plan.h"
 #include "queue/view.h"
 
-struct zn_picture_job;
-
 struct zn_picture {
 	struct zn_arena arena;
-	struct zn_picture_job *by_id;
 	struct zn_job_record *jobs;    /* by number, as of the last record; also those that ended lately */
 	size_t n_jobs;
 	struct zn_node_record *nodes;
 	size_t n_nodes;
-	uint64_t seq;                  /* of the last event */
 };
 
 /* Everything the reader has now. */

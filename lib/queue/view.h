@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #include "job/record.h"
-#include "rec/reader.h"
+#include "rec/raw.h"
 
 /* ---- writing (the daemon) ---- */
 
@@ -54,21 +54,20 @@ struct zn_view_reader;
 
 /* -ENOENT when the spool has no view (yet). */
 int zn_view_open(const char *spool, struct zn_view_reader **ret, struct zn_err *err);
-/* 1: *ret is a record ("node" or "event"); it lives until the next call.  2: a new generation begins: a base
+/* 1: *ret is a checked record ("node" or "event": see rec/raw.h); it lives until the next call.  2: a new generation begins: a base
  * follows.  0: that is all for now.  <0: error.
  */
-int zn_view_next(struct zn_view_reader *r, struct zn_rec *ret, struct zn_err *err);
+int zn_view_next(struct zn_view_reader *r, struct zn_bytes *ret, struct zn_err *err);
 /* Sleeps until there may be more, timeout_ms at most (-1: for ever).  1, or 0 on timeout; 2 when fd (-1: none) has
  * something to say.
  */
 int zn_view_wait(struct zn_view_reader *r, int fd, int timeout_ms);
 void zn_view_close(struct zn_view_reader *r);
 
-/* Calls each() with the decoded final events of jobs that ended at or after since_s, oldest day first, or
- * newest day first if backwards; each returns 1 to stop.  Arena a is reset between events.
+/* Calls each() with the final events, as checked records, of jobs that ended at or after since_s, oldest day first,
+ * or newest day first if backwards; each returns 1 to stop.
  */
 int zn_history_each(const char *spool, double since_s, bool backwards,
-                    int (*each)(void *arg, const struct zn_event *event, const struct zn_rec *rec), void *arg,
-                    struct zn_err *err);
+                    int (*each)(void *arg, struct zn_bytes event), void *arg, struct zn_err *err);
 
 #endif

@@ -13,17 +13,29 @@
 #include "base/buf.h"
 #include "queue/view.h"
 
-enum { PATH_ROOM = 4096, READ_STEP = 256 << 10 };
+enum { PATH_ROOM = 4096, READ_STEP = 64 << 10 };
+
+struct file {
+	int fd;
+	struct zn_buf in;
+	size_t at;                     /* what of in was given out */
+	uint64_t offset;               /* of in.data[0] in the file */
+};
 
 struct zn_view_reader {
 	char dir[PATH_ROOM];
 	uint64_t generation;
-	int fd, watch;
-	struct zn_buf in;
-	size_t at;                     /* what of in was given out */
-	uint64_t offset;               /* of in.data[0] in the file */
-	struct zn_arena arena;
+	struct file file;
+	int watch;
 };
+
+static void file_close(struct file *f)
+{
+	if (f->fd >= 0)
+		close(f->fd);
+	zn_buf_done(&f->in);
+	*f = (struct file){ .fd = -1 };
+}
 
 static int newest_generation(const char *dir, uint64_t *ret)
 {
@@ -58,12 +70,9 @@ static int open_newest(struct zn_view_reader *r)
 			continue;
 		if (fd < 0)
 			return -errno;
-		if (r->fd >= 0)
-			close(r->fd);
-		r->fd = fd;
+		file_close(&r->file);
+		r->file.fd = fd;
 		r->generation = n;
-		r->in.len = r->at = 0;
-		r->offset = 0;
 		return 0;
 	}
 	return -EAGAIN;
@@ -75,7 +84,7 @@ int zn_view_open(const char *spool, struct zn_view_reader **ret, struct zn_err *
 
 	if (!r)
 		return -ENOMEM;
-	r->fd = r->watch = -1;
+	r->file.fd = r->watch = -1;
 	snprintf(r->dir, sizeof(r->dir), "%s/view", spool);
 	int rc = open_newest(r);
 	if (rc < 0) {
@@ -87,56 +96,53 @@ int zn_view_open(const char *spool, struct zn_view_reader **ret, struct zn_err *
 	return 0;
 }
 
-/* More bytes of this file: 1, 0 at its end. */
-static int read_more(struct zn_view_reader *r)
+/* More bytes: 1, 0 at the file's end. */
+static int read_more(struct file *f)
 {
-	zn_buf_eat(&r->in, r->at);
-	r->offset += r->at;
-	r->at = 0;
-	char *room = zn_buf_room(&r->in, READ_STEP);
+	zn_buf_eat(&f->in, f->at);
+	f->offset += f->at;
+	f->at = 0;
+	char *room = zn_buf_room(&f->in, READ_STEP);
 	if (!room)
 		return -ENOMEM;
-	ssize_t n = read(r->fd, room, READ_STEP);
+	ssize_t n = read(f->fd, room, READ_STEP);
 	if (n < 0)
 		return errno == EINTR ? 1 : -errno;
-	r->in.len += (size_t)n;
+	f->in.len += (size_t)n;
 	return n > 0;
+}
+
+/* The next record out of what was read; 0: not whole yet. */
+static int take_record(struct file *f, struct zn_bytes *ret, struct zn_err *err)
+{
+	size_t left = f->in.len - f->at;
+
+	if (!left)
+		return 0; /* and perhaps no buffer either */
+	const char *p = f->in.data + f->at;
+	ssize_t n = zn_msgpack_check(p, left, f->offset + f->at, err);
+	if (n <= 0)
+		return (int)n;
+	*ret = (struct zn_bytes){ p, (size_t)n };
+	f->at += (size_t)n;
+	return 1;
 }
 
 static bool is_replaced(const struct zn_view_reader *r)
 {
 	struct stat st;
 
-	return fstat(r->fd, &st) == 0 && st.st_nlink == 0;
+	return fstat(r->file.fd, &st) == 0 && st.st_nlink == 0;
 }
 
-/* The next record out of what was read; 0: not whole yet. */
-static int take_record(struct zn_view_reader *r, struct zn_rec *ret, struct zn_err *err)
-{
-	size_t left = r->in.len - r->at;
-	uint64_t base = r->offset + r->at;
-
-	if (!left)
-		return 0; /* and perhaps no buffer either */
-	const char *p = r->in.data + r->at;
-	ssize_t n = zn_msgpack_check(p, left, base, err);
-	if (n <= 0)
-		return (int)n;
-	zn_arena_reset(&r->arena);
-	*ret = (struct zn_rec){ .p = p, .n = (size_t)n, .offset = base };
-	int rc = zn_val_unpack(p, (size_t)n, base, &r->arena, &ret->map, err);
-	r->at += (size_t)n;
-	return rc < 0 ? rc : 1;
-}
-
-int zn_view_next(struct zn_view_reader *r, struct zn_rec *ret, struct zn_err *err)
+int zn_view_next(struct zn_view_reader *r, struct zn_bytes *ret, struct zn_err *err)
 {
 	for (;;) {
-		int rc = take_record(r, ret, err);
+		int rc = take_record(&r->file, ret, err);
 		if (rc)
 			return rc;
 		bool replaced = is_replaced(r); /* asked before the last read, so that nothing is missed */
-		rc = read_more(r);
+		rc = read_more(&r->file);
 		if (rc < 0)
 			return zn_err_set(err, rc, "can't read the view: %s", strerror(-rc));
 		if (rc > 0)
@@ -181,12 +187,9 @@ void zn_view_close(struct zn_view_reader *r)
 {
 	if (!r)
 		return;
-	if (r->fd >= 0)
-		close(r->fd);
+	file_close(&r->file);
 	if (r->watch >= 0)
 		close(r->watch);
-	zn_buf_done(&r->in);
-	zn_arena_done(&r->arena);
 	free(r);
 }
 
@@ -198,40 +201,47 @@ static int is_day_file(const struct dirent *e)
 }
 
 struct day_walk {
-	int (*each)(void *arg, const struct zn_event *event, const struct zn_rec *rec);
+	int (*each)(void *arg, struct zn_bytes event);
 	void *arg;
 	double since_s;
 };
 
-static int walk_day(const char *path, const struct day_walk *w, struct zn_err *err)
+static bool is_end_since(struct zn_bytes event, double since_s)
 {
-	struct zn_reader *r = NULL;
-	struct zn_arena a = { 0 };
-	struct zn_rec rec;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	double end_s;
 
-	if (fd < 0)
-		return errno == ENOENT ? 0 : zn_err_set(err, -errno, "can't read '%s': %s", path, strerror(errno));
-	int rc = zn_reader_new(fd, &r);
-	while (rc == 0) {
-		struct zn_event event;
-		int got = zn_reader_next(r, &rec, NULL);
-		if (got <= 0) /* a tail that is being written just now is no error */
-			break;
-		zn_arena_reset(&a);
-		rc = zn_decode(&zn_event_kind, &rec.map, &a, &event, err);
-		if (rc == 0 && event.job.end_s.v >= w->since_s)
-			rc = w->each(w->arg, &event, &rec);
-	}
-	zn_reader_free(r);
-	zn_arena_done(&a);
-	close(fd);
+	return zn_raw_f64(zn_raw_get(zn_raw_get(event, "job"), "end_s"), &end_s) && end_s >= since_s;
+}
+
+static int walk_file(struct file *f, const struct day_walk *w)
+{
+	struct zn_bytes event;
+	int rc;
+
+	do {
+		while ((rc = take_record(f, &event, NULL)) > 0) {
+			int stop = is_end_since(event, w->since_s) ? w->each(w->arg, event) : 0;
+			if (stop)
+				return stop;
+		}
+		rc = rc < 0 ? 0 : read_more(f); /* behind damage nothing can be told apart */
+	} while (rc > 0);
 	return rc;
 }
 
+static int walk_day(const char *path, const struct day_walk *w, struct zn_err *err)
+{
+	struct file f = { .fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) };
+
+	if (f.fd < 0)
+		return errno == ENOENT ? 0 : zn_err_set(err, -errno, "can't read '%s': %s", path, strerror(errno));
+	int rc = walk_file(&f, w);
+	file_close(&f);
+	return rc < 0 ? zn_err_set(err, rc, "can't read '%s': %s", path, strerror(-rc)) : rc;
+}
+
 int zn_history_each(const char *spool, double since_s, bool backwards,
-                    int (*each)(void *arg, const struct zn_event *event, const struct zn_rec *rec), void *arg,
-                    struct zn_err *err)
+                    int (*each)(void *arg, struct zn_bytes event), void *arg, struct zn_err *err)
 {
 	struct day_walk w = { each, arg, since_s };
 	struct dirent **days;

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "queue/view.h"
+#include "rec/reader.h"
 
 enum { STALE_MIN = 8 << 20, PATH_ROOM = 4096, RESERVE = 1 << 20 };
 

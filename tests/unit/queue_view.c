@@ -35,15 +35,15 @@ static const char *drain(struct zn_view_reader *r)
 	static char text[512];
 	struct zn_arena a = { 0 };
 	struct zn_event e;
-	struct zn_rec rec;
+	struct zn_bytes record;
 	int rc;
 
 	text[0] = '\0';
-	while ((rc = zn_view_next(r, &rec, NULL)) > 0) {
+	while ((rc = zn_view_next(r, &record, NULL)) > 0) {
 		size_t n = strlen(text);
 		if (rc == 2)
 			snprintf(text + n, sizeof(text) - n, "| ");
-		else if (zn_decode(&zn_event_kind, &rec.map, &a, &e, NULL) == 0)
+		else if (zn_raw_decode(&zn_event_kind, record, &a, &e, NULL) == 0)
 			snprintf(text + n, sizeof(text) - n, "%llu:%llu ", (unsigned long long)e.seq,
 			         (unsigned long long)e.job.id);
 	}
@@ -113,13 +113,12 @@ static void watching(void)
 
 struct seen { int n; uint64_t ids[16]; };
 
-static int note(void *arg, const struct zn_event *e, const struct zn_rec *rec)
+static int note(void *arg, struct zn_bytes event)
 {
 	struct seen *s = arg;
 
-	(void)rec;
-	if (s->n < 16)
-		s->ids[s->n++] = e->job.id;
+	if (s->n < 16 && zn_raw_u64(zn_raw_get(zn_raw_get(event, "job"), "id"), &s->ids[s->n]))
+		s->n++;
 	return 0;
 }
 

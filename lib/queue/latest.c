@@ -1,0 +1,115 @@
+#include "queue/latest.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* The record's bytes are only lent. */
+static int keep(struct zn_latest *l, struct zn_bytes record, struct zn_bytes *ret)
+{
+	const void *p = zn_arena_memdup(&l->arena, record.p, record.n);
+
+	if (!p)
+		return -ENOMEM;
+	*ret = (struct zn_bytes){ p, record.n };
+	return 0;
+}
+
+static int make_room(struct zn_latest *l)
+{
+	if (l->n_jobs < l->room)
+		return 0;
+	size_t room = l->room ? l->room * 2 : 64;
+	struct zn_latest_job *jobs = reallocarray(l->jobs, room, sizeof(*jobs));
+	if (!jobs)
+		return -ENOMEM;
+	l->jobs = jobs;
+	l->room = room;
+	return 0;
+}
+
+static int take_job(struct zn_latest *l, struct zn_bytes record, struct zn_err *err)
+{
+	struct zn_latest_job job = { .order = l->n_jobs };
+
+	if (!zn_raw_u64(zn_raw_get(record, "id"), &job.id))
+		return zn_err_set(err, -EBADMSG, "an event of no job in the view");
+	int rc = make_room(l);
+	if (rc == 0)
+		rc = keep(l, record, &job.record);
+	if (rc < 0)
+		return rc;
+	l->is_mixed |= l->n_jobs && job.id < l->jobs[l->n_jobs - 1].id;
+	l->jobs[l->n_jobs++] = job;
+	return 0;
+}
+
+static int take(struct zn_latest *l, struct zn_bytes record, struct zn_err *err)
+{
+	struct zn_bytes kind = zn_raw_get(record, "kind");
+
+	if (zn_raw_is_text(kind, "event"))
+		return take_job(l, zn_raw_get(record, "job"), err);
+	return zn_raw_is_text(kind, "node") ? keep(l, record, &l->node) : 0;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	const struct zn_latest_job *x = a, *y = b;
+
+	return x->id != y->id ? (x->id > y->id) - (x->id < y->id) : (x->order > y->order) - (x->order < y->order);
+}
+
+/* By number, and the last record of each. */
+static void settle(struct zn_latest *l)
+{
+	size_t n = 0;
+
+	if (l->is_mixed)
+		qsort(l->jobs, l->n_jobs, sizeof(*l->jobs), by_id);
+	for (size_t i = 0; i < l->n_jobs; i++)
+		if (i + 1 == l->n_jobs || l->jobs[i].id != l->jobs[i + 1].id)
+			l->jobs[n++] = l->jobs[i];
+	l->n_jobs = n;
+}
+
+int zn_latest_read(struct zn_view_reader *r, struct zn_latest *ret, struct zn_err *err)
+{
+	struct zn_latest l = { 0 };
+	struct zn_bytes record;
+	int rc, taken = 0;
+
+	while (taken == 0 && (rc = zn_view_next(r, &record, err)) > 0) {
+		if (rc == 2)
+			l.n_jobs = 0;
+		else
+			taken = take(&l, record, err);
+	}
+	if (taken < 0 || rc < 0) {
+		zn_latest_done(&l);
+		return taken < 0 ? taken : rc;
+	}
+	settle(&l);
+	*ret = l;
+	return 0;
+}
+
+ssize_t zn_latest_find(const struct zn_latest *l, uint64_t id)
+{
+	size_t lo = 0, hi = l->n_jobs;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (l->jobs[mid].id < id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < l->n_jobs && l->jobs[lo].id == id ? (ssize_t)lo : -1;
+}
+
+void zn_latest_done(struct zn_latest *l)
+{
+	free(l->jobs);
+	zn_arena_done(&l->arena);
+	*l = (struct zn_latest){ 0 };
+}

@@ -1,0 +1,23 @@
+/* latest: the last that the view says of each job, as the bytes it is written in. */
+#ifndef ZN_QUEUE_LATEST_H
+#define ZN_QUEUE_LATEST_H
+
+#include "queue/view.h"
+
+struct zn_latest_job { uint64_t id, order; struct zn_bytes record; };
+
+struct zn_latest {
+	struct zn_arena arena;
+	struct zn_latest_job *jobs;    /* by number; also those that ended lately */
+	size_t n_jobs, room;
+	bool is_mixed;                 /* they came in another order */
+	struct zn_bytes node;          /* p is NULL: no node has reported yet */
+};
+
+/* Everything the reader has now. */
+int zn_latest_read(struct zn_view_reader *r, struct zn_latest *ret, struct zn_err *err);
+/* Its place in jobs, -1. */
+ssize_t zn_latest_find(const struct zn_latest *l, uint64_t id);
+void zn_latest_done(struct zn_latest *l);
+
+#endif
