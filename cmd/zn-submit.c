@@ -15,6 +15,7 @@
 #include "job/sbatch.h"
 #include "queue/client.h"
 #include "queue/follow.h"
+#include "queue/machine.h"
 #include "queue/picture.h"
 #include "queue/spool.h"
 #include "rec/reader.h"
@@ -574,7 +575,7 @@ static int dry_run(const struct zn_spec *s)
 	if (rc == 0 && picture.n_nodes)
 		rc = zn_picture_node(&picture, picture.nodes, &facts, &free, &err);
 	if (!facts) {
-		rc = zn_facts_read(NULL, &facts, &err);
+		rc = zn_machine_ask(&facts, &err);
 		if (rc < 0)
 			return fail(rc, &err);
 		free = zn_plan_idle(facts);

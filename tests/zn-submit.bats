@@ -276,3 +276,23 @@ night rank 1 of 2 on GPU 1" ]
 	run --separate-stderr -65 zn-submit night.sh
 	[[ $stderr == *"#SBATCH --array can't be had in this version"* ]]
 }
+
+@test "a submit loads only what it needs, and asks once" {
+	command -v strace >/dev/null || skip "strace is not there"
+	zn-submit --hold -- true >number # the scheduler runs
+	ASAN_OPTIONS=detect_leaks=0 strace -f -o calls zn-submit --hold -- true >number
+	[ "$(cat number)" -eq 2 ]
+	run -1 grep -E 'lib(hwloc|udev|crypto|event)' calls
+	run -1 grep -E 'sync\(|nanosleep\(|zenith\.conf|/etc/passwd|clone|fork' calls
+	[ "$(grep -cE ' (connect|sendto|poll|recvfrom)\(' calls)" -eq 4 ]
+}
+
+@test "--dry-run asks zn-topo when no scheduler has told what this machine is" {
+	mkdir elsewhere && cp "$(command -v zn-submit)" elsewhere
+	printf '#!/bin/sh\nexit 71\n' >elsewhere/zn-topo && chmod +x elsewhere/zn-topo
+	run --separate-stderr ! elsewhere/zn-submit --dry-run -- true
+	[[ $stderr == *"can't make out what zn-topo says"* ]]
+	rm elsewhere/zn-topo
+	run -0 elsewhere/zn-submit --dry-run -g 1 -o json -- true
+	[[ $output == *'"now":true'* ]]
+}

@@ -90,7 +90,7 @@ int zn_parse_bytes(const char *text, uint64_t *ret, struct zn_err *err)
 		return bad(err, text, "a size such as 512M or 1.5G");
 	const char *letter = *p ? strchr(letters, toupper((unsigned char)*p)) : NULL;
 	if (letter) {
-		v = ldexp(v, 10 * (int)(letter - letters + 1));
+		v *= (double)(UINT64_C(1) << 10 * (letter - letters + 1));
 		p += p[1] == 'i' && p[2] == 'B' ? 3 : p[1] == 'B' ? 2 : 1;
 	} else if (*p == 'B') {
 		p++;
@@ -285,9 +285,10 @@ char *zn_format_duration(double s, char to[ZN_UNIT_TEXT])
 char *zn_format_time(double epoch_s, char to[ZN_UNIT_TEXT])
 {
 	bool is_date = fabs(epoch_s) < 1e11; /* the year 5138; what is larger was never a time */
-	time_t t = is_date ? (time_t)floor(epoch_s) : 0;
+	time_t t = is_date ? (time_t)epoch_s : 0;
 	struct tm tm;
 
+	t -= is_date && (double)t > epoch_s; /* floor, without loading libm for it */
 	if (!is_date || !localtime_r(&t, &tm) || !strftime(to, ZN_UNIT_TEXT, "%Y-%m-%d %H:%M:%S", &tm))
 		snprintf(to, ZN_UNIT_TEXT, "@%.10g", epoch_s);
 	return to;

@@ -20,6 +20,7 @@ struct zn_facts {
 	                              * record holds it */
 	struct zn_topo *topo;        /* what was read, and is borrowed from above; NULL for decoded facts */
 	struct zn_gpus *drivers;
+	void (*give_back)(struct zn_facts *f); /* of these two; whoever only decodes facts links no hwloc */
 };
 
 /* opts NULL: this machine, or the mock that ZENITH_MOCK_GPUS names. */
