@@ -1,6 +1,6 @@
 # Zenith: the whole build. Objects go to $(B); a new file in lib/ROOM/ or cmd/ needs no edit here.
 #
-#   make [V=1] [B=build] [SAN=address,undefined] [CC=clang] [PREFIX=/usr/local] [DESTDIR=]
+#   make [V=1] [B=build] [SAN=address,undefined] [CC=clang] [PREFIX=/usr/local] [DESTDIR=] [STATIC=]
 #   make check      unit tests, then what a user sees (bats)
 #   make bench      the figures we claim, measured here
 #   make install    programs, library, header, manual, completions, units (enables and starts nothing)
@@ -36,6 +36,11 @@ all_cflags  := -std=gnu17 -D_GNU_SOURCE -DZN_VERSION='"$(VERSION)"' -Ilib $(WARN
 	-fno-strict-aliasing -pthread $(pc_cflags) $(san) $(CFLAGS) $(CPPFLAGS)
 all_ldflags := -pthread -Wl,--as-needed $(san) $(LDFLAGS)
 
+# What is started once for each job has no libraries to look for; half of a submit was that.  Where an archive is
+# missing the program is linked like the others; STATIC= asks for that.
+STATIC  ?= zn-submit
+static  := $(if $(SAN),,$(STATIC))
+
 lib_o := $(patsubst %.c,$B/%.o,$(sort $(wildcard lib/*/*.c)))
 cmds  := $(patsubst cmd/%.c,$B/%,$(sort $(wildcard cmd/*.c)))
 units := $(patsubst tests/unit/%.c,$B/tests/%,$(sort $(wildcard tests/unit/*.c)))
@@ -49,17 +54,18 @@ $B/libzenith.a: $(lib_o)
 	$(if $(V),,@echo "  AR    $@")
 	$(q)rm -f $@ && $(AR) rcs $@ $^
 
+link = $(CC) $(all_ldflags) -o $@ $^ $(pc_libs) -ldl -lm
 $(cmds): $B/%: $B/cmd/%.o $B/libzenith.a
 	$(if $(V),,@echo "  LD    $@")
-	$(q)$(CC) $(all_ldflags) -o $@ $^ $(pc_libs) -ldl -lm
+	$(q)$(if $(filter $*,$(static)),$(link) -static-pie 2>/dev/null ||) $(link)
 
 $(units): $B/tests/%: $B/tests/unit/%.o $B/libzenith.a
 	$(q)mkdir -p $(@D)
-	$(q)$(CC) $(all_ldflags) -o $@ $^ $(pc_libs) -ldl -lm
+	$(q)$(link)
 
 $(tools): $B/tests/%: $B/tests/tools/%.o $B/libzenith.a
 	$(q)mkdir -p $(@D)
-	$(q)$(CC) $(all_ldflags) -o $@ $^ $(pc_libs) -ldl -lm
+	$(q)$(link)
 
 $B/tests/nvidia-ml-old.so: tests/fake/nvidia-ml.c
 $(fakes): $B/tests/%.so: tests/fake/%.c
