@@ -23,8 +23,18 @@ int zn_key_make(char key[ZN_KEY], struct zn_err *err)
 	return 0;
 }
 
-static const char *const of_a_job[] = { "RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT",
-                                        "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "OMP_NUM_THREADS" };
+/* What some scheduler or launcher told the process that submits, and what would mislead the job: who finds a rank or
+ * SLURM_NTASKS believes that it was started as one of several.
+ */
+static const char *const of_a_process[] = {
+	"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "NODE_RANK", "GROUP_RANK", "GROUP_WORLD_SIZE", "ROLE_RANK",
+	"ROLE_WORLD_SIZE", "ROLE_NAME", "MASTER_ADDR", "MASTER_PORT", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER",
+	"OMP_NUM_THREADS",
+};
+static const char *const of_a_launcher[] = { "ZENITH_JOB_", "SLURM_", "SLURMD_", "SLURMSTEPD_", "TORCHELASTIC_",
+                                             "OMPI_COMM_WORLD_", "PMI_", "PMIX_" };
+/* One of these: somebody launched us. */
+static const char *const signs[] = { "ZENITH_JOB_ID", "SLURM_JOB_ID", "TORCHELASTIC_RUN_ID", "OMPI_COMM_WORLD_RANK" };
 
 static bool is_named(const char *entry, const char *name, size_t n)
 {
@@ -39,13 +49,25 @@ static bool can_travel(const char *entry)
 	return equals && equals != entry && zn_is_utf8(entry, (size_t)(equals - entry));
 }
 
-static bool describes_a_job(const char *entry, bool inside)
+static bool was_launched(void)
 {
-	if (!strncmp(entry, "ZENITH_JOB_", 11) || is_named(entry, "ZENITH_NODES", 12) ||
-	    is_named(entry, "ZENITH_ARRAY_INDEX", 18))
+	for (size_t i = 0; i < sizeof(signs) / sizeof(*signs); i++)
+		if (getenv(signs[i]))
+			return true;
+	return false;
+}
+
+static bool describes_a_job(const char *entry, bool launched)
+{
+	if (is_named(entry, "SLURM_CONF", 10)) /* where Slurm is, not who we are in it */
+		return false;
+	if (is_named(entry, "ZENITH_NODES", 12) || is_named(entry, "ZENITH_ARRAY_INDEX", 18))
 		return true;
-	for (size_t i = 0; inside && i < sizeof(of_a_job) / sizeof(*of_a_job); i++)
-		if (is_named(entry, of_a_job[i], strlen(of_a_job[i])))
+	for (size_t i = 0; i < sizeof(of_a_launcher) / sizeof(*of_a_launcher); i++)
+		if (!strncmp(entry, of_a_launcher[i], strlen(of_a_launcher[i])))
+			return true;
+	for (size_t i = 0; launched && i < sizeof(of_a_process) / sizeof(*of_a_process); i++)
+		if (is_named(entry, of_a_process[i], strlen(of_a_process[i])))
 			return true;
 	return false;
 }
@@ -71,7 +93,7 @@ int zn_compose_environment(char *const from[], const struct zn_strs *extra, stru
                            struct zn_strmap *ret, struct zn_err *err)
 {
 	struct zn_strmap m = { 0 };
-	bool inside = getenv("ZENITH_JOB_ID") != NULL;
+	bool launched = was_launched();
 	size_t n = 0;
 
 	while (from[n])
@@ -80,7 +102,7 @@ int zn_compose_environment(char *const from[], const struct zn_strs *extra, stru
 	if (!m.v)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
-		if (can_travel(from[i]) && !describes_a_job(from[i], inside) &&
+		if (can_travel(from[i]) && !describes_a_job(from[i], launched) &&
 		    put(&m, from[i], a) < 0)
 			return -ENOMEM;
 	for (size_t i = 0; i < extra->n; i++) {

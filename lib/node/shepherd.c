@@ -298,6 +298,10 @@ static bool prepare(struct shepherd *s, struct zn_task_job *j)
 	zn_buf_done(&pins);
 	if (!find_groups(s, j))
 		return false;
+	if (zn_task_all_gpus(j, &s->arena) < 0) {
+		set_reason(s, "out of memory");
+		return false;
+	}
 	if (s->start->script && (rc = write_script(s)) < 0) {
 		set_reason(s, "the script can't be written: %s", strerror(-rc));
 		return false;

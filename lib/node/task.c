@@ -73,21 +73,33 @@ static const char *real_uuid(const struct zn_facts *f, unsigned gpu)
 	return g && g->uuid && !(mock && *mock) ? g->uuid : NULL;
 }
 
+static bool all_have_uuids(const struct zn_facts *f, const struct zn_idset *gpus)
+{
+	bool all = true;
+
+	zn_idset_each(id, gpus)
+		all &= real_uuid(f, (unsigned)id) != NULL;
+	return all;
+}
+
+static void add_gpus(struct zn_buf *list, const struct zn_facts *f, const struct zn_idset *gpus, bool by_uuid)
+{
+	zn_idset_each(id, gpus) {
+		if (list->len)
+			zn_buf_addch(list, ',');
+		if (by_uuid)
+			zn_buf_addstr(list, real_uuid(f, (unsigned)id));
+		else
+			zn_buf_printf(list, "%d", id);
+	}
+}
+
 static void set_gpus(struct env *e, const struct zn_facts *f, const struct zn_idset *gpus)
 {
 	struct zn_buf list = { 0 };
-	bool by_uuid = true;
+	bool by_uuid = all_have_uuids(f, gpus);
 
-	zn_idset_each(id, gpus)
-		by_uuid &= real_uuid(f, (unsigned)id) != NULL;
-	zn_idset_each(id, gpus) {
-		if (list.len)
-			zn_buf_addch(&list, ',');
-		if (by_uuid)
-			zn_buf_addstr(&list, real_uuid(f, (unsigned)id));
-		else
-			zn_buf_printf(&list, "%d", id);
-	}
+	add_gpus(&list, f, gpus, by_uuid);
 	if (list.failed)
 		e->failed = true;
 	else
@@ -97,7 +109,9 @@ static void set_gpus(struct env *e, const struct zn_facts *f, const struct zn_id
 	zn_buf_done(&list);
 }
 
-/* Only where there is more than one: torchrun, accelerate and Lightning take them for their own. */
+/* Only where there is more than one: torchrun, accelerate and Lightning take them for their own.  GROUP_RANK and
+ * TORCHELASTIC_* stay torchrun's: with them Lightning believes that torchrun started it.
+ */
 static void set_ranks(struct env *e, const struct zn_task_job *j, uint32_t rank)
 {
 	if (j->start->tasks < 2)
@@ -105,7 +119,11 @@ static void set_ranks(struct env *e, const struct zn_task_job *j, uint32_t rank)
 	env_set_number(e, "RANK", rank);
 	env_set_number(e, "LOCAL_RANK", rank);
 	env_set_number(e, "WORLD_SIZE", j->start->tasks);
+	env_set_number(e, "LOCAL_WORLD_SIZE", j->start->tasks);
+	env_set_number(e, "NODE_RANK", 0);
 	env_set(e, "MASTER_ADDR", "127.0.0.1");
+	if (j->all_gpus)
+		env_set(e, "ZENITH_JOB_GPUS", j->all_gpus);
 	if (j->master_port)
 		env_set(e, "MASTER_PORT", j->master_port);
 }
@@ -114,7 +132,7 @@ static char *const *make_env(const struct zn_task_job *j, uint32_t rank, const s
                              struct zn_arena *a)
 {
 	const struct zn_msg_start *s = j->start;
-	struct env e = { .a = a, .cap = s->environment.n + 16 };
+	struct env e = { .a = a, .cap = s->environment.n + 24 };
 
 	e.v = zn_arena_array(a, e.cap + 1, sizeof(*e.v));
 	if (!e.v)
@@ -168,6 +186,25 @@ static struct zn_plan job_plan(const struct zn_task_job *j)
 	for (size_t i = 0; i < j->start->gpus.n; i++)
 		zn_idset_add(&p.gpus, j->start->gpus.v[i]);
 	return p;
+}
+
+int zn_task_all_gpus(struct zn_task_job *j, struct zn_arena *a)
+{
+	struct zn_plan whole = job_plan(j);
+	const struct zn_facts *f = j->home->facts;
+	struct zn_buf list = { 0 };
+	bool by_uuid = all_have_uuids(f, &whole.gpus);
+
+	if (j->start->tasks < 2 || !j->start->gpus.n || !f)
+		return 0;
+	for (uint32_t rank = 0; rank < j->start->tasks; rank++) {
+		struct zn_plan share = zn_plan_rank(f, &whole, rank, j->start->tasks);
+		add_gpus(&list, f, &share.gpus, by_uuid);
+	}
+	const char *text = zn_buf_text(&list);
+	j->all_gpus = text ? zn_arena_strdup(a, text) : NULL;
+	zn_buf_done(&list);
+	return j->all_gpus ? 0 : -ENOMEM;
 }
 
 static const struct zn_idset *keep(struct zn_arena *a, const struct zn_idset *s)
