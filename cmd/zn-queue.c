@@ -8,11 +8,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "audit/audit.h"
 #include "base/clock.h"
 #include "base/units.h"
 #include "cli/cli.h"
+#include "job/compose.h"
 #include "job/spec.h"
 #include "job/state.h"
+#include "plan/plan.h"
+#include "proc/describe.h"
 #include "queue/find.h"
 #include "queue/follow.h"
 #include "queue/latest.h"
@@ -29,7 +33,8 @@ static struct {
 	struct zn_ou64 since;
 	struct zn_of64 days, timeout, grace, limit;
 	struct zn_oi64 priority;
-	const char *signal, *name;
+	struct zn_ou64 mem;
+	const char *signal, *name, *gpus;
 } o;
 
 static struct zn_arena arena;
@@ -316,6 +321,153 @@ static int run_modify(int argc, char **argv)
 	                                  .job_name = o.name }, argc, argv, false);
 }
 
+/* ---- adopting ---- */
+
+enum { AGENT_WAIT_MS = 10000, AGENT_POLL_MS = 20 };
+
+/* A zn-schedd that was just started has no agent yet.  What the node is, or NULL. */
+static struct zn_facts *wait_for_node(struct zn_picture *p, struct zn_err *err)
+{
+	struct zn_facts *facts = NULL;
+	struct zn_free free;
+
+	for (int ms = 0; ms < AGENT_WAIT_MS && !facts; ms += AGENT_POLL_MS) {
+		if (read_picture(p, err) < 0)
+			return NULL;
+		if (p->n_nodes && !strcmp(p->nodes->state, "up") && zn_picture_node(p, p->nodes, &facts, &free, err) == 0)
+			return facts;
+		zn_picture_done(p);
+		usleep(AGENT_POLL_MS * 1000);
+	}
+	zn_err_set(err, -EAGAIN, "the agent does not answer just now");
+	return NULL;
+}
+
+/* What the user says, else the driver, else its environment. */
+static int find_gpus(const struct zn_facts *f, pid_t pid, struct zn_u32s *ret, struct zn_err *err)
+{
+	const char *mock = getenv("ZENITH_MOCK_GPUS");
+	struct zn_idset set = { 0 };
+	struct zn_gpus *g = NULL;
+	int rc = 0;
+
+	if (o.gpus)
+		rc = *o.gpus ? zn_pin_parse_gpus(f, o.gpus, &set, err) : 0;
+	else if (!(mock && *mock))
+		rc = zn_gpus_read(&g, err);
+	if (rc < 0)
+		return rc;
+	if (!o.gpus)
+		zn_audit_gpus_of(f, g, pid, &set);
+	zn_gpus_free(g);
+	uint32_t *v = zn_cli_must(zn_arena_array(&arena, zn_idset_count(&set) + 1, sizeof(*v)));
+	*ret = (struct zn_u32s){ .v = v };
+	zn_idset_each(gpu, &set)
+		v[ret->n++] = (uint32_t)gpu;
+	return 0;
+}
+
+/* As a pattern that means itself. */
+static const char *literal(const char *path)
+{
+	struct zn_buf b = { 0 };
+
+	for (; *path; path++)
+		zn_buf_printf(&b, *path == '%' ? "%%%%" : "%c", *path);
+	const char *text = zn_cli_must(zn_arena_strdup(&arena, zn_cli_must((void *)zn_buf_text(&b))));
+	zn_buf_done(&b);
+	return text;
+}
+
+static int compose_adoption(pid_t pid, struct zn_spec *s, struct zn_err *err)
+{
+	static char key[ZN_KEY];
+	struct zn_proc_described d;
+	struct zn_picture p;
+	char user[64], name[64];
+	int rc = zn_proc_describe(pid, &arena, &d);
+
+	if (rc < 0)
+		return zn_err_set(err, rc == -ESRCH || rc == -ENOENT ? -ENOENT : rc, "there is no process %d", (int)pid);
+	zn_proc_owner(pid, user, sizeof(user), name, sizeof(name));
+	*s = (struct zn_spec){
+		.job_name = o.name ? o.name : zn_spec_check_name("name", name, NULL) == 0 ? zn_arena_strdup(&arena, name) : NULL,
+		.key = key, .directory = d.directory ? d.directory : "/", .output = d.output ? literal(d.output) : NULL,
+		.resources.time_limit_s = o.limit, .resources.mem_bytes = o.mem,
+		.adopt = { .pid = ZN_SOME_U64((uint64_t)pid), .start_ticks = ZN_SOME_U64(d.id.start), .command = d.command },
+	};
+	struct zn_facts *facts = wait_for_node(&p, err);
+	if (!facts)
+		return -EAGAIN;
+	rc = find_gpus(facts, pid, &s->adopt.gpus, err);
+	zn_facts_free(facts);
+	zn_picture_done(&p);
+	return rc < 0 ? rc : zn_key_make(key, err);
+}
+
+struct adoption { bool started; const char *reason; };
+
+static void on_adopted(void *arg, const struct zn_job_record *job)
+{
+	(void)job;
+	((struct adoption *)arg)->started = true;
+}
+
+static void on_refused(void *arg, const struct zn_job_record *job)
+{
+	struct adoption *ad = arg;
+
+	if (!ad->started)
+		ad->reason = zn_cli_must(zn_arena_strdup(&arena, job->reason ? job->reason : job->state));
+}
+
+/* Enough was seen: -EINTR ends the watch. */
+static int stop_when_adopted(void *arg, struct zn_err *err)
+{
+	(void)err;
+	return ((struct adoption *)arg)->started ? -EINTR : 0;
+}
+
+static int await_adoption(struct zn_client *c, uint64_t id, pid_t pid)
+{
+	struct adoption ad = { 0 };
+	struct zn_follow f = { .client = c, .arg = &ad, .started = on_adopted, .done = on_refused, .tick = stop_when_adopted,
+	                       .tick_ms = AGENT_POLL_MS };
+	struct zn_err err = { 0 };
+	int rc = zn_follow_jobs(spool, &id, 1, -1, &f, &err);
+
+	if (rc < 0 && rc != -EINTR)
+		return fail(rc, &err);
+	if (ad.reason)
+		return zn_cli_fail(ZN_EXIT_NO, "process %d was not adopted: %s", (int)pid, ad.reason);
+	printf("%llu\n", (unsigned long long)id);
+	return zn_cli_end(NULL, ZN_EXIT_OK);
+}
+
+static int run_adopt(int argc, char **argv)
+{
+	static struct zn_client *c; /* dropped with the process when something fails */
+	struct zn_request r = { .op = "submit" };
+	struct zn_reply reply;
+	struct zn_err err = { 0 };
+	uint64_t pid;
+
+	if (argc != 1)
+		zn_cli_usage("adopt takes one process");
+	if (zn_parse_u64(argv[0], 2, INT32_MAX, &pid, NULL) < 0)
+		zn_cli_usage("'%s' is no process number", argv[0]);
+	int rc = zn_client_open(spool, true, &c, &err);
+	if (rc == 0)
+		rc = compose_adoption((pid_t)pid, &r.job, &err);
+	if (rc == 0)
+		rc = zn_client_ask(spool, &c, &r, &reply, &err);
+	if (rc < 0)
+		return rc == -ENOENT ? zn_cli_fail(ZN_EXIT_NO, "%s", err.text) : fail(rc, &err);
+	int code = reply.ok ? await_adoption(c, reply.id.v, (pid_t)pid) : zn_cli_fail((enum zn_exit)reply.code, "%s", reply.error);
+	zn_client_close(c);
+	return code;
+}
+
 /* ---- one job ---- */
 
 static int no_such(int rc, const struct zn_err *err)
@@ -457,6 +609,8 @@ static int run_log(int argc, char **argv)
 	if (!reply.ok)
 		return zn_cli_fail((enum zn_exit)reply.code, "%s", reply.error);
 	const struct zn_job_record *job = reply.jobs.v;
+	if (reply.jobs.n && !job->output && job->adopted_pid.has)
+		return zn_cli_fail(ZN_EXIT_NO, "job %llu was adopted: its output goes to no file", (unsigned long long)job->id);
 	if (!reply.jobs.n || !job->output)
 		return zn_cli_fail(ZN_EXIT_BUG, "zn-schedd did not say where the output is");
 	const char *path = o.error && job->error ? job->error : job->output;
@@ -549,6 +703,13 @@ static const struct zn_opt modify_opts[] = {
 	{ 0, "name", ZN_OPT_STR, "NAME", &o.name, NULL, "new name" },
 	{ 0 },
 };
+static const struct zn_opt adopt_opts[] = {
+	{ 'g', "gpus", ZN_OPT_STR, "LIST", &o.gpus, NULL, "the GPUs that it holds: 0,2 (default: those that the driver says, else its CUDA_VISIBLE_DEVICES)" },
+	{ 't', "time", ZN_OPT_DUR, "TIME", &o.limit, NULL, "time limit, counted from now" },
+	{ 0, "mem", ZN_OPT_BYTES, "SIZE", &o.mem, NULL, "memory limit, for what it takes from now on" },
+	{ 0, "name", ZN_OPT_STR, "NAME", &o.name, NULL, "what to call the job (default: what the process is called)" },
+	{ 0 },
+};
 static const struct zn_opt wait_opts[] = {
 	{ 0, "timeout", ZN_OPT_DUR, "TIME", &o.timeout, NULL, "give up after this long, with status 75" },
 	{ 0 },
@@ -579,6 +740,7 @@ static const struct zn_cmd verbs[] = {
 	{ .name = "resume", .brief = "let suspended jobs go on", .synopsis = "JOB...", .run = run_resume, .complete = "job" },
 	{ .name = "requeue", .brief = "run jobs again: running ones are ended first, ended ones become new jobs", .synopsis = "JOB...", .run = run_requeue, .complete = "job" },
 	{ .name = "modify", .brief = "change priority, time limit or name", .synopsis = JOBS, .opts = modify_opts, .run = run_modify, .complete = "job" },
+	{ .name = "adopt", .brief = "make a job of a process that runs already, and print its number", .synopsis = "[options] PID", .opts = adopt_opts, .run = run_adopt },
 	{ .name = "wait", .brief = "wait until jobs have ended; 1 if one did not complete", .synopsis = JOBS, .opts = wait_opts, .run = run_wait, .complete = "job" },
 	{ .name = "log", .brief = "show a job's output", .synopsis = "[options] JOB", .opts = log_opts, .run = run_log, .complete = "job" },
 	{ .name = "events", .brief = "show what happened to jobs", .synopsis = "[options]", .opts = events_opts, .run = run_events },

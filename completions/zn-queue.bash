@@ -175,6 +175,24 @@ _zn_queue()
 			_zn_reply -W "$(command -v zn-queue >/dev/null && zn-queue list -o csv --no-heading --fields id 2>/dev/null)"
 		fi
 		;;
+	adopt)
+		case $prev in
+		-g|--gpus) :; return ;;
+		-t|--time) :; return ;;
+		--mem) :; return ;;
+		--name) :; return ;;
+		-u|--user) _zn_reply -u; return ;;
+		-s|--state) _zn_reply -W 'PENDING QUEUED SCHEDULED RUNNING SUSPENDED COMPLETED FAILED CANCELLED'; return ;;
+		-o|--output) _zn_reply -W 'table json csv msgpack'; return ;;
+		--fields) :; return ;;
+		--complete) _zn_reply -W 'bash zsh fish'; return ;;
+		esac
+		if [[ $cur == -* ]]; then
+			_zn_reply -W '-g --gpus -t --time --mem --name -u --user -m --mine -s --state -a --all -o --output --fields --no-heading -h --help --version --complete'
+		else
+			:
+		fi
+		;;
 	wait)
 		case $prev in
 		--timeout) :; return ;;
@@ -265,7 +283,7 @@ _zn_queue()
 		if [[ $cur == -* ]]; then
 			_zn_reply -W '-u --user -m --mine -s --state -n --name -a --all -o --output --fields --no-heading -h --help --version --complete'
 		else
-			_zn_reply -W 'list show why cancel hold release suspend resume requeue modify wait log events history nodes'
+			_zn_reply -W 'list show why cancel hold release suspend resume requeue modify adopt wait log events history nodes'
 		fi
 		;;
 	esac

@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include "gpu/gpu.h"
 #include "plan/verdict.h"
 
 /* One process; only what finding holders needs. */
@@ -30,5 +31,10 @@ struct zn_audit {
 
 /* Looks at every process of this machine now; all of *ret lives in a. */
 int zn_audit_read(const struct zn_facts *f, struct zn_arena *a, struct zn_audit *ret, struct zn_err *err);
+
+/* The GPUs that pid and what descends from it hold: those of which a driver (g, may be NULL) says so, else those that
+ * their environments give them (CUDA_VISIBLE_DEVICES).
+ */
+void zn_audit_gpus_of(const struct zn_facts *f, const struct zn_gpus *g, pid_t pid, struct zn_idset *ret);
 
 #endif

@@ -37,6 +37,7 @@ static const struct zn_field job_fields[] = {
 	ZN_FIELD_SUB(J, alloc, SUBS, &alloc_kind, "", "what it was given"),
 	ZN_FIELD(J, attempt, OU64, "", "how often it was started"),
 	ZN_FIELD(J, requeue_of, OU64, "", "the finished job that this one repeats"),
+	ZN_FIELD(J, adopted_pid, OU64, "", "the process that ran before it became this job"),
 	ZN_FIELD(J, max_rss_bytes, OBYTES, "PEAK", "peak memory"),
 	ZN_FIELD(J, cpu_s, ODUR, "CPU", "CPU time of all its processes"),
 	ZN_FIELD(J, gpu_s, ODUR, "GPU", "GPUs held times seconds"),

@@ -31,6 +31,7 @@ struct zn_job_record {
 	struct zn_list alloc;          /* struct zn_job_alloc */
 	struct zn_ou64 attempt;        /* from 1; absent before the first start */
 	struct zn_ou64 requeue_of;     /* the finished job that this one repeats */
+	struct zn_ou64 adopted_pid;    /* the process that ran before it became this job */
 	struct zn_ou64 max_rss_bytes;
 	struct zn_of64 cpu_s, gpu_s;
 	const char *confinement;

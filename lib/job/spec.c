@@ -56,6 +56,16 @@ static const struct zn_field policy_fields[] = {
 static const struct zn_kind policy_kind = { NULL, "how a job is treated", policy_fields,
                                             sizeof(struct zn_spec_policy), NULL };
 
+static const struct zn_field adopt_fields[] = {
+	ZN_FIELD(struct zn_spec_adopt, pid, OU64, "", "the process"),
+	ZN_FIELD(struct zn_spec_adopt, start_ticks, OU64, "", "when it started, clock ticks since boot"),
+	ZN_FIELD(struct zn_spec_adopt, gpus, U32S, "", "indices of the GPUs that it holds"),
+	ZN_FIELD(struct zn_spec_adopt, command, STRS, "", "what it runs, to be shown"),
+	{ 0 },
+};
+static const struct zn_kind adopt_kind = { NULL, "a process that runs already", adopt_fields,
+                                           sizeof(struct zn_spec_adopt), NULL };
+
 static const struct zn_field spec_fields[] = {
 	ZN_FIELD(struct zn_spec, job_name, STR, "NAME", "what people call it"),
 	ZN_FIELD(struct zn_spec, key, STR, "KEY", "a submit with the same key happens once"),
@@ -71,6 +81,7 @@ static const struct zn_field spec_fields[] = {
 	ZN_FIELD_SUB(struct zn_spec, resources, SUB, &resource_kind, "", "what it needs"),
 	ZN_FIELD_SUB(struct zn_spec, locality, SUB, &locality_kind, "", "where it would like to be"),
 	ZN_FIELD_SUB(struct zn_spec, policy, SUB, &policy_kind, "", "how it is treated"),
+	ZN_FIELD_SUB(struct zn_spec, adopt, SUB, &adopt_kind, "", "a process to take over instead of a command"),
 	{ 0 },
 };
 const struct zn_kind zn_spec_kind = { "submission", "a job to submit", spec_fields, sizeof(struct zn_spec),
@@ -204,14 +215,37 @@ static int check_paths(const struct zn_spec *s, struct zn_err *err)
 	return check_count("umask", s->umask, 0, 0777, err);
 }
 
+/* What runs already can't be asked to wait, to run twice, or to be several. */
+static int check_adopt(const struct zn_spec *s, struct zn_err *err)
+{
+	const struct zn_spec_adopt *a = &s->adopt;
+	const struct zn_spec_resources *r = &s->resources;
+
+	if (!a->pid.has)
+		return 0;
+	if (a->pid.v < 2 || a->pid.v > INT32_MAX || !a->start_ticks.has)
+		return zn_err_set(err, -EBADMSG, "what is adopted is named by pid, from 2, and start_ticks");
+	if (s->command || s->script || s->arguments.n || s->error || (s->hold.has && s->hold.v) || s->policy.begin_s.has ||
+	    s->policy.requeue.v || r->cpus.has || r->tasks.v > 1 || r->gpus_per_node.has)
+		return zn_err_set(err, -EBADMSG, "a process that runs already can be given no command, arguments, error file, "
+		                  "begin, hold, requeue, cpus or tasks");
+	if (r->gpus.has && r->gpus.v != a->gpus.n)
+		return zn_err_set(err, -EBADMSG, "gpus must be as many as adopt names");
+	for (size_t i = 0; i < a->gpus.n; i++)
+		for (size_t k = 0; k < i; k++)
+			if (a->gpus.v[i] == a->gpus.v[k])
+				return zn_err_set(err, -EBADMSG, "gpu %u is named twice", a->gpus.v[i]);
+	return 0;
+}
+
 int zn_spec_check(const struct zn_spec *s, struct zn_err *err)
 {
 	int (*const checks[])(const struct zn_spec *, struct zn_err *) = {
-		check_names, check_paths, check_environment, check_policy, check_granted,
+		check_names, check_paths, check_environment, check_policy, check_granted, check_adopt,
 	};
 	int rc = check_resources(&s->resources, err);
 
-	if (rc == 0 && !s->command == !s->script)
+	if (rc == 0 && !s->adopt.pid.has && !s->command == !s->script)
 		rc = zn_err_set(err, -EBADMSG, "a job needs a command or a script, and not both");
 	if (rc == 0 && s->command && !*s->command)
 		rc = zn_err_set(err, -EBADMSG, "the command is empty");
@@ -294,7 +328,7 @@ const char *zn_spec_name(const struct zn_spec *s)
 	if (s->job_name)
 		return s->job_name;
 	if (!s->command)
-		return "job";
+		return s->adopt.pid.has ? "adopted" : "job";
 	const char *slash = strrchr(s->command, '/');
 	const char *name = slash && slash[1] ? slash + 1 : s->command;
 	return zn_spec_check_name("name", name, NULL) < 0 ? "job" : name;

@@ -31,6 +31,14 @@ struct zn_spec_policy {
 	const char *array;
 };
 
+/* A process that runs already, instead of command and script. */
+struct zn_spec_adopt {
+	struct zn_ou64 pid;
+	struct zn_ou64 start_ticks;    /* since boot: with it the pid names one process for ever */
+	struct zn_u32s gpus;           /* indices of those that it holds */
+	struct zn_strs command;        /* what it runs, for people to read */
+};
+
 struct zn_spec {
 	const char *job_name, *key;
 	struct zn_obool hold;
@@ -43,6 +51,7 @@ struct zn_spec {
 	struct zn_spec_resources resources;
 	struct zn_spec_locality locality;
 	struct zn_spec_policy policy;
+	struct zn_spec_adopt adopt;
 };
 
 extern const struct zn_kind zn_spec_kind;

@@ -35,6 +35,7 @@ struct job {
 	uint64_t ticks;
 	double start_s;
 	bool suspended, exited, orphaned, other_boot;
+	struct zn_proc_id adopted;   /* pid 0: it was started by us */
 	uint64_t exit_seq;
 	struct zn_idset gpus;
 	int *leases;
@@ -131,6 +132,10 @@ void zn__job_orphans(struct agent *a);
 void zn__job_stop_all(struct agent *a, const char *reason);
 bool zn__job_any_runs(const struct agent *a);
 
+/* adopt.c */
+int zn__adopt_check(const struct agent *a, const struct zn_msg_start *m, struct zn_err *err);
+void zn__adopt_end(const struct job *j, bool *gone); /* kills what an adopted job is; false in *gone while some is left */
+
 /* peer.c */
 void zn__peer_accept(struct agent *a, struct watch *w, uint32_t events);
 void zn__peer_send(struct agent *a, const struct zn_kind *kind, const void *msg);
@@ -145,7 +150,10 @@ void zn__look_expire(struct agent *a);        /* it takes too long */
 void zn__look_send_state(struct agent *a, bool always);
 void zn__look_forget(struct agent *a);        /* the starts that wait for one */
 bool zn__look_needed(const struct agent *a);  /* before GPUs are given out */
-int zn__look_stranger(struct agent *a, uint32_t gpu, struct zn_lease_holder *ret); /* 1: somebody uses it */
+/* 1: somebody uses it who belongs to no job, nor to the processes of but */
+int zn__look_stranger(struct agent *a, uint32_t gpu, pid_t but, struct zn_lease_holder *ret);
+bool zn__look_uses(const struct agent *a, uint32_t gpu, pid_t root); /* it, or one that descends from it */
+bool zn__look_is_below(pid_t pid, pid_t root); /* is root, or descends from it */
 
 /* recover.c */
 int zn__agent_recover(struct agent *a, struct zn_err *err);

@@ -100,13 +100,14 @@ static int check_start(const struct agent *a, const struct zn_msg_start *m, stru
 {
 	if (!m->job)
 		return zn_err_set(err, -EINVAL, "a start without a job number");
-	if (!m->command && !m->script)
+	if (!m->command && !m->script && !m->adopt_pid.has)
 		return zn_err_set(err, -EINVAL, "neither command nor script");
 	if (m->tasks > TASKS_MAX)
 		return zn_err_set(err, -EINVAL, "%u tasks are more than %d", m->tasks, TASKS_MAX);
 	if (m->limit_s.has && !(m->limit_s.v > 0))
 		return zn_err_set(err, -EINVAL, "a time limit that is over before the start");
-	return may_run_as(a, m, err);
+	int rc = may_run_as(a, m, err);
+	return rc == 0 && m->adopt_pid.has ? zn__adopt_check(a, m, err) : rc;
 }
 
 static const struct job *holder_of(const struct agent *a, uint32_t gpu)
@@ -143,10 +144,13 @@ static int lease_gpu(struct agent *a, struct job *j, uint32_t gpu, struct zn_err
 		return zn_err_set(err, -EINVAL, "there is no gpu %u here", gpu);
 	if (other)
 		return zn_err_set(err, -EAGAIN, "gpu %u is held by job %llu", gpu, (unsigned long long)other->key.job);
-	if (zn__look_stranger(a, gpu, &h)) {
+	if (zn__look_stranger(a, gpu, j->adopted.pid, &h)) {
 		zn_lease_explain(gpu, &h, err);
 		return -EAGAIN;
 	}
+	/* else whoever adopts a process that sleeps would get a GPU before those who wait for one */
+	if (j->adopted.pid && a->opts->has_scheduler && zn__look_needed(a) && !zn__look_uses(a, gpu, j->adopted.pid))
+		return zn_err_set(err, -EINVAL, "process %d does not use gpu %u", (int)j->adopted.pid, gpu);
 	int fd = zn_lease_take(a->lease_fd, g, &h, err);
 	if (fd < 0)
 		return -EAGAIN;
@@ -247,7 +251,11 @@ void zn__job_start(struct agent *a, const struct zn_msg_start *asked)
 		return;
 	}
 	struct job *j = zn__job_add(a, m.job, m.attempt);
+	if (j && m.adopt_pid.has)
+		j->adopted = (struct zn_proc_id){ .pid = (pid_t)m.adopt_pid.v, .start = m.adopt_ticks.v };
 	int rc = j ? begin(a, j, &m, &err) : zn_err_set(&err, -EAGAIN, "out of memory");
+	if (rc == 0 && m.adopt_pid.has && m.gpus.n) /* a stranger until now */
+		zn__look_send_state(a, false);
 	if (rc == 0)
 		return;
 	if (j)
@@ -407,6 +415,9 @@ void zn__job_orphans(struct agent *a)
 		if (j->orphaned && !j->exited &&
 		    zn_confine_end(&a->confine, zn_job_name(j->key.job, (uint32_t)j->key.attempt, name)) < 0)
 			gone = false;
+	for (struct job *j = a->jobs; j; j = j->hh.next)
+		if (j->orphaned && !j->exited)
+			zn__adopt_end(j, &gone);
 	a->orphans_ns = gone ? 0 : zn_boot_ns() + NS / 50;
 	for (struct job *j = a->jobs; gone && j; j = j->hh.next) {
 		if (!j->orphaned || j->exited)

@@ -38,6 +38,8 @@ static const struct zn_field start_fields[] = {
 	ZN_FIELD(struct zn_log_start, ticks, U64, "", "when the shepherd started, clock ticks since boot"),
 	ZN_FIELD(struct zn_log_start, time_s, TIME, "TIME", "when"),
 	ZN_FIELD(struct zn_log_start, hold, STR, "HOLD", "name of its cgroup"),
+	ZN_FIELD(struct zn_log_start, adopt_pid, OU64, "", "the process that was taken over"),
+	ZN_FIELD(struct zn_log_start, adopt_ticks, OU64, "", "when that started"),
 	{ 0 }
 };
 

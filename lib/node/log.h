@@ -30,6 +30,7 @@ struct zn_log_start {
 	uint64_t ticks;              /* and when it started, which makes the pid unique */
 	double time_s;
 	const char *hold;            /* name of its cgroup */
+	struct zn_ou64 adopt_pid, adopt_ticks; /* of a job that was taken over while it ran */
 };
 
 extern const struct zn_kind zn_log_begin_kind, zn_log_start_kind;

@@ -306,12 +306,12 @@ bool zn__look_needed(const struct agent *a)
 
 /* ---- strangers ------------------------------------------------------------------------------------------- */
 
-static bool is_ours(pid_t pid)
+bool zn__look_is_below(pid_t pid, pid_t root)
 {
 	struct zn_proc_stat st;
 
 	for (int i = 0; i < ANCESTORS_MAX && pid > 1; i++) {
-		if (pid == getpid())
+		if (pid == root)
 			return true;
 		if (zn_proc_stat(pid, &st) < 0)
 			return false;
@@ -320,14 +320,35 @@ static bool is_ours(pid_t pid)
 	return false;
 }
 
-int zn__look_stranger(struct agent *a, uint32_t gpu, struct zn_lease_holder *ret)
+static bool is_ours(const struct agent *a, pid_t pid)
+{
+	for (const struct job *j = a->jobs; j; j = j->hh.next)
+		if (j->adopted.pid && !j->exited && zn__look_is_below(pid, j->adopted.pid))
+			return true;
+	return zn__look_is_below(pid, getpid());
+}
+
+bool zn__look_uses(const struct agent *a, uint32_t gpu, pid_t root)
+{
+	const struct zn_gpu *v = a->users.v;
+
+	for (size_t i = 0; i < a->users.n; i++) {
+		const struct zn_gpu_user *u = v[i].users.v;
+		for (size_t k = 0; v[i].gpu == gpu && k < v[i].users.n; k++)
+			if (zn__look_is_below((pid_t)u[k].pid, root))
+				return true;
+	}
+	return false;
+}
+
+int zn__look_stranger(struct agent *a, uint32_t gpu, pid_t but, struct zn_lease_holder *ret)
 {
 	const struct zn_gpu *v = a->users.v;
 
 	for (size_t i = 0; i < a->users.n; i++) {
 		const struct zn_gpu_user *u = v[i].users.v;
 		for (size_t k = 0; v[i].gpu == gpu && k < v[i].users.n; k++) {
-			if (is_ours((pid_t)u[k].pid))
+			if (is_ours(a, (pid_t)u[k].pid) || (but && zn__look_is_below((pid_t)u[k].pid, but)))
 				continue;
 			*ret = (struct zn_lease_holder){ .pid = (int)u[k].pid };
 			zn_proc_owner((pid_t)u[k].pid, ret->user, sizeof(ret->user), ret->command, sizeof(ret->command));
@@ -356,7 +377,7 @@ static int find_held(struct agent *a, struct zn_arena *arena, struct zn_list *re
 		const struct zn_gpu *g = &a->facts->gpus[i];
 		if (is_given_out(a, g->gpu))
 			continue;
-		if (!zn__look_stranger(a, g->gpu, &h) && !zn_lease_is_held(a->lease_fd, g, &h))
+		if (!zn__look_stranger(a, g->gpu, 0, &h) && !zn_lease_is_held(a->lease_fd, g, &h))
 			continue;
 		v[ret->n++] = (struct zn_msg_gpu_held){
 			.gpu = g->gpu, .pid = (uint32_t)h.pid,

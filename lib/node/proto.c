@@ -29,6 +29,8 @@ static const struct zn_field start_fields[] = {
 	ZN_FIELD(struct zn_msg_start, limit_s, ODUR, "LIMIT", "running time allowed"),
 	ZN_FIELD(struct zn_msg_start, signal, OU64, "", "first signal when it must end, absent: SIGTERM"),
 	ZN_FIELD(struct zn_msg_start, grace_s, DUR, "", "time from the first signal to SIGKILL"),
+	ZN_FIELD(struct zn_msg_start, adopt_pid, OU64, "", "the process that is taken over instead of a command"),
+	ZN_FIELD(struct zn_msg_start, adopt_ticks, OU64, "", "when that started, clock ticks since boot"),
 	{ 0 }
 };
 

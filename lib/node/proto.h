@@ -31,6 +31,8 @@ struct zn_msg_start {
 	struct zn_of64 limit_s;        /* running time, seconds */
 	struct zn_ou64 signal;         /* first signal when it must end; absent: SIGTERM */
 	double grace_s;                /* from it to SIGKILL */
+	struct zn_ou64 adopt_pid;      /* instead of command and script: this process, which runs already, */
+	struct zn_ou64 adopt_ticks;    /* if it started then (clock ticks since boot) */
 };
 
 /* ops on a job: "stop" (signal, grace, kill; reason goes into the exit), "signal", "suspend", "resume",

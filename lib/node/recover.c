@@ -3,7 +3,7 @@
  *
  * Every shepherd keeps a lock on the file "hands".  When we have that lock, no shepherd lives; they had noticed
  * that their agent died, ended their jobs and wrote the exits.  One that does not leave is killed, and then
- * what it held is ended by cgroup, or found by its environment.
+ * what it held is ended by cgroup, or found by its environment, or, where it was adopted, by the log.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -49,6 +49,7 @@ static int recall_intent(struct recovery *r, const struct zn_log_start *s)
 	j->ref_pid = s->pid;
 	j->ticks = s->ticks;
 	j->start_s = s->time_s;
+	j->adopted = (struct zn_proc_id){ .pid = (pid_t)s->adopt_pid.v, .start = s->adopt_ticks.v };
 	j->other_boot = r->other_boot;
 	return 0;
 }
@@ -139,10 +140,25 @@ static unsigned kill_by_environment(const struct agent *a, const struct job *j)
 	return n;
 }
 
+static void end_adopted(const struct job *j)
+{
+	bool gone = false;
+
+	for (int i = 0; !gone && i < KILLED_PATIENCE; i++) {
+		if (i)
+			nap();
+		gone = true;
+		zn__adopt_end(j, &gone);
+	}
+}
+
 static void end_leftovers(struct agent *a)
 {
 	if (zn_confine_clear(&a->confine) < 0)
 		zn__agent_say(a, "processes in '%s' do not go away", a->confine.v2);
+	for (struct job *j = a->jobs; j; j = j->hh.next)
+		if (!j->other_boot)
+			end_adopted(j);
 	for (struct job *j = a->jobs; j; j = j->hh.next)
 		for (int i = 0; !j->other_boot && i < KILLED_PATIENCE && kill_by_environment(a, j); i++)
 			nap();

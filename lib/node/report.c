@@ -119,6 +119,10 @@ static int keep_intent(const struct job *j, struct zn_buf *keep)
 	                          .ticks = j->ticks, .time_s = j->start_s };
 
 	s.hold = zn_job_name(s.job, s.attempt, name);
+	if (j->adopted.pid) {
+		s.adopt_pid = ZN_SOME_U64((uint64_t)j->adopted.pid);
+		s.adopt_ticks = ZN_SOME_U64(j->adopted.start);
+	}
 	return zn_msg_put(keep, 0, 0, &zn_log_start_kind, &s);
 }
 

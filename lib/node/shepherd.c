@@ -25,13 +25,18 @@
 #include "base/units.h"
 #include "node/log.h"
 #include "node/task.h"
+#include "proc/herd.h"
 
 #define NS 1000000000ull
 
 static const double LEFTOVER_GRACE_S = 2; /* for what the tasks left behind, and when the agent died */
 static const uint64_t GIVE_UP_NS = 5 * NS; /* on processes that we may not end */
 
-enum { MOMENT_MS = 2 };
+enum {
+	MOMENT_MS = 2,
+	HERD_MS = 1000,       /* between looks after an adopted job */
+	HERD_ENDING_MS = 20,  /* and while it is ended, since nobody tells us when the last one is gone */
+};
 
 enum phase { RUNNING, ENDING, KILLING };
 
@@ -49,6 +54,8 @@ struct shepherd {
 
 	struct zn_arena arena;
 	struct zn_hold hold;
+	struct zn_herd herd;          /* of an adopted job; pidfd -1: it is none */
+	bool exit_unknown;
 	struct zn_buf notes;
 	struct task *tasks;
 	uint32_t n_running;
@@ -139,6 +146,7 @@ static void record_start(struct shepherd *s)
 	struct zn_log_start e = {
 		.job = s->start->job, .attempt = s->start->attempt, .pid = (uint32_t)getpid(), .ticks = id.start,
 		.time_s = s->start_s, .hold = zn_job_name(s->start->job, s->start->attempt, name),
+		.adopt_pid = s->start->adopt_pid, .adopt_ticks = s->start->adopt_ticks,
 	};
 	int rc = s->sigfd < 0 || s->timerfd < 0 ? -EMFILE : zn_log_append(s->home->dirfd, &zn_log_start_kind, &e, false);
 	if (rc == 0)
@@ -315,6 +323,27 @@ static bool prepare(struct shepherd *s, struct zn_task_job *j)
 
 /* ---- ending ------------------------------------------------------------------------------------- */
 
+static bool is_adopted(const struct shepherd *s)
+{
+	return s->herd.pidfd >= 0;
+}
+
+static void signal_job(struct shepherd *s, int sig)
+{
+	if (is_adopted(s))
+		zn_herd_signal(&s->herd, sig);
+	else
+		zn_hold_signal(&s->hold, sig);
+}
+
+static void freeze_job(struct shepherd *s, bool freeze)
+{
+	if (is_adopted(s))
+		zn_herd_freeze(&s->herd, freeze);
+	else
+		zn_hold_freeze(&s->hold, freeze);
+}
+
 /* First sig for everything, then, after grace_s, SIGKILL.  Asked again it can only be sooner. */
 static void end_job(struct shepherd *s, int sig, double grace_s)
 {
@@ -329,9 +358,9 @@ static void end_job(struct shepherd *s, int sig, double grace_s)
 		s->suspended_ns += zn_boot_ns() - s->suspended_since;
 		s->suspended_since = 0;
 	}
-	zn_hold_signal(&s->hold, sig);
+	signal_job(s, sig);
 	if (s->hold.frozen)
-		zn_hold_freeze(&s->hold, false);
+		freeze_job(s, false);
 }
 
 static void kill_job(struct shepherd *s)
@@ -345,7 +374,7 @@ static void kill_job(struct shepherd *s)
 	} else if (s->nap_ns < NS) {
 		s->nap_ns *= 2; /* something hangs in the kernel: keep its GPU from others, but look less often */
 	}
-	struct zn_tree_count count = zn_hold_kill(&s->hold);
+	struct zn_tree_count count = is_adopted(s) ? zn_herd_kill(&s->herd) : zn_hold_kill(&s->hold);
 	s->kill_ns = zn_boot_ns() + s->nap_ns;
 	if (count.denied && !count.reached && now - s->killing_since > GIVE_UP_NS) {
 		zn_buf_printf(&s->notes, "; pid %d is not ours to end", (int)count.denied_pid);
@@ -421,6 +450,29 @@ static void start_tasks(struct shepherd *s)
 		zn_buf_printf(&s->notes, ", GPUs by %s", s->hold.denies ? "device filter" : "environment");
 }
 
+/* Instead of starting something: what runs already is held from now on.  Its CPUs stay as they are. */
+static void adopt(struct shepherd *s)
+{
+	struct zn_proc_id id = { .pid = (pid_t)s->start->adopt_pid.v, .start = s->start->adopt_ticks.v };
+	struct zn_hold_ask ask = { .mem_bytes = s->start->mem_bytes };
+	char name[ZN_JOB_NAME];
+
+	ask.name = zn_job_name(s->start->job, s->start->attempt, name);
+	zn_buf_addstr(&s->notes, "adopted, ");
+	zn_hold_open(s->home->confine, &ask, &s->hold, &s->notes);
+	if (zn_herd_open(&id, &s->hold, &s->herd) < 0) {
+		set_reason(s, "process %d is gone", (int)id.pid);
+		s->failed = true;
+		return;
+	}
+	s->first_pid = id.pid;
+	s->n_running = 1;
+	if (s->herd.left_out)
+		zn_buf_printf(&s->notes, "; %u of its processes can't be moved into a cgroup", s->herd.left_out);
+	if (s->herd.left_out || !s->hold.v2[0])
+		zn_buf_addstr(&s->notes, "; what leaves its parent may be missed");
+}
+
 /* That it runs is told when it has run for a moment: most of what is over at once is told with its end, in one
  * write and one message.
  */
@@ -462,6 +514,19 @@ static void task_ended(struct shepherd *s, pid_t pid, int status)
 	}
 }
 
+/* What is left when the tasks are gone is ended, too. */
+static void end_leftovers(struct shepherd *s)
+{
+	if (s->n_running == 0 && s->phase != KILLING) {
+		double grace = s->start->grace_s < LEFTOVER_GRACE_S ? s->start->grace_s : LEFTOVER_GRACE_S;
+		uint64_t at = zn_boot_ns() + (uint64_t)(grace * NS);
+		if (s->phase == RUNNING)
+			end_job(s, SIGTERM, grace);
+		else if (at < s->kill_ns)
+			s->kill_ns = at;
+	}
+}
+
 /* True when nothing is left: we adopt every orphan, so having no child means that no descendant lives. */
 static bool reap(struct shepherd *s)
 {
@@ -472,15 +537,30 @@ static bool reap(struct shepherd *s)
 		task_ended(s, pid, status);
 	if (pid < 0 && errno == ECHILD)
 		return true;
-	if (s->n_running == 0 && s->phase != KILLING) {
-		double grace = s->start->grace_s < LEFTOVER_GRACE_S ? s->start->grace_s : LEFTOVER_GRACE_S;
-		uint64_t at = zn_boot_ns() + (uint64_t)(grace * NS);
-		if (s->phase == RUNNING)
-			end_job(s, SIGTERM, grace);
-		else if (at < s->kill_ns)
-			s->kill_ns = at;
-	}
+	end_leftovers(s);
 	return false;
+}
+
+/* The same of a job that was adopted. */
+static bool reap_herd(struct shepherd *s)
+{
+	int status = 0, ended = s->n_running ? zn_herd_root_ended(&s->herd, &status) : 0;
+
+	if (ended) {
+		s->n_running = 0;
+		s->exit_unknown = ended < 0;
+		if (status)
+			note_failure(s, status);
+	}
+	if (zn_herd_is_empty(&s->herd) && !s->n_running)
+		return true;
+	end_leftovers(s);
+	return false;
+}
+
+static bool is_over(struct shepherd *s)
+{
+	return is_adopted(s) ? reap_herd(s) : reap(s);
 }
 
 static void suspend(struct shepherd *s)
@@ -488,7 +568,7 @@ static void suspend(struct shepherd *s)
 	if (s->phase != RUNNING || s->suspended_since)
 		return;
 	s->suspended_since = zn_boot_ns();
-	zn_hold_freeze(&s->hold, true);
+	freeze_job(s, true);
 }
 
 static void resume(struct shepherd *s)
@@ -497,7 +577,7 @@ static void resume(struct shepherd *s)
 		return;
 	s->suspended_ns += zn_boot_ns() - s->suspended_since;
 	s->suspended_since = 0;
-	zn_hold_freeze(&s->hold, false);
+	freeze_job(s, false);
 }
 
 /* The job's wish, when it is one. */
@@ -516,7 +596,7 @@ static void obey(struct shepherd *s, const struct zn_shepherd_cmd *c)
 		end_job(s, c->signal ? (int)c->signal : first_signal(s),
 		        c->has_grace ? c->grace_s : s->start->grace_s);
 	} else if (strcmp(c->op, "signal") == 0) {
-		zn_hold_signal(&s->hold, (int)c->signal);
+		signal_job(s, (int)c->signal);
 	} else if (strcmp(c->op, "suspend") == 0) {
 		suspend(s);
 	} else if (strcmp(c->op, "resume") == 0) {
@@ -584,21 +664,32 @@ static void read_signals(struct shepherd *s)
 		}
 }
 
+/* How long to sleep at most when nothing happens. */
+static int patience_ms(const struct shepherd *s, bool told)
+{
+	if (!told)
+		return MOMENT_MS;
+	if (!is_adopted(s))
+		return -1;
+	return s->phase == RUNNING ? HERD_MS : HERD_ENDING_MS;
+}
+
 static void tend(struct shepherd *s)
 {
-	struct pollfd p[3] = { { .fd = s->sigfd, .events = POLLIN }, { .fd = s->timerfd, .events = POLLIN },
-	                       { .fd = s->sock, .events = POLLIN } };
+	struct pollfd p[4] = { { .fd = s->sigfd, .events = POLLIN }, { .fd = s->timerfd, .events = POLLIN },
+	                       { .fd = s->sock, .events = POLLIN }, { .fd = s->herd.pidfd, .events = POLLIN } };
 	uint64_t from_ns = zn_boot_ns();
 	bool told = false;
 
 	/* exits are looked at before the agent's death: one that came first is not lost */
-	while (!reap(s) && !s->gave_up) {
+	while (!is_over(s) && !s->gave_up) {
 		if (p[2].revents)
 			read_commands(s);
 		look_at_clock(s);
 		arm(s);
 		p[2].fd = s->agent_lives ? s->sock : -1;
-		if (poll(p, 3, told ? -1 : MOMENT_MS) < 0 && errno != EINTR)
+		p[3].fd = s->n_running ? s->herd.pidfd : -1;
+		if (poll(p, 4, patience_ms(s, told)) < 0 && errno != EINTR)
 			_exit(1);
 		if (!told && zn_boot_ns() - from_ns >= MOMENT_MS * NS / 1000) {
 			tell_started(s); /* should the disk be full, its end will tell again */
@@ -621,8 +712,10 @@ static void measure(struct shepherd *s, struct zn_msg_report *r)
 	getrusage(RUSAGE_CHILDREN, &ru);
 	double cpu = (double)ru.ru_utime.tv_sec + (double)ru.ru_stime.tv_sec +
 	             (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) * 1e-6;
-	r->cpu_s = ZN_SOME_F64(u.has_cpu ? u.cpu_s : cpu);
+	r->cpu_s = ZN_SOME_F64(u.has_cpu && !s->herd.left_out ? u.cpu_s : is_adopted(s) ? s->herd.cpu_s : cpu);
 	r->max_rss_bytes = ZN_SOME_U64(u.has_peak ? u.peak_bytes : (uint64_t)ru.ru_maxrss * 1024);
+	if (s->herd.peak_bytes && (!u.has_peak || s->herd.peak_bytes > u.peak_bytes)) /* the group knows not what it had before */
+		r->max_rss_bytes = ZN_SOME_U64(s->herd.peak_bytes);
 	r->gpu_s = ZN_SOME_F64((double)s->start->gpus.n * ran);
 	if (s->failed && zn_hold_pids_refused(&s->hold))
 		set_reason(s, "out of processes: limit %llu", (unsigned long long)s->home->confine->pids_max);
@@ -640,7 +733,7 @@ static void record_exit(struct shepherd *s, struct zn_msg_report *r)
 		r->exit_code = ZN_SOME_I64(s->code);
 	else if (s->failed && s->signal)
 		r->signal = ZN_SOME_U64((uint64_t)s->signal);
-	else if (!s->failed && !s->gave_up)
+	else if (!s->failed && !s->gave_up && !s->exit_unknown)
 		r->exit_code = ZN_SOME_I64(0);
 	r->reason = s->reason[0] ? s->reason : NULL;
 	r->confinement = zn_buf_text(&s->notes);
@@ -662,14 +755,17 @@ _Noreturn void zn_shepherd_run(const struct zn_shepherd_home *home, const struct
 	struct shepherd s = { .home = home, .start = start, .sock = sock, .leases = leases, .n_leases = n_leases,
 	                      .agent_lives = true, .port_fd = -1, .start_s = zn_now_s(), .start_ns = zn_boot_ns(),
 	                      .limit_s = start->limit_s.has ? start->limit_s.v : 0,
-	                      .hold = { .v2_fd = -1, .join_fd = -1 } };
+	                      .hold = { .v2_fd = -1, .join_fd = -1 }, .herd.pidfd = -1 };
 	struct zn_msg_report report = { 0 };
 	char name[ZN_JOB_NAME];
 
 	snprintf(s.run_dir, sizeof(s.run_dir), "run/%s", zn_job_name(start->job, start->attempt, name));
 	become_shepherd(&s);
 	record_start(&s);
-	start_tasks(&s);
+	if (start->adopt_pid.has)
+		adopt(&s);
+	else
+		start_tasks(&s);
 	tend(&s);
 	measure(&s, &report);
 	zn_hold_close(&s.hold);

@@ -39,12 +39,91 @@ int zn_proc_stat(pid_t pid, struct zn_proc_stat *ret)
 	/* the name in brackets may hold anything, brackets too */
 	const char *at = strrchr(text, ')');
 	int ppid;
-	unsigned long long start;
+	unsigned long long start, user, system;
 	char state;
-	if (!at || sscanf(at + 1, " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-	                  &state, &ppid, &start) != 3)
+	if (!at || sscanf(at + 1, " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d %*d %llu",
+	                  &state, &ppid, &user, &system, &start) != 5)
 		return -ESRCH;
-	*ret = (struct zn_proc_stat){ .ppid = ppid, .state = state, .start = start };
+	*ret = (struct zn_proc_stat){ .ppid = ppid, .state = state, .start = start,
+	                              .cpu_s = (double)(user + system) / (double)sysconf(_SC_CLK_TCK) };
+	return 0;
+}
+
+/* The text behind "KEY:" in /proc/PID/status. */
+static int read_status(pid_t pid, const char *key, char *to, size_t size)
+{
+	char path[40], text[4096];
+	size_t len = strlen(key);
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	if (read_small(path, text, sizeof(text)) < 0)
+		return -ESRCH;
+	for (const char *line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+		if (strncmp(line, key, len) == 0 && line[len] == ':') {
+			snprintf(to, size, "%.*s", (int)strcspn(line + len + 1, "\n"), line + len + 1);
+			return 0;
+		}
+	return -ENODATA;
+}
+
+/* One of its ids, where all four are the same. */
+static int read_id(pid_t pid, const char *key, unsigned *ret)
+{
+	char text[128];
+	unsigned v[4];
+	int rc = read_status(pid, key, text, sizeof(text));
+
+	if (rc < 0 || sscanf(text, "%u %u %u %u", &v[0], &v[1], &v[2], &v[3]) != 4)
+		return -ESRCH;
+	if (v[1] != v[0] || v[2] != v[0] || v[3] != v[0])
+		return -EPERM;
+	*ret = v[0];
+	return 0;
+}
+
+int zn_proc_user(pid_t pid, uid_t *ret_uid, gid_t *ret_gid)
+{
+	unsigned uid, gid;
+	int rc = read_id(pid, "Uid", &uid);
+
+	if (rc == 0)
+		rc = read_id(pid, "Gid", &gid);
+	if (rc < 0)
+		return rc;
+	*ret_uid = uid;
+	*ret_gid = gid;
+	return 0;
+}
+
+int zn_proc_peak(pid_t pid, uint64_t *ret_bytes)
+{
+	char text[64];
+	int rc = read_status(pid, "VmHWM", text, sizeof(text));
+
+	if (rc < 0)
+		return -ENODATA;
+	*ret_bytes = strtoull(text, NULL, 10) * 1024;
+	return 0;
+}
+
+/* The last field of its stat, which is 0 for those who may not trace the process. */
+int zn_proc_zombie_status(const struct zn_proc_id *id, int *ret_status)
+{
+	char path[40], text[1024];
+	struct zn_proc_stat st;
+	uid_t uid;
+	gid_t gid;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)id->pid);
+	if (zn_proc_user(id->pid, &uid, &gid) < 0 || uid != geteuid())
+		return -EACCES;
+	if (read_small(path, text, sizeof(text)) < 0 || zn_proc_stat(id->pid, &st) < 0 || st.start != id->start ||
+	    st.state != 'Z')
+		return -ESRCH;
+	const char *last = strrchr(text, ' ');
+	if (!last)
+		return -ESRCH;
+	*ret_status = atoi(last + 1);
 	return 0;
 }
 

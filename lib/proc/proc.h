@@ -32,6 +32,7 @@ struct zn_proc_stat {
 	pid_t ppid;
 	char state; /* as ps shows it: R S D T t Z X */
 	uint64_t start;
+	double cpu_s;
 };
 
 int zn_proc_stat(pid_t pid, struct zn_proc_stat *ret);          /* -ESRCH: there is none */
@@ -44,6 +45,13 @@ int zn_proc_signal(const struct zn_proc_id *id, int sig);       /* -ESRCH when i
 int zn_proc_env_read(pid_t pid, const char *name, char *to, size_t size);
 /* Whether the environment that pid was started with has the line "NAME=value". */
 bool zn_proc_has_env(pid_t pid, const char *line);
+/* Whose process it is: its user and group, when all of its (real, effective, saved) are the same ones; else -EPERM.
+ * -ESRCH: there is none, or it may not be looked at.
+ */
+int zn_proc_user(pid_t pid, uid_t *ret_uid, gid_t *ret_gid);
+int zn_proc_peak(pid_t pid, uint64_t *ret_bytes);               /* its largest resident size; -ENODATA */
+/* The status of one that has ended and was not waited for, as wait(2) has it; -ESRCH, -EACCES. */
+int zn_proc_zombie_status(const struct zn_proc_id *id, int *ret_status);
 /* Whose process it is and what it is called; "" where that can't be seen. */
 void zn_proc_owner(pid_t pid, char *user, size_t user_size, char *command, size_t command_size);
 
@@ -70,6 +78,8 @@ struct zn_tree_count zn_tree_signal(pid_t root, const struct zn_pids *skip, int 
 struct zn_tree_count zn_tree_stop(pid_t root, const struct zn_pids *skip);
 /* The same, then SIGKILL. */
 struct zn_tree_count zn_tree_kill(pid_t root, const struct zn_pids *skip);
+/* Appends the children of one process; *ret->v is malloc'ed. */
+void zn__tree_children(pid_t pid, struct zn_pids *ret);
 /* root has no child besides those to skip. */
 bool zn_tree_is_empty(pid_t root, const struct zn_pids *skip);
 

@@ -171,6 +171,19 @@ struct zn_tree_count zn_tree_kill(pid_t root, const struct zn_pids *skip)
 	return zn_tree_signal(root, skip, SIGKILL);
 }
 
+void zn__tree_children(pid_t pid, struct zn_pids *ret)
+{
+	struct walk w = { 0 };
+
+	add_children(pid, NULL, &w);
+	pid_t *v = realloc(ret->v, (ret->n + w.n + 1) * sizeof(*v));
+	for (size_t i = 0; v && i < w.n; i++)
+		v[ret->n++] = w.v[i].pid;
+	if (v)
+		ret->v = v;
+	free(w.v);
+}
+
 bool zn_tree_is_empty(pid_t root, const struct zn_pids *skip)
 {
 	struct walk w = { 0 };

@@ -142,6 +142,9 @@ int zn_picture_explain(struct zn_picture *p, const struct zn_job_record *job, E 
 		e.answer = pending_answer(p, job, &p->arena);
 	else if (job->reason)
 		e.answer = job->reason;
+	else if (job->adopted_pid.has && !job->end_s.has)
+		e.answer = zn_arena_printf(&p->arena, "it was process %llu, outside the queue, until it was adopted",
+		                           (unsigned long long)job->adopted_pid.v);
 	else
 		e.answer = job->end_s.has ? "it ended as it should" : "nothing keeps it";
 	if (rc == 0)

@@ -209,6 +209,8 @@ int zn_job_public(const struct zn_job *job, const char *node, struct zn_arena *a
 		r.attempt = ZN_SOME_U64(job->attempt);
 	if (job->requeue_of)
 		r.requeue_of = ZN_SOME_U64(job->requeue_of);
+	if (job->adopted_pid)
+		r.adopted_pid = ZN_SOME_U64(job->adopted_pid);
 	if (job->max_rss_bytes)
 		r.max_rss_bytes = ZN_SOME_U64(job->max_rss_bytes);
 	if (job->end_s > 0 && job->start_s > 0) {

@@ -54,6 +54,7 @@ struct zn_job {
 	double submit_s, begin_s, start_s, end_s;
 	uint32_t requeues_left;
 	uint64_t requeue_of;
+	uint32_t adopted_pid;          /* 0: it is started by us */
 	bool has_exit_code;
 	int32_t exit_code;
 	uint32_t signal;

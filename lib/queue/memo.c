@@ -75,7 +75,7 @@ static void ask_from_spec(struct zn_job *job, const struct zn_spec *s)
 	const struct zn_spec_resources *r = &s->resources;
 
 	struct zn_ou64 gpus = r->gpus.has ? r->gpus : r->gpus_per_node; /* one node */
-	job->gpus = gpus.has ? (uint32_t)gpus.v : 0;
+	job->gpus = s->adopt.pid.has ? (uint32_t)s->adopt.gpus.n : gpus.has ? (uint32_t)gpus.v : 0;
 	job->tasks = r->tasks.has ? (uint32_t)r->tasks.v : 1;
 	job->cpus = r->cpus;
 	job->mem_bytes = r->mem_bytes.has ? r->mem_bytes.v : 0;
@@ -86,6 +86,7 @@ static void ask_from_spec(struct zn_job *job, const struct zn_spec *s)
 	job->begin_s = s->policy.begin_s.has ? s->policy.begin_s.v : 0;
 	job->requeues_left = s->policy.requeue.has ? (uint32_t)s->policy.requeue.v : 0;
 	job->hold = s->hold.has && s->hold.v;
+	job->adopted_pid = s->adopt.pid.has ? (uint32_t)s->adopt.pid.v : 0;
 }
 
 static struct zn_env *env_find(struct zn_jobs *q, struct zn_bytes id)

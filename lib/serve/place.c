@@ -37,7 +37,7 @@ void zn_place_give(struct zn_server *s, const struct zn_job *job)
 	zn_place_soon(s);
 }
 
-static int place_job(struct zn_server *s, struct zn_job *job, const struct zn_plan *plan)
+int zn_place_job(struct zn_server *s, struct zn_job *job, const struct zn_plan *plan)
 {
 	struct zn_place *place = calloc(1, sizeof(*place));
 
@@ -112,7 +112,7 @@ void zn_place_pass(struct zn_server *s)
 			job->group->blocked = true;
 			continue;
 		}
-		if (place_job(s, job, &plan) < 0)
+		if (zn_place_job(s, job, &plan) < 0)
 			break;
 	}
 	watch_strangers(s);

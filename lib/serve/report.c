@@ -21,7 +21,7 @@ static void take_numbers(struct zn_server *s, struct zn_job *job, const struct z
 }
 
 /* The end of a job: its place is free, its hook runs. */
-static void finish(struct zn_server *s, struct zn_job *job, enum zn_job_state to, const char *reason)
+void zn_job_finish(struct zn_server *s, struct zn_job *job, enum zn_job_state to, const char *reason)
 {
 	const char *event = to == ZN_JOB_COMPLETED ? "completed" : to == ZN_JOB_FAILED ? "failed" : "cancelled";
 
@@ -52,14 +52,14 @@ static void back_to_queue(struct zn_server *s, struct zn_job *job, const char *e
 void zn_job_lost(struct zn_server *s, struct zn_job *job, const char *reason)
 {
 	if (job->cancel) {
-		finish(s, job, ZN_JOB_CANCELLED, "cancelled");
+		zn_job_finish(s, job, ZN_JOB_CANCELLED, "cancelled");
 	} else if (job->requeues_left) {
 		job->requeues_left--;
 		back_to_queue(s, job, "requeued", reason);
 	} else {
 		if (!job->end_s)
 			job->end_s = zn_now_s();
-		finish(s, job, ZN_JOB_FAILED, reason);
+		zn_job_finish(s, job, ZN_JOB_FAILED, reason);
 	}
 }
 
@@ -75,10 +75,12 @@ static void take_started(struct zn_server *s, struct zn_job *job, const struct z
 }
 
 /* Why it failed, as one phrase; NULL: it did not. */
-static const char *failure(struct zn_server *s, const struct zn_msg_report *m)
+static const char *failure(struct zn_server *s, const struct zn_job *job, const struct zn_msg_report *m)
 {
 	if (m->reason)
 		return m->reason;
+	if (job->adopted_pid && !m->exit_code.has && !m->signal.has) /* not its child, its agent can't know */
+		return NULL;
 	if (m->signal.has) {
 		const char *name = zn_signal_name((int)m->signal.v);
 		return name ? zn_arena_printf(&s->arena, "ended by signal %s", name)
@@ -91,28 +93,28 @@ static const char *failure(struct zn_server *s, const struct zn_msg_report *m)
 
 static void take_exited(struct zn_server *s, struct zn_job *job, const struct zn_msg_report *m)
 {
-	const char *why = failure(s, m);
+	const char *why = failure(s, job, m);
 
 	take_numbers(s, job, m);
 	if (job->requeue && !job->cancel) {
 		back_to_queue(s, job, "requeued", "requeued");
 	} else if (job->cancel) {
-		finish(s, job, ZN_JOB_CANCELLED, job->reason ? job->reason : "cancelled");
+		zn_job_finish(s, job, ZN_JOB_CANCELLED, job->reason ? job->reason : "cancelled");
 	} else if (why && !strncmp(why, "lost", 4)) {
 		zn_job_lost(s, job, why);
 	} else if (why) {
-		finish(s, job, ZN_JOB_FAILED, why);
+		zn_job_finish(s, job, ZN_JOB_FAILED, why);
 	} else {
 		if (job->state == ZN_JOB_SCHEDULED) /* the report of its start was swallowed */
 			zn_change_state(s, job, ZN_JOB_RUNNING, "started", NULL);
-		finish(s, job, ZN_JOB_COMPLETED, NULL);
+		zn_job_finish(s, job, ZN_JOB_COMPLETED, m->exit_code.has ? NULL : "it was adopted: its exit code is unknown");
 	}
 }
 
 void zn_job_unstarted(struct zn_server *s, struct zn_job *job)
 {
 	if (job->cancel)
-		finish(s, job, ZN_JOB_CANCELLED, job->reason ? job->reason : "cancelled");
+		zn_job_finish(s, job, ZN_JOB_CANCELLED, job->reason ? job->reason : "cancelled");
 	else
 		back_to_queue(s, job, "requeued", "requeued");
 }
@@ -129,10 +131,10 @@ static void take_refused(struct zn_server *s, struct zn_job *job, const struct z
 		return;
 	if (job->cancel || job->requeue)
 		zn_job_unstarted(s, job);
-	else if (m->again.has && m->again.v)
+	else if (m->again.has && m->again.v && !job->adopted_pid)
 		zn_job_put_off(s, job, m->reason);
 	else
-		finish(s, job, ZN_JOB_FAILED, m->reason ? m->reason : "the agent refused to start it");
+		zn_job_finish(s, job, ZN_JOB_FAILED, m->reason ? m->reason : "the agent refused to start it");
 }
 
 void zn_report_take(struct zn_server *s, const struct zn_msg_report *m)
@@ -206,6 +208,8 @@ void zn_report_settle(struct zn_server *s)
 	HASH_ITER(hh, s->jobs.by_id, job, next)
 		if (zn_job_has_alloc(job->state))
 			settle_job(s, job);
+		else if (job->adopted_pid && zn_job_is_waiting(job->state))
+			zn_adopt_fail(s, job);
 	free(s->node.running);
 	s->node.running = NULL;
 	s->node.n_running = 0;

@@ -38,7 +38,7 @@ static uint32_t code_of(int rc)
 	}
 }
 
-static bool is_operator(struct zn_server *s, uid_t uid)
+bool zn_is_operator(struct zn_server *s, uid_t uid)
 {
 	return uid == 0 || uid == geteuid() || (s->conf.operators && zn_conf_is_operator(&s->conf, zn_uid_name(s, uid)));
 }
@@ -159,6 +159,8 @@ static int op_requeue(struct zn_server *s, struct wish *w)
 {
 	struct zn_job *job = w->job;
 
+	if (job->adopted_pid)
+		return wrong_state(w, "run again: it was running when it was adopted");
 	if (zn_job_is_finished(job->state))
 		return requeue_finished(s, w);
 	if (!zn_job_has_alloc(job->state))
@@ -180,7 +182,7 @@ static int check_modify(struct zn_server *s, struct wish *w)
 		return zn_err_set(&w->err, -EINVAL, "nothing to modify was named");
 	if (r->priority.has && (r->priority.v < INT32_MIN || r->priority.v > INT32_MAX))
 		return zn_err_set(&w->err, -EBADMSG, "priority must fit in 32 bits");
-	if (r->priority.has && r->priority.v > job->priority && !is_operator(s, zn_conn_uid(w->conn)))
+	if (r->priority.has && r->priority.v > job->priority && !zn_is_operator(s, zn_conn_uid(w->conn)))
 		return zn_err_set(&w->err, -EPERM, "only an operator may raise a priority");
 	if (r->time_limit_s.has && (r->time_limit_s.v < 0 || r->time_limit_s.v > ZN_SPEC_SECONDS_MAX))
 		return zn_err_set(&w->err, -EBADMSG, "time_limit_s must be 0 (none) to %g", ZN_SPEC_SECONDS_MAX);
@@ -223,10 +225,12 @@ static int op_show(struct zn_server *s, struct wish *w)
 	if (rc < 0)
 		return rc;
 	const struct zn_spec *spec = &body.spec;
-	r->command = spec->command ? spec->command : "(script)";
-	r->arguments = spec->arguments;
+	const struct zn_strs *was = &spec->adopt.command;
+	r->command = spec->command ? spec->command : was->n ? was->v[0] : spec->adopt.pid.has ? NULL : "(script)";
+	r->arguments = was->n ? (struct zn_strs){ was->v + 1, was->n - 1 } : spec->arguments;
 	r->directory = spec->directory;
-	r->output = zn_spec_output(spec->output ? spec->output : "zn-%j.out", spec->directory, job->id, s->node.name,
+	if (spec->output || !spec->adopt.pid.has)
+		r->output = zn_spec_output(spec->output ? spec->output : "zn-%j.out", spec->directory, job->id, s->node.name,
 	                           &s->arena);
 	if (spec->error)
 		r->error = zn_spec_output(spec->error, spec->directory, job->id, s->node.name, &s->arena);
@@ -254,7 +258,7 @@ static int op_ping(struct zn_server *s, struct wish *w)
 
 static int op_stop(struct zn_server *s, struct wish *w)
 {
-	if (!is_operator(s, zn_conn_uid(w->conn)))
+	if (!zn_is_operator(s, zn_conn_uid(w->conn)))
 		return zn_err_set(&w->err, -EPERM, "only an operator may stop zn-schedd");
 	zn_server_stop(s);
 	return 0;
@@ -281,7 +285,7 @@ static int find_job(struct zn_server *s, struct wish *w)
 		return zn_err_set(&w->err, -ENOENT, "there is no job %llu", (unsigned long long)r->id.v);
 	if (!w->job)
 		return zn_err_set(&w->err, -ENOENT, "no job has the key '%s'", r->key ? r->key : "");
-	if (w->job->uid != uid && !is_operator(s, uid))
+	if (w->job->uid != uid && !zn_is_operator(s, uid))
 		return zn_err_set(&w->err, -EPERM, "job %llu is not yours", (unsigned long long)w->job->id);
 	w->reply.id = ZN_SOME_U64(w->job->id);
 	return 0;

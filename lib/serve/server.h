@@ -136,7 +136,17 @@ void zn_begin_arm(struct zn_server *s);
 /* The job as it was asked, with its environment, in s->arena. */
 int zn_submit_body(struct zn_server *s, const struct zn_job *job, struct zn_memo_submit *ret, struct zn_err *err);
 
+/* adopt.c */
+/* Whether it can be adopted now at the wish of user by, and whose process it is. */
+int zn_adopt_check(struct zn_server *s, const struct zn_spec *spec, uid_t by, uid_t *ret_uid, gid_t *ret_gid,
+                   struct zn_err *err);
+/* Into its place, past the queue. */
+int zn_adopt_place(struct zn_server *s, struct zn_job *job, const struct zn_spec *spec);
+/* One that zn-schedd had not come to place before it died. */
+void zn_adopt_fail(struct zn_server *s, struct zn_job *job);
+
 /* place.c */
+int zn_place_job(struct zn_server *s, struct zn_job *job, const struct zn_plan *plan);
 void zn_place_soon(struct zn_server *s);                 /* a pass over the queue at the end of this turn */
 void zn_place_pass(struct zn_server *s);
 void zn_place_take(struct zn_server *s, const struct zn_job *job);   /* its place is no longer free */
@@ -159,6 +169,7 @@ void zn_job_lost(struct zn_server *s, struct zn_job *job, const char *reason);
  * is mostly there a moment later, too.
  */
 void zn_job_put_off(struct zn_server *s, struct zn_job *job, const char *reason);
+void zn_job_finish(struct zn_server *s, struct zn_job *job, enum zn_job_state to, const char *reason);
 
 /* conn.c */
 void zn_conn_accept(struct zn_server *s, int fd);
@@ -170,6 +181,7 @@ uid_t zn_conn_uid(const struct zn_conn *c);
 gid_t zn_conn_gid(const struct zn_conn *c);
 
 /* request.c */
+bool zn_is_operator(struct zn_server *s, uid_t uid);
 void zn_request_take(struct zn_server *s, struct zn_conn *c, const struct zn_request *r);
 
 /* drop.c */

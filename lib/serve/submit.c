@@ -144,6 +144,16 @@ static int create(struct zn_server *s, struct zn_spec *spec, uid_t uid, gid_t gi
 	return rc;
 }
 
+/* The job is the process's owner's, whoever asks; 1: he has one by this key. */
+static int take_over(struct zn_server *s, const struct zn_spec *spec, const unsigned char *digest, uid_t *uid, gid_t *gid,
+                     uint64_t *ret_id, struct zn_err *err)
+{
+	uid_t by = *uid;
+	int rc = zn_adopt_check(s, spec, by, uid, gid, err);
+
+	return rc == 0 && *uid != by ? find_same(s, *uid, spec, digest, ret_id, err) : rc;
+}
+
 int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, gid_t gid, uint64_t requeue_of,
                    uint64_t *ret_id, struct zn_err *err)
 {
@@ -162,8 +172,10 @@ int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, 
 	if (rc)
 		return rc < 0 ? rc : 0;
 	rc = room_for(s, err);
-	if (rc < 0)
-		return rc;
+	if (rc == 0 && spec.adopt.pid.has)
+		rc = take_over(s, &spec, digest, &uid, &gid, ret_id, err);
+	if (rc)
+		return rc < 0 ? rc : 0;
 	if (!spec.environment.n)
 		rc = minimal_environment(uid, &s->arena, &spec.environment);
 	if (!spec.resources.time_limit_s.has && s->conf.default_limit_s > 0)
@@ -175,7 +187,7 @@ int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, 
 	*ret_id = job->id;
 	zn_submit_promote(s, job);
 	zn_change_view(s, job, "submitted", job->submit_s);
-	return 0;
+	return spec.adopt.pid.has ? zn_adopt_place(s, job, &spec) : 0;
 }
 
 /* One timer, for the earliest begin time; 0: none. */
@@ -196,6 +208,8 @@ static void begin_at(struct zn_server *s, double first)
 
 void zn_submit_promote(struct zn_server *s, struct zn_job *job)
 {
+	if (job->adopted_pid) /* it has its place, or never gets it */
+		return;
 	if (job->hold) {
 		zn_job_set_text(&job->reason, "held by its owner");
 	} else if (job->begin_s > zn_now_s()) {

@@ -87,6 +87,8 @@ static void end_rows(struct zn_buf *to, const struct zn_job_record *j)
 	row(to, "signal", j->signal);
 	if (j->attempt.has && j->attempt.v > 1)
 		zn_buf_printf(to, "%-14s %llu\n", "attempt", (unsigned long long)j->attempt.v);
+	if (j->adopted_pid.has)
+		zn_buf_printf(to, "%-14s process %llu, while it ran\n", "adopted", (unsigned long long)j->adopted_pid.v);
 	if (j->requeue_of.has)
 		zn_buf_printf(to, "%-14s %llu\n", "repeats job", (unsigned long long)j->requeue_of.v);
 }

@@ -95,10 +95,44 @@ static void odd_variable(struct zn_spec *s)
 	s->environment = (struct zn_strmap){ v, 1 };
 }
 
+static void adopted(struct zn_spec *s)
+{
+	s->command = NULL;
+	s->adopt.pid = ZN_SOME_U64(4711);
+	s->adopt.start_ticks = ZN_SOME_U64(1);
+}
+static void adopted_of_no_time(struct zn_spec *s)
+{
+	adopted(s);
+	s->adopt.start_ticks.has = false;
+}
+static void adopted_with_command(struct zn_spec *s)
+{
+	adopted(s);
+	s->command = "true";
+}
+static void adopted_again(struct zn_spec *s)
+{
+	adopted(s);
+	s->policy.requeue = ZN_SOME_U64(1);
+}
+static void adopted_twice_a_gpu(struct zn_spec *s)
+{
+	static uint32_t gpus[] = { 1, 1 };
+
+	adopted(s);
+	s->adopt.gpus = (struct zn_u32s){ gpus, 2 };
+}
+
 static const struct spec_row spec_rows[] = {
 	{ "a command and a directory are enough", nothing, 0, "" },
 	{ "no command and no script", no_command, -EBADMSG, "needs a command or a script" },
 	{ "a command and a script", both, -EBADMSG, "not both" },
+	{ "a process that runs already needs neither", adopted, 0, "" },
+	{ "a process of no known start", adopted_of_no_time, -EBADMSG, "named by pid, from 2, and start_ticks" },
+	{ "a process and a command", adopted_with_command, -EBADMSG, "can be given no command" },
+	{ "a process that is to be run again", adopted_again, -EBADMSG, "requeue" },
+	{ "a process that holds a GPU twice", adopted_twice_a_gpu, -EBADMSG, "gpu 1 is named twice" },
 	{ "an empty command", empty_command, -EBADMSG, "the command is empty" },
 	{ "a relative directory", relative, -EBADMSG, "'tmp' is not absolute" },
 	{ "no directory", no_directory, -EBADMSG, "not absolute" },
