@@ -82,8 +82,8 @@ static void doze(long ns)
 	nanosleep(&t, NULL);
 }
 
-/* Runs one life and returns the last id that was reported, or 0; ret_status: how it ended. */
-static uint64_t live_and_die(uint64_t next_id, unsigned *seed, int *ret_status)
+/* Runs one life, which is so many times longer, and returns the last id that was reported, or 0; ret_status: how it ended. */
+static uint64_t live_and_die(uint64_t next_id, int longer, unsigned *seed, int *ret_status)
 {
 	uint64_t id, last = 0;
 	int fds[2];
@@ -105,7 +105,7 @@ static uint64_t live_and_die(uint64_t next_id, unsigned *seed, int *ret_status)
 		if (read(fds[0], &id, sizeof(id)) == sizeof(id))
 			last = id;
 	}
-	doze(rand_r(seed) % 8000000);
+	doze(rand_r(seed) % 8000000 * (long)longer);
 	kill(pid, SIGKILL);
 	waitpid(pid, ret_status, 0);
 	while (read(fds[0], &id, sizeof(id)) == sizeof(id))
@@ -134,9 +134,10 @@ int main(void)
 	make_scratch();
 	snprintf(dir, sizeof(dir), "%s/crash", scratch);
 	printf("# ZENITH_TEST_SEED=%u\n", seed);
-	for (int round = 0; round < ROUNDS && !bad; round++) {
+	/* on a machine that is busy none may live long enough to end a snapshot: then more, and longer ones */
+	for (int round = 0; !bad && (round < ROUNDS || (round < 8 * ROUNDS && !find_files(dir, ".zs", NULL))); round++) {
 		int status;
-		uint64_t last = live_and_die(next_id, &seed, &status);
+		uint64_t last = live_and_die(next_id, 1 + round / ROUNDS, &seed, &status);
 		odd += !WIFSIGNALED(status);
 		lives += last > reported;
 		if (last)
