@@ -24,7 +24,7 @@ WARN    := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-
 WERROR  ?=
 # msgpack-c's module changed its name between releases.
 msgpack := $(if $(shell pkg-config --exists msgpack-c && echo y),msgpack-c,msgpack)
-pc      := hwloc $(msgpack) libevent libevent_pthreads jansson inih libcrypto zlib
+pc      := hwloc $(msgpack) libevent libevent_pthreads jansson inih libcrypto zlib pam
 pc_cflags := $(shell pkg-config --cflags $(pc))
 pc_libs   := $(shell pkg-config --libs $(pc))
 ifeq ($(strip $(pc_libs)),)
@@ -112,6 +112,7 @@ install: all
 		sed 's|@bindir@|$(bindir)|' systemd/$$u.service.in > $(DESTDIR)$(unitdir)/$$u.service || exit 1; done
 	install -m 644 systemd/zenith.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/zenith.conf
 	install -m 644 systemd/zenith.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/zenith.conf
+	install -D -m 644 systemd/zenith.pam $(DESTDIR)$(sharedir)/doc/zenith/zenith.pam
 	for c in $(notdir $(cmds)); do \
 		install -m 644 completions/$$c.bash $(DESTDIR)$(sharedir)/bash-completion/completions/$$c && \
 		install -m 644 completions/_$$c $(DESTDIR)$(sharedir)/zsh/site-functions/_$$c && \

@@ -11,6 +11,7 @@ setup() {
 	chmod 711 "$dir"
 	cd "$dir" || return 1
 	cp /etc/passwd /etc/group .
+	cp -r /etc/pam.d /etc/security .
 	for n in zenith:990 ann:4001 bob:4002 carl:4003; do
 		echo "${n%:*}:x:${n#*:}:${n#*:}::$dir/${n%:*}:/bin/sh" >>passwd
 		echo "${n%:*}:x:${n#*:}:" >>group
@@ -18,7 +19,8 @@ setup() {
 	done
 	echo "team:x:4100:ann,bob" >>group
 	runuser -u nobody -- test -x "$B/zn-submit" || skip "other users can't run the programs in $B"
-	unshare -m sh -c 'mount --bind passwd /etc/passwd && mount --bind group /etc/group && touch there && exec sleep infinity' 3>&- &
+	unshare -m sh -c 'mount --bind passwd /etc/passwd && mount --bind group /etc/group &&
+		mount --bind pam.d /etc/pam.d && mount --bind security /etc/security && touch there && exec sleep infinity' 3>&- &
 	room=$!
 	until_true eval '[ -e there ] || [ ! -e /proc/$room ]'
 	[ -e there ] || skip "no mount namespace can be had"
@@ -57,6 +59,24 @@ key_of() { as "$1" zn-queue show -o json "$2" | sed -n 's/.*"key":"\([^"]*\)".*/
 	as ann sh -c 'umask 027; zn-submit --wait -o csv --output out -- sh -c "id -u; id -Gn; umask; pwd; echo \$HOME"'
 	[ "$(paste -sd' ' ann/out)" = "4001 ann team 0027 $dir/ann $dir/ann" ]
 	[ "$(stat -c %U:%a ann/out)" = 4001:640 ] || [ "$(stat -c %u:%a ann/out)" = 4001:640 ]
+}
+
+@test "where PAM has a service for it, a job has the limits of its user's logins" {
+	[ -e /etc/security/limits.conf ] || skip "no pam_limits here"
+	grep -v '^#' "$BATS_TEST_DIRNAME/../systemd/zenith.pam" >pam.d/zenith
+	printf 'ann soft nofile 123\nann hard nofile 321\nann hard cpu 77\n' >security/limits.d/test.conf
+	serve
+	limits='ulimit -Sn; ulimit -Hn; ulimit -Ht'
+	for user in ann bob; do as $user zn-submit --wait --output out -- sh -c "$limits"; done
+	[ "$(paste -sd' ' ann/out)" = "123 321 4620" ]
+	[ "$(tail -n 1 bob/out)" = unlimited ]
+	echo 'session required pam_deny.so' >pam.d/zenith
+	id=$(as ann zn-submit -- true)
+	run -1 as ann zn-queue wait "$id"
+	[ "$(field reason "$id")" = "PAM's service 'zenith' refuses user 'ann'" ]
+	rm pam.d/zenith
+	as ann zn-submit --wait --output out -- sh -c "$limits"
+	[ "$(tail -n 1 ann/out)" = unlimited ]
 }
 
 @test "two users get different GPUs" {

@@ -221,7 +221,8 @@ static int account_groups(struct shepherd *s, const struct passwd *pw, struct zn
 	}
 	j->groups = groups;
 	j->n_groups = groups ? (size_t)n : 0;
-	return groups ? 0 : -ENOMEM;
+	j->login = zn_arena_strdup(&s->arena, pw->pw_name);
+	return groups && j->login ? 0 : -ENOMEM;
 }
 
 static bool has_group(const struct zn_task_job *j, gid_t gid)

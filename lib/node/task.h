@@ -16,6 +16,7 @@ struct zn_task_job {
 	gid_t gid;                        /* with change_user */
 	const gid_t *groups;
 	size_t n_groups;
+	const char *login;                /* the account's name, or NULL */
 	bool change_user;
 };
 

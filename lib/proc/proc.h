@@ -162,6 +162,7 @@ struct zn_spawn {
 	gid_t gid;
 	const gid_t *groups;
 	size_t n_groups;
+	const char *login;         /* with change_user: whose limits of a login it gets; NULL: the caller's */
 	mode_t umask;
 	const struct zn_idset *cpus, *numas; /* of this machine; may be NULL or empty */
 	const struct zn_hold *hold;          /* may be NULL */

@@ -22,9 +22,10 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "proc/login.h"
 #include "proc/proc.h"
 
-enum stage { AT_NONE, AT_CLONE, AT_CGROUP, AT_USER, AT_DIRECTORY, AT_OUTPUT, AT_ERROR, AT_STDIN, AT_EXEC };
+enum stage { AT_NONE, AT_CLONE, AT_CGROUP, AT_LIMITS, AT_USER, AT_DIRECTORY, AT_OUTPUT, AT_ERROR, AT_STDIN, AT_EXEC };
 
 /* AddressSanitizer keeps notes on the stack, which the child would leave behind wrong. */
 #if defined(__has_feature)
@@ -225,6 +226,8 @@ static _Noreturn __attribute__((noinline)) void child(const struct zn_spawn *s, 
 	pin(s, v);
 	if (s->nofile)
 		setrlimit(RLIMIT_NOFILE, s->nofile);
+	if (s->change_user && s->login && zn__login_limits(s->login) < 0)
+		fail(v, AT_LIMITS, EPERM);
 	if (s->change_user)
 		become_user(s, v);
 	umask(s->umask);
@@ -306,6 +309,8 @@ static int explain(const struct zn_spawn *s, const struct verdict *v, int *ret_e
 		return zn_err_set(err, rc, "output '%s': %s", s->output, why);
 	case AT_ERROR:
 		return zn_err_set(err, rc, "output '%s': %s", s->error, why);
+	case AT_LIMITS:
+		return zn_err_set(err, rc, "PAM's service 'zenith' refuses user '%s'", s->login);
 	case AT_USER:
 		return zn_err_set(err, rc, "user %u: %s", (unsigned)s->uid, why);
 	case AT_CGROUP:
