@@ -28,25 +28,25 @@ static bool has_driver(const struct zn_gpus *drivers, const char *pci)
 	return false;
 }
 
-/* Both know some: first the driver's.  NULL in v: out of memory. */
-static struct zn_strs both(struct zn_arena *a, const struct zn_strs *x, const struct zn_strs *y)
+/* Both know some of the device files. */
+static int add_devices(struct zn_arena *a, struct zn_gpu *gpu, const struct zn_strs *more)
 {
-	const char **v = zn_arena_array(a, x->n + y->n + 1, sizeof(*v));
-	struct zn_strs ret = { .v = v };
+	size_t n = gpu->devices.n;
+	const char **v = zn_arena_array(a, n + more->n + 1, sizeof(*v));
 
-	for (size_t i = 0; v && i < x->n; i++)
-		v[ret.n++] = x->v[i];
-	for (size_t i = 0; v && i < y->n; i++)
-		v[ret.n++] = y->v[i];
-	return ret;
+	if (!v)
+		return -ENOMEM;
+	for (size_t i = 0; i < n + more->n; i++)
+		v[i] = i < n ? gpu->devices.v[i] : more->v[i - n];
+	gpu->devices = (struct zn_strs){ .v = v, .n = n + more->n };
+	return 0;
 }
 
 /* The driver's word counts; the bus adds what it left open. */
-static struct zn_gpu join(struct zn_arena *a, struct zn_gpu gpu, const struct zn_pci_gpu *bus)
+static struct zn_gpu join(struct zn_gpu gpu, const struct zn_pci_gpu *bus)
 {
 	if (!bus)
 		return gpu;
-	gpu.devices = both(a, &gpu.devices, &bus->devices);
 	gpu.pci = bus->pci;
 	gpu.numa = bus->numa;
 	gpu.cpus = bus->cpus;
@@ -78,13 +78,16 @@ static int join_gpus(struct zn_facts *f)
 	if (!f->gpus)
 		return -ENOMEM;
 	for (size_t i = 0; i < known; i++)
-		f->gpus[f->n_gpus++] = join(&f->arena, f->drivers->v[i], find_pci(f->topo, f->drivers->v[i].pci));
+		f->gpus[f->n_gpus++] = join(f->drivers->v[i], find_pci(f->topo, f->drivers->v[i].pci));
 	for (size_t i = 0; i < f->topo->n_gpus; i++)
 		if (!has_driver(f->drivers, f->topo->gpus[i].pci))
-			f->gpus[f->n_gpus++] = join(&f->arena, (struct zn_gpu){ 0 }, &f->topo->gpus[i]);
+			f->gpus[f->n_gpus++] = join((struct zn_gpu){ 0 }, &f->topo->gpus[i]);
 	for (size_t i = 0; i < f->n_gpus; i++) {
+		const struct zn_pci_gpu *bus = find_pci(f->topo, f->gpus[i].pci);
 		f->gpus[i].gpu = (uint32_t)i;
 		place_on_only_node(f, &f->gpus[i]);
+		if (bus && add_devices(&f->arena, &f->gpus[i], &bus->devices) < 0)
+			return -ENOMEM;
 	}
 	f->machine.gpus = (uint32_t)f->n_gpus;
 	return 0;
