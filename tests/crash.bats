@@ -26,3 +26,8 @@ after() { run -0 scripts/check-crash --one "$1" "$3"$'\t'"$2"; [ -z "$output" ];
 	after submit EIO "0 read job #1"
 	after submit EINTR "0 read job #1"
 }
+
+@test "an agent that can't read the machine at first tries again" {
+	after noded EMFILE "0 pipe - #1"
+	after noded EAGAIN "0 clone - #1"
+}

@@ -82,6 +82,8 @@ static void on_timer(struct agent *a, struct watch *w, uint32_t events)
 	zn__peer_expire(a, now);
 	if (a->look_until_ns && now >= a->look_until_ns)
 		zn__look_expire(a);
+	if (a->look_again_ns && now >= a->look_again_ns)
+		zn__look_again(a);
 	if (a->orphans_ns && now >= a->orphans_ns)
 		zn__job_orphans(a);
 	if (a->watch_ns && now >= a->watch_ns) {
@@ -105,6 +107,7 @@ static void arm(struct agent *a)
 	for (const struct conn *c = a->conns; c; c = c->next)
 		sooner(&at, c->deadline_ns);
 	sooner(&at, a->look_until_ns);
+	sooner(&at, a->look_again_ns);
 	sooner(&at, a->orphans_ns);
 	sooner(&at, a->watch_ns);
 	sooner(&at, a->leave_ns);
@@ -232,7 +235,7 @@ static int come_up(struct agent *a, struct zn_err *err)
 	if (rc < 0)
 		return zn_err_set(err, rc, "no event loop: %s", strerror(-rc));
 	if (zn__look_first(a) < 0)
-		zn__agent_say(a, "this machine can't be read, so no GPU can be given out");
+		zn__agent_say(a, "this machine can't be read, so nothing can be placed here yet");
 	return open_listener(a, err);
 }
 

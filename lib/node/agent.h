@@ -94,6 +94,8 @@ struct agent {
 	struct watch look;           /* pipe from the process that asks the drivers; fd -1: none */
 	pid_t look_pid;
 	uint64_t look_until_ns;      /* when we give up on it; 0: none is under way */
+	uint64_t look_again_ns;      /* when to try again; 0: the facts are there */
+	unsigned look_tries;
 	bool look_hangs;             /* look_pid was killed and is still there */
 	bool look_full, want_full, want_users, tell_state;
 	struct zn_buf look_in;
@@ -147,6 +149,7 @@ void zn__peer_expire(struct agent *a, uint64_t now_ns);
 int zn__look_first(struct agent *a);          /* waits for it */
 void zn__look_begin(struct agent *a);         /* if one is wanted and none is under way */
 void zn__look_expire(struct agent *a);        /* it takes too long */
+void zn__look_again(struct agent *a);         /* look_again_ns has come */
 void zn__look_send_state(struct agent *a, bool always);
 void zn__look_forget(struct agent *a);        /* the starts that wait for one */
 bool zn__look_needed(const struct agent *a);  /* before GPUs are given out */

@@ -18,7 +18,7 @@
 #include "proc/proc.h"
 #include "rec/val.h"
 
-enum { LOOK_MS = 30000, ANCESTORS_MAX = 64 };
+enum { LOOK_MS = 30000, LOOK_TRIES_MAX = 6, ANCESTORS_MAX = 64 };
 
 static bool is_mock(void)
 {
@@ -208,9 +208,29 @@ static bool read_look(struct agent *a)
 	return n == 0 || !room || (n < 0 && errno != EAGAIN && errno != EINTR);
 }
 
+/* Without facts nothing can be placed here: they are looked for again, more and more seldom. */
+static void plan_look(struct agent *a)
+{
+	if (a->facts) {
+		a->look_again_ns = a->look_tries = 0;
+		return;
+	}
+	a->look_again_ns = zn_boot_ns() + (1000000000ull << a->look_tries);
+	if (a->look_tries < LOOK_TRIES_MAX)
+		a->look_tries++;
+}
+
+void zn__look_again(struct agent *a)
+{
+	a->look_again_ns = 0;
+	a->want_full = a->tell_state = true;
+	zn__look_begin(a);
+}
+
 static void after_look(struct agent *a)
 {
 	end_look(a);
+	plan_look(a);
 	bool tell = a->tell_state && a->look_full;
 	if (tell)
 		a->tell_state = false;
@@ -277,11 +297,12 @@ void zn__look_begin(struct agent *a)
 		rc = zn__agent_watch(a, &a->look, EPOLLIN);
 	if (rc < 0) {
 		zn__agent_say(a, "this machine can't be read: %s", strerror(-rc));
+		plan_look(a);
 		start_waiting(a);
 	}
 }
 
-int zn__look_first(struct agent *a)
+static int look_and_wait(struct agent *a)
 {
 	int rc = fork_look(a, true);
 	struct pollfd p = { .fd = a->look.fd, .events = POLLIN };
@@ -296,6 +317,14 @@ int zn__look_first(struct agent *a)
 		return -ETIMEDOUT;
 	}
 	return a->facts ? 0 : -EIO;
+}
+
+int zn__look_first(struct agent *a)
+{
+	int rc = look_and_wait(a);
+
+	plan_look(a);
+	return rc;
 }
 
 /* A mock device has no users that a driver could name. */

@@ -356,6 +356,30 @@ static const char *what_can_be_done(const struct call *c, const __u64 *a, char *
 	return starts(name, "/sys/fs/cgroup/") || c->nr == SYS_execve ? c->on_other ? c->on_other : "kill" : NULL;
 }
 
+/* A message is sent whole or not at all. */
+static bool is_stream(pid_t tid, int fd)
+{
+	int type = 0, pidfd = (int)syscall(SYS_pidfd_open, status_number(tid, "Tgid:"), 0);
+	int copy = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+	socklen_t size = sizeof(type);
+
+	if (copy >= 0)
+		getsockopt(copy, SOL_SOCKET, SO_TYPE, &type, &size);
+	close(copy);
+	close(pidfd);
+	return type == SOCK_STREAM;
+}
+
+/* Calls that can't fail so. */
+static const char *what_can_happen(pid_t tid, const struct call *c, const __u64 *a, const char *can)
+{
+	if (c->nr == SYS_wait4 && a[2] & WNOHANG)
+		return NULL;
+	if (c->nr == SYS_sendto && !is_stream(tid, (int)a[0]))
+		return "kill EINTR";
+	return can;
+}
+
 /* ---- points ------------------------------------------------------------------------------------------------------ */
 
 static unsigned count(const char *text)
@@ -407,6 +431,8 @@ static void at_call(struct task *t, const struct ptrace_syscall_info *info)
 	if (c == end || !find_what(t->tid, c->where, info->entry.args, what))
 		return;
 	const char *can = what_can_be_done(c, info->entry.args, what);
+	if (can)
+		can = what_can_happen(t->tid, c, info->entry.args, can);
 	if (!can)
 		return;
 	blur(what);
