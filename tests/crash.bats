@@ -31,3 +31,7 @@ after() { run -0 scripts/check-crash --one "$1" "$3"$'\t'"$2"; [ -z "$output" ];
 	after noded EMFILE "0 pipe - #1"
 	after noded EAGAIN "0 clone - #1"
 }
+
+@test "a shepherd that can't be watched is not started: its job runs once" {
+	for n in 6 7 8; do after noded ENOSPC "0 epoll_ctl - #$n"; done
+}

@@ -209,14 +209,16 @@ static int fork_shepherd(struct agent *a, struct job *j, const struct zn_msg_sta
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
 	j->watch = (struct watch){ .fd = pair[0], .ready = on_shepherd };
-	pid_t pid = fork();
+	int rc = zn__agent_watch(a, &j->watch, EPOLLIN); /* before it: a shepherd that we can't hear would run on */
+	pid_t pid = rc < 0 ? -1 : fork();
 	if (pid == 0)
 		zn_shepherd_run(&home, m, pair[1], j->leases, j->n_leases);
-	int rc = pid < 0 ? -errno : 0;
+	if (rc == 0 && pid < 0)
+		rc = -errno;
 	close(pair[1]);
 	j->shepherd = pid > 0 ? pid : 0;
 	j->start_s = zn_now_s();
-	return rc < 0 ? rc : zn__agent_watch(a, &j->watch, EPOLLIN);
+	return rc;
 }
 
 static int begin(struct agent *a, struct job *j, const struct zn_msg_start *m, struct zn_err *err)
