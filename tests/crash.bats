@@ -35,3 +35,7 @@ after() { run -0 scripts/check-crash --one "$1" "$3"$'\t'"$2"; [ -z "$output" ];
 @test "a shepherd that can't be watched is not started: its job runs once" {
 	for n in 6 7 8; do after noded ENOSPC "0 epoll_ctl - #$n"; done
 }
+
+@test "a cancel that the journal did not take is a cancel all the same once the job ended by it" {
+	after schedd EIO "0t pwrite spool/journal/N.zj #11"
+}

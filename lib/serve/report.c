@@ -91,15 +91,23 @@ static const char *failure(struct zn_server *s, const struct zn_job *job, const 
 	return zn_arena_printf(&s->arena, "exit code %d", (int)m->exit_code.v);
 }
 
+/* Asked by us, or by a zn-schedd before us that told the agent and died before the journal had it. */
+static bool was_asked(bool noted, const struct zn_msg_report *m, const char *what)
+{
+	return noted || (m->reason && !strncmp(m->reason, what, strlen(what)));
+}
+
 static void take_exited(struct zn_server *s, struct zn_job *job, const struct zn_msg_report *m)
 {
 	const char *why = failure(s, job, m);
+	bool cancel = was_asked(job->cancel, m, "cancelled");
 
 	take_numbers(s, job, m);
-	if (job->requeue && !job->cancel) {
+	if (!cancel && was_asked(job->requeue, m, "requeued")) {
 		back_to_queue(s, job, "requeued", "requeued");
-	} else if (job->cancel) {
-		zn_job_finish(s, job, ZN_JOB_CANCELLED, job->reason ? job->reason : "cancelled");
+	} else if (cancel) {
+		zn_job_finish(s, job, ZN_JOB_CANCELLED,
+		              job->cancel && job->reason ? job->reason : m->reason ? m->reason : "cancelled");
 	} else if (why && !strncmp(why, "lost", 4)) {
 		zn_job_lost(s, job, why);
 	} else if (why) {
