@@ -354,11 +354,20 @@ refused() {
 	[[ $stderr == "zn-topo: '$BATS_TEST_TMPDIR/deadly.xml' is damaged"* ]]
 }
 
+@test "a mock has up to 128 GPUs, each at an address of its own" {
+	for mock in 17 128:t4 128:h100; do
+		zn-topo --mock "$mock" -k gpu,nic -o csv --fields pci --no-heading | grep . >addresses
+		[ "$(grep -cE '^[0-9a-f]{4}:[0-9a-f]{2}:00\.0$' addresses)" -eq "$(grep -c '' addresses)" ]
+		[ -z "$(sort addresses | uniq -d)" ]
+	done
+	[ "$(zn-topo --mock 128:t4 -k gpu -o json | grep -c '')" -eq 128 ]
+}
+
 @test "a mock that is none is refused with what there is" {
 	run --separate-stderr -64 zn-topo --mock 4:gtx
 	[ "$stderr" = "zn-topo: unknown mock GPU 'gtx'; there are h100, a100, v100, l40s, a10g, t4, mi300x" ]
-	run --separate-stderr -64 zn-topo --mock 17
-	[ "$stderr" = "zn-topo: mock GPUs '17' are more than 16" ]
+	run --separate-stderr -64 zn-topo --mock 129
+	[ "$stderr" = "zn-topo: mock GPUs '129' are more than 128" ]
 	ZENITH_MOCK_GPUS=eight run --separate-stderr -64 zn-topo
 	[ "$stderr" = "zn-topo: mock GPUs 'eight' are not N or N:MODEL" ]
 }

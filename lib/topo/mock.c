@@ -13,7 +13,7 @@
 #include "base/units.h"
 #include "topo/source.h"
 
-enum { MOCK_MAX = 16, MOCK_NUMAS = 2, MOCK_NVMES = 2 };
+enum { MOCK_MAX = 128, MOCK_NUMAS = 2, MOCK_NVMES = 2 };
 static const uint64_t NVME_BYTES = 3840755982336; /* what a drive sold as 3.84 TB has */
 
 enum fabric { PCIE_ONLY, NVSWITCH, HYBRID_MESH };
@@ -251,7 +251,7 @@ static void plug(struct zn_topo *t, const char *pci, int bridge, unsigned numa)
 
 static char *address(struct zn_topo *t, unsigned bus)
 {
-	return zn_arena_printf(&t->arena, "0000:%02x:00.0", bus);
+	return zn_arena_printf(&t->arena, "%04x:%02x:00.0", bus >> 8, bus & 0xff);
 }
 
 static int add_gpu(const struct zn__mock *mock, struct zn_topo *t, unsigned bus, int bridge, unsigned numa)
@@ -338,7 +338,7 @@ static int add_group(const struct zn__mock *mock, struct zn_topo *t, unsigned gp
 
 static int add_side(const struct zn__mock *mock, struct zn_topo *t, unsigned gpus, unsigned numa)
 {
-	unsigned bus = 0x18 + 0x80 * numa;
+	unsigned bus = 0x18 + (mock->gpus <= 16 ? 0x80 : 0x100000) * numa; /* many: a PCI domain of its own, and more */
 	int rc = 0;
 
 	for (unsigned left = gpus; rc == 0 && left; bus += 0x0a) {
