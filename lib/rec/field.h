@@ -64,7 +64,7 @@ enum zn_type {
 /* What zn_decode takes for an ANY.  It is well below what a record may have, so that the record which we wrap
  * around it stays one that readers take.
  */
-enum { ZN_ANY_DEPTH_MAX = 32, ZN_ANY_ITEMS_MAX = 1 << 17 };
+enum { ZN_ANY_DEPTH_MAX = 32, ZN_ANY_ITEMS_MAX = 1 << 18 };
 
 struct zn_kind;
 
