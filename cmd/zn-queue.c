@@ -609,9 +609,10 @@ static int run_log(int argc, char **argv)
 	if (!reply.ok)
 		return zn_cli_fail((enum zn_exit)reply.code, "%s", reply.error);
 	const struct zn_job_record *job = reply.jobs.v;
-	if (reply.jobs.n && !job->output && job->adopted_pid.has)
-		return zn_cli_fail(ZN_EXIT_NO, "job %llu was adopted: its output goes to no file", (unsigned long long)job->id);
-	if (!reply.jobs.n || !job->output)
+	if (reply.jobs.n && !job->output)
+		return zn_cli_fail(ZN_EXIT_NO, job->adopted_pid.has ? "job %llu was adopted: its output goes to no file"
+		                   : "job %llu has a terminal: its output went there", (unsigned long long)job->id);
+	if (!reply.jobs.n)
 		return zn_cli_fail(ZN_EXIT_BUG, "zn-schedd did not say where the output is");
 	const char *path = o.error && job->error ? job->error : job->output;
 	struct log_watch w = { .tail = { .path = zn_cli_must(zn_spec_output_rank(path, 0, &arena)), .from = -1, .to = 1 } };

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "cli/cli.h"
+#include "cli/pty.h"
 #include "job/compose.h"
 #include "job/sbatch.h"
 #include "queue/client.h"
@@ -26,7 +28,7 @@ static struct {
 	struct zn_of64 limit, begin, grace, timeout;
 	struct zn_oi64 priority;
 	struct zn_strs env;
-	bool hold, wait, follow, dry_run, records;
+	bool hold, wait, follow, pty, dry_run, records;
 } o;
 
 static const struct zn_opt opts[] = {
@@ -51,6 +53,7 @@ static const struct zn_opt opts[] = {
 	{ 0, "key", ZN_OPT_STR, "KEY", &o.key, NULL, "a submit with the same key happens once; the retry gets the same job" },
 	{ 'w', "wait", ZN_OPT_FLAG, NULL, &o.wait, NULL, "wait for the job's end and exit with its status" },
 	{ 'f', "follow", ZN_OPT_FLAG, NULL, &o.follow, NULL, "wait and show its output as it comes" },
+	{ 0, "pty", ZN_OPT_FLAG, NULL, &o.pty, NULL, "give the job this terminal, wait for it, and exit with its status; without a command: the shell" },
 	{ 0, "timeout", ZN_OPT_DUR, "TIME", &o.timeout, NULL, "how long to wait for zn-schedd's answer (default 30s)" },
 	{ 0, "dry-run", ZN_OPT_FLAG, NULL, &o.dry_run, NULL, "say where the job would go now; submit nothing" },
 	{ 0, "records", ZN_OPT_FLAG, NULL, &o.records, NULL, "read submission records from standard input" },
@@ -76,6 +79,7 @@ enum { SCRIPT_MAX = 8 << 20, AHEAD = 512 };
 
 static struct zn_arena arena;
 static const char *spool;
+static struct zn_cli_pty pty;
 
 static int fail(int rc, const struct zn_err *err)
 {
@@ -197,6 +201,12 @@ static int take_options(struct zn_spec *s, struct zn_err *err)
 	s->policy.priority = o.priority;
 	s->policy.signal = o.signal;
 	s->locality.nvlink = o.nvlink;
+	if (o.pty && !o.dry_run) {
+		int rc = o.follow ? zn_err_set(err, -EINVAL, "--pty shows what --follow would") : zn_cli_pty_open(&pty, err);
+		if (rc < 0)
+			return rc;
+		s->terminal = pty.name;
+	}
 	return zn_compose_environment(environ, &o.env, &arena, &s->environment, err);
 }
 
@@ -238,6 +248,8 @@ static int check_paths(const struct zn_spec *s, struct zn_err *err)
 	const char *const patterns[] = { s->output ? s->output : "zn-%j.out", s->error };
 	struct stat st;
 
+	if (o.pty)
+		return 0;
 	if (stat(s->directory, &st) < 0 || !S_ISDIR(st.st_mode))
 		return zn_err_set(err, -ENOENT, "directory '%s' is not there", s->directory);
 	for (size_t i = 0; i < 2; i++) {
@@ -398,6 +410,106 @@ static int wait_for(struct zn_client *client, const struct zn_spec *s, uint64_t 
 	return w.status;
 }
 
+/* ---- with this terminal ---- */
+
+enum { TICK_MS = 20, NOTE_TICKS = 50 };
+
+static volatile sig_atomic_t ended; /* by this signal */
+
+static void on_signal(int sig)
+{
+	if (sig != SIGWINCH) /* whose one use is to wake us */
+		ended = sig;
+}
+
+static void restore(void)
+{
+	zn_cli_pty_restore(&pty);
+}
+
+static void catch_signals(sigset_t *set)
+{
+	static const int signals[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGWINCH };
+	struct sigaction sa = { .sa_handler = on_signal };
+
+	sigemptyset(set);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
+		sigaction(signals[i], &sa, NULL);
+		sigaddset(set, signals[i]);
+	}
+	signal(SIGTSTP, SIG_IGN);
+	signal(SIGTTOU, SIG_IGN);
+	atexit(restore);
+}
+
+struct session { uint64_t id; int ticks; struct watch watch; bool done; };
+
+static void on_session_done(void *arg, const struct zn_job_record *job)
+{
+	struct session *se = arg;
+
+	se->done = true;
+	on_done(&se->watch, job);
+}
+
+/* -EINTR ends the watch: the job has its terminal, or a signal came. */
+static int until_attached(void *arg, struct zn_err *err)
+{
+	struct session *se = arg;
+
+	(void)err;
+	if (ended || zn_cli_pty_accept(&pty))
+		return -EINTR;
+	if (++se->ticks == NOTE_TICKS)
+		zn_cli_warn("job %llu waits for its place; Ctrl-C cancels it", (unsigned long long)se->id);
+	return 0;
+}
+
+static int until_signal(void *arg, struct zn_err *err)
+{
+	(void)arg;
+	(void)err;
+	return ended ? -EINTR : 0;
+}
+
+static int give_up(struct zn_client *client, uint64_t id)
+{
+	struct zn_request r = { .op = "cancel", .id = ZN_SOME_U64(id) };
+	struct zn_reply reply;
+	struct zn_err err = { 0 };
+
+	if (zn_client_send(client, &r, &err) < 0 || zn_client_wait(client, timeout_ms(), &reply, &err) < 0)
+		zn_cli_warn("job %llu could not be cancelled: %s", (unsigned long long)id, err.text);
+	return 128 + ended;
+}
+
+static int run_session(struct zn_client *client, uint64_t id)
+{
+	struct session se = { .id = id };
+	struct zn_follow f = { .client = client, .arg = &se, .done = on_session_done, .tick = until_attached,
+	                       .tick_ms = TICK_MS };
+	struct zn_err err = { 0 };
+	sigset_t set, before;
+
+	catch_signals(&set);
+	int rc = zn_follow_jobs(spool, &id, 1, -1, &f, &err);
+	if (rc == -EINTR && ended && !pty.is_raw)
+		return give_up(client, id);
+	if (pty.sock >= 0) {
+		sigprocmask(SIG_BLOCK, &set, &before);
+		rc = zn_cli_pty_copy(&pty, &ended);
+		sigprocmask(SIG_SETMASK, &before, NULL);
+		restore();
+		if (rc < 0) /* the socket closes with us, which ends the job */
+			return 128 + (ended ? ended : SIGHUP);
+	}
+	f.tick = until_signal;
+	rc = se.done ? 0 : zn_follow_jobs(spool, &id, 1, -1, &f, &err);
+	if (rc == -EINTR)
+		return 128 + ended;
+	return rc < 0 ? zn_cli_fail(ZN_EXIT_WRAP, "%s", err.text) : se.watch.status;
+}
+
 /* ---- the ways to submit ---- */
 
 /* A reply, also from a zn-schedd that had to be started again: every submission has a key, so asking twice is
@@ -424,7 +536,7 @@ static int submit_one(const struct zn_spec *s)
 	struct zn_err err = { 0 };
 	int rc = zn_client_open(spool, true, &client, &err);
 
-	if (rc == -ECONNREFUSED && !o.wait && !o.follow)
+	if (rc == -ECONNREFUSED && !o.wait && !o.follow && !o.pty)
 		return drop(s);
 	if (rc < 0)
 		return fail(rc, &err);
@@ -436,12 +548,15 @@ static int submit_one(const struct zn_spec *s)
 	if (!reply.ok)
 		return zn_cli_fail((enum zn_exit)reply.code, "%s", reply.error);
 	uint64_t id = reply.id.v;
-	struct zn_writer *w = o.follow ? NULL : number_writer();
-	int code = o.follow ? 0 : say_number(w, id, s->key);
+	bool silent = o.follow || o.pty;
+	struct zn_writer *w = silent ? NULL : number_writer();
+	int code = silent ? 0 : say_number(w, id, s->key);
 	if (!code && w && zn_writer_end(w) < 0)
 		code = zn_cli_fail(ZN_EXIT_OS, "can't write to standard output");
 	zn_writer_free(w);
-	if (!code && (o.wait || o.follow))
+	if (!code && o.pty)
+		code = run_session(client, id);
+	else if (!code && (o.wait || o.follow))
 		code = wait_for(client, s, id);
 	zn_client_close(client);
 	return code ? code : zn_cli_end(NULL, 0);
@@ -609,9 +724,12 @@ int main(int argc, char **argv)
 			zn_cli_usage("--records reads standard input: '%s' is too much", argv[at]);
 		return submit_records();
 	}
-	if (at == argc)
+	if (at == argc && !o.pty)
 		zn_cli_usage("a command or a script is missing");
-	rc = compose(argc - at, argv + at, &spec, &err);
+	char *shell[] = { getenv("SHELL"), NULL };
+	if (!shell[0] || !*shell[0])
+		shell[0] = (char *)"/bin/sh";
+	rc = at < argc ? compose(argc - at, argv + at, &spec, &err) : compose(1, shell, &spec, &err);
 	if (rc < 0)
 		return fail(rc, &err);
 	return o.dry_run ? dry_run(&spec) : submit_one(&spec);

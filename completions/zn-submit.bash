@@ -48,7 +48,7 @@ _zn_submit()
 	--complete) _zn_reply -W 'bash zsh fish'; return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		_zn_reply -W '-n --name -g --gpus -c --cpus -m --mem -t --time -p --priority --tasks --nvlink --env -D --chdir --output --error --begin --hold --requeue --signal --grace --key -w --wait -f --follow --timeout --dry-run --records -o --format -h --help --version --complete'
+		_zn_reply -W '-n --name -g --gpus -c --cpus -m --mem -t --time -p --priority --tasks --nvlink --env -D --chdir --output --error --begin --hold --requeue --signal --grace --key -w --wait -f --follow --pty --timeout --dry-run --records -o --format -h --help --version --complete'
 	else
 		_zn_reply -c
 	fi

@@ -77,6 +77,7 @@ static const struct zn_field spec_fields[] = {
 	ZN_FIELD(struct zn_spec, directory, STR, "DIRECTORY", "where it runs"),
 	ZN_FIELD(struct zn_spec, output, STR, "OUTPUT", "file for standard output; %j job, %r rank, %n node"),
 	ZN_FIELD(struct zn_spec, error, STR, "ERROR", "file for standard error, if another"),
+	ZN_FIELD(struct zn_spec, terminal, STR, "", "where its client offers a terminal"),
 	ZN_FIELD(struct zn_spec, umask, OU64, "", "file mode mask"),
 	ZN_FIELD_SUB(struct zn_spec, resources, SUB, &resource_kind, "", "what it needs"),
 	ZN_FIELD_SUB(struct zn_spec, locality, SUB, &locality_kind, "", "where it would like to be"),
@@ -238,10 +239,26 @@ static int check_adopt(const struct zn_spec *s, struct zn_err *err)
 	return 0;
 }
 
+/* A terminal is there once, for one task. */
+static int check_terminal(const struct zn_spec *s, struct zn_err *err)
+{
+	const char *t = s->terminal;
+	size_t mark = strlen(ZN_SPEC_TERMINAL);
+
+	if (!t)
+		return 0;
+	if (strncmp(t, ZN_SPEC_TERMINAL, mark) || strlen(t) > 64 ||
+	    t[mark + strspn(t + mark, "0123456789abcdefghijklmnopqrstuvwxyz")])
+		return zn_err_set(err, -EBADMSG, "terminal '%.64s' is no name of one", t);
+	if (s->resources.tasks.v > 1 || s->policy.requeue.v || s->output || s->error || s->adopt.pid.has)
+		return zn_err_set(err, -EBADMSG, "a job with a terminal has one task, no output file, and does not run again");
+	return 0;
+}
+
 int zn_spec_check(const struct zn_spec *s, struct zn_err *err)
 {
 	int (*const checks[])(const struct zn_spec *, struct zn_err *) = {
-		check_names, check_paths, check_environment, check_policy, check_granted, check_adopt,
+		check_names, check_paths, check_environment, check_policy, check_granted, check_adopt, check_terminal,
 	};
 	int rc = check_resources(&s->resources, err);
 

@@ -47,6 +47,7 @@ struct zn_spec {
 	const char *script;
 	struct zn_strmap environment;
 	const char *directory, *output, *error;
+	const char *terminal;          /* socket at which zn-submit --pty offers one; a job of one task, of this machine */
 	struct zn_ou64 umask;
 	struct zn_spec_resources resources;
 	struct zn_spec_locality locality;
@@ -55,6 +56,9 @@ struct zn_spec {
 };
 
 extern const struct zn_kind zn_spec_kind;
+
+/* What terminal begins with; letters and digits follow. */
+#define ZN_SPEC_TERMINAL "zenith-pty-"
 
 /* What one job may ask; anything larger is a mistake, not a wish. */
 enum {

@@ -19,6 +19,7 @@ static const struct zn_field start_fields[] = {
 	ZN_FIELD(struct zn_msg_start, directory, STR, "", "where it runs"),
 	ZN_FIELD(struct zn_msg_start, output, STR, "", "standard output; %r is the rank"),
 	ZN_FIELD(struct zn_msg_start, error, STR, "", "standard error; absent: where output goes"),
+	ZN_FIELD(struct zn_msg_start, terminal, STR, "", "socket at which its client offers one, instead of output"),
 	ZN_FIELD(struct zn_msg_start, umask, OU64, "", "file mode creation mask"),
 	ZN_FIELD(struct zn_msg_start, tasks, U32, "TASKS", "how many processes are started"),
 	ZN_FIELD(struct zn_msg_start, gpus, U32S, "GPUS", "indices of its GPUs"),

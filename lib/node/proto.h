@@ -22,6 +22,7 @@ struct zn_msg_start {
 	struct zn_strmap environment;  /* complete, but for what the agent adds per task */
 	const char *directory;
 	const char *output, *error;    /* absolute, %r not yet replaced; error absent: same as output */
+	const char *terminal;          /* socket at which its client offers one, instead of output; absent: none */
 	struct zn_ou64 umask;
 	uint32_t tasks;
 	struct zn_u32s gpus;           /* indices */

@@ -26,6 +26,7 @@
 #include "node/log.h"
 #include "node/task.h"
 #include "proc/herd.h"
+#include "proc/terminal.h"
 
 #define NS 1000000000ull
 
@@ -50,6 +51,7 @@ struct shepherd {
 	const int *leases;
 	size_t n_leases;
 	int sock, sigfd, timerfd, port_fd;
+	int term_fd;                  /* closes when the client of an interactive job is gone; -1: none */
 	bool agent_lives;
 
 	struct zn_arena arena;
@@ -291,6 +293,19 @@ static void deny_others_gpus(struct shepherd *s, struct zn_hold_ask *ask)
 	}
 }
 
+static bool take_terminal(struct shepherd *s, struct zn_task_job *j)
+{
+	uid_t uid = s->start->uid.has ? (uid_t)s->start->uid.v : geteuid();
+	struct zn_err err = { 0 };
+
+	if (!s->start->terminal)
+		return true;
+	j->has_tty = zn_terminal_take(s->start->terminal, uid, &s->term_fd, &j->tty, &err) == 0;
+	if (!j->has_tty)
+		set_reason(s, "%s", err.text);
+	return j->has_tty;
+}
+
 static bool prepare(struct shepherd *s, struct zn_task_job *j)
 {
 	struct zn_hold_ask ask = { .mem_bytes = s->start->mem_bytes, .cpus = &j->cpus, .numas = &j->numas };
@@ -315,6 +330,8 @@ static bool prepare(struct shepherd *s, struct zn_task_job *j)
 		set_reason(s, "the script can't be written: %s", strerror(-rc));
 		return false;
 	}
+	if (!take_terminal(s, j))
+		return false;
 	j->script = s->start->script ? s->script : NULL;
 	if (s->start->tasks > 1 && (rc = zn_task_port(s->port, sizeof(s->port), &s->port_fd)) < 0)
 		zn_buf_printf(&s->notes, "; no MASTER_PORT: %s", strerror(-rc));
@@ -447,6 +464,8 @@ static void start_tasks(struct shepherd *s)
 	for (uint32_t rank = 0; rank < n && !s->failed; rank++)
 		if (!start_rank(s, &j, rank) && s->n_running)
 			end_job(s, SIGTERM, s->start->grace_s);
+	if (j.has_tty)
+		close(j.tty); /* the tasks' alone, so that the client sees when they have closed it */
 	if (s->start->gpus.n || s->hold.denies)
 		zn_buf_printf(&s->notes, ", GPUs by %s", s->hold.denies ? "device filter" : "environment");
 }
@@ -622,6 +641,18 @@ static void read_commands(struct shepherd *s)
 	end_job(s, SIGTERM, s->start->grace_s < LEFTOVER_GRACE_S ? s->start->grace_s : LEFTOVER_GRACE_S);
 }
 
+/* Nobody looks at it any more; a shell that was hung up has ended already. */
+static void look_at_terminal(struct shepherd *s, short revents)
+{
+	if (!revents)
+		return;
+	close(s->term_fd);
+	s->term_fd = -1;
+	if (s->n_running)
+		set_reason(s, "its terminal is gone");
+	end_job(s, SIGHUP, s->start->grace_s);
+}
+
 /* When we must look again, by the boot clock; 0: when something happens. */
 static uint64_t next_look(const struct shepherd *s)
 {
@@ -677,8 +708,9 @@ static int patience_ms(const struct shepherd *s, bool told)
 
 static void tend(struct shepherd *s)
 {
-	struct pollfd p[4] = { { .fd = s->sigfd, .events = POLLIN }, { .fd = s->timerfd, .events = POLLIN },
-	                       { .fd = s->sock, .events = POLLIN }, { .fd = s->herd.pidfd, .events = POLLIN } };
+	struct pollfd p[5] = { { .fd = s->sigfd, .events = POLLIN }, { .fd = s->timerfd, .events = POLLIN },
+	                       { .fd = s->sock, .events = POLLIN }, { .fd = s->herd.pidfd, .events = POLLIN },
+	                       { .fd = s->term_fd, .events = POLLIN } };
 	uint64_t from_ns = zn_boot_ns();
 	bool told = false;
 
@@ -686,11 +718,14 @@ static void tend(struct shepherd *s)
 	while (!is_over(s) && !s->gave_up) {
 		if (p[2].revents)
 			read_commands(s);
+		look_at_terminal(s, p[4].revents);
 		look_at_clock(s);
 		arm(s);
 		p[2].fd = s->agent_lives ? s->sock : -1;
 		p[3].fd = s->n_running ? s->herd.pidfd : -1;
-		if (poll(p, 4, patience_ms(s, told)) < 0 && errno != EINTR)
+		p[4].fd = s->term_fd;
+		p[4].revents = 0;
+		if (poll(p, 5, patience_ms(s, told)) < 0 && errno != EINTR)
 			_exit(1);
 		if (!told && zn_boot_ns() - from_ns >= MOMENT_MS * NS / 1000) {
 			tell_started(s); /* should the disk be full, its end will tell again */
@@ -754,7 +789,7 @@ _Noreturn void zn_shepherd_run(const struct zn_shepherd_home *home, const struct
                                const int *leases, size_t n_leases)
 {
 	struct shepherd s = { .home = home, .start = start, .sock = sock, .leases = leases, .n_leases = n_leases,
-	                      .agent_lives = true, .port_fd = -1, .start_s = zn_now_s(), .start_ns = zn_boot_ns(),
+	                      .agent_lives = true, .port_fd = -1, .term_fd = -1, .start_s = zn_now_s(), .start_ns = zn_boot_ns(),
 	                      .limit_s = start->limit_s.has ? start->limit_s.v : 0,
 	                      .hold = { .v2_fd = -1, .join_fd = -1 }, .herd.pidfd = -1 };
 	struct zn_msg_report report = { 0 };

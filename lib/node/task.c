@@ -226,6 +226,7 @@ int zn_task_make(const struct zn_task_job *j, uint32_t rank, struct zn_arena *a,
 		.change_user = j->change_user, .uid = (uid_t)s->uid.v, .gid = j->gid,
 		.groups = j->groups, .n_groups = j->n_groups, .login = j->login,
 		.umask = s->umask.has ? (mode_t)(s->umask.v & 0777) : 022, .hold = j->hold, .nofile = &j->home->nofile,
+		.has_tty = j->has_tty, .tty = j->tty,
 		.cpus = keep(a, &share.cpus), .numas = keep(a, &share.numas),
 		/* later ranks share the first one's file; a requeued job adds to what it wrote */
 		.truncate_output = s->attempt <= 1 && (rank == 0 || has_rank(s->output)),

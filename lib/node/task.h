@@ -13,6 +13,8 @@ struct zn_task_job {
 	const char *all_gpus;             /* of the whole job, in the order of ranks; NULL: one task, or none */
 	struct zn_idset cpus, numas;      /* of the plan, those that are here and allowed */
 	const struct zn_hold *hold;
+	bool has_tty;
+	int tty;
 	gid_t gid;                        /* with change_user */
 	const gid_t *groups;
 	size_t n_groups;

@@ -155,6 +155,8 @@ struct zn_spawn {
 	const char *file;          /* a path, or a name that is searched in envp's PATH */
 	char *const *argv, *const *envp;
 	const char *directory;     /* NULL: as the caller */
+	bool has_tty;
+	int tty;                   /* with has_tty: standard input, output and error, and the terminal that controls it */
 	const char *output, *error;/* NULL: /dev/null; error NULL: where output goes */
 	bool truncate_output, truncate_error; /* empty it first; else append */
 	bool change_user;
@@ -174,7 +176,7 @@ struct zn_spawned {
 	int pin_errno, numa_errno; /* why it is not pinned; 0: it is, or was not asked to be */
 };
 
-/* Starts it in its own session with default signals, no descriptor but 0 (/dev/null), 1 and 2.
+/* Starts it in its own session with default signals, no descriptor but 0 (/dev/null, or the terminal), 1 and 2.
  * On failure nothing runs, the sentence says what could not be had, and *ret_exit is 127 (no such command),
  * 126 (it can't be run) or -1 (it did not come so far).
  */

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -25,7 +26,9 @@
 #include "proc/login.h"
 #include "proc/proc.h"
 
-enum stage { AT_NONE, AT_CLONE, AT_CGROUP, AT_LIMITS, AT_USER, AT_DIRECTORY, AT_OUTPUT, AT_ERROR, AT_STDIN, AT_EXEC };
+enum stage {
+	AT_NONE, AT_CLONE, AT_CGROUP, AT_LIMITS, AT_USER, AT_DIRECTORY, AT_OUTPUT, AT_ERROR, AT_STDIN, AT_TERMINAL, AT_EXEC,
+};
 
 /* AddressSanitizer keeps notes on the stack, which the child would leave behind wrong. */
 #if defined(__has_feature)
@@ -142,6 +145,14 @@ static int above_standard(int fd, enum stage stage, struct verdict *v)
 	return up;
 }
 
+static void set_terminal(const struct zn_spawn *s, struct verdict *v)
+{
+	int tty = above_standard(s->tty, AT_TERMINAL, v);
+
+	if (ioctl(tty, TIOCSCTTY, 0) < 0 || dup2(tty, 0) < 0 || dup2(tty, 1) < 0 || dup2(tty, 2) < 0)
+		fail(v, AT_TERMINAL, errno);
+}
+
 static void set_output(const struct zn_spawn *s, struct verdict *v)
 {
 	struct stat out_st = { 0 }, err_st = { 0 };
@@ -233,7 +244,10 @@ static _Noreturn __attribute__((noinline)) void child(const struct zn_spawn *s, 
 	umask(s->umask);
 	if (s->directory && chdir(s->directory) < 0)
 		fail(v, AT_DIRECTORY, errno);
-	set_output(s, v);
+	if (s->has_tty)
+		set_terminal(s, v);
+	else
+		set_output(s, v);
 	syscall(SYS_close_range, 3, ~0U, 0);
 	fail(v, AT_EXEC, exec_search(s));
 }
@@ -311,6 +325,8 @@ static int explain(const struct zn_spawn *s, const struct verdict *v, int *ret_e
 		return zn_err_set(err, rc, "output '%s': %s", s->error, why);
 	case AT_LIMITS:
 		return zn_err_set(err, rc, "PAM's service 'zenith' refuses user '%s'", s->login);
+	case AT_TERMINAL:
+		return zn_err_set(err, rc, "the task can't have its terminal: %s", why);
 	case AT_USER:
 		return zn_err_set(err, rc, "user %u: %s", (unsigned)s->uid, why);
 	case AT_CGROUP:

@@ -57,7 +57,7 @@ static int fill_start(struct zn_server *s, const struct zn_job *job, struct zn_m
 		.environment = spec->environment, .directory = spec->directory,
 		.output = zn_spec_output(output, spec->directory, job->id, s->node.name, a),
 		.error = spec->error ? zn_spec_output(spec->error, spec->directory, job->id, s->node.name, a) : NULL,
-		.umask = spec->umask, .tasks = job->tasks, .cpus = zn_ids_text(&p->cpus, a),
+		.terminal = spec->terminal, .umask = spec->umask, .tasks = job->tasks, .cpus = zn_ids_text(&p->cpus, a),
 		.numas = zn_ids_text(&p->numas, a), .cpus_held = p->cpus_held, .mem_bytes = p->mem_bytes,
 		.grace_s = job->grace_s >= 0 ? job->grace_s : s->conf.grace_s,
 		.adopt_pid = spec->adopt.pid, .adopt_ticks = spec->adopt.start_ticks,

@@ -139,17 +139,13 @@ static int op_resume(struct zn_server *s, struct wish *w)
 }
 
 /* A finished job is history: asking for it again makes a new one that names the old. */
-static int requeue_finished(struct zn_server *s, struct wish *w)
+static int requeue_finished(struct zn_server *s, struct wish *w, struct zn_memo_submit *body)
 {
-	struct zn_memo_submit body;
 	uint64_t id;
-	int rc = zn_submit_body(s, w->job, &body, &w->err);
 
-	if (rc < 0)
-		return rc;
-	body.spec.key = NULL;
-	body.spec.hold = (struct zn_obool){ 0 };
-	rc = zn_submit_take(s, &body.spec, w->job->uid, w->job->gid, w->job->id, &id, &w->err);
+	body->spec.key = NULL;
+	body->spec.hold = (struct zn_obool){ 0 };
+	int rc = zn_submit_take(s, &body->spec, w->job->uid, w->job->gid, w->job->id, &id, &w->err);
 	if (rc == 0)
 		w->reply.id = ZN_SOME_U64(id);
 	return rc;
@@ -159,14 +155,20 @@ static int op_requeue(struct zn_server *s, struct wish *w)
 {
 	struct zn_job *job = w->job;
 
+	struct zn_memo_submit body;
 	if (job->adopted_pid)
 		return wrong_state(w, "run again: it was running when it was adopted");
+	int rc = zn_submit_body(s, job, &body, &w->err);
+	if (rc < 0)
+		return rc;
+	if (body.spec.terminal)
+		return wrong_state(w, "run again: it had a terminal");
 	if (zn_job_is_finished(job->state))
-		return requeue_finished(s, w);
+		return requeue_finished(s, w, &body);
 	if (!zn_job_has_alloc(job->state))
 		return wrong_state(w, "requeued: it has not started");
 	job->requeue = true;
-	int rc = zn_change_save(s, job, "requeueing");
+	rc = zn_change_save(s, job, "requeueing");
 	steer(s, job, (struct zn_msg_steer){ .op = "stop", .reason = "requeued" });
 	return rc;
 }
@@ -229,7 +231,7 @@ static int op_show(struct zn_server *s, struct wish *w)
 	r->command = spec->command ? spec->command : was->n ? was->v[0] : spec->adopt.pid.has ? NULL : "(script)";
 	r->arguments = was->n ? (struct zn_strs){ was->v + 1, was->n - 1 } : spec->arguments;
 	r->directory = spec->directory;
-	if (spec->output || !spec->adopt.pid.has)
+	if (spec->output || (!spec->adopt.pid.has && !spec->terminal))
 		r->output = zn_spec_output(spec->output ? spec->output : "zn-%j.out", spec->directory, job->id, s->node.name,
 	                           &s->arena);
 	if (spec->error)

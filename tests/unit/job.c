@@ -124,6 +124,14 @@ static void adopted_twice_a_gpu(struct zn_spec *s)
 	s->adopt.gpus = (struct zn_u32s){ gpus, 2 };
 }
 
+static void terminal(struct zn_spec *s) { s->terminal = "zenith-pty-0f"; }
+static void odd_terminal(struct zn_spec *s) { s->terminal = "zenith-pty-../x"; }
+static void terminal_of_two(struct zn_spec *s)
+{
+	terminal(s);
+	s->resources.tasks = ZN_SOME_U64(2);
+}
+
 static const struct spec_row spec_rows[] = {
 	{ "a command and a directory are enough", nothing, 0, "" },
 	{ "no command and no script", no_command, -EBADMSG, "needs a command or a script" },
@@ -133,6 +141,9 @@ static const struct spec_row spec_rows[] = {
 	{ "a process and a command", adopted_with_command, -EBADMSG, "can be given no command" },
 	{ "a process that is to be run again", adopted_again, -EBADMSG, "requeue" },
 	{ "a process that holds a GPU twice", adopted_twice_a_gpu, -EBADMSG, "gpu 1 is named twice" },
+	{ "a terminal", terminal, 0, "" },
+	{ "a terminal that is a path", odd_terminal, -EBADMSG, "is no name of one" },
+	{ "a terminal for two tasks", terminal_of_two, -EBADMSG, "has one task" },
 	{ "an empty command", empty_command, -EBADMSG, "the command is empty" },
 	{ "a relative directory", relative, -EBADMSG, "'tmp' is not absolute" },
 	{ "no directory", no_directory, -EBADMSG, "not absolute" },
