@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "cli/cli.h"
 #include "cli/pty.h"
 #include "job/compose.h"
+#include "job/mail.h"
 #include "job/sbatch.h"
 #include "queue/client.h"
 #include "queue/follow.h"
@@ -23,7 +25,7 @@
 #include "rec/reader.h"
 
 static struct {
-	const char *name, *directory, *output, *error, *key, *nvlink, *signal;
+	const char *name, *directory, *output, *error, *key, *nvlink, *signal, *on_end, *mail, *mail_on;
 	struct zn_ou64 gpus, cpus, mem, tasks, requeue;
 	struct zn_of64 limit, begin, grace, timeout;
 	struct zn_oi64 priority;
@@ -50,6 +52,9 @@ static const struct zn_opt opts[] = {
 	{ 0, "requeue", ZN_OPT_U64, "N", &o.requeue, NULL, "run again up to N times if the machine or its agent failed" },
 	{ 0, "signal", ZN_OPT_STR, "NAME", &o.signal, NULL, "first signal when the job must end (default TERM)" },
 	{ 0, "grace", ZN_OPT_DUR, "TIME", &o.grace, NULL, "from that signal to SIGKILL" },
+	{ 0, "on-end", ZN_OPT_STR, "COMMAND", &o.on_end, NULL, "when the job has ended, run this by a shell, as a job of its own" },
+	{ 0, "mail", ZN_OPT_STR, "ADDRESS", &o.mail, NULL, "when the job has ended, send a letter there" },
+	{ 0, "mail-on", ZN_OPT_CHOICE, "WHEN", &o.mail_on, "end|fail", "fail: not if the job completed (default: end)" },
 	{ 0, "key", ZN_OPT_STR, "KEY", &o.key, NULL, "a submit with the same key happens once; the retry gets the same job" },
 	{ 'w', "wait", ZN_OPT_FLAG, NULL, &o.wait, NULL, "wait for the job's end and exit with its status" },
 	{ 'f', "follow", ZN_OPT_FLAG, NULL, &o.follow, NULL, "wait and show its output as it comes" },
@@ -157,6 +162,17 @@ static void say_ignored(const struct zn_strs *ignored)
 	zn_buf_done(&b);
 }
 
+/* Whom a script's #SBATCH lines mean when they name nobody; NULL: no mail can be sent from here. */
+static const char *own_address(void)
+{
+	struct zn_mail_program program;
+	struct passwd *pw = getpwuid(geteuid());
+
+	if (!pw || zn_mail_find(&program, NULL) < 0)
+		return NULL;
+	return zn_cli_must(zn_arena_strdup(&arena, pw->pw_name));
+}
+
 /* The options of #ZN lines, and then of #SBATCH lines, go where the command line's would; those stay. */
 static int take_script_options(const char *script, struct zn_err *err)
 {
@@ -167,7 +183,7 @@ static int take_script_options(const char *script, struct zn_err *err)
 	if (rc == 0 && words.n)
 		rc = zn_cli_parse_more(&cmd, (int)words.n, (char **)words.v, err);
 	if (rc == 0)
-		rc = zn_sbatch_options(script, &arena, &sbatch, err);
+		rc = zn_sbatch_options(script, strstr(script, "--mail") ? own_address() : NULL, &arena, &sbatch, err);
 	if (rc == 0 && sbatch.words.n)
 		rc = zn_cli_parse_more(&cmd, (int)sbatch.words.n, (char **)sbatch.words.v, err);
 	if (rc == 0)
@@ -181,8 +197,30 @@ static void set_u64(struct zn_ou64 *to, struct zn_ou64 from)
 		*to = from;
 }
 
+/* What is run, and what is mailed, when the job has ended. */
+static int compose_end(struct zn_spec *s, struct zn_err *err)
+{
+	struct zn_mail_program program;
+
+	s->on_end = o.on_end;
+	if (!o.mail)
+		return o.mail_on ? zn_err_set(err, -EINVAL, "--mail-on without --mail says nothing") : 0;
+	int rc = zn_mail_check(o.mail, err);
+	if (rc == 0)
+		rc = zn_mail_find(&program, err);
+	if (rc < 0)
+		return rc;
+	const char *mail = zn_cli_must((void *)zn_mail_command(&program, o.mail, o.mail_on && !strcmp(o.mail_on, "fail"), &arena));
+	s->on_end = o.on_end ? zn_cli_must(zn_arena_printf(&arena, "%s\n%s", mail, o.on_end)) : mail;
+	return 0;
+}
+
 static int take_options(struct zn_spec *s, struct zn_err *err)
 {
+	int rc = compose_end(s, err);
+
+	if (rc < 0)
+		return rc;
 	if (o.name)
 		s->job_name = o.name;
 	s->key = o.key;
@@ -202,7 +240,7 @@ static int take_options(struct zn_spec *s, struct zn_err *err)
 	s->policy.signal = o.signal;
 	s->locality.nvlink = o.nvlink;
 	if (o.pty && !o.dry_run) {
-		int rc = o.follow ? zn_err_set(err, -EINVAL, "--pty shows what --follow would") : zn_cli_pty_open(&pty, err);
+		rc = o.follow ? zn_err_set(err, -EINVAL, "--pty shows what --follow would") : zn_cli_pty_open(&pty, err);
 		if (rc < 0)
 			return rc;
 		s->terminal = pty.name;

@@ -14,7 +14,7 @@ _zn_submit()
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
 		--) dashes=1; ((i++)); break ;;
-		--complete|-n|--name|-g|--gpus|-c|--cpus|-m|--mem|-t|--time|-p|--priority|--tasks|--nvlink|--env|-D|--chdir|--output|--error|--begin|--requeue|--signal|--grace|--key|--timeout|-o|--format) [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++)); ((i++)) ;;
+		--complete|-n|--name|-g|--gpus|-c|--cpus|-m|--mem|-t|--time|-p|--priority|--tasks|--nvlink|--env|-D|--chdir|--output|--error|--begin|--requeue|--signal|--grace|--on-end|--mail|--mail-on|--key|--timeout|-o|--format) [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++)); ((i++)) ;;
 		-*) ;;
 		*) break ;;
 		esac
@@ -42,13 +42,16 @@ _zn_submit()
 	--requeue) :; return ;;
 	--signal) :; return ;;
 	--grace) :; return ;;
+	--on-end) :; return ;;
+	--mail) :; return ;;
+	--mail-on) _zn_reply -W 'end fail'; return ;;
 	--key) :; return ;;
 	--timeout) :; return ;;
 	-o|--format) _zn_reply -W 'table json csv msgpack'; return ;;
 	--complete) _zn_reply -W 'bash zsh fish'; return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		_zn_reply -W '-n --name -g --gpus -c --cpus -m --mem -t --time -p --priority --tasks --nvlink --env -D --chdir --output --error --begin --hold --requeue --signal --grace --key -w --wait -f --follow --pty --timeout --dry-run --records -o --format -h --help --version --complete'
+		_zn_reply -W '-n --name -g --gpus -c --cpus -m --mem -t --time -p --priority --tasks --nvlink --env -D --chdir --output --error --begin --hold --requeue --signal --grace --on-end --mail --mail-on --key -w --wait -f --follow --pty --timeout --dry-run --records -o --format -h --help --version --complete'
 	else
 		_zn_reply -c
 	fi

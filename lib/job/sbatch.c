@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/units.h"
 #include "job/spec.h"
@@ -18,7 +19,8 @@ struct asked {
 	struct zn_ou64 tasks, tasks_per_node, cpus_per_task, cpus_per_gpu, gpus, gpus_per_task;
 	struct zn_ou64 mem, mem_per_cpu, mem_per_gpu; /* bytes */
 	struct zn_of64 time_s;
-	const char *name, *output, *error;
+	const char *name, *output, *error, *mail_user;
+	bool can_mail, mail_end, mail_fail;
 	const char *signal;
 	double lead_s;
 };
@@ -203,7 +205,30 @@ static int take_signal(struct asked *q, const char *value, struct zn_err *err)
 
 /* ---- options ------------------------------------------------------------------------------------- */
 
-enum kind { FLAG, NUMBER, GPUS, MEM, TIME, TEXT, KEEP, BEGIN, SIGNAL, GRES, NODES, NICE, EXPORT, IGNORED, IGNORED_FLAG, NEVER };
+static int ignore(struct asked *q, const char *name)
+{
+	return add(q, &q->ret->ignored, &q->cap_ignored, zn_arena_printf(q->a, "--%s", name));
+}
+
+/* Of the moments only the end, and a bad one, can be told. */
+static int take_mail_type(struct asked *q, const char *value)
+{
+	char *list = zn_arena_strdup(q->a, value);
+
+	for (char *item; list && (item = strsep(&list, ","));)
+		if (!strcasecmp(item, "END") || !strcasecmp(item, "ALL"))
+			q->mail_end = true;
+		else if (!strcasecmp(item, "FAIL"))
+			q->mail_fail = true;
+		else if (strcasecmp(item, "NONE")) {
+			int rc = ignore(q, zn_arena_printf(q->a, "mail-type=%s", item));
+			if (rc < 0)
+				return rc;
+		}
+	return 0;
+}
+
+enum kind { FLAG, NUMBER, GPUS, MEM, TIME, TEXT, KEEP, BEGIN, SIGNAL, GRES, NODES, NICE, EXPORT, MAIL_USER, MAIL_TYPE, IGNORED, IGNORED_FLAG, NEVER };
 
 static const struct option {
 	char key;
@@ -237,6 +262,8 @@ static const struct option {
 	{ 0, "priority", TEXT, "--priority", 0 },
 	{ 0, "nice", NICE, "--priority", 0 },
 	{ 0, "export", EXPORT, NULL, 0 },
+	{ 0, "mail-user", MAIL_USER, NULL, 0 },
+	{ 0, "mail-type", MAIL_TYPE, NULL, 0 },
 	{ 'N', "nodes", NODES, NULL, 0 },
 	{ 'a', "array", NEVER, NULL, 0 },
 	{ 'd', "dependency", NEVER, NULL, 0 },
@@ -312,6 +339,11 @@ static int take(struct asked *q, const struct option *o, const char *value, stru
 		return say(q, o->ours, zn_arena_printf(q->a, "%ld", value ? -strtol(value, NULL, 10) : -100l));
 	case EXPORT:
 		return take_export(q, value);
+	case MAIL_USER:
+		q->mail_user = value;
+		return q->can_mail ? 0 : ignore(q, o->name);
+	case MAIL_TYPE:
+		return q->can_mail ? take_mail_type(q, value) : ignore(q, o->name);
 	case NODES:
 		if (take_number(o->name, value, &number, err) < 0)
 			return -EBADMSG;
@@ -319,7 +351,7 @@ static int take(struct asked *q, const struct option *o, const char *value, stru
 	case NEVER:
 		return zn_err_set(err, -EOPNOTSUPP, "#SBATCH --%s can't be had in this version", o->name);
 	default:
-		return add(q, &q->ret->ignored, &q->cap_ignored, zn_arena_printf(q->a, "--%s", o->name));
+		return ignore(q, o->name);
 	}
 }
 
@@ -374,6 +406,14 @@ static int say_names(struct asked *q)
 	return rc;
 }
 
+static int say_mail(struct asked *q)
+{
+	if (!q->mail_end && !q->mail_fail)
+		return 0;
+	int rc = say(q, "--mail", q->mail_user);
+	return rc == 0 && !q->mail_end ? say(q, "--mail-on", "fail") : rc;
+}
+
 static int say_all(struct asked *q)
 {
 	uint64_t tasks = q->tasks.has ? q->tasks.v : q->tasks_per_node.has ? q->tasks_per_node.v : 1;
@@ -391,12 +431,15 @@ static int say_all(struct asked *q)
 		rc = say_number(q, "--cpus", cpus);
 	if (rc == 0 && mem)
 		rc = say_number(q, "--mem", mem);
+	if (rc == 0)
+		rc = say_mail(q);
 	return rc < 0 ? rc : say_time(q);
 }
 
-int zn_sbatch_options(const char *script, struct zn_arena *a, struct zn_sbatch *ret, struct zn_err *err)
+int zn_sbatch_options(const char *script, const char *mail_to, struct zn_arena *a, struct zn_sbatch *ret,
+                      struct zn_err *err)
 {
-	struct asked q = { .a = a, .ret = ret };
+	struct asked q = { .a = a, .ret = ret, .can_mail = mail_to != NULL, .mail_user = mail_to };
 	struct zn_strs words;
 
 	*ret = (struct zn_sbatch){ 0 };

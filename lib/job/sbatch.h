@@ -12,7 +12,7 @@ struct zn_sbatch {
 	struct zn_strs ignored; /* "--partition", in the order in which they stand */
 };
 
-/* All of *ret lives in a.  -EBADMSG: a value that sbatch would not take either; -EOPNOTSUPP: what can't be had. */
-int zn_sbatch_options(const char *script, struct zn_arena *a, struct zn_sbatch *ret, struct zn_err *err);
+/* mail_to: who gets mail when the lines do not say, NULL where none can be sent.  All of *ret lives in a.  -EBADMSG: a value that sbatch would not take either; -EOPNOTSUPP: what can't be had. */
+int zn_sbatch_options(const char *script, const char *mail_to, struct zn_arena *a, struct zn_sbatch *ret, struct zn_err *err);
 
 #endif

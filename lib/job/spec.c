@@ -83,6 +83,7 @@ static const struct zn_field spec_fields[] = {
 	ZN_FIELD_SUB(struct zn_spec, locality, SUB, &locality_kind, "", "where it would like to be"),
 	ZN_FIELD_SUB(struct zn_spec, policy, SUB, &policy_kind, "", "how it is treated"),
 	ZN_FIELD_SUB(struct zn_spec, adopt, SUB, &adopt_kind, "", "a process to take over instead of a command"),
+	ZN_FIELD(struct zn_spec, on_end, STR, "", "for a shell, when the job has ended"),
 	{ 0 },
 };
 const struct zn_kind zn_spec_kind = { "submission", "a job to submit", spec_fields, sizeof(struct zn_spec),
@@ -255,10 +256,18 @@ static int check_terminal(const struct zn_spec *s, struct zn_err *err)
 	return 0;
 }
 
+static int check_on_end(const struct zn_spec *s, struct zn_err *err)
+{
+	if (!s->on_end || (*s->on_end && strlen(s->on_end) <= ZN_SPEC_ON_END_MAX))
+		return 0;
+	return zn_err_set(err, -EBADMSG, "on_end must have 1 to %d bytes, not %zu", ZN_SPEC_ON_END_MAX, strlen(s->on_end));
+}
+
 int zn_spec_check(const struct zn_spec *s, struct zn_err *err)
 {
 	int (*const checks[])(const struct zn_spec *, struct zn_err *) = {
 		check_names, check_paths, check_environment, check_policy, check_granted, check_adopt, check_terminal,
+		check_on_end,
 	};
 	int rc = check_resources(&s->resources, err);
 

@@ -53,6 +53,7 @@ struct zn_spec {
 	struct zn_spec_locality locality;
 	struct zn_spec_policy policy;
 	struct zn_spec_adopt adopt;
+	const char *on_end;            /* for a shell, when the job has ended, however */
 };
 
 extern const struct zn_kind zn_spec_kind;
@@ -62,6 +63,7 @@ extern const struct zn_kind zn_spec_kind;
 
 /* What one job may ask; anything larger is a mistake, not a wish. */
 enum {
+	ZN_SPEC_ON_END_MAX = 64 << 10,
 	ZN_SPEC_NAME_MAX = 128,        /* bytes of a name, key, account */
 	ZN_SPEC_GPUS_MAX = 65536,
 	ZN_SPEC_TASKS_MAX = 65536,

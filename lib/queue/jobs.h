@@ -47,6 +47,7 @@ struct zn_job {
 	int64_t priority;
 	bool hold;
 	bool nvlink_required;
+	bool on_end;                   /* something is to be run then */
 	uint32_t gpus, tasks;
 	struct zn_ou64 cpus;
 	uint64_t mem_bytes;

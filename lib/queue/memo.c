@@ -86,6 +86,7 @@ static void ask_from_spec(struct zn_job *job, const struct zn_spec *s)
 	job->begin_s = s->policy.begin_s.has ? s->policy.begin_s.v : 0;
 	job->requeues_left = s->policy.requeue.has ? (uint32_t)s->policy.requeue.v : 0;
 	job->hold = s->hold.has && s->hold.v;
+	job->on_end = s->on_end != NULL;
 	job->adopted_pid = s->adopt.pid.has ? (uint32_t)s->adopt.pid.v : 0;
 }
 

@@ -30,6 +30,7 @@ void zn_job_finish(struct zn_server *s, struct zn_job *job, enum zn_job_state to
 	if (zn_change_state(s, job, to, event, reason) < 0)
 		return;
 	zn_hook_finish(s, job);
+	zn_end_submit(s, job);
 	free(job->place); /* the history has it */
 	job->place = NULL;
 }
@@ -218,6 +219,8 @@ void zn_report_settle(struct zn_server *s)
 			settle_job(s, job);
 		else if (job->adopted_pid && zn_job_is_waiting(job->state))
 			zn_adopt_fail(s, job);
+		else if (zn_job_is_finished(job->state)) /* one that died between its end and this */
+			zn_end_submit(s, job);
 	free(s->node.running);
 	s->node.running = NULL;
 	s->node.n_running = 0;

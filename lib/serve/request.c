@@ -83,6 +83,8 @@ static int op_cancel(struct zn_server *s, struct wish *w)
 		int rc = zn_change_state(s, job, ZN_JOB_CANCELLED, "cancelled", by);
 		if (rc == 0)
 			zn_hook_finish(s, job);
+		if (rc == 0)
+			zn_end_submit(s, job);
 		return rc;
 	}
 	job->cancel = true;

@@ -186,6 +186,8 @@ void zn_request_take(struct zn_server *s, struct zn_conn *c, const struct zn_req
 
 /* drop.c */
 int zn_drop_start(struct zn_server *s, struct zn_err *err);
+/* end.c: once for each job that has ended */
+void zn_end_submit(struct zn_server *s, const struct zn_job *job);
 /* hook.c */
 void zn_hook_finish(struct zn_server *s, const struct zn_job *job);
 void zn_hook_reap(struct zn_server *s);

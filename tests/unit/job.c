@@ -231,6 +231,13 @@ static const struct { const char *what, *script, *words; } script_rows[] = {
 	{ "an empty word", "#ZN --name ''\n", "--name||" },
 };
 
+static const struct { const char *lines, *words, *ignored; } mail_rows[] = {
+	{ "#SBATCH --mail-type=END", "--mail|ann|", "" },
+	{ "#SBATCH --mail-type=ALL --mail-user=bob@site", "--mail|bob@site|", "" },
+	{ "#SBATCH --mail-user=bob@site --mail-type=BEGIN,FAIL", "--mail|bob@site|--mail-on|fail|", "--mail-type=BEGIN|" },
+	{ "#SBATCH --mail-user=bob@site", "", "" }, { "#SBATCH --mail-type=NONE", "", "" },
+};
+
 static const struct { const char *lines, *words, *ignored; } sbatch_rows[] = {
 	{ "#SBATCH --job-name=train\n#SBATCH -o out/%x-%j.txt -e %A_%t.err", "--name|train|--output|out/train-%j.txt|--error|%j_%r.err|", "" },
 	{ "#SBATCH -n 4 -c 8 --gpus=2", "--tasks|4|--gpus|2|--cpus|32|", "" },
@@ -276,10 +283,17 @@ static void sbatch(void)
 	struct zn_sbatch got;
 	char script[512], words[512], ignored[512];
 
+	for (size_t i = 0; i < sizeof(mail_rows) / sizeof(*mail_rows); i++) {
+		int rc = zn_sbatch_options(mail_rows[i].lines, "ann", &a, &got, NULL);
+		join(&got.words, words);
+		join(&got.ignored, ignored);
+		tap_ok(rc == 0 && !strcmp(words, mail_rows[i].words) && !strcmp(ignored, mail_rows[i].ignored),
+		       "where mail is sent: %s", mail_rows[i].lines);
+	}
 	for (size_t i = 0; i < sizeof(sbatch_rows) / sizeof(*sbatch_rows); i++) {
 		struct zn_err err = { "" };
 		snprintf(script, sizeof(script), "#!/bin/bash\n%s\necho\n", sbatch_rows[i].lines);
-		int rc = zn_sbatch_options(script, &a, &got, &err);
+		int rc = zn_sbatch_options(script, NULL, &a, &got, &err);
 		join(&got.words, words);
 		join(&got.ignored, ignored);
 		if (!tap_ok(rc == 0 && !strcmp(words, sbatch_rows[i].words) && !strcmp(ignored, sbatch_rows[i].ignored), "%s", sbatch_rows[i].words))
@@ -288,7 +302,7 @@ static void sbatch(void)
 	for (size_t i = 0; i < sizeof(sbatch_refused) / sizeof(*sbatch_refused); i++) {
 		struct zn_err err = { "" };
 		snprintf(script, sizeof(script), "#!/bin/bash\n%s\necho\n", sbatch_refused[i].lines);
-		int rc = zn_sbatch_options(script, &a, &got, &err);
+		int rc = zn_sbatch_options(script, NULL, &a, &got, &err);
 		if (!tap_ok(rc == sbatch_refused[i].rc && !strncmp(err.text, sbatch_refused[i].sentence, strlen(sbatch_refused[i].sentence)), "refused: %s",
 		            sbatch_refused[i].sentence))
 			printf("# %d %s\n", rc, err.text);
