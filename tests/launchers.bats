@@ -49,3 +49,10 @@ ranks='^(RANK|LOCAL_RANK|WORLD_SIZE|LOCAL_WORLD_SIZE|NODE_RANK|GROUP_RANK|ROLE_R
 	zn-submit --wait --tasks 2 --output 'none' -- sh -c 'echo ${ZENITH_JOB_GPUS-none}'
 	[ "$(sort -u none)" = none ]
 }
+
+@test "torchrun, accelerate and Lightning themselves, where they are installed" {
+	python3 -c 'import torch' 2>/dev/null || skip "torch is not installed"
+	unset ZENITH_MOCK_GPUS
+	run -0 "$BATS_TEST_DIRNAME/launchers/run"
+	echo "$output"
+}
