@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/account.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "cli/cli.h"
@@ -166,11 +166,11 @@ static void say_ignored(const struct zn_strs *ignored)
 static const char *own_address(void)
 {
 	struct zn_mail_program program;
-	struct passwd *pw = getpwuid(geteuid());
+	struct zn_account me;
 
-	if (!pw || zn_mail_find(&program, NULL) < 0)
+	if (zn_account_read(geteuid(), &me) < 0 || zn_mail_find(&program, NULL) < 0)
 		return NULL;
-	return zn_cli_must(zn_arena_strdup(&arena, pw->pw_name));
+	return zn_cli_must(zn_arena_strdup(&arena, me.name));
 }
 
 /* The options of #ZN lines, and then of #SBATCH lines, go where the command line's would; those stay. */

@@ -296,3 +296,11 @@ night rank 1 of 2 on GPU 1" ]
 	run -0 elsewhere/zn-submit --dry-run -g 1 -o json -- true
 	[[ $output == *'"now":true'* ]]
 }
+
+@test "without HOME the account says where the queue is, and no module of the C library's is loaded for it" {
+	[ -z "${SANITIZED-}" ] || skip "a sanitizer's build is not linked statically"
+	ldd "$(command -v zn-submit)" 2>&1 | grep -q 'statically linked' || skip "zn-submit is not linked statically here"
+	run -0 env -u HOME -u ZENITH_SPOOL -u XDG_STATE_HOME strace -e trace=openat -o trace zn-submit --dry-run -o json -- true
+	grep -q '"/etc/passwd"' trace
+	run ! grep nsswitch trace
+}

@@ -2,13 +2,13 @@
 
 #include <errno.h>
 #include <ini.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
 
+#include "base/account.h"
 #include "base/units.h"
 
 enum kind { DURATION, YES_NO, TEXT };
@@ -90,14 +90,14 @@ static int on_line(void *arg, const char *section, const char *key, const char *
 static bool usual_file(char *path, size_t size)
 {
 	const char *env = getenv("ZENITH_CONFIG"), *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-	struct passwd *pw = home ? NULL : getpwuid(geteuid());
+	struct zn_account me;
 
 	if (env && *env) {
 		snprintf(path, size, "%s", env);
 		return true;
 	}
-	if (pw)
-		home = pw->pw_dir;
+	if (!home && zn_account_read(geteuid(), &me) == 0)
+		home = me.home;
 	if (xdg && *xdg)
 		snprintf(path, size, "%s/zenith/zenith.conf", xdg);
 	else

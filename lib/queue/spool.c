@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/account.h"
 #include "base/file.h"
 
 /* ---- which --------------------------------------------------------------------------------------- */
@@ -27,20 +27,19 @@ static const char *env(const char *name)
 static int home_dir(struct zn_arena *a, const char **ret, struct zn_err *err)
 {
 	const char *home = env("HOME");
-	struct passwd pw, *found = NULL;
-	char *text = zn_arena_alloc(a, 16384);
+	struct zn_account *me = zn_arena_new(a, struct zn_account);
 
 	if (home && *home == '/') {
 		*ret = home;
 		return 0;
 	}
-	if (!text)
+	if (!me)
 		return zn_err_set(err, -ENOMEM, "out of memory");
-	int rc = getpwuid_r(geteuid(), &pw, text, 16384, &found);
-	if (rc || !found || *pw.pw_dir != '/')
-		return zn_err_set(err, rc ? -rc : -ENOENT, "no spool: HOME is unset and user %u has no home directory; "
+	int rc = zn_account_read(geteuid(), me);
+	if (rc < 0 || *me->home != '/')
+		return zn_err_set(err, rc < 0 ? rc : -ENOENT, "no spool: HOME is unset and user %u has no home directory; "
 		                  "set ZENITH_SPOOL", (unsigned)geteuid());
-	*ret = pw.pw_dir;
+	*ret = me->home;
 	return 0;
 }
 
