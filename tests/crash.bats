@@ -39,3 +39,10 @@ after() { run -0 scripts/check-crash --one "$1" "$3"$'\t'"$2"; [ -z "$output" ];
 @test "a cancel that the journal did not take is a cancel all the same once the job ended by it" {
 	after schedd EIO "0t pwrite spool/journal/N.zj #11"
 }
+
+@test "the programs die, or are refused something, at some of all points: the promises hold (check-crash has them all)" {
+	case ${SANITIZED-} in ?*) skip "of the sanitizers' builds the long form alone is worth its time" ;; esac
+	run -0 scripts/check-crash -n 4 schedd noded submit
+	echo "$output"
+	[[ $output != *"not ok"* && $output == *"ok 3 - "* ]]
+}
