@@ -4,7 +4,7 @@
 load queue.bash
 
 # Whatever makes one of them believe that it was launched as one of several.
-ranks='^(RANK|LOCAL_RANK|WORLD_SIZE|LOCAL_WORLD_SIZE|NODE_RANK|GROUP_RANK|ROLE_RANK|MASTER_ADDR|MASTER_PORT|ZENITH_JOB_GPUS|SLURM_[A-Z]*|TORCHELASTIC_[A-Z_]*|OMPI_COMM_WORLD_[A-Z]*|PMI_[A-Z]*|KUBERNETES_PORT)='
+ranks='^(RANK|LOCAL_RANK|WORLD_SIZE|LOCAL_WORLD_SIZE|NODE_RANK|GROUP_RANK|ROLE_RANK|MASTER_ADDR|MASTER_PORT|ZENITH_RANK_GPUS|SLURM_[A-Z]*|TORCHELASTIC_[A-Z_]*|OMPI_COMM_WORLD_[A-Z]*|PMI_[A-Z]*|KUBERNETES_PORT)='
 
 @test "one task finds no rank: torchrun, accelerate and Lightning launch in it as on a bare machine" {
 	zn-submit --wait -g 2 --output out -- env
@@ -40,13 +40,13 @@ ranks='^(RANK|LOCAL_RANK|WORLD_SIZE|LOCAL_WORLD_SIZE|NODE_RANK|GROUP_RANK|ROLE_R
 	[ "$(grep MASTER_PORT o.0)" = "$(grep MASTER_PORT o.1)" ]
 }
 
-@test "ZENITH_JOB_GPUS counts the GPUs of the job as the ranks do, so that LOCAL_RANK is an index into it" {
-	zn-submit --wait --tasks 4 -g 4 --output 'o.%r' -- sh -c 'echo $CUDA_VISIBLE_DEVICES $(echo $ZENITH_JOB_GPUS | cut -d, -f$((LOCAL_RANK + 1)))'
+@test "the ranks of a gang see all of its GPUs, and LOCAL_RANK is the index of their own" {
+	zn-submit --wait --tasks 4 -g 4 --output 'o.%r' -- sh -c 'echo $ZENITH_RANK_GPUS $(echo $CUDA_VISIBLE_DEVICES | cut -d, -f$((LOCAL_RANK + 1)))'
 	for r in 0 1 2 3; do
 		read -r own indexed <o.$r
 		[ "$own" ] && [ "$own" = "$indexed" ]
 	done
-	zn-submit --wait --tasks 2 --output 'none' -- sh -c 'echo ${ZENITH_JOB_GPUS-none}'
+	zn-submit --wait --tasks 2 --output 'none' -- sh -c 'echo ${ZENITH_RANK_GPUS-none}'
 	[ "$(sort -u none)" = none ]
 }
 

@@ -114,7 +114,7 @@ once() {
 
 @test "a job of several tasks has ranks, a port of its own and one output file by rank" {
 	start_agent
-	job 1 'echo $RANK $LOCAL_RANK $WORLD_SIZE $MASTER_ADDR $MASTER_PORT $CUDA_VISIBLE_DEVICES' '"tasks_":0' |
+	job 1 'echo $RANK $LOCAL_RANK $WORLD_SIZE $MASTER_ADDR $MASTER_PORT $ZENITH_RANK_GPUS' '"tasks_":0' |
 		sed 's/"tasks":1/"tasks":4/; s/out\.1/out.%r/; s/"tasks_":0/"gpus":[0,1,2,3]/' |
 		{ printf '!hello\n!ack\n'; cat; echo '!wait what=exited exit_code=0'; } | ctl
 	port=$(cut -d' ' -f5 "$dir/out.0")

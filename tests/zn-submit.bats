@@ -185,7 +185,7 @@ load queue.bash
 	zn-submit --tasks 3 -g 3 --output 'o.%r' -- sh -c 'echo $RANK $LOCAL_RANK $WORLD_SIZE $MASTER_ADDR $CUDA_VISIBLE_DEVICES; echo $MASTER_PORT >port.$RANK'
 	zn-submit --output single -- sh -c 'echo "${RANK-none} ${WORLD_SIZE-none} ${MASTER_PORT-none}"'
 	zn-queue wait 1 2
-	[ "$(cat o.0 o.1 o.2)" = $'0 0 3 127.0.0.1 0\n1 1 3 127.0.0.1 1\n2 2 3 127.0.0.1 2' ]
+	[ "$(cat o.0 o.1 o.2)" = $'0 0 3 127.0.0.1 0,1,2\n1 1 3 127.0.0.1 0,1,2\n2 2 3 127.0.0.1 0,1,2' ]
 	cmp port.0 port.1 && cmp port.0 port.2
 	[ "$(cat single)" = "none none none" ]
 }
@@ -263,12 +263,12 @@ load queue.bash
 	#SBATCH --time=0:30 --partition=gpu
 	#SBATCH --mail-type=END
 	#ZN --time 20
-	echo "$ZENITH_JOB_NAME rank $RANK of $WORLD_SIZE on GPU $CUDA_VISIBLE_DEVICES"
+	echo "$ZENITH_JOB_NAME rank $RANK of $WORLD_SIZE on GPU $ZENITH_RANK_GPUS of $CUDA_VISIBLE_DEVICES"
 	END
 	run --separate-stderr -0 zn-submit --wait night.sh
 	[ "$stderr" = "zn-submit: of the #SBATCH lines, ignored: --partition, --mail-type" ]
-	[ "$(sort night-1.txt)" = "night rank 0 of 2 on GPU 0
-night rank 1 of 2 on GPU 1" ]
+	[ "$(sort night-1.txt)" = "night rank 0 of 2 on GPU 0 of 0,1
+night rank 1 of 2 on GPU 1 of 0,1" ]
 	[ "$(field time_limit_s 1)" = 20.0 ]
 	run --separate-stderr -0 zn-submit --name day --hold night.sh
 	[ "$(field name 2)" = day ]

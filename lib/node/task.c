@@ -94,16 +94,21 @@ static void add_gpus(struct zn_buf *list, const struct zn_facts *f, const struct
 	}
 }
 
-static void set_gpus(struct env *e, const struct zn_facts *f, const struct zn_idset *gpus)
+/* The ranks of a gang see all of its GPUs, as torchrun's and Slurm's do: a program that reads LOCAL_RANK takes the
+ * device with that number, which is the rank's own.
+ */
+static void set_gpus(struct env *e, const struct zn_task_job *j, const struct zn_idset *gpus)
 {
 	struct zn_buf list = { 0 };
-	bool by_uuid = all_have_uuids(f, gpus);
+	bool by_uuid = all_have_uuids(j->home->facts, gpus);
 
-	add_gpus(&list, f, gpus, by_uuid);
+	add_gpus(&list, j->home->facts, gpus, by_uuid);
 	if (list.failed)
 		e->failed = true;
 	else
-		env_set(e, "CUDA_VISIBLE_DEVICES", list.len ? zn_buf_text(&list) : "");
+		env_set(e, "CUDA_VISIBLE_DEVICES", j->all_gpus ? j->all_gpus : list.len ? zn_buf_text(&list) : "");
+	if (j->all_gpus && !list.failed)
+		env_set(e, "ZENITH_RANK_GPUS", list.len ? zn_buf_text(&list) : "");
 	if (!by_uuid)
 		env_set(e, "CUDA_DEVICE_ORDER", "PCI_BUS_ID");
 	zn_buf_done(&list);
@@ -122,8 +127,6 @@ static void set_ranks(struct env *e, const struct zn_task_job *j, uint32_t rank)
 	env_set_number(e, "LOCAL_WORLD_SIZE", j->start->tasks);
 	env_set_number(e, "NODE_RANK", 0);
 	env_set(e, "MASTER_ADDR", "127.0.0.1");
-	if (j->all_gpus)
-		env_set(e, "ZENITH_JOB_GPUS", j->all_gpus);
 	if (j->master_port)
 		env_set(e, "MASTER_PORT", j->master_port);
 }
@@ -144,7 +147,7 @@ static char *const *make_env(const struct zn_task_job *j, uint32_t rank, const s
 	env_set(&e, "ZENITH_NODES", j->home->node);
 	if (s->name)
 		env_set(&e, "ZENITH_JOB_NAME", s->name);
-	set_gpus(&e, j->home->facts, &share->gpus);
+	set_gpus(&e, j, &share->gpus);
 	set_ranks(&e, j, rank);
 	unsigned threads = share->cpus_held ? share->cpus_held : zn_idset_count(&share->cpus);
 	if (threads && !env_find(&e, "OMP_NUM_THREADS"))
@@ -193,13 +196,17 @@ int zn_task_all_gpus(struct zn_task_job *j, struct zn_arena *a)
 	struct zn_plan whole = job_plan(j);
 	const struct zn_facts *f = j->home->facts;
 	struct zn_buf list = { 0 };
+	struct zn_idset named = { 0 };
 	bool by_uuid = all_have_uuids(f, &whole.gpus);
 
 	if (j->start->tasks < 2 || !j->start->gpus.n || !f)
 		return 0;
 	for (uint32_t rank = 0; rank < j->start->tasks; rank++) {
 		struct zn_plan share = zn_plan_rank(f, &whole, rank, j->start->tasks);
-		add_gpus(&list, f, &share.gpus, by_uuid);
+		struct zn_idset more = zn_idset_minus(&share.gpus, &named); /* ranks may share one */
+		add_gpus(&list, f, &more, by_uuid);
+		zn_idset_each(id, &more)
+			zn_idset_add(&named, (unsigned)id);
 	}
 	const char *text = zn_buf_text(&list);
 	j->all_gpus = text ? zn_arena_strdup(a, text) : NULL;

@@ -1,6 +1,6 @@
 """torch_ranks.py DEVICE RANKS DIRECTORY: one rank of a process group that is found by its environment (env://).
 
-With OWN_GPU, the GPU that the job gave this rank, device LOCAL_RANK must be that one."""
+As a rank of a gang (ZENITH_RANK_GPUS), device LOCAL_RANK must be its own GPU."""
 import os
 import sys
 
@@ -13,11 +13,11 @@ assert int(os.environ["LOCAL_WORLD_SIZE"]) == ranks, os.environ["LOCAL_WORLD_SIZ
 if device == "cuda":
     seen = torch.cuda.device_count()
     assert seen > 0, "no GPU is visible"
-    torch.cuda.set_device(local % seen)
-    if "OWN_GPU" in os.environ:
+    torch.cuda.set_device(local)
+    if "ZENITH_RANK_GPUS" in os.environ:
         assert seen == ranks, "%d of %d GPUs are visible" % (seen, ranks)
         visible = os.environ["CUDA_VISIBLE_DEVICES"].split(",")
-        assert visible[local] == os.environ["OWN_GPU"], (visible, local, os.environ["OWN_GPU"])
+        assert visible[local] == os.environ["ZENITH_RANK_GPUS"], (visible, local, os.environ["ZENITH_RANK_GPUS"])
 dist.init_process_group("nccl" if device == "cuda" else "gloo")
 rank = dist.get_rank()
 assert dist.get_world_size() == ranks, dist.get_world_size()
