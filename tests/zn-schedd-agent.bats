@@ -66,6 +66,7 @@ attempts() { [ "$(job "$1" | field attempt)" -ge "$2" ]; }
 	crossing "$ZENITH_SPOOL" 60
 	until_true idle
 	[ "$(zn-queue history -o json | grep -c '"CANCELLED"')" = 60 ]
+	[ -z "$(zn-queue history -o json | grep '"CANCELLED"' | grep -v end_s)" ] # they ended, though they never began
 }
 
 @test "an agent that is in another mind than zn-schedd is brought to its" {

@@ -27,6 +27,8 @@ void zn_job_finish(struct zn_server *s, struct zn_job *job, enum zn_job_state to
 
 	if (job->place)
 		zn_place_give(s, job);
+	if (!job->end_s) /* one that never began */
+		job->end_s = zn_now_s();
 	if (zn_change_state(s, job, to, event, reason) < 0)
 		return;
 	zn_hook_finish(s, job);
@@ -58,8 +60,6 @@ void zn_job_lost(struct zn_server *s, struct zn_job *job, const char *reason)
 		job->requeues_left--;
 		back_to_queue(s, job, "requeued", reason);
 	} else {
-		if (!job->end_s)
-			job->end_s = zn_now_s();
 		zn_job_finish(s, job, ZN_JOB_FAILED, reason);
 	}
 }
