@@ -714,11 +714,31 @@ slow_driver() {
 	once 1 true
 	pid=$(agent_pid)
 	switches() { awk '/ctxt_switches/ { n += $2 } END { print n }' "/proc/$pid/status"; }
+	until_true eval '[ -z "$(pgrep -P $pid)" ]' # the shepherd that waited for another job was let go
 	until_true in_state S "$pid"
 	before=$(switches)
 	run timeout 2 tail -f /dev/null
 	[ "$(switches)" = "$before" ]
 	[ "$(ls "/proc/$pid/task" | wc -l)" = 1 ]
+}
+
+@test "jobs of one user one after the other have one shepherd, which leaves soon after the last" {
+	start_agent
+	for n in 1 2 3; do once $n 'echo $PPID; grep Name: /proc/$PPID/status' >/dev/null; done
+	[ "$(head -qn 1 "$dir"/out.[123] | sort -u | wc -l)" -eq 1 ]
+	[ "$(tail -qn 1 "$dir"/out.[123] | tr -d '\t' | paste -sd' ')" = "Name:zn-job-1 Name:zn-job-2 Name:zn-job-3" ]
+	until_true eval '[ -z "$(pgrep -P "$(agent_pid)")" ]'
+}
+
+@test "a description that fits into no packet is started all the same, leases and all" {
+	start_agent
+	once 1 true >/dev/null
+	long=$(head -c 100000 /dev/zero | tr '\0' x)
+	{ printf '!hello\n!ack\n'; job 2 'echo ${#LONG} $CUDA_VISIBLE_DEVICES' '"gpus":[1,2]' | sed "s/\"environment\":{/&\"LONG\":\"$long\",/"
+	  echo '!wait what=exited exit_code=0'; } | ctl >/dev/null
+	grep -x "100000 1,2" "$dir/out.2"
+	{ printf '!hello\n!ack\n'; job 3 'echo $CUDA_VISIBLE_DEVICES' '"gpus":[1,2]'; echo '!wait what=exited exit_code=0'; } | ctl >/dev/null
+	grep -x "1,2" "$dir/out.3" # a shepherd that waited got it with its leases
 }
 
 @test "acknowledged entries are forgotten, and the log does not grow" {

@@ -86,6 +86,8 @@ static void on_timer(struct agent *a, struct watch *w, uint32_t events)
 		zn__look_again(a);
 	if (a->orphans_ns && now >= a->orphans_ns)
 		zn__job_orphans(a);
+	if (a->idle_ns && now >= a->idle_ns)
+		zn__hand_let_go(a, false);
 	if (a->watch_ns && now >= a->watch_ns) {
 		a->watch_ns = now + 2 * NS;
 		a->want_users = true;
@@ -109,6 +111,7 @@ static void arm(struct agent *a)
 	sooner(&at, a->look_until_ns);
 	sooner(&at, a->look_again_ns);
 	sooner(&at, a->orphans_ns);
+	sooner(&at, a->idle_ns);
 	sooner(&at, a->watch_ns);
 	sooner(&at, a->leave_ns);
 	if (at == a->armed_ns)
@@ -247,6 +250,9 @@ static void go_down(struct agent *a)
 		zn__peer_drop(a, a->conns);
 	while (a->jobs)
 		zn__job_free(a, a->jobs);
+	while (a->hands)
+		zn__hand_free(a, a->hands);
+	zn_buf_done(&a->packet);
 	for (size_t i = 0; i < a->n_reports; i++)
 		zn_buf_done(&a->reports[i].body);
 	free(a->reports);

@@ -27,10 +27,19 @@ struct job_key {
 	uint64_t attempt; /* 64 bits: no padding in a hash key */
 };
 
+/* A shepherd. */
+struct hand {
+	struct watch watch;          /* first: its socket */
+	pid_t pid;
+	uid_t uid;                   /* whose jobs it runs */
+	struct job *job;             /* NULL: it has none, or none any more */
+	uint64_t idle_ns;            /* since when it waits for one; 0: it does not */
+	struct hand *next;
+};
+
 struct job {
-	struct watch watch;          /* first: the shepherd's socket; fd -1 when it is gone */
 	struct job_key key;
-	pid_t shepherd;              /* 0 when it was reaped */
+	struct hand *hand;           /* NULL: it is gone, or has another job */
 	uint32_t ref_pid;            /* of the intent */
 	uint64_t ticks;
 	double start_s;
@@ -82,6 +91,10 @@ struct agent {
 
 	struct zn_confine confine;
 	struct job *jobs;
+	struct hand *hands;
+	unsigned n_idle;             /* of them */
+	uint64_t idle_ns;            /* when to let the first of these go; 0: there is none */
+	struct zn_buf packet;        /* room for what is sent to one */
 	uint64_t orphans_ns;         /* when to look after orphans again; 0: there are none */
 
 	struct conn *conns, *peer;   /* peer: the one that said hello last */
@@ -137,6 +150,15 @@ bool zn__job_any_runs(const struct agent *a);
 /* adopt.c */
 int zn__adopt_check(const struct agent *a, const struct zn_msg_start *m, struct zn_err *err);
 void zn__adopt_end(const struct job *j, bool *gone); /* kills what an adopted job is; false in *gone while some is left */
+
+void zn__job_heard(struct agent *a, struct watch *w, uint32_t events); /* its shepherd says something */
+
+/* hand.c */
+int zn__hand_begin(struct agent *a, struct job *j, const struct zn_msg_start *m); /* a shepherd for it */
+struct hand *zn__hand_of(struct agent *a, pid_t pid);
+void zn__hand_rest(struct agent *a, struct hand *h);      /* it has said that it may have another job */
+void zn__hand_let_go(struct agent *a, bool all);          /* of those that wait for one, else those that did so for long */
+void zn__hand_free(struct agent *a, struct hand *h);
 
 /* peer.c */
 void zn__peer_accept(struct agent *a, struct watch *w, uint32_t events);

@@ -17,7 +17,7 @@
 #define NS 1000000000ull
 
 static const double GRACE_MAX_S = 86400;
-enum { TASKS_MAX = 65536 };
+enum { TASKS_MAX = 65536, LAST_WORDS = 4 };
 
 struct job *zn__job_find(struct agent *a, uint64_t job, uint64_t attempt)
 {
@@ -35,7 +35,6 @@ struct job *zn__job_add(struct agent *a, uint64_t job, uint64_t attempt)
 	if (!j)
 		return NULL;
 	j->key = (struct job_key){ .job = job, .attempt = attempt };
-	j->watch.fd = -1;
 	HASH_ADD(hh, a->jobs, key, sizeof(j->key), j);
 	return j;
 }
@@ -53,7 +52,8 @@ void zn__job_release(struct job *j)
 void zn__job_free(struct agent *a, struct job *j)
 {
 	HASH_DEL(a->jobs, j);
-	zn__agent_unwatch(a, &j->watch);
+	if (j->hand)
+		j->hand->job = NULL;
 	zn__job_release(j);
 	zn_buf_done(&j->started);
 	free(j);
@@ -181,44 +181,34 @@ static int lease_gpus(struct agent *a, struct job *j, const struct zn_msg_start 
 	return 0;
 }
 
-static void on_shepherd(struct agent *a, struct watch *w, uint32_t events)
+/* Its exit is in the log, else it said so too early and is of no use. */
+static void take_idle(struct agent *a, struct hand *h)
 {
-	struct job *j = (struct job *)w;
+	zn__agent_catch_up(a);
+	if (!h->job || h->job->exited)
+		zn__hand_rest(a, h);
+	else
+		zn__agent_unwatch(a, &h->watch);
+}
+
+void zn__job_heard(struct agent *a, struct watch *w, uint32_t events)
+{
+	struct hand *h = (struct hand *)w;
 	struct zn_shepherd_event e;
 	ssize_t n = recv(w->fd, &e, sizeof(e), MSG_DONTWAIT);
 
 	(void)events;
 	if (n == (ssize_t)sizeof(e) && e.what == ZN_SHEPHERD_LOGGED) {
 		zn__agent_catch_up(a);
-	} else if (n == (ssize_t)sizeof(e)) {
-		struct zn_msg_start m = { .job = j->key.job, .attempt = (uint32_t)j->key.attempt };
-		zn__job_free(a, j);
+	} else if (n == (ssize_t)sizeof(e) && e.what == ZN_SHEPHERD_IDLE) {
+		take_idle(a, h);
+	} else if (n == (ssize_t)sizeof(e) && h->job) {
+		struct zn_msg_start m = { .job = h->job->key.job, .attempt = (uint32_t)h->job->key.attempt };
+		zn__job_free(a, h->job);
 		refuse(a, &m, true, e.text);
 	} else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
 		zn__agent_unwatch(a, w); /* SIGCHLD tells the rest */
 	}
-}
-
-static int fork_shepherd(struct agent *a, struct job *j, const struct zn_msg_start *m)
-{
-	struct zn_shepherd_home home = { .spool = a->opts->spool, .node = a->opts->node, .dirfd = a->dirfd,
-	                                 .hands_fd = a->hands_fd, .confine = &a->confine, .facts = a->facts,
-	                                 .nofile = a->nofile };
-	int pair[2];
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	j->watch = (struct watch){ .fd = pair[0], .ready = on_shepherd };
-	int rc = zn__agent_watch(a, &j->watch, EPOLLIN); /* before it: a shepherd that we can't hear would run on */
-	pid_t pid = rc < 0 ? -1 : fork();
-	if (pid == 0)
-		zn_shepherd_run(&home, m, pair[1], j->leases, j->n_leases);
-	if (rc == 0 && pid < 0)
-		rc = -errno;
-	close(pair[1]);
-	j->shepherd = pid > 0 ? pid : 0;
-	j->start_s = zn_now_s();
-	return rc;
 }
 
 static int begin(struct agent *a, struct job *j, const struct zn_msg_start *m, struct zn_err *err)
@@ -230,7 +220,7 @@ static int begin(struct agent *a, struct job *j, const struct zn_msg_start *m, s
 	rc = zn_log_reserve(&a->log);
 	if (rc < 0)
 		return zn_err_set(err, -EAGAIN, "the agent's log can't grow: %s", strerror(-rc));
-	rc = fork_shepherd(a, j, m);
+	rc = zn__hand_begin(a, j, m);
 	return rc < 0 ? zn_err_set(err, -EAGAIN, "no process can be started: %s", strerror(-rc)) : 0;
 }
 
@@ -271,8 +261,8 @@ void zn__job_start(struct agent *a, const struct zn_msg_start *asked)
 
 static void tell(struct job *j, const struct zn_shepherd_cmd *c)
 {
-	if (j->watch.fd >= 0)
-		send(j->watch.fd, c, sizeof(*c), MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (j->hand && j->hand->watch.fd >= 0)
+		send(j->hand->watch.fd, c, sizeof(*c), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static void steer_agent(struct agent *a, const char *op)
@@ -326,23 +316,18 @@ void zn__job_stop_all(struct agent *a, const char *reason)
 
 /* ---- shepherds that end --------------------------------------------------------------------------------- */
 
-static struct job *job_of_shepherd(struct agent *a, pid_t pid)
-{
-	for (struct job *j = a->jobs; j; j = j->hh.next)
-		if (j->shepherd == pid)
-			return j;
-	return NULL;
-}
-
 /* What it said last may still lie in its socket or in the log. */
-static void shepherd_ended(struct agent *a, struct job *j, int status)
+static void hand_ended(struct agent *a, struct hand *h, int status)
 {
-	struct job_key key = j->key;
+	struct job *j = h->job;
+	struct job_key key = j ? j->key : (struct job_key){ 0 };
+	pid_t pid = h->pid;
 
-	j->shepherd = 0;
-	if (j->watch.fd >= 0)
-		on_shepherd(a, &j->watch, EPOLLIN);
-	j = zn__job_find(a, key.job, key.attempt);
+	for (int i = 0; i < LAST_WORDS && (h = zn__hand_of(a, pid)) && h->watch.fd >= 0; i++)
+		zn__job_heard(a, &h->watch, EPOLLIN);
+	if ((h = zn__hand_of(a, pid)))
+		zn__hand_free(a, h);
+	j = j ? zn__job_find(a, key.job, key.attempt) : NULL;
 	if (j && !j->exited)
 		zn__agent_catch_up(a);
 	if (!j || j->exited)
@@ -358,10 +343,10 @@ void zn__job_reap(struct agent *a)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
-		struct job *j = job_of_shepherd(a, pid);
+		struct hand *h = zn__hand_of(a, pid);
 		if (WIFSTOPPED(status)) {
 			/* by its own job, which would outrun its limit and every cancel */
-			if (j)
+			if (h)
 				kill(pid, SIGCONT);
 			continue;
 		}
@@ -369,8 +354,8 @@ void zn__job_reap(struct agent *a)
 			a->look_pid = 0;
 			a->look_hangs = false;
 		}
-		if (j)
-			shepherd_ended(a, j, status);
+		if (h)
+			hand_ended(a, h, status);
 	}
 }
 
@@ -378,14 +363,15 @@ void zn__job_reap(struct agent *a)
 static bool end_orphans(struct agent *a)
 {
 	struct zn_pids skip = { 0 };
-	size_t n = HASH_COUNT(a->jobs) + 1;
+	size_t n = 1;
 
+	for (struct hand *h = a->hands; h; h = h->next)
+		n++;
 	skip.v = calloc(n, sizeof(*skip.v));
 	if (!skip.v)
 		return false;
-	for (struct job *j = a->jobs; j; j = j->hh.next)
-		if (j->shepherd)
-			skip.v[skip.n++] = j->shepherd;
+	for (struct hand *h = a->hands; h; h = h->next)
+		skip.v[skip.n++] = h->pid;
 	if (a->look_pid)
 		skip.v[skip.n++] = a->look_pid;
 	zn_tree_kill(getpid(), &skip);

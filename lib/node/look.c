@@ -133,6 +133,7 @@ static int take_facts(struct agent *a, struct zn_buf *bytes)
 		a->topology = (struct zn_buf){ 0 };
 		zn_buf_add(&a->topology, bytes->data, bytes->len);
 		a->topology_sent = false;
+		zn__hand_let_go(a, true); /* what they know of the machine is of the time when they were forked */
 	}
 	return 0;
 }

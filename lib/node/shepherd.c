@@ -27,6 +27,7 @@
 #include "node/task.h"
 #include "proc/herd.h"
 #include "proc/terminal.h"
+#include "rec/val.h"
 
 #define NS 1000000000ull
 
@@ -61,6 +62,8 @@ struct shepherd {
 	struct zn_buf notes;
 	struct task *tasks;
 	uint32_t n_running;
+	double cpu_s;                 /* of what was reaped, and the largest of it */
+	uint64_t max_rss_bytes;
 	char run_dir[64], script[PATH_MAX], port[8];
 
 	enum phase phase;
@@ -122,11 +125,8 @@ static void close_others(struct shepherd *s)
 
 static void become_shepherd(struct shepherd *s)
 {
-	char name[16];
 	sigset_t set;
 
-	snprintf(name, sizeof(name), "zn-job-%llu", (unsigned long long)s->start->job);
-	prctl(PR_SET_NAME, name);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	close_others(s);
 	sigfillset(&set); /* nothing but SIGKILL ends a shepherd before its job */
@@ -136,6 +136,14 @@ static void become_shepherd(struct shepherd *s)
 	sigaddset(&set, SIGTERM);
 	s->sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	s->timerfd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+}
+
+static void bear_name(const struct shepherd *s)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "zn-job-%llu", (unsigned long long)s->start->job);
+	prctl(PR_SET_NAME, name);
 }
 
 /* On record before anything runs, so that no successor of the agent can overlook it. */
@@ -547,14 +555,27 @@ static void end_leftovers(struct shepherd *s)
 	}
 }
 
+/* A process brings what its own children used, if it waited for them; the others come to us. */
+static void add_usage(struct shepherd *s, const struct rusage *used)
+{
+	uint64_t rss = (uint64_t)used->ru_maxrss * 1024;
+
+	s->cpu_s += (double)used->ru_utime.tv_sec + (double)used->ru_stime.tv_sec +
+	            (double)(used->ru_utime.tv_usec + used->ru_stime.tv_usec) * 1e-6;
+	s->max_rss_bytes = rss > s->max_rss_bytes ? rss : s->max_rss_bytes;
+}
+
 /* True when nothing is left: we adopt every orphan, so having no child means that no descendant lives. */
 static bool reap(struct shepherd *s)
 {
+	struct rusage used;
 	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+	while ((pid = wait4(-1, &status, WNOHANG, &used)) > 0) {
+		add_usage(s, &used);
 		task_ended(s, pid, status);
+	}
 	if (pid < 0 && errno == ECHILD)
 		return true;
 	end_leftovers(s);
@@ -740,16 +761,12 @@ static void tend(struct shepherd *s)
 static void measure(struct shepherd *s, struct zn_msg_report *r)
 {
 	struct zn_hold_usage u;
-	struct rusage ru = { 0 };
 	char limit[ZN_UNIT_TEXT];
 	double ran = (double)(zn_boot_ns() - s->start_ns - s->suspended_ns) / NS;
 
 	zn_hold_usage(&s->hold, &u);
-	getrusage(RUSAGE_CHILDREN, &ru);
-	double cpu = (double)ru.ru_utime.tv_sec + (double)ru.ru_stime.tv_sec +
-	             (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) * 1e-6;
-	r->cpu_s = ZN_SOME_F64(u.has_cpu && !s->herd.left_out ? u.cpu_s : is_adopted(s) ? s->herd.cpu_s : cpu);
-	r->max_rss_bytes = ZN_SOME_U64(u.has_peak ? u.peak_bytes : (uint64_t)ru.ru_maxrss * 1024);
+	r->cpu_s = ZN_SOME_F64(u.has_cpu && !s->herd.left_out ? u.cpu_s : is_adopted(s) ? s->herd.cpu_s : s->cpu_s);
+	r->max_rss_bytes = ZN_SOME_U64(u.has_peak ? u.peak_bytes : s->max_rss_bytes);
 	if (s->herd.peak_bytes && (!u.has_peak || s->herd.peak_bytes > u.peak_bytes)) /* the group knows not what it had before */
 		r->max_rss_bytes = ZN_SOME_U64(s->herd.peak_bytes);
 	r->gpu_s = ZN_SOME_F64((double)s->start->gpus.n * ran);
@@ -785,33 +802,118 @@ static void record_exit(struct shepherd *s, struct zn_msg_report *r)
 	zn_buf_done(&b);
 }
 
+/* ---- one job after the other -------------------------------------------------------------------- */
+
+static void take_up(struct shepherd *s, const struct zn_msg_start *start, const int *leases, size_t n_leases)
+{
+	char name[ZN_JOB_NAME];
+
+	*s = (struct shepherd){ .home = s->home, .sock = s->sock, .sigfd = s->sigfd, .timerfd = s->timerfd,
+	                        .start = start, .leases = leases, .n_leases = n_leases, .agent_lives = true,
+	                        .port_fd = -1, .term_fd = -1, .start_s = zn_now_s(), .start_ns = zn_boot_ns(),
+	                        .limit_s = start->limit_s.has ? start->limit_s.v : 0,
+	                        .hold = { .v2_fd = -1, .join_fd = -1 }, .herd.pidfd = -1 };
+	snprintf(s->run_dir, sizeof(s->run_dir), "run/%s", zn_job_name(start->job, start->attempt, name));
+}
+
+static void close_if_open(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+/* True when nothing is left of the job in this process or below it. */
+static bool run_job(struct shepherd *s)
+{
+	struct zn_msg_report report = { 0 };
+
+	bear_name(s);
+	record_start(s);
+	if (s->start->adopt_pid.has)
+		adopt(s);
+	else
+		start_tasks(s);
+	tend(s);
+	measure(s, &report);
+	bool clean = zn_hold_close(&s->hold) == 0 && !s->gave_up && !s->start->adopt_pid.has;
+	if (!s->agent_lives)
+		zn_confine_close(s->home->confine); /* the last of us removes it */
+	if (s->start->script)
+		remove_script(s);
+	for (size_t i = 0; i < s->n_leases; i++)
+		close(s->leases[i]);
+	record_exit(s, &report);
+	close_if_open(s->port_fd);
+	close_if_open(s->term_fd);
+	zn_arena_done(&s->arena);
+	zn_buf_done(&s->notes);
+	return clean && s->agent_lives;
+}
+
+/* A packet from the agent and the leases in it; 0 when it is gone. */
+static size_t receive(int sock, char *to, size_t size, int *leases, size_t *ret_n)
+{
+	union { struct cmsghdr head; char room[CMSG_SPACE(sizeof(int) * ZN_SHEPHERD_LEASES_MAX)]; } control;
+	struct iovec iov = { .iov_base = to, .iov_len = size };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	ssize_t n;
+
+	*ret_n = 0;
+	do
+		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+		*ret_n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(leases, CMSG_DATA(c), *ret_n * sizeof(int));
+	}
+	return n > 0 ? (size_t)n : 0;
+}
+
+/* Something arrived on the socket; false: this process is to leave. */
+static bool wait_for_work(const struct shepherd *s)
+{
+	struct pollfd p[2] = { { .fd = s->sigfd, .events = POLLIN }, { .fd = s->sock, .events = POLLIN } };
+	struct signalfd_siginfo si;
+
+	while (poll(p, 2, -1) < 0 || !p[1].revents)
+		if (p[0].revents && read(s->sigfd, &si, sizeof(si)) == (ssize_t)sizeof(si) && si.ssi_signo == SIGTERM)
+			return false;
+	return true;
+}
+
+/* What the agent said of the last job when that had ended already is not about the next one. */
+static bool next_start(const struct shepherd *s, struct zn_arena *a, struct zn_msg_start *ret, int *leases, size_t *ret_n)
+{
+	static char packet[ZN_SHEPHERD_PACKET_MAX];
+	msgpack_object map;
+	size_t n;
+
+	zn_arena_reset(a);
+	prctl(PR_SET_NAME, "zn-idle");
+	do
+		n = wait_for_work(s) ? receive(s->sock, packet, sizeof(packet), leases, ret_n) : 0;
+	while (n && packet[0]);
+	return n > 1 && zn_val_unpack(packet + 1, n - 1, 0, a, &map, NULL) == 0 &&
+	       zn_decode(&zn_msg_start_kind, &map, a, ret, NULL) == 0;
+}
+
 _Noreturn void zn_shepherd_run(const struct zn_shepherd_home *home, const struct zn_msg_start *start, int sock,
                                const int *leases, size_t n_leases)
 {
-	struct shepherd s = { .home = home, .start = start, .sock = sock, .leases = leases, .n_leases = n_leases,
-	                      .agent_lives = true, .port_fd = -1, .term_fd = -1, .start_s = zn_now_s(), .start_ns = zn_boot_ns(),
-	                      .limit_s = start->limit_s.has ? start->limit_s.v : 0,
-	                      .hold = { .v2_fd = -1, .join_fd = -1 }, .herd.pidfd = -1 };
-	struct zn_msg_report report = { 0 };
-	char name[ZN_JOB_NAME];
+	struct shepherd s = { .home = home, .sock = sock };
+	struct zn_arena arena = { 0 };
+	struct zn_msg_start next;
+	int got[ZN_SHEPHERD_LEASES_MAX];
 
-	snprintf(s.run_dir, sizeof(s.run_dir), "run/%s", zn_job_name(start->job, start->attempt, name));
+	take_up(&s, start, leases, n_leases);
 	become_shepherd(&s);
-	record_start(&s);
-	if (start->adopt_pid.has)
-		adopt(&s);
-	else
-		start_tasks(&s);
-	tend(&s);
-	measure(&s, &report);
-	zn_hold_close(&s.hold);
-	if (!s.agent_lives)
-		zn_confine_close(home->confine); /* the last of us removes it */
-	if (start->script)
-		remove_script(&s);
-	for (size_t i = 0; i < n_leases; i++)
-		close(leases[i]);
-	record_exit(&s, &report);
+	while (run_job(&s)) {
+		tell(&s, ZN_SHEPHERD_IDLE, "");
+		if (!next_start(&s, &arena, &next, got, &n_leases))
+			_exit(0);
+		take_up(&s, &next, got, n_leases);
+	}
 	tell(&s, ZN_SHEPHERD_LOGGED, "");
 	_exit(0);
 }

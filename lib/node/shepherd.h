@@ -1,6 +1,7 @@
 /* shepherd: one process per running job.  It is forked from the agent, starts the tasks, holds them together,
- * enforces the time limit, ends everything that the job started, writes the exit into the log by itself and
- * leaves.  When the agent's end of its socket closes, it ends the job: nobody is left to steer it.
+ * enforces the time limit, ends everything that the job started, and writes the exit into the log by itself.
+ * Then it waits for another job.  When the agent's end of its socket closes, it ends the job and leaves: nobody
+ * is left to steer it.
  */
 #ifndef ZN_NODE_SHEPHERD_H
 #define ZN_NODE_SHEPHERD_H
@@ -31,9 +32,9 @@ struct zn_shepherd_cmd {
 };
 
 /* Shepherd to agent. */
-enum zn_shepherd_what { ZN_SHEPHERD_LOGGED, ZN_SHEPHERD_REFUSED };
+enum zn_shepherd_what { ZN_SHEPHERD_LOGGED, ZN_SHEPHERD_IDLE, ZN_SHEPHERD_REFUSED };
 struct zn_shepherd_event {
-	enum zn_shepherd_what what;       /* LOGGED: there is something new in the log */
+	enum zn_shepherd_what what;       /* LOGGED: there is something new in the log; IDLE: the exit, and it is free */
 	char text[256];                   /* REFUSED: why nothing was started and nothing is in the log */
 };
 
@@ -44,8 +45,13 @@ enum { ZN_UID_MIN = 1000 };
 enum { ZN_JOB_NAME = 40 };
 char *zn_job_name(uint64_t job, uint32_t attempt, char to[ZN_JOB_NAME]);
 
-/* Runs a whole job in this process, which ends.  leases: descriptors to keep until the processes are gone.
- * sock: a SOCK_SEQPACKET whose other end the agent has.  Every other descriptor is closed.
+/* Agent to a shepherd that is idle: a zero byte and an encoded zn_msg_start, in one packet of at most so many bytes,
+ * with at most so many leases beside it.
+ */
+enum { ZN_SHEPHERD_PACKET_MAX = 64 << 10, ZN_SHEPHERD_LEASES_MAX = 128 };
+
+/* Runs a whole job, and then others, in this process, which ends.  leases: descriptors to keep until the processes
+ * are gone.  sock: a SOCK_SEQPACKET whose other end the agent has.  Every other descriptor is closed.
  */
 _Noreturn void zn_shepherd_run(const struct zn_shepherd_home *home, const struct zn_msg_start *start,
                                int sock, const int *leases, size_t n_leases);
