@@ -12,7 +12,7 @@
 
 #define NS 1000000000ull
 
-enum { IDLE_MAX = 64 };
+enum { IDLE_MAX = 256 };
 static const uint64_t IDLE_NS = NS / 2;
 
 static uid_t user_of(const struct zn_msg_start *m)
