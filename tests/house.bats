@@ -238,6 +238,28 @@ offered() {
 		while read -r f; do [ -e "man/$f" ] || { echo "$f"; exit 1; }; done
 }
 
+@test "the units, the account and the directories that are installed are what systemd takes" {
+	command -v systemd-analyze >/dev/null || skip "there is no systemd here"
+	cd "$BATS_TEST_DIRNAME/.."
+	root=$BATS_TEST_TMPDIR/root
+	make -s install B="$B" DESTDIR="$root" PREFIX=/usr
+	mkdir -p "$root/etc"
+	[ -z "$(find "$root" -name '*.wants')" ] # nobody is enabled
+	for u in zn-noded zn-schedd; do
+		sed "s#/usr/bin/#$B/#; /^Documentation/d" "$root/usr/lib/systemd/system/$u.service" >"$BATS_TEST_TMPDIR/$u.service"
+	done
+	run -0 systemd-analyze verify "$BATS_TEST_TMPDIR"/zn-{noded,schedd}.service
+	[ -z "$output" ]
+	printf 'root:x:0:0::/root:/bin/sh\n' >"$root/etc/passwd"
+	printf 'root:x:0:\n' >"$root/etc/group"
+	[ "$(id -u)" -eq 0 ] || skip "only root makes accounts"
+	systemd-sysusers --root="$root"
+	grep -q '^zenith:x:[0-9]*:[0-9]*:.*nologin$' "$root/etc/passwd"
+	systemd-tmpfiles --root="$root" --create --prefix=/var/spool/zenith --prefix=/run/lock/zenith
+	[ "$(stat -c %u:%a "$root/var/spool/zenith" "$root/run/lock/zenith" | paste -sd' ')" = \
+		"$(sed -n 's/^zenith:x:\([0-9]*\).*/\1/p' "$root/etc/passwd"):755 0:1777" ]
+}
+
 @test "make install brings programs, pages, completions, and zenith.h but no other header" {
 	at=$BATS_TEST_TMPDIR/root/usr
 	make -s install B="$B" DESTDIR="$BATS_TEST_TMPDIR/root" PREFIX=/usr
