@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # zn-topo --audit: who holds a GPU and runs in the wrong place, and whether the command that it names mends it.
+# alone: it looks at every process of the machine, other tests' jobs too
 load queue.bash
 
 # Two mock NUMA nodes over at least two CPUs; sets here and there, a CPU of each.
