@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # Loss of power on a small disk of its own: what was acknowledged is there when it comes back.
+# alone: a disk that was shut down stays so while a mount namespace, as other tests have them, still shows it
 load queue
 
 small_disk() {
