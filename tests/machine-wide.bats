@@ -246,6 +246,18 @@ key_of() { as "$1" zn-queue show -o json "$2" | sed -n 's/.*"key":"\([^"]*\)".*/
 	as carl zn-queue wait key:his
 }
 
+@test "who takes another's number for good is out of his way all the same" {
+	serve; zn-schedd --stop
+	for n in 4003 4003.not-his; do
+		as bob mkdir "$dir/spool/drop/$n"
+		as bob touch "$dir/spool/drop/$n/file"
+	done
+	serve; zn-schedd --stop
+	as carl zn-submit --key his --output /dev/null -- true
+	serve
+	as carl zn-queue wait key:his
+}
+
 # ---- what can't be done to anybody -------------------------------------------------------------------
 
 @test "a user with ten thousand connections, one that reads nothing and a gigabyte of request keep nobody else out" {

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -111,13 +112,22 @@ static bool is_users_own(const struct zn_server *s, const struct stat *st, uint6
 	return st->st_uid == uid && !(st->st_mode & others) && (s->is_private || st->st_gid == getegid());
 }
 
-/* Somebody has taken another's number: out of the way with it, or he could never leave anything. */
+/* Somebody has taken another's number: out of the way with it, or he could never leave anything.  Where to is not to be
+ * foreseen, or that would be taken as well.
+ */
 static void clear_squatter(int top, const char *name)
 {
 	char aside[64];
+	uint32_t bits;
+	int rc = unlinkat(top, name, AT_REMOVEDIR);
 
-	snprintf(aside, sizeof(aside), "%s.not-his", name);
-	if (unlinkat(top, name, AT_REMOVEDIR) < 0 && renameat(top, name, top, aside) < 0)
+	for (int i = 0; rc < 0 && i < 10; i++) {
+		if (getrandom(&bits, sizeof(bits), 0) != (ssize_t)sizeof(bits))
+			break;
+		snprintf(aside, sizeof(aside), "%s.not-his-%08x", name, bits);
+		rc = renameat2(top, name, top, aside, RENAME_NOREPLACE);
+	}
+	if (rc < 0)
 		zn_log("drop directory '%s' can't be moved out of the way: %s", name, strerror(errno));
 }
 
