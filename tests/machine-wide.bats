@@ -179,6 +179,25 @@ key_of() { as "$1" zn-queue show -o json "$2" | sed -n 's/.*"key":"\([^"]*\)".*/
 	[ "$(field reason "$id")" = "cancelled by carl" ]
 }
 
+@test "an operator may adopt another's process, but run nothing as him; others may not even adopt it" {
+	printf '[operators]\nusers = carl\n' >conf
+	serve --config "$dir/conf"
+	as ann sleep 600 3>&- &
+	until_true pgrep -u 4001 -x sleep
+	pid=$(pgrep -u 4001 -x sleep)
+	ticks=$(sed 's/.*) //' "/proc/$pid/stat" | cut -d' ' -f20)
+	run -77 as bob zn-queue adopt "$pid"
+	[ "$output" = "zn-queue: process $pid is not yours" ]
+	as carl zn-submit --records 2>refused <<<"{\"adopt\":{\"pid\":$pid,\"start_ticks\":$ticks},\"directory\":\"/\",\"on_end\":\"touch $dir/ann/taken\"}" ||
+		[ $? -eq 77 ]
+	grep "process $pid is not yours: nothing can be run when it has ended" refused
+	id=$(as carl zn-queue adopt "$pid")
+	[ "$(field user "$id")" = ann ]
+	as ann zn-queue cancel "$id"
+	await CANCELLED "$id"
+	[ ! -e ann/taken ]
+}
+
 @test "nobody can signal the scheduler, the agent, a shepherd or another's job" {
 	serve
 	id=$(as ann zn-submit --output /dev/null -- sleep 600)

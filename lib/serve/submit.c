@@ -144,14 +144,23 @@ static int create(struct zn_server *s, struct zn_spec *spec, uid_t uid, gid_t gi
 	return rc;
 }
 
-/* The job is the process's owner's, whoever asks; 1: he has one by this key. */
-static int take_over(struct zn_server *s, const struct zn_spec *spec, const unsigned char *digest, uid_t *uid, gid_t *gid,
+/* The job is the process's owner's, whoever asks; 1: he has one by this key.  Machine-wide nothing is run as him that he
+ * has not asked for, nor is the environment of who asks his.
+ */
+static int take_over(struct zn_server *s, struct zn_spec *spec, const unsigned char *digest, uid_t *uid, gid_t *gid,
                      uint64_t *ret_id, struct zn_err *err)
 {
 	uid_t by = *uid;
 	int rc = zn_adopt_check(s, spec, by, uid, gid, err);
 
-	return rc == 0 && *uid != by ? find_same(s, *uid, spec, digest, ret_id, err) : rc;
+	if (rc < 0 || *uid == by)
+		return rc;
+	if (spec->on_end && !s->is_private)
+		return zn_err_set(err, -EPERM, "process %llu is not yours: nothing can be run when it has ended",
+		                  (unsigned long long)spec->adopt.pid.v);
+	if (!s->is_private)
+		spec->environment = (struct zn_strmap){ 0 };
+	return find_same(s, *uid, spec, digest, ret_id, err);
 }
 
 int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, gid_t gid, uint64_t requeue_of,
