@@ -86,3 +86,15 @@ attempts() { [ "$(job "$1" | field attempt)" -ge "$2" ]; }
 	until_true thawed "$(cat "$dir/pid")"
 	zn-queue cancel "$id"
 }
+
+@test "a machine that can't be read is named as the cause: by the node, by why, in both logs" {
+	export ZENITH_MOCK_GPUS=some
+	id=$(zn-submit -- true)
+	cause="this machine can't be read: mock GPUs 'some' are not N or N:MODEL"
+	names_it() { zn-queue why "$id" -o table | grep -qF "$cause"; }
+	until_true names_it
+	[ "$(zn-queue nodes -o csv --fields state,reason --no-heading | tr -d '"')" = "down,$cause" ]
+	grep -qF "$cause" "$ZENITH_SPOOL/node/log"
+	[ "$(grep -cF "$cause" "$ZENITH_SPOOL/schedd.log")" = 1 ]
+	zn-queue cancel "$id"
+}

@@ -102,6 +102,7 @@ struct agent {
 	struct zn_arena msg;
 
 	struct zn_facts *facts;      /* NULL: could not be read */
+	struct zn_err unread;        /* why the last look failed; empty: it did not */
 	struct zn_buf topology;      /* as the look wrote it */
 	bool topology_sent;
 	struct watch look;           /* pipe from the process that asks the drivers; fd -1: none */

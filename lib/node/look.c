@@ -29,10 +29,10 @@ static bool is_mock(void)
 
 /* ---- in the process that looks ------------------------------------------------------------------------- */
 
-static int encode_gpus(struct zn_buf *to)
+static int encode_gpus(struct zn_buf *to, struct zn_err *err)
 {
 	struct zn_gpus *g;
-	int rc = zn_gpus_read(&g, NULL);
+	int rc = zn_gpus_read(&g, err);
 
 	if (rc < 0)
 		return rc;
@@ -45,10 +45,10 @@ static int encode_gpus(struct zn_buf *to)
 	return rc;
 }
 
-static int encode_all(struct zn_buf *to)
+static int encode_all(struct zn_buf *to, struct zn_err *err)
 {
 	struct zn_facts *f;
-	int rc = zn_facts_read(NULL, &f, NULL);
+	int rc = zn_facts_read(NULL, &f, err);
 
 	if (rc < 0)
 		return rc;
@@ -57,9 +57,11 @@ static int encode_all(struct zn_buf *to)
 	return rc;
 }
 
+/* Writes the list, or the sentence that says why there is none. */
 static _Noreturn void look(int fd, bool full)
 {
 	struct zn_buf b = { 0 };
+	struct zn_err err = { .text = "" };
 	sigset_t none;
 
 	prctl(PR_SET_NAME, "zn-look");
@@ -70,8 +72,12 @@ static _Noreturn void look(int fd, bool full)
 	syscall(SYS_close_range, 4, ~0U, 0);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	int rc = full ? encode_all(&b) : encode_gpus(&b);
-	_exit(rc < 0 || b.failed || zn_write_all(3, b.data, b.len) < 0);
+	int rc = full ? encode_all(&b, &err) : encode_gpus(&b, &err);
+	if (rc < 0) {
+		b.len = 0;
+		zn_buf_addstr(&b, err.text[0] ? err.text : strerror(-rc));
+	}
+	_exit(b.failed || zn_write_all(3, b.data, b.len) < 0);
 }
 
 /* ---- in the agent --------------------------------------------------------------------------------------- */
@@ -179,23 +185,46 @@ static void start_waiting(struct agent *a)
 	}
 }
 
+static void cant_read(struct agent *a, const char *why)
+{
+	zn_err_set(&a->unread, 0, "this machine can't be read: %s", why);
+	zn__agent_say(a, "%s", a->unread.text);
+}
+
+/* No list begins like a letter. */
+static bool is_sentence(const struct zn_buf *b)
+{
+	return b->len && !(b->data[0] & 0x80);
+}
+
 /* A look that failed leaves what was known; the starts that waited are decided by it. */
 static void end_look(struct agent *a)
 {
-	int rc;
+	struct zn_buf *in = &a->look_in;
+	int rc = in->failed || !in->len ? -EIO : 0;
 
 	a->look_until_ns = 0;
 	zn__agent_unwatch(a, &a->look);
-	if (a->look_in.failed || !a->look_in.len)
-		rc = -EIO;
-	else
-		rc = a->look_full ? take_facts(a, &a->look_in) : 0;
-	if (rc == 0)
-		rc = take_users(a, &a->look_in);
-	if (rc < 0)
-		zn__agent_say(a, "this machine can't be read: %s", strerror(-rc));
-	zn_buf_done(&a->look_in);
-	a->look_in = (struct zn_buf){ 0 };
+	if (rc == 0 && is_sentence(in)) {
+		cant_read(a, zn_buf_text(in));
+	} else {
+		if (rc == 0 && a->look_full)
+			rc = take_facts(a, in);
+		if (rc == 0)
+			rc = take_users(a, in);
+		if (rc < 0)
+			cant_read(a, strerror(-rc));
+		else
+			a->unread.text[0] = '\0';
+	}
+	zn_buf_done(in);
+	*in = (struct zn_buf){ 0 };
+}
+
+static void say_no_answer(struct agent *a)
+{
+	a->look_in.len = 0;
+	zn_buf_addstr(&a->look_in, "the driver does not answer");
 }
 
 /* True at the end. */
@@ -253,12 +282,10 @@ static void on_look(struct agent *a, struct watch *w, uint32_t events)
 /* One that hangs in a driver may outlive its SIGKILL; while it does, no other is sent after it. */
 void zn__look_expire(struct agent *a)
 {
-	zn__agent_say(a, "the driver does not answer");
 	if (a->look_pid)
 		kill(a->look_pid, SIGKILL);
 	a->look_hangs = a->look_pid != 0;
-	zn_buf_done(&a->look_in);
-	a->look_in = (struct zn_buf){ 0 };
+	say_no_answer(a);
 	after_look(a);
 }
 
@@ -297,7 +324,7 @@ void zn__look_begin(struct agent *a)
 	if (rc == 0)
 		rc = zn__agent_watch(a, &a->look, EPOLLIN);
 	if (rc < 0) {
-		zn__agent_say(a, "this machine can't be read: %s", strerror(-rc));
+		cant_read(a, strerror(-rc));
 		plan_look(a);
 		start_waiting(a);
 	}
@@ -308,15 +335,17 @@ static int look_and_wait(struct agent *a)
 	int rc = fork_look(a, true);
 	struct pollfd p = { .fd = a->look.fd, .events = POLLIN };
 
-	if (rc < 0)
+	if (rc < 0) {
+		cant_read(a, strerror(-rc));
 		return rc;
+	}
 	while ((rc = poll(&p, 1, LOOK_MS)) > 0 && !read_look(a))
 		;
-	end_look(a);
 	if (rc == 0) {
 		kill(a->look_pid, SIGKILL);
-		return -ETIMEDOUT;
+		say_no_answer(a);
 	}
+	end_look(a);
 	return a->facts ? 0 : -EIO;
 }
 
@@ -421,7 +450,7 @@ static int find_held(struct agent *a, struct zn_arena *arena, struct zn_list *re
 void zn__look_send_state(struct agent *a, bool always)
 {
 	struct zn_arena arena = { 0 };
-	struct zn_msg_state m = { 0 };
+	struct zn_msg_state m = { .unread = a->facts || !a->unread.text[0] ? NULL : a->unread.text };
 	struct zn_buf bytes = { 0 };
 
 	if (!a->peer)

@@ -128,6 +128,7 @@ const struct zn_kind zn_msg_gpu_held_kind = {
 static const struct zn_field state_fields[] = {
 	ZN_FIELD_SUB(struct zn_msg_state, held, SUBS, &zn_msg_gpu_held_kind, "HELD", "GPUs held by strangers"),
 	ZN_FIELD(struct zn_msg_state, topology, ANY, "", "the machine's facts"),
+	ZN_FIELD(struct zn_msg_state, unread, STR, "", "why the machine can't be read; absent: it was"),
 	{ 0 }
 };
 

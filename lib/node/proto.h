@@ -91,6 +91,7 @@ struct zn_msg_gpu_held {                  /* a GPU that somebody outside this sp
 struct zn_msg_state {                     /* when it changes, and once after hello */
 	struct zn_list held;           /* struct zn_msg_gpu_held */
 	struct zn_bytes topology;      /* as zn_facts_encode writes it; absent when not changed */
+	const char *unread;            /* why the machine can't be read; absent: it was */
 };
 
 enum {

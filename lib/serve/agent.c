@@ -146,11 +146,23 @@ static void take_topology(struct zn_server *s, struct zn_bytes topology)
 	free_from_facts(s);
 }
 
+/* Said once: the agent tries again and again. */
+static void take_unread(struct zn_server *s, const char *text)
+{
+	struct zn_node *n = &s->node;
+	const char *unread = text ? zn_jobs_intern(&s->jobs, text) : NULL;
+
+	if (unread && unread != n->unread)
+		zn_log("nothing can be started: %s", unread);
+	n->unread = unread;
+}
+
 static void take_state(struct zn_server *s, const struct zn_msg_state *m)
 {
 	struct zn_node *n = &s->node;
 	const struct zn_msg_gpu_held *held = m->held.v;
 
+	take_unread(s, m->unread);
 	if (m->topology.p)
 		take_topology(s, m->topology);
 	n->held = (struct zn_idset){ 0 };

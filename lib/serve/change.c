@@ -76,13 +76,22 @@ int zn_change_state(struct zn_server *s, struct zn_job *job, enum zn_job_state t
 	return zn_change_save(s, job, event);
 }
 
+/* Why nothing can be placed there; NULL: it can. */
+static const char *why_down(const struct zn_node *n)
+{
+	if (!n->settled)
+		return "its agent does not answer";
+	return n->facts ? NULL : n->unread;
+}
+
 void zn_node_publish(struct zn_server *s)
 {
 	struct zn_node *n = &s->node;
 	struct zn_buf topology = { 0 };
+	const char *reason = why_down(n);
 	struct zn_node_record r = {
-		.node_id = n->name, .hostname = n->name, .report_s = n->report_s, .healthy = n->settled,
-		.state = n->settled ? "up" : "down", .reason = n->settled ? NULL : "its agent does not answer",
+		.node_id = n->name, .hostname = n->name, .report_s = n->report_s, .healthy = !reason,
+		.state = reason ? "down" : "up", .reason = reason,
 		.jobs = ZN_SOME_U64(n->jobs), .held = { n->held_by, n->n_held },
 	};
 

@@ -35,6 +35,7 @@ struct zn_node {
 	struct zn_msg_running *running;/* of hello, until settled */
 	size_t n_running;
 	struct zn_facts *facts;        /* NULL until the agent said */
+	const char *unread;            /* why it can't say; NULL: it can */
 	struct zn_free free;
 	struct zn_idset held;          /* GPUs that strangers use */
 	struct zn_node_held held_by[64];
