@@ -36,6 +36,16 @@ after() { run -0 scripts/check-crash --one "$1" "$3"$'\t'"$2"; [ -z "$output" ];
 	for n in 6 7 8; do after noded ENOSPC "0 epoll_ctl - #$n"; done
 }
 
+@test "a shepherd that was interrupted while it took or gave up a job goes on: no job hangs" {
+	for n in 2 3; do after noded EINTR "1 send socket #$n"; done
+	after noded EINTR "1 recvmsg socket #1"
+}
+
+@test "a shepherd, or the agent, that dies between two jobs loses neither the first nor its GPU" {
+	after noded kill "1 recvmsg socket #1"
+	after noded kill "0 sendmsg socket #1"
+}
+
 @test "a cancel that the journal did not take is a cancel all the same once the job ended by it" {
 	after schedd EIO "0t pwrite spool/journal/N.zj #11"
 }

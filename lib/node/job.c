@@ -261,8 +261,13 @@ void zn__job_start(struct agent *a, const struct zn_msg_start *asked)
 
 static void tell(struct job *j, const struct zn_shepherd_cmd *c)
 {
-	if (j->hand && j->hand->watch.fd >= 0)
-		send(j->hand->watch.fd, c, sizeof(*c), MSG_NOSIGNAL | MSG_DONTWAIT);
+	ssize_t n;
+
+	if (!j->hand || j->hand->watch.fd < 0)
+		return;
+	do
+		n = send(j->hand->watch.fd, c, sizeof(*c), MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
 }
 
 static void steer_agent(struct agent *a, const char *op)

@@ -85,12 +85,17 @@ char *zn_job_name(uint64_t job, uint32_t attempt, char to[ZN_JOB_NAME])
 	return to;
 }
 
-static void tell(struct shepherd *s, enum zn_shepherd_what what, const char *text)
+/* False: the agent does not hear it. */
+static bool tell(const struct shepherd *s, enum zn_shepherd_what what, const char *text)
 {
 	struct zn_shepherd_event e = { .what = what };
+	ssize_t n;
 
 	snprintf(e.text, sizeof(e.text), "%s", text);
-	send(s->sock, &e, sizeof(e), MSG_NOSIGNAL);
+	do
+		n = send(s->sock, &e, sizeof(e), MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	return n == (ssize_t)sizeof(e);
 }
 
 /* ---- before the tasks --------------------------------------------------------------------------- */
@@ -909,8 +914,8 @@ _Noreturn void zn_shepherd_run(const struct zn_shepherd_home *home, const struct
 	take_up(&s, start, leases, n_leases);
 	become_shepherd(&s);
 	while (run_job(&s)) {
-		tell(&s, ZN_SHEPHERD_IDLE, "");
-		if (!next_start(&s, &arena, &next, got, &n_leases))
+		/* an agent that did not hear it would wait for this job's end, and we for the next job */
+		if (!tell(&s, ZN_SHEPHERD_IDLE, "") || !next_start(&s, &arena, &next, got, &n_leases))
 			_exit(0);
 		take_up(&s, &next, got, n_leases);
 	}

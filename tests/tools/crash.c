@@ -110,6 +110,7 @@ static const struct call calls[] = {
 	{ SYS_pwrite64, "pwrite", FD, WRITES },
 	{ SYS_sendto, "send", FD, WRITES },
 	{ SYS_sendmsg, "sendmsg", FD, NULL, "kill EINTR", NULL },
+	{ SYS_recvmsg, "recvmsg", FD, NULL, "kill EINTR", NULL },
 	{ SYS_read, "read", FD, READS },
 	{ SYS_pread64, "pread", FD, READS },
 	{ SYS_recvfrom, "recv", FD, READS },
