@@ -46,6 +46,10 @@ after() { run -0 scripts/check-crash --one "$1" "$3"$'\t'"$2"; [ -z "$output" ];
 	after noded kill "0 sendmsg socket #1"
 }
 
+@test "zn-schedd that can't watch a connection closes it: nobody waits for an answer from there" {
+	for n in 3 5 7; do after schedd ENOSPC "0 epoll_ctl - #$n"; done
+}
+
 @test "a cancel that the journal did not take is a cancel all the same once the job ended by it" {
 	after schedd EIO "0t pwrite spool/journal/N.zj #11"
 }

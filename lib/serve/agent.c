@@ -339,8 +339,14 @@ void zn_agent_connect(struct zn_server *s)
 	}
 	evutil_make_socket_nonblocking(fd);
 	s->node.bev = bufferevent_socket_new(s->base, fd, BEV_OPT_CLOSE_ON_FREE);
-	bufferevent_setcb(s->node.bev, on_read, NULL, on_event, s);
-	bufferevent_enable(s->node.bev, EV_READ | EV_WRITE);
+	if (!s->node.bev)
+		close(fd);
+	else
+		bufferevent_setcb(s->node.bev, on_read, NULL, on_event, s);
+	if (!s->node.bev || bufferevent_enable(s->node.bev, EV_READ | EV_WRITE) < 0) {
+		go_away(s, "the agent can't be watched: it is connected again");
+		return;
+	}
 	struct zn_msg_hello hello = { .version = PROTOCOL, .node = s->node.name, .pid = (uint32_t)getpid() };
 	send_record(s, &zn_msg_hello_kind, &hello);
 }

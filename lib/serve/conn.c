@@ -194,5 +194,6 @@ void zn_conn_accept(struct zn_server *s, int fd)
 	bufferevent_set_max_single_read(c->bev, 1 << 20);
 	bufferevent_setwatermark(c->bev, EV_READ, 0, ZN_SPEC_BYTES_MAX + (1 << 20));
 	bufferevent_setcb(c->bev, on_read, on_write, on_event, c);
-	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+	if (bufferevent_enable(c->bev, EV_READ | EV_WRITE) < 0) /* whom we can't hear should not wait for us */
+		zn_conn_close(c);
 }

@@ -236,8 +236,8 @@ int zn_drop_start(struct zn_server *s, struct zn_err *err)
 	s->on_drop = event_new(s->base, s->drop_watch, s->drop_watch < 0 ? EV_PERSIST : EV_READ | EV_PERSIST, on_drop, s);
 	if (!s->on_drop)
 		return zn_err_set(err, -ENOMEM, "out of memory");
-	if (s->drop_watch >= 0)
-		event_add(s->on_drop, NULL);
+	if (s->drop_watch >= 0 && event_add(s->on_drop, NULL) < 0)
+		return zn_err_set(err, -ENOSPC, "'%s' can't be watched", path);
 	take_and_arm(s);
 	return 0;
 }

@@ -333,6 +333,11 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
 	zn_conn_accept(arg, fd);
 }
 
+static int cant_watch(struct zn_err *err)
+{
+	return zn_err_set(err, -ENOSPC, "the kernel watches no more descriptors for this user");
+}
+
 static int listen_on(struct zn_server *s, struct zn_err *err)
 {
 	char path[4200];
@@ -346,10 +351,10 @@ static int listen_on(struct zn_server *s, struct zn_err *err)
 		close(fd);
 		return -ENOMEM;
 	}
-	return 0;
+	return evconnlistener_enable(s->listener) < 0 ? cant_watch(err) : 0;
 }
 
-static int make_events(struct zn_server *s, const struct zn_serve_opts *opts)
+static int make_events(struct zn_server *s, const struct zn_serve_opts *opts, struct zn_err *err)
 {
 	static const int signals[3] = { SIGTERM, SIGINT, SIGCHLD };
 
@@ -361,12 +366,14 @@ static int make_events(struct zn_server *s, const struct zn_serve_opts *opts)
 		s->on_idle = event_new(s->base, -1, 0, on_idle, s);
 	if (!s->on_durable || !s->on_deferred || !s->on_view || !s->node.retry)
 		return -ENOMEM;
-	event_add(s->on_durable, NULL);
+	if (event_add(s->on_durable, NULL) < 0)
+		return cant_watch(err);
 	for (int i = 0; i < 3; i++) {
 		s->on_signal[i] = evsignal_new(s->base, signals[i], on_signal, s);
 		if (!s->on_signal[i])
 			return -ENOMEM;
-		event_add(s->on_signal[i], NULL);
+		if (event_add(s->on_signal[i], NULL) < 0)
+			return cant_watch(err);
 	}
 	return 0;
 }
@@ -396,7 +403,7 @@ static int start(struct zn_server *s, const struct zn_serve_opts *opts, struct z
 	if (rc == 0)
 		rc = recover(s, err);
 	if (rc == 0)
-		rc = make_events(s, opts);
+		rc = make_events(s, opts, err);
 	if (rc == 0)
 		rc = zn_drop_start(s, err);
 	if (rc == 0)

@@ -28,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -376,6 +377,8 @@ static const char *what_can_happen(pid_t tid, const struct call *c, const __u64 
 {
 	if (c->nr == SYS_wait4 && a[2] & WNOHANG)
 		return NULL;
+	if (c->nr == SYS_epoll_ctl && a[1] != EPOLL_CTL_ADD) /* only a new one needs room */
+		return "kill";
 	if (c->nr == SYS_sendto && !is_stream(tid, (int)a[0]))
 		return "kill EINTR";
 	return can;
@@ -441,7 +444,7 @@ static void at_call(struct task *t, const struct ptrace_syscall_info *info)
 	snprintf(text + strlen(text), 16, " #%u", count(text));
 	if (list)
 		fprintf(list, "%s\t%s\n", text, can);
-	if (point && strcmp(point, text) == 0)
+	if (point && strcmp(point, text) == 0 && strstr(can, action)) /* else this time it is another call */
 		act(t, info);
 }
 
