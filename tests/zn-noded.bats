@@ -690,6 +690,21 @@ slow_driver() {
 	} | timeout 90 nodectl "$spool"
 }
 
+@test "a shepherd that knows the machine as it was gets no other job" {
+	mkdir "$dir/driver"
+	export LD_LIBRARY_PATH=$dir/driver
+	unset ZENITH_MOCK_GPUS
+	start_agent
+	ln -s "$B/tests/nvidia-ml.so" "$dir/driver/libnvidia-ml.so.1"
+	{
+		printf '!hello\n!ack\n'; job 1 'exec sleep 300'; echo '!wait what=started job=1'
+		steer state 0; echo '!wait kind=state'
+		steer stop 1; echo '!wait what=exited job=1'
+		job 2 'echo $CUDA_VISIBLE_DEVICES' '"gpus":[0]'; echo '!wait what=exited job=2'
+	} | ctl
+	[ "$(cat "$dir/out.2")" = GPU-fake-18 ]
+}
+
 @test "a frame cut at any byte starts nothing and harms nobody" {
 	start_agent
 	{

@@ -34,6 +34,7 @@ struct hand {
 	uid_t uid;                   /* whose jobs it runs */
 	struct job *job;             /* NULL: it has none, or none any more */
 	uint64_t idle_ns;            /* since when it waits for one; 0: it does not */
+	unsigned facts_no;           /* what it knows of the machine: of when it was forked */
 	struct hand *next;
 };
 
@@ -103,6 +104,7 @@ struct agent {
 
 	struct zn_facts *facts;      /* NULL: could not be read */
 	struct zn_err unread;        /* why the last look failed; empty: it did not */
+	unsigned facts_no;           /* grows with each change of them */
 	struct zn_buf topology;      /* as the look wrote it */
 	bool topology_sent;
 	struct watch look;           /* pipe from the process that asks the drivers; fd -1: none */

@@ -85,6 +85,7 @@ static int fork_hand(struct agent *a, struct job *j, const struct zn_msg_start *
 	if (rc == 0) {
 		(*ret)->pid = pid;
 		(*ret)->uid = user_of(m);
+		(*ret)->facts_no = a->facts_no;
 	}
 	return rc;
 }
@@ -149,7 +150,7 @@ void zn__hand_rest(struct agent *a, struct hand *h)
 	h->job = NULL;
 	h->idle_ns = zn_boot_ns();
 	a->n_idle++;
-	if (a->n_idle > IDLE_MAX || a->ending || a->retiring)
+	if (a->n_idle > IDLE_MAX || a->ending || a->retiring || h->facts_no != a->facts_no)
 		zn__hand_free(a, h);
 	else if (!a->idle_ns)
 		a->idle_ns = h->idle_ns + IDLE_NS;

@@ -139,7 +139,8 @@ static int take_facts(struct agent *a, struct zn_buf *bytes)
 		a->topology = (struct zn_buf){ 0 };
 		zn_buf_add(&a->topology, bytes->data, bytes->len);
 		a->topology_sent = false;
-		zn__hand_let_go(a, true); /* what they know of the machine is of the time when they were forked */
+		a->facts_no++;
+		zn__hand_let_go(a, true); /* what they know is old; so it is of those that have a job now */
 	}
 	return 0;
 }
