@@ -79,6 +79,17 @@ key_of() { as "$1" zn-queue show -o json "$2" | sed -n 's/.*"key":"\([^"]*\)".*/
 	[ "$(tail -n 1 ann/out)" = unlimited ]
 }
 
+@test "a job has a session keyring of its own, not the one of who started the agent" {
+	inside keyring add secret tell-nobody true || skip "no keyrings here"
+	inside keyring add secret tell-nobody zn-schedd --system --detach
+	id=$(as ann zn-submit --output out -- keyring read secret)
+	run -1 as ann zn-queue wait "$id"
+	[ "$(field exit_code "$id")" = 1 ]
+	run ! grep tell-nobody ann/out
+	as ann zn-submit --wait --output own -- keyring add secret hers keyring read secret
+	[ "$(cat ann/own)" = hers ]
+}
+
 @test "two users get different GPUs" {
 	serve
 	a=$(as ann zn-submit -g 4 -- sh -c "until [ -e '$dir/go' ]; do sleep 0.05; done")

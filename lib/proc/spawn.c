@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <linux/mempolicy.h>
 #include <linux/sched.h>
 #include <sched.h>
@@ -27,7 +28,7 @@
 #include "proc/proc.h"
 
 enum stage {
-	AT_NONE, AT_CLONE, AT_CGROUP, AT_LIMITS, AT_USER, AT_DIRECTORY, AT_OUTPUT, AT_ERROR, AT_STDIN, AT_TERMINAL, AT_EXEC,
+	AT_NONE, AT_CLONE, AT_CGROUP, AT_KEYRING, AT_LIMITS, AT_USER, AT_DIRECTORY, AT_OUTPUT, AT_ERROR, AT_STDIN, AT_TERMINAL, AT_EXEC,
 };
 
 /* AddressSanitizer keeps notes on the stack, which the child would leave behind wrong. */
@@ -76,6 +77,17 @@ static void become_user(const struct zn_spawn *s, struct verdict *v)
 	if (syscall(SYS_setgroups, s->n_groups, s->groups) < 0 || syscall(SYS_setresgid, s->gid, s->gid, s->gid) < 0 ||
 	    syscall(SYS_setresuid, s->uid, s->uid, s->uid) < 0)
 		fail(v, AT_USER, errno);
+}
+
+/* Ours is the one of whoever started the agent, with root's tickets in it; PAM may give him yet another. */
+static void leave_keyring(const struct zn_spawn *s, struct verdict *v)
+{
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0) {
+		if (errno != ENOSYS && errno != EPERM) /* without that call the job reads no keys, either */
+			fail(v, AT_KEYRING, errno);
+		return;
+	}
+	syscall(SYS_keyctl, KEYCTL_CHOWN, KEY_SPEC_SESSION_KEYRING, s->uid, s->gid);
 }
 
 static void pin(const struct zn_spawn *s, struct verdict *v)
@@ -237,6 +249,8 @@ static _Noreturn __attribute__((noinline)) void child(const struct zn_spawn *s, 
 	pin(s, v);
 	if (s->nofile)
 		setrlimit(RLIMIT_NOFILE, s->nofile);
+	if (s->change_user)
+		leave_keyring(s, v);
 	if (s->change_user && s->login && zn__login_limits(s->login) < 0)
 		fail(v, AT_LIMITS, EPERM);
 	if (s->change_user)
@@ -323,6 +337,8 @@ static int explain(const struct zn_spawn *s, const struct verdict *v, int *ret_e
 		return zn_err_set(err, rc, "output '%s': %s", s->output, why);
 	case AT_ERROR:
 		return zn_err_set(err, rc, "output '%s': %s", s->error, why);
+	case AT_KEYRING:
+		return zn_err_set(err, rc, "the task can have no keyring of its own: %s", why);
 	case AT_LIMITS:
 		return zn_err_set(err, rc, "PAM's service 'zenith' refuses user '%s'", s->login);
 	case AT_TERMINAL:
