@@ -162,6 +162,27 @@ key_of() { as "$1" zn-queue show -o json "$2" | sed -n 's/.*"key":"\([^"]*\)".*/
 	run ! grep -E "$key|whisper|tell-nobody" seen
 }
 
+@test "why a job failed tells only its user what it wanted to run, and where" {
+	serve
+	as ann mkdir gone gone-too
+	as ann zn-submit --hold --output out -D gone -- true
+	as ann zn-submit --output out -D . -- "$dir/ann/tool-it's"
+	as ann zn-submit --hold --output gone-too/out -- true
+	as ann rmdir gone gone-too
+	as ann zn-queue release 1 3
+	run -1 as ann zn-queue wait 1 2 3
+	for what in list\ -a events history; do
+		# shellcheck disable=SC2086 # a verb and its option
+		as bob zn-queue $what -o json >seen
+		grep '"reason":"command not found"' seen
+		grep '"reason":"directory: No such file or directory"' seen
+		grep '"reason":"output: No such file or directory"' seen
+		run ! grep "$dir/ann" seen
+	done
+	run -0 as ann zn-queue show -o json 2
+	[[ $output == *"\"reason\":\"command '$dir/ann/tool-it's' not found\""* ]]
+}
+
 @test "a key is its user's own: another one with it gets a job of his own" {
 	serve
 	a=$(as ann zn-submit --key same -- true)

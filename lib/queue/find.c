@@ -85,4 +85,6 @@ void zn_job_add_private(const char *spool, struct zn_client **c, struct zn_job_r
 	job->directory = seen->directory;
 	job->output = seen->output;
 	job->error = seen->error;
+	if (seen->reason && !strcmp(seen->state, job->state)) /* which what all may see does not say in full */
+		job->reason = seen->reason;
 }

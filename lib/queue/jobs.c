@@ -171,6 +171,31 @@ static int public_alloc(const struct zn_job *job, const char *node, struct zn_ar
 	return 0;
 }
 
+/* What follows the quoted part; nothing where a long one was cut in the middle of it. */
+static const char *behind_quoted(const char *text)
+{
+	const char *end = text + strlen(text);
+
+	for (const char *at = end; at > text; at--)
+		if (at[-1] == '\'' && (*at == ':' || *at == ' '))
+			return at;
+	return end;
+}
+
+const char *zn_job_reason_for_all(const char *reason, struct zn_arena *a)
+{
+	static const char *const private[] = { "command '", "directory '", "output '" };
+	size_t len = 0;
+
+	for (size_t i = 0; reason && !len && i < sizeof(private) / sizeof(*private); i++)
+		if (!strncmp(reason, private[i], strlen(private[i])))
+			len = strlen(private[i]) - 2;
+	if (!len)
+		return reason;
+	const char *text = zn_arena_printf(a, "%.*s%s", (int)len, reason, behind_quoted(reason + len + 2));
+	return text ? text : "out of memory";
+}
+
 int zn_job_public(const struct zn_job *job, const char *node, struct zn_arena *a, struct zn_job_record *ret)
 {
 	struct zn_job_record r = {

@@ -137,5 +137,7 @@ void zn__group_remove(struct zn_jobs *q, struct zn_job *job);
 
 /* The public record; what it points to lives in job and a.  node names the place's node. */
 int zn_job_public(const struct zn_job *job, const char *node, struct zn_arena *a, struct zn_job_record *ret);
+/* The reason without the path or command in it, which is its submitter's alone; in a where that is another text. */
+const char *zn_job_reason_for_all(const char *reason, struct zn_arena *a);
 
 #endif

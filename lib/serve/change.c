@@ -17,8 +17,10 @@ static void put_event(struct zn_server *s, const struct zn_job *job, const char 
 	struct zn_event e = { .seq = job->view_seq, .time_s = time_s, .event = event };
 	int rc = zn_job_public(job, place_node(s, job), &a, &e.job);
 
-	if (!s->is_private) /* the view is everybody's, a key its owner's */
+	if (!s->is_private) { /* the view is everybody's, a key its owner's */
 		e.job.key = NULL;
+		e.job.reason = zn_job_reason_for_all(e.job.reason, &a);
+	}
 	if (rc == 0 && history)
 		rc = zn_view_put_history(s->view, &e);
 	if (rc == 0 && view)

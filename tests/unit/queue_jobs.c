@@ -267,8 +267,33 @@ static void digests(void)
 	tap_ok(memcmp(a, b, ZN_DIGEST), "another wish does");
 }
 
+static void reasons(void)
+{
+	static const struct { const char *is, *for_all; } cases[] = {
+		{ "time limit", "time limit" },
+		{ "command '/home/ann/it's' not found", "command not found" },
+		{ "command 'x' can't be run: Permission denied", "command can't be run: Permission denied" },
+		{ "directory '/home/ann/a: b': No such file or directory", "directory: No such file or directory" },
+		{ "output '/home/ann/out': is a FIFO", "output: is a FIFO" },
+		{ "output '/home/ann/it's-cut", "output" },
+		{ "output '/home/ann/cut", "output" },
+		{ "output '", "output" },
+		{ "commander '/x'", "commander '/x'" },
+	};
+	struct zn_arena a = { 0 };
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const char *is = zn_job_reason_for_all(cases[i].is, &a);
+		tap_ok(!strcmp(is, cases[i].for_all), "\"%s\" is for all \"%s\", here \"%s\"", cases[i].is,
+		       cases[i].for_all, is);
+	}
+	tap_ok(!zn_job_reason_for_all(NULL, &a), "no reason stays none");
+	zn_arena_done(&a);
+}
+
 int main(void)
 {
+	reasons();
 	order();
 	keys();
 	memory();
