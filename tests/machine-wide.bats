@@ -309,6 +309,13 @@ key_of() { as "$1" zn-queue show -o json "$2" | sed -n 's/.*"key":"\([^"]*\)".*/
 	as carl zn-queue wait key:his
 }
 
+@test "an interactive job is its user's, on his terminal" {
+	serve
+	run "$BATS_TEST_DIRNAME/tools/on-a-terminal" -- nsenter -m -t "$room" --wdns="$PWD" -- setpriv --reuid=ann --regid=ann \
+		--init-groups env -C "$dir/ann" HOME="$dir/ann" zn-submit --pty -- sh -c 'id -un; tty; exit 7'
+	[[ $output == *ann*/dev/pts/*"status 7"* ]]
+}
+
 # ---- what can't be done to anybody -------------------------------------------------------------------
 
 @test "a user with ten thousand connections, one that reads nothing and a gigabyte of request keep nobody else out" {
