@@ -45,10 +45,12 @@ load queue.bash
 @test "held jobs wait for release, and begin times for their moment" {
 	zn-submit --hold --output /dev/null -- true
 	zn-submit --begin +1s --output /dev/null -- true
-	[ "$(state 1)" = PENDING ] && [ "$(state 2)" = PENDING ]
-	[[ $(zn-queue why -o table 2) == *"begins at"* ]]
+	zn-submit --begin +1h --output /dev/null -- true
+	[ "$(state 1)" = PENDING ] && [ "$(state 3)" = PENDING ]
+	[[ $(zn-queue why -o table 3) == *"begins at"* ]]
 	zn-queue wait 2
-	[ "$(state 1)" = PENDING ]
+	awk "BEGIN { exit !($(field start_s 2) >= $(field submit_s 2) + 1) }"
+	[ "$(state 1)" = PENDING ] && [ "$(state 3)" = PENDING ]
 	zn-queue release 1
 	zn-queue wait 1
 	run -1 zn-queue release 1
