@@ -305,19 +305,61 @@ print(s.makefile("rb").read())' "$(sock)" >reply
 	mkdir small && mount -t tmpfs -o size=64m tmpfs small 2>/dev/null || skip "no file system can be mounted here"
 	export ZENITH_SPOOL=$dir/small/spool
 	for i in 1 2; do zn-submit --output /dev/null -- sh -c "until [ -e '$dir/go$i' ]; do sleep 0.05; done; exit 9"; done
-	await RUNNING 2
+	for i in 3 4; do zn-submit -g 4 --output /dev/null -- sleep 300; done
+	for i in 5 6; do zn-submit -g 8 --output /dev/null -- sleep 300; done # wait
+	for i in 1 2 3 4; do await RUNNING $i; done
 	run -1 dd if=/dev/zero of=small/fill bs=64k # until there is no space left
 	touch go1
 	run -1 timeout 60 zn-queue wait 1
+	run -0 timeout 60 zn-queue cancel --grace 1s 3 5
+	run -1 timeout 60 zn-queue wait 3 5
 	kill -KILL "$(pid_of zn-schedd)"
 	touch go2
 	run -1 timeout 60 zn-queue wait 2
-	[ "$(zn-queue list --all -o json | grep -c '"exit_code":9')" -eq 2 ]
-	[ "$(zn-queue list --all -o json | grep -c '')" -eq 2 ]
+	run -0 timeout 60 zn-queue cancel --grace 1s 4 6
+	run -1 timeout 60 zn-queue wait 4 6
+	[ "$(zn-queue list --all -o csv --fields id,state,exit_code --no-heading | tr -d '"' | sort | xargs)" = \
+		"1,FAILED,9 2,FAILED,9 3,CANCELLED, 4,CANCELLED, 5,CANCELLED, 6,CANCELLED," ]
+	[ "$(zn-queue nodes -o csv --fields gpus_free --no-heading)" = 8 ]
 	zn-schedd --stop
 	until_true none_is_left
 	umount small
 	export ZENITH_SPOOL=$dir/spool
+}
+
+# Everything dies at once, and what the spool knows of is the boot before this one.
+reboot() {
+	until_true all_are_dead
+	nodectl --reboot "$ZENITH_SPOOL/node/events" >events && cp events "$ZENITH_SPOOL/node/events"
+	sed -i 's/^0/1/; t; s/^./0/' "$ZENITH_SPOOL/boot_id"
+}
+all_are_dead() {
+	local pid pids spool=$ZENITH_SPOOL
+	pids=$(ZENITH_SPOOL='' grep -lsF "ZENITH_SPOOL=$spool" /proc/[0-9]*/environ | cut -d/ -f3)
+	for pid in $pids; do kill -KILL "$pid" 2>/dev/null || :; done
+	[ -z "$pids" ]
+}
+
+@test "after a reboot what ran is lost, or runs again where that was asked; what waited waits on, and the GPUs are free" {
+	lost=$(zn-submit -g 4 --output /dev/null -- sleep 300)
+	again=$(zn-submit -g 4 --requeue 1 --output /dev/null -- sh -c "echo x >>'$dir/runs'; until [ -e '$dir/go' ]; do sleep 0.05; done")
+	waiting=$(zn-submit -g 8 --output /dev/null -- true)
+	held=$(zn-submit --hold --output /dev/null -- true)
+	await RUNNING "$lost"
+	until_true has_lines 1 runs
+	reboot
+	ended=$(zn-submit --wait --output /dev/null -- true) # starts both anew
+	[ "$(state "$ended")" = COMPLETED ]
+	run -1 timeout 60 zn-queue wait "$lost"
+	[ "$(state "$lost")" = FAILED ] && [ "$(field reason "$lost")" = "lost: the machine restarted" ]
+	until_true has_lines 2 runs
+	[ "$(field attempt "$again")" = 2 ]
+	[ "$(zn-queue nodes -o csv --fields gpus_free --no-heading)" = 4 ]
+	[ "$(state "$waiting")" = QUEUED ] && [ "$(state "$held")" = PENDING ]
+	touch go
+	timeout 60 zn-queue wait "$again" "$waiting"
+	zn-queue release "$held"
+	timeout 60 zn-queue wait "$held"
 }
 
 @test "without a watch on the drop directory it comes up all the same, and looks there from time to time" {
