@@ -756,6 +756,19 @@ slow_driver() {
 	grep -x "1,2" "$dir/out.3" # a shepherd that waited got it with its leases
 }
 
+@test "a scheduler of a later or an earlier release is understood: what is new is skipped, what is missing has a default" {
+	start_agent
+	{
+		printf '{"kind":"hello","version":1000,"mood":{"a":[1,null]}}\n{"kind":"forecast","rain":true}\n!ack\n'
+		job 1 'exit 3' '"later":{"x":1},"gpus":[0]'
+		echo '!wait what=exited job=1 exit_code=3'
+		steer dance 1
+		printf '{"kind":"steer","op":"dance","job":0}\n'
+		printf '!close\n{"kind":"hello","version":1}\n!ack\n{"kind":"start","job":2,"attempt":1,"command":"/bin/true"}\n'
+		echo '!wait what=exited job=2 exit_code=0'
+	} | ctl
+}
+
 @test "acknowledged entries are forgotten, and the log does not grow" {
 	start_agent
 	# as long as it takes here: nodectl gives up when there is no answer for 20 s

@@ -98,3 +98,34 @@ attempts() { [ "$(job "$1" | field attempt)" -ge "$2" ]; }
 	[ "$(grep -cF "$cause" "$ZENITH_SPOOL/schedd.log")" = 1 ]
 	zn-queue cancel "$id"
 }
+
+@test "an agent of a later or an earlier release is understood: what is new is skipped, what is missing has a default" {
+	topology=[$(zn-topo -o json | paste -sd,)]
+	told() { grep -q "\"kind\":\"$1\"" "$2"; }
+	for release in later earlier; do
+		export ZENITH_SPOOL=$dir/spool-$release
+		mkdir -m 700 "$ZENITH_SPOOL"
+		if [ "$release" = later ]; then
+			hello=',"version":1000,"mood":{"a":[1,null]}' more=',"later":{"x":1}' new='{"kind":"forecast","rain":true}'
+		else
+			hello=',"version":1' more='' new=''
+		fi
+		{
+			echo '!wait kind=hello'
+			printf '{"kind":"hello"%s}\n%s\n{"kind":"state","topology":%s%s}\n!wait kind=start job=1\n' \
+				"$hello" "$new" "$topology" "$more"
+			printf '{"kind":"report","what":"exited","seq":1,"job":1,"attempt":1,"exit_code":3%s}\n!wait kind=ack seq=1\n' "$more"
+			echo '!wait kind=start job=2'
+			printf '{"kind":"report","what":"refused","seq":2,"job":2,"attempt":1,"reason":"no"%s}\n!wait kind=ack seq=2\n' "$more"
+		} | nodectl --agent "$ZENITH_SPOOL" >said 3>&- &
+		until_true [ -S "$ZENITH_SPOOL/node/sock" ]
+		zn-submit -g 1 -- true
+		run -1 timeout 60 zn-queue wait 1
+		job 1 | grep -q '"state":"FAILED".*"exit_code":3'
+		zn-submit -- true
+		run -1 timeout 60 zn-queue wait 2
+		job 2 | grep -q '"state":"FAILED".*"reason":"no"'
+		run ! grep "makes no sense" "$ZENITH_SPOOL/schedd.log"
+		zn-submit --wait -- true # by an agent of this release, which follows
+	done
+}

@@ -12,6 +12,8 @@
  *
  * At the end of the input it leaves.
  *
+ * nodectl --agent SPOOL does the same from the other side: it is the agent that the scheduler of SPOOL finds.
+ *
  * nodectl --hello writes a hello to standard output; nodectl --reboot FILE writes an agent's log as if another boot
  * of the machine had written it.
  */
@@ -22,6 +24,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,7 +37,7 @@
 #include "rec/val.h"
 
 static const char *spool;
-static int fd = -1;
+static int fd = -1, listener = -1; /* listener: we play the agent */
 static struct zn_buf in;
 static bool acks;
 static long cut = -1;
@@ -44,10 +48,24 @@ static _Noreturn void die(const char *what)
 	exit(1);
 }
 
+static void open_scheduler(void)
+{
+	if (fd >= 0)
+		close(fd);
+	in.len = 0;
+	fd = accept(listener, NULL, NULL);
+	if (fd < 0)
+		die(strerror(errno));
+}
+
 static void open_agent(void)
 {
 	struct zn_err err = { .text = "" };
 
+	if (listener >= 0) {
+		open_scheduler();
+		return;
+	}
 	if (fd >= 0)
 		close(fd);
 	in.len = 0;
@@ -331,6 +349,21 @@ static void write_reboot(const char *path)
 	zn_arena_done(&a);
 }
 
+static void listen_as_agent(void)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	char home[sizeof(un.sun_path)];
+
+	snprintf(home, sizeof(home), "%s/node", spool);
+	if (snprintf(un.sun_path, sizeof(un.sun_path), "%s/sock", home) >= (int)sizeof(un.sun_path))
+		die("the path of the spool is too long");
+	mkdir(home, 0700);
+	unlink(un.sun_path);
+	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (listener < 0 || bind(listener, (struct sockaddr *)&un, sizeof(un)) < 0 || listen(listener, 1) < 0)
+		die(strerror(errno));
+}
+
 int main(int argc, char **argv)
 {
 	char *line = NULL;
@@ -340,9 +373,11 @@ int main(int argc, char **argv)
 		return write_hello(), fflush(stdout);
 	if (argc == 3 && strcmp(argv[1], "--reboot") == 0)
 		return write_reboot(argv[2]), fflush(stdout);
-	if (argc != 2)
-		die("usage: nodectl SPOOL");
-	spool = argv[1];
+	if (argc != 2 && !(argc == 3 && strcmp(argv[1], "--agent") == 0))
+		die("usage: nodectl [--agent] SPOOL");
+	spool = argv[argc - 1];
+	if (argc == 3)
+		listen_as_agent();
 	open_agent();
 	while (getline(&line, &cap, stdin) > 0) {
 		line[strcspn(line, "\n")] = '\0';
