@@ -49,6 +49,19 @@ static void on_done(evutil_socket_t fd, short what, void *arg)
 	s->snapshot_bytes = zn_journal_bytes(s->journal);
 }
 
+/* Where its process can't be watched, we look from time to time: without an end there would never be another one. */
+static void watch_end(struct zn_server *s)
+{
+	static const struct timeval again = { .tv_sec = 1 };
+
+	s->on_snapshot = event_new(s->base, zn_journal_snapshot_pidfd(s->journal), EV_READ | EV_PERSIST, on_done, s);
+	if (event_add(s->on_snapshot, NULL) == 0)
+		return;
+	event_free(s->on_snapshot);
+	s->on_snapshot = event_new(s->base, -1, EV_PERSIST, on_done, s);
+	event_add(s->on_snapshot, &again);
+}
+
 void zn_snapshot_if_due(struct zn_server *s)
 {
 	static const struct zn_snapshot_job template = { .write = write_all, .moved = moved };
@@ -72,6 +85,5 @@ void zn_snapshot_if_due(struct zn_server *s)
 		return;
 	}
 	s->snapshotting = true;
-	s->on_snapshot = event_new(s->base, zn_journal_snapshot_pidfd(s->journal), EV_READ | EV_PERSIST, on_done, s);
-	event_add(s->on_snapshot, NULL);
+	watch_end(s);
 }

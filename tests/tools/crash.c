@@ -87,7 +87,7 @@ static void set_length(pid_t tid, long value) { (void)tid, (void)value; }
 /* ---- the calls that matter ----------------------------------------------------------------------------- */
 
 /* Where the thing is that the call is about. */
-enum where { NOTHING, FD, PATH, DIR_PATH, DIR_PATH_2, OPEN, OPEN_AT, ADDRESS };
+enum where { NOTHING, FD, WATCHED, PATH, DIR_PATH, DIR_PATH_2, OPEN, OPEN_AT, ADDRESS };
 
 struct call {
 	long nr;
@@ -155,7 +155,7 @@ static const struct call calls[] = {
 	{ SYS_inotify_init1, "inotify_init", NOTHING, MAKES_FD },
 	{ SYS_pidfd_open, "pidfd_open", NOTHING, MAKES_FD },
 	{ SYS_inotify_add_watch, "inotify_add_watch", NOTHING, "kill ENOSPC", "kill ENOSPC", "kill ENOSPC" },
-	{ SYS_epoll_ctl, "epoll_ctl", NOTHING, "kill ENOSPC", "kill ENOSPC", "kill ENOSPC" },
+	{ SYS_epoll_ctl, "epoll_ctl", WATCHED, "kill ENOSPC", "kill ENOSPC", "kill ENOSPC" },
 	{ SYS_timerfd_settime, "timerfd_settime", NOTHING, ACTS },
 	{ SYS_bind, "bind", ADDRESS, "kill ENOSPC", NULL, NULL },
 	{ SYS_listen, "listen", NOTHING, ACTS },
@@ -298,6 +298,8 @@ static int find_what(pid_t tid, enum where where, const __u64 *a, char *to)
 	to[0] = '\0';
 	if (where == FD)
 		return fd_path(tid, (int)a[0], to);
+	if (where == WATCHED)
+		return fd_path(tid, (int)a[2], to);
 	if (where == PATH || where == OPEN)
 		dir_path(tid, AT_FDCWD, a[0], to);
 	else if (where == DIR_PATH || where == OPEN_AT)
@@ -378,7 +380,7 @@ static const char *what_can_happen(pid_t tid, const struct call *c, const __u64 
 	if (c->nr == SYS_wait4 && a[2] & WNOHANG)
 		return NULL;
 	if (c->nr == SYS_epoll_ctl && a[1] != EPOLL_CTL_ADD) /* only a new one needs room */
-		return "kill";
+		return NULL;
 	if (c->nr == SYS_sendto && !is_stream(tid, (int)a[0]))
 		return "kill EINTR";
 	return can;
