@@ -309,6 +309,18 @@ key_of() { as "$1" zn-queue show -o json "$2" | sed -n 's/.*"key":"\([^"]*\)".*/
 	as carl zn-queue wait key:his
 }
 
+@test "a task that is held up before it begins is given up after half a minute, and its GPUs are free" {
+	[ "$(find /lib/ /usr/lib -name pam_exec.so)" ] || skip "no pam_exec here"
+	echo 'session required pam_exec.so quiet /bin/sleep 600' >pam.d/zenith
+	serve
+	id=$(as ann zn-submit -g 8 --output out -- true)
+	run -1 as ann timeout 60 zn-queue wait "$id"
+	[ "$(field reason "$id")" = "the task did not begin within 30 s: something holds it up" ]
+	rm pam.d/zenith
+	as bob zn-submit -g 8 --wait --output out -- true
+	run ! pgrep -xf '/bin/sleep 600'
+}
+
 @test "an interactive job is its user's, on his terminal" {
 	serve
 	run "$BATS_TEST_DIRNAME/tools/on-a-terminal" -- nsenter -m -t "$room" --wdns="$PWD" -- setpriv --reuid=ann --regid=ann \

@@ -2,7 +2,8 @@
  *
  * The child borrows our memory until it has exec'ed (as vfork does), which costs a sixth of a fork; it is born
  * in its cgroup (CLONE_INTO_CGROUP), because moving a process between cgroups takes a lock of the whole
- * machine.  A child that becomes another user gets a copy of the memory instead: that user may signal it.
+ * machine.  A child that becomes another user gets a copy of the memory instead: that user may signal it.  He may
+ * also stop it, or lead it to a file system that never answers, so it is waited for with a pipe, and not for ever.
  * What it could not do it leaves in a shared page.
  */
 #include <errno.h>
@@ -10,6 +11,7 @@
 #include <linux/keyctl.h>
 #include <linux/mempolicy.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,8 +29,11 @@
 #include "proc/login.h"
 #include "proc/proc.h"
 
+enum { PATIENCE_MS = 30000 };
+
 enum stage {
 	AT_NONE, AT_CLONE, AT_CGROUP, AT_KEYRING, AT_LIMITS, AT_USER, AT_DIRECTORY, AT_OUTPUT, AT_ERROR, AT_STDIN, AT_TERMINAL, AT_EXEC,
+	AT_PATIENCE,
 };
 
 /* AddressSanitizer keeps notes on the stack, which the child would leave behind wrong. */
@@ -50,6 +55,9 @@ struct verdict {
 	const char *refused;     /* why a file that can be opened is not used */
 	int pin_errno, numa_errno;
 };
+
+/* Closes with the child's exec or end; -1 where the kernel itself lets us wait. */
+struct gate { int wait, hold; };
 
 static _Noreturn void fail(struct verdict *v, enum stage stage, int error)
 {
@@ -231,7 +239,8 @@ static int exec_search(const struct zn_spawn *s)
 	}
 }
 
-static _Noreturn __attribute__((noinline)) void child(const struct zn_spawn *s, struct verdict *v, bool join)
+static _Noreturn __attribute__((noinline)) void child(const struct zn_spawn *s, struct verdict *v, const struct gate *g,
+                                                    bool join)
 {
 	const struct zn_hold *h = s->hold;
 	char cgroup[PATH_MAX + 16];
@@ -262,7 +271,9 @@ static _Noreturn __attribute__((noinline)) void child(const struct zn_spawn *s, 
 		set_terminal(s, v);
 	else
 		set_output(s, v);
-	syscall(SYS_close_range, 3, ~0U, 0);
+	if (g->hold > 3)
+		dup3(g->hold, 3, O_CLOEXEC);
+	syscall(SYS_close_range, g->hold < 0 ? 3 : 4, ~0U, 0);
 	fail(v, AT_EXEC, exec_search(s));
 }
 
@@ -289,24 +300,62 @@ static inline __attribute__((always_inline)) long bare_clone3(struct clone_args 
 #endif
 }
 
-static __attribute__((noinline)) pid_t start_child(const struct zn_spawn *s, struct verdict *v)
+static __attribute__((noinline)) pid_t start_child(const struct zn_spawn *s, struct verdict *v, const struct gate *g)
 {
+	uint64_t wait = g->hold < 0 ? CLONE_VFORK : 0;
 	bool into = s->hold && s->hold->v2_fd >= 0;
 	struct clone_args args = {
-		.flags = CLONE_VFORK | (s->change_user ? 0 : BORROW) | (into ? CLONE_INTO_CGROUP : 0),
+		.flags = wait | (s->change_user ? 0 : BORROW) | (into ? CLONE_INTO_CGROUP : 0),
 		.exit_signal = SIGCHLD, .cgroup = into ? (uint64_t)s->hold->v2_fd : 0,
 	};
 	long rc = bare_clone3(&args);
 
 	if (rc == 0)
-		child(s, v, false);
+		child(s, v, g, false);
 	if (rc != -ENOSYS) /* a filter may hide clone3 */
 		return (pid_t)rc;
 	/* without CLONE_VM a return in the child harms nobody; still the kernel waits for its exec */
-	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0);
+	pid_t pid = (pid_t)syscall(SYS_clone, wait | SIGCHLD, 0, 0, 0, 0);
 	if (pid == 0)
-		child(s, v, true);
+		child(s, v, g, true);
 	return pid < 0 ? -errno : pid;
+}
+
+static int open_gate(const struct zn_spawn *s, struct gate *g)
+{
+	int pair[2];
+
+	*g = (struct gate){ -1, -1 };
+	if (!s->change_user)
+		return 0;
+	if (pipe2(pair, O_CLOEXEC) < 0)
+		return -errno;
+	/* out of the way of 0-2, and of the place that it has at last */
+	*g = (struct gate){ pair[0], fcntl(pair[1], F_DUPFD_CLOEXEC, 3) };
+	int rc = g->hold < 0 ? -errno : 0;
+	close(pair[1]);
+	if (rc < 0)
+		close(g->wait);
+	return rc;
+}
+
+static void wait_at_gate(struct gate *g, pid_t pid, struct verdict *v)
+{
+	struct pollfd p = { .fd = g->wait, .events = POLLIN };
+	int n = 1;
+
+	if (g->hold < 0)
+		return;
+	close(g->hold);
+	if (pid > 0)
+		while ((n = poll(&p, 1, PATIENCE_MS)) < 0 && errno == EINTR)
+			;
+	close(g->wait);
+	if (n > 0)
+		return;
+	kill(pid, SIGKILL);
+	v->stage = AT_PATIENCE;
+	v->error = ETIMEDOUT;
 }
 
 static int explain_exec(const struct zn_spawn *s, int error, int *ret_exit, struct zn_err *err)
@@ -343,6 +392,8 @@ static int explain(const struct zn_spawn *s, const struct verdict *v, int *ret_e
 		return zn_err_set(err, rc, "PAM's service 'zenith' refuses user '%s'", s->login);
 	case AT_TERMINAL:
 		return zn_err_set(err, rc, "the task can't have its terminal: %s", why);
+	case AT_PATIENCE:
+		return zn_err_set(err, rc, "the task did not begin within %d s: something holds it up", PATIENCE_MS / 1000);
 	case AT_USER:
 		return zn_err_set(err, rc, "user %u: %s", (unsigned)s->uid, why);
 	case AT_CGROUP:
@@ -361,7 +412,11 @@ int zn_spawn(const struct zn_spawn *s, struct zn_spawned *ret, int *ret_exit, st
 		*ret_exit = -1;
 		return zn_err_set(err, -errno, "no process can be started: %s", strerror(errno));
 	}
-	pid_t pid = start_child(s, v);
+	struct gate gate;
+	pid_t pid = open_gate(s, &gate);
+	if (pid == 0)
+		pid = start_child(s, v, &gate);
+	wait_at_gate(&gate, pid, v);
 	if (pid < 0) {
 		v->stage = AT_CLONE;
 		v->error = -pid;
