@@ -327,6 +327,17 @@ print(s.makefile("rb").read())' "$(sock)" >reply
 	export ZENITH_SPOOL=$dir/spool
 }
 
+@test "an end is in the history once, also where the clock was ahead before it was set right" {
+	mkdir -m 700 -p "$ZENITH_SPOOL" "$ZENITH_SPOOL/view/history"
+	: >"$ZENITH_SPOOL/view/history/20991231.zv" # of the time when it was ahead
+	zn-submit --wait -- true
+	zn-schedd --stop
+	zn-submit --wait -- true
+	zn-schedd --stop
+	zn-submit --wait -- true
+	[ "$(zn-queue history -o csv --fields id --no-heading | sort | xargs)" = "1 2 3" ]
+}
+
 # Everything dies at once, and what the spool knows of is the boot before this one.
 reboot() {
 	until_true all_are_dead

@@ -31,6 +31,7 @@ struct zn_view {
 	int history_fd;
 	char history_day[16];
 	char past_day[16];             /* of what is in past */
+	char newest_day[16];           /* of any file: its end is the end of the history */
 	bool in_base;
 };
 
@@ -149,7 +150,7 @@ out:
 
 static int history_last(struct zn_view *v, uint64_t *ret_seq)
 {
-	char dir[PATH_ROOM + 16], path[PATH_ROOM + 64], day[16];
+	char dir[PATH_ROOM + 16], path[PATH_ROOM + 64], *day = v->newest_day;
 
 	*ret_seq = 0;
 	snprintf(dir, sizeof(dir), "%s/history", v->dir);
@@ -352,6 +353,9 @@ int zn_view_put_history(struct zn_view *v, const struct zn_event *event)
 	char day[16];
 
 	day_of(event->job.end_s.v, day);
+	if (strcmp(day, v->newest_day) < 0) /* the clock was set back */
+		strcpy(day, v->newest_day);
+	strcpy(v->newest_day, day);
 	if (v->past.len && strcmp(day, v->past_day)) { /* midnight: what waits is still of yesterday */
 		int rc = write_history(v, v->past.len);
 		for (size_t i = 0; i < v->n_marks; i++)
