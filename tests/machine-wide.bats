@@ -36,6 +36,7 @@ teardown() {
 	[ "$BATS_TEST_COMPLETED" ] || tail -n 30 spool/schedd.log spool/node/log 2>/dev/null
 	! grep -hs 'Sanitizer\|runtime error' -A 40 spool/schedd.log spool/node/log >&2
 	[ -z "${room-}" ] || kill "$room"
+	[ ! -e ann/pid ] || ended "$(cat ann/pid)" || kill "$(cat ann/pid)"
 	cd /
 	rm -rf "$dir"
 }
@@ -214,9 +215,9 @@ key_of() { as "$1" zn-queue show -o json "$2" | sed -n 's/.*"key":"\([^"]*\)".*/
 @test "an operator may adopt another's process, but run nothing as him; others may not even adopt it" {
 	printf '[operators]\nusers = carl\n' >conf
 	serve --config "$dir/conf"
-	as ann sleep 600 3>&- &
-	until_true pgrep -u 4001 -x sleep
-	pid=$(pgrep -u 4001 -x sleep)
+	as ann sh -c 'echo $$ >pid; exec sleep 600' >/dev/null 2>&1 3>&- &
+	until_true eval '[ -s ann/pid ] && [ "$(cat /proc/$(cat ann/pid)/comm)" = sleep ]'
+	pid=$(cat ann/pid)
 	ticks=$(sed 's/.*) //' "/proc/$pid/stat" | cut -d' ' -f20)
 	run -77 as bob zn-queue adopt "$pid"
 	[ "$output" = "zn-queue: process $pid is not yours" ]
