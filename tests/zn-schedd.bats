@@ -328,7 +328,7 @@ print(s.makefile("rb").read())' "$(sock)" >reply
 }
 
 @test "an end is in the history once, also where the clock was ahead before it was set right" {
-	mkdir -m 700 -p "$ZENITH_SPOOL" "$ZENITH_SPOOL/view/history"
+	mkdir -m 700 "$ZENITH_SPOOL" && mkdir -p "$ZENITH_SPOOL/view/history"
 	: >"$ZENITH_SPOOL/view/history/20991231.zv" # of the time when it was ahead
 	zn-submit --wait -- true
 	zn-schedd --stop
