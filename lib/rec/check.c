@@ -186,7 +186,7 @@ static const char *scan_nest(struct zn_scan *s, const msgpack_object *o)
 	return NULL;
 }
 
-ssize_t zn__scan(struct zn_scan *s, const void *p, size_t n, uint64_t base, struct zn_err *err)
+ssize_t zn_msgpack_scan(struct zn_scan *s, const void *p, size_t n, uint64_t base, struct zn_err *err)
 {
 	msgpack_object o;
 
@@ -223,5 +223,5 @@ ssize_t zn_msgpack_check(const void *p, size_t n, uint64_t base, struct zn_err *
 {
 	struct zn_scan s = { 0 };
 
-	return zn__scan(&s, p, n, base, err);
+	return zn_msgpack_scan(&s, p, n, base, err);
 }

@@ -122,7 +122,7 @@ static ssize_t whole_msgpack(struct zn_reader *r, struct zn_err *err)
 		return 0;
 	if (!is_map_head((unsigned char)*unread(r)))
 		return bad(r, err, "a value that is no map");
-	ssize_t n = zn__scan(&r->scan, unread(r), unread_size(r), r->offset, err);
+	ssize_t n = zn_msgpack_scan(&r->scan, unread(r), unread_size(r), r->offset, err);
 	if (n == 0 && r->eof)
 		return zn_err_set(err, -EBADMSG, "the input ends inside the record at byte %llu",
 		                  (unsigned long long)r->offset);
@@ -237,7 +237,7 @@ int zn_reader_has_buffered(const struct zn_reader *r)
 	if (r->dead || !n)
 		return 0;
 	if (r->stream != STREAM_JSON)
-		return r->eof || zn__scan(&s, p, n, 0, NULL) != 0;
+		return r->eof || zn_msgpack_scan(&s, p, n, 0, NULL) != 0;
 	for (size_t i = 0, filled = 0; i < n; i++) {
 		filled |= !is_blank(p[i]);
 		if (filled && (r->eof || memchr(p + i, '\n', n - i)))

@@ -39,21 +39,6 @@ static inline uint64_t zn__wire_members(const msgpack_object *head)
 	       : head->type == MSGPACK_OBJECT_ARRAY ? head->via.array.size : 0;
 }
 
-/* A scan that goes on where it stopped when more bytes have come, so that a record read in pieces is
- * looked at once.  Zero-initialised storage is a scan that has not begun.
- */
-struct zn_scan {
-	size_t at;                      /* bytes that are settled */
-	uint32_t items;                 /* values seen or promised */
-	int depth;
-	uint32_t left[ZN_DEPTH_MAX];    /* values that each open list or map still owes */
-	bool is_map[ZN_DEPTH_MAX];
-	bool is_reserved;               /* the last value was a key that ends in "@base64" */
-};
-
-/* As zn_msgpack_check; p is always the beginning of the value. */
-ssize_t zn__scan(struct zn_scan *s, const void *p, size_t n, uint64_t base, struct zn_err *err);
-
 /* A key that means "this is a binary" in JSON. */
 bool zn__is_reserved(const char *key, size_t n);
 /* Why text must not pass, or NULL. */

@@ -25,7 +25,7 @@ struct zn_conn {
 	bool closing;                 /* after its last reply */
 	bool doomed;                  /* at once */
 	unsigned owed;                /* replies that wait for the disk */
-	size_t tried;                 /* bytes that were looked at and are no whole request */
+	struct zn_scan scan;          /* of the request that comes in: however small its pieces, it is looked at once */
 	TAILQ_ENTRY(zn_conn) link;
 };
 
@@ -92,15 +92,15 @@ static int take_request(struct zn_conn *c)
 	struct zn_request request;
 	msgpack_object map;
 
-	if (!len || len == c->tried || c->s->stopping) /* the next zn-schedd is asked again */
+	if (!len || c->s->stopping) /* the next zn-schedd is asked again */
 		return 0;
 	const unsigned char *p = evbuffer_pullup(in, -1);
-	ssize_t n = zn_msgpack_check(p, len, 0, &err);
+	ssize_t n = zn_msgpack_scan(&c->scan, p, len, 0, &err);
 	if (n > ZN_SPEC_BYTES_MAX || (n == 0 && len > ZN_SPEC_BYTES_MAX))
 		n = zn_err_set(&err, -EBADMSG, "a request of more than %d bytes", ZN_SPEC_BYTES_MAX);
-	c->tried = n == 0 ? len : 0;
 	if (n == 0)
 		return 0;
+	c->scan = (struct zn_scan){ 0 };
 	zn_arena_reset(&c->s->arena);
 	int rc = n < 0 ? (int)n : zn_val_unpack(p, (size_t)n, 0, &c->s->arena, &map, &err);
 	if (rc == 0)

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "rec/wire.h"
+#include "rec/val.h"
 #include "tap.h"
 
 #define BYTES(s) s, sizeof(s) - 1
@@ -120,10 +120,10 @@ static void check_pieces(void)
 	bool good = true;
 
 	for (size_t i = 0; i < n; i++)
-		good &= zn_msgpack_check(whole, i, 0, NULL) == 0 && zn__scan(&s, whole, i, 0, NULL) == 0;
+		good &= zn_msgpack_check(whole, i, 0, NULL) == 0 && zn_msgpack_scan(&s, whole, i, 0, NULL) == 0;
 	tap_ok(good, "every beginning of a record asks for more");
 	tap_ok(zn_msgpack_check(whole, n, 0, NULL) == (ssize_t)n, "the whole is whole");
-	tap_ok(zn__scan(&s, whole, n, 0, NULL) == (ssize_t)n, "also to a scan that saw it coming");
+	tap_ok(zn_msgpack_scan(&s, whole, n, 0, NULL) == (ssize_t)n, "also to a scan that saw it coming");
 }
 
 static void check_unpack(void)
