@@ -331,6 +331,18 @@ once() {
 	} | ctl | grep -q '"reason":"lost: its shepherd was killed"'
 }
 
+@test "a shepherd that is killed before it has begun its job: nothing ran, and the job may be started again" {
+	crash -r / -l /dev/null -- true || skip "processes can't be traced here"
+	crash -r "$dir" -p "1 recvmsg socket #1" -a kill -m "$dir/reached" -- zn-noded --spool "$spool" 3>&- &
+	until_true [ -S "$spool/node/sock" ]
+	{
+		printf '!hello\n!ack\n'; job 1 true; echo '!wait job=1 what=exited'
+		job 2 "echo >$dir/ran"; echo '!wait job=2 what=refused again=true'
+		job 2 "echo >$dir/ran" | sed 's/"attempt":1/"attempt":2/'; echo '!wait job=2 what=exited exit_code=0'
+	} | ctl
+	[ -e "$dir/reached" ] && [ -e "$dir/ran" ]
+}
+
 @test "a job that stops its shepherd does not outrun its limit" {
 	start_agent
 	run -0 once 1 'kill -STOP $PPID; sleep 300' '"limit_s":0.5'

@@ -321,6 +321,15 @@ void zn__job_stop_all(struct agent *a, const char *reason)
 
 /* ---- shepherds that end --------------------------------------------------------------------------------- */
 
+/* It writes into the log that it has the job before anything of it runs: what is not there has not begun. */
+static void not_begun(struct agent *a, struct job *j)
+{
+	struct zn_msg_start m = { .job = j->key.job, .attempt = (uint32_t)j->key.attempt };
+
+	zn__job_free(a, j);
+	refuse(a, &m, true, "its shepherd was killed before it began");
+}
+
 /* What it said last may still lie in its socket or in the log. */
 static void hand_ended(struct agent *a, struct hand *h, int status)
 {
@@ -338,6 +347,10 @@ static void hand_ended(struct agent *a, struct hand *h, int status)
 	if (!j || j->exited)
 		return;
 	zn__agent_say(a, "job %llu: its shepherd was killed (status %x)", (unsigned long long)key.job, (unsigned)status);
+	if (!j->ref_pid) {
+		not_begun(a, j);
+		return;
+	}
 	j->orphaned = true;
 	a->orphans_ns = zn_boot_ns();
 }
