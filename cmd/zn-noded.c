@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/units.h"
 #include "cli/cli.h"
 #include "node/node.h"
@@ -45,34 +46,21 @@ static const struct zn_cmd cmd = {
 
 enum { LOG_MAX = 1 << 20 };
 static char log_path[4096];
-static int log_fd = STDERR_FILENO, ready_fd = -1;
+static int log_fd = -1, ready_fd = -1;
 
-/* In the background: the file, begun anew when it is large.  Where it can't be had, standard error. */
-static void choose_log(void)
+/* In the background: the file.  Where it can't be had, standard error. */
+static int choose_log(void)
 {
-	char old[sizeof(log_path) + 4];
-	struct stat st;
-
-	if (!log_path[0])
-		return;
-	if (log_fd > STDERR_FILENO) {
-		if (fstat(log_fd, &st) == 0 && st.st_size < LOG_MAX)
-			return;
-		snprintf(old, sizeof(old), "%s.1", log_path);
-		rename(log_path, old);
-		close(log_fd);
-	}
-	log_fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (log_fd < 0)
-		log_fd = STDERR_FILENO;
+	if (log_path[0])
+		log_fd = zn_logfile_turn(log_path, LOG_MAX, log_fd);
+	return log_fd < 0 ? STDERR_FILENO : log_fd;
 }
 
 static void say(const char *text)
 {
 	char when[ZN_UNIT_TEXT];
 
-	choose_log();
-	dprintf(log_fd, "%s zn-noded: %s\n", zn_format_time(zn_now_s(), when), text);
+	dprintf(choose_log(), "%s zn-noded: %s\n", zn_format_time(zn_now_s(), when), text);
 }
 
 /* ---- detaching ---------------------------------------------------------------------------------------- */

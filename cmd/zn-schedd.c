@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "cli/cli.h"
 #include "engine/local.h"
 #include "queue/client.h"
@@ -41,21 +42,14 @@ static const struct zn_cmd cmd = {
 	.opts = opts,
 };
 
-enum { LOG_MAX = 4 << 20 };
-
-/* Everything that is written to stderr from here on is the log; one old one is kept. */
-static int log_to(const char *spool)
+/* Everything that is written to stderr from here on is the log. */
+static int log_to(const char *path)
 {
-	char path[4200], old[4210];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "%s/schedd.log", spool);
-	snprintf(old, sizeof(old), "%s.1", path);
-	if (stat(path, &st) == 0 && st.st_size > LOG_MAX)
-		rename(path, old);
-	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = zn_logfile_turn(path, ZN_LOG_MAX, -1);
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (fd < 0 || null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(fd, 2) < 0)
+	if (fd < 0)
+		return fd;
+	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(fd, 2) < 0)
 		return -errno;
 	close(fd);
 	close(null);
@@ -167,6 +161,7 @@ static int serve(const char *spool)
 	struct zn_serve_opts so = { .spool = spool, .config = o.config, .on_demand = o.detach && !o.for_all,
 	                            .for_all = o.for_all, .ready_fd = -1 };
 	struct zn_err err = { 0 };
+	char log[4200];
 	int rc = 0;
 
 	if (o.for_all)
@@ -177,9 +172,11 @@ static int serve(const char *spool)
 		return zn_cli_fail(zn_cli_code(rc), "%s", err.text);
 	if (o.detach) {
 		so.ready_fd = detach();
-		rc = chdir("/") < 0 ? -errno : log_to(spool);
+		snprintf(log, sizeof(log), "%s/schedd.log", spool);
+		so.log = log;
+		rc = chdir("/") < 0 ? -errno : log_to(log);
 		if (rc < 0) /* standard error is still the caller's */
-			return zn_cli_fail(ZN_EXIT_OS, "can't write '%s/schedd.log': %s", spool, strerror(-rc));
+			return zn_cli_fail(ZN_EXIT_OS, "can't write '%s': %s", log, strerror(-rc));
 	}
 	umask(077);
 	rc = zn_serve(&so, &err);

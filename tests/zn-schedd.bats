@@ -249,6 +249,17 @@ resident_kb() { awk '/^VmRSS/ { print $2 }' "/proc/$(pid_of zn-schedd)/status"; 
 	[ "$(field key 1)" = good ]
 }
 
+@test "the log stays small also of a zn-schedd that runs for ever" {
+	start
+	truncate -s 4M "$ZENITH_SPOOL/schedd.log"
+	d=$ZENITH_SPOOL/drop/$(id -u)
+	mkdir -m 700 "$d"
+	for name in one two; do echo nonsense >nonsense; mv nonsense "$d/$name.zr"; until_true [ -e "$d/$name.zr.refused" ]; done
+	[ "$(stat -c %s "$ZENITH_SPOOL/schedd.log.1")" = 4194304 ]
+	until_true grep -q "'two.zr'" "$ZENITH_SPOOL/schedd.log"
+	grep -q "'one.zr'" "$ZENITH_SPOOL/schedd.log"
+}
+
 @test "a snapshot keeps queue, keys and environments, and no job ends twice in the history" {
 	head -c 1500000 /dev/zero | tr '\0' '#' >pad
 	for i in {1..24}; do

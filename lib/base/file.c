@@ -166,6 +166,26 @@ int zn_mkdirs(const char *path, mode_t mode, struct zn_err *err)
 	return 0;
 }
 
+int zn_logfile_turn(const char *path, off_t max, int fd)
+{
+	char old[PATH_MAX];
+	struct stat st;
+	bool known = (fd < 0 ? stat(path, &st) : fstat(fd, &st)) == 0;
+
+	if (fd >= 0 && known && st.st_size < max)
+		return fd;
+	if (known && st.st_size >= max && snprintf(old, sizeof(old), "%s.1", path) < (int)sizeof(old))
+		rename(path, old);
+	int new = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (new < 0)
+		return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return new;
+	dup3(new, fd, fcntl(fd, F_GETFD) & FD_CLOEXEC ? O_CLOEXEC : 0);
+	close(new);
+	return fd;
+}
+
 /* Magic numbers of statfs(2) and of the kernel's sources; several are not in <linux/magic.h>. */
 int zn_is_network_fs(const char *path)
 {

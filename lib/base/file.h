@@ -29,6 +29,11 @@ int zn_dir_sync(const char *path);
 /* 1 when path lies on a filesystem that is shared over a network (NFS, SMB, Lustre, ...), else 0. */
 int zn_is_network_fs(const char *path);
 
+/* A log that stays small: from max bytes on it becomes PATH.1, in the place of an older one, and fd goes on in a new
+ * file.  fd < 0: opens it.  Returns the descriptor; where a new file can't be had it is the old one, or -errno.
+ */
+int zn_logfile_turn(const char *path, off_t max, int fd);
+
 /* /dev/null or /dev/full: a device to which anything may be written. */
 bool zn_file_is_sink(const struct stat *st);
 

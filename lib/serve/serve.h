@@ -11,8 +11,11 @@ struct zn_serve_opts {
 	const char *config;    /* NULL: the usual place */
 	bool on_demand;        /* started by zn-submit: goes away when idle */
 	bool for_all;          /* machine-wide: for all users of the machine, with an agent that is root */
+	const char *log;       /* the file that standard error is, to be kept small; NULL: it is none of ours */
 	int ready_fd;          /* gets a byte when the socket listens; -1: none */
 };
+
+enum { ZN_LOG_MAX = 4 << 20 }; /* bytes of opts->log and of the one before it */
 
 /* Recovers the queue, listens, and runs until told to stop.  Returns 0 after an orderly stop.  -EBUSY: another
  * zn-schedd has this spool.

@@ -19,12 +19,16 @@
 #include "queue/spool.h"
 #include "rec/frame.h"
 
+static const char *log_path; /* of what standard error is */
+
 void zn_log(const char *fmt, ...)
 {
 	char when[ZN_UNIT_TEXT];
 	va_list ap;
 
 	flockfile(stderr);
+	if (log_path)
+		zn_logfile_turn(log_path, ZN_LOG_MAX, STDERR_FILENO);
 	fprintf(stderr, "%s zn-schedd: ", zn_format_time(zn_now_s(), when));
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
@@ -498,6 +502,7 @@ int zn_serve(const struct zn_serve_opts *opts, struct zn_err *err)
 	zn_jobs_init(&s->jobs);
 	signal(SIGPIPE, SIG_IGN);
 	s->conns_max = conns_max();
+	log_path = opts->log;
 	int rc = start(s, opts, err);
 	if (rc == 0) {
 		say_ready(opts->ready_fd);
