@@ -249,6 +249,20 @@ resident_kb() { awk '/^VmRSS/ { print $2 }' "/proc/$(pid_of zn-schedd)/status"; 
 	[ "$(field key 1)" = good ]
 }
 
+@test "what is mounted on a drop directory is not gone into, and holds up nobody" {
+	start
+	d=$ZENITH_SPOOL/drop
+	mkdir -m 700 "$d/$(id -u)" his
+	chown 12345 his || skip "only root can make another's directory"
+	mv his "$d/12345"
+	mount -t tmpfs -o mode=700,uid=12345 zn-test "$d/12345" || skip "nothing can be mounted here"
+	zn-fmt -o msgpack <<<'{"key":"mine","hold":true,"command":"true","directory":"/"}' >mine
+	mv mine "$d/$(id -u)/mine.zr"
+	until_true eval 'zn-queue show key:mine'
+	umount "$d/12345"
+	until_true grep -q "of uid 12345 has something mounted on it" "$ZENITH_SPOOL/schedd.log"
+}
+
 @test "the log stays small also of a zn-schedd that runs for ever" {
 	start
 	truncate -s 4M "$ZENITH_SPOOL/schedd.log"

@@ -13,7 +13,9 @@
 #include <sys/inotify.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+#include <linux/openat2.h>
 
 #include "base/file.h"
 #include "base/units.h"
@@ -139,22 +141,36 @@ static gid_t group_of(const struct zn_server *s, uid_t uid, gid_t directory)
 	return s->is_private ? directory : pw ? pw->pw_gid : (gid_t)uid;
 }
 
+/* Without going into anything that is mounted there: a file system of the user's own (FUSE) may never answer. */
+static int open_directory(int top, const char *name)
+{
+	struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, .resolve = RESOLVE_NO_XDEV };
+	int fd = (int)syscall(SYS_openat2, top, name, &how, sizeof(how));
+
+	if (fd < 0 && errno == ENOSYS)
+		fd = openat(top, name, (int)how.flags);
+	return fd < 0 ? -errno : fd;
+}
+
 /* False: something is left for later, or what comes later would not be noticed. */
 static bool take_directory(struct zn_server *s, int top, const char *name)
 {
 	struct stat st;
 	uint64_t uid;
 	bool all = true;
-	char path[5000];
+	char path[64];
 
 	if (zn_parse_u64(name, 0, UINT32_MAX, &uid, NULL) < 0)
 		return true;
-	int fd = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = open_directory(top, name);
+	if (fd == -EXDEV) {
+		zn_log("drop directory of uid %s has something mounted on it: ignored", name);
+		return true;
+	}
 	if (fd < 0) {
-		int rc = -errno;
 		if (fstatat(top, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_uid != uid)
 			clear_squatter(top, name);
-		return is_bad(rc) || rc == -ENOTDIR || rc == -ENOENT;
+		return is_bad(fd) || fd == -ENOTDIR || fd == -ENOENT;
 	}
 	if (fstat(fd, &st) < 0) {
 		close(fd);
@@ -168,7 +184,7 @@ static bool take_directory(struct zn_server *s, int top, const char *name)
 		return true;
 	}
 	gid_t gid = group_of(s, (uid_t)uid, st.st_gid);
-	snprintf(path, sizeof(path), "%s/drop/%s", s->spool, name);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if (inotify_add_watch(s->drop_watch, path, IN_MOVED_TO | IN_ONLYDIR) < 0)
 		all = false;
 	DIR *d = fdopendir(fd);
