@@ -186,7 +186,7 @@ frozen() { # by signal, or by cgroup
 	blocker >/dev/null
 	run -75 zn-queue wait --timeout 0.2s 1
 	touch go
-	run -0 zn-queue wait 1
+	run -0 zn-queue wait 1 1
 	zn-submit --output /dev/null -- false
 	run -1 zn-queue wait 1 2
 }

@@ -13,11 +13,15 @@
 #include "queue/client.h"
 #include "queue/view.h"
 
+struct awaited {
+	uint64_t id;
+	bool seen, started, ended;     /* seen: in this generation of the view */
+};
+
 struct waiting {
 	const struct zn_follow *f;
-	const uint64_t *ids;
-	bool *seen, *started, *ended;  /* seen: in this generation of the view */
-	size_t n, left;
+	struct awaited *jobs;          /* by number, each once */
+	size_t n, unseen, left;
 };
 
 static bool has_ended(const struct zn_job_record *job)
@@ -32,16 +36,45 @@ static bool has_run(const struct zn_job_record *job)
 	return job->start_s.has || job->exit_code.has || job->signal;
 }
 
-static void take_job(struct waiting *w, size_t i, const struct zn_job_record *job)
+static int by_id(const void *a, const void *b)
 {
-	if (!w->started[i] && has_run(job)) {
-		w->started[i] = true;
+	const struct awaited *x = a, *y = b;
+
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+static int await(struct waiting *w, const uint64_t *ids, size_t n)
+{
+	w->jobs = calloc(n + 1, sizeof(*w->jobs));
+	if (!w->jobs)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		w->jobs[i].id = ids[i];
+	qsort(w->jobs, n, sizeof(*w->jobs), by_id);
+	for (size_t i = 0; i < n; i++)
+		if (!w->n || w->jobs[w->n - 1].id != w->jobs[i].id)
+			w->jobs[w->n++] = w->jobs[i];
+	w->left = w->unseen = w->n;
+	return 0;
+}
+
+static void see_none(struct waiting *w)
+{
+	for (size_t i = 0; i < w->n; i++)
+		w->jobs[i].seen = false;
+	w->unseen = w->n;
+}
+
+static void take_job(struct waiting *w, struct awaited *j, const struct zn_job_record *job)
+{
+	if (!j->started && has_run(job)) {
+		j->started = true;
 		if (w->f->started)
 			w->f->started(w->f->arg, job);
 	}
-	if (w->ended[i] || !has_ended(job))
+	if (j->ended || !has_ended(job))
 		return;
-	w->ended[i] = true;
+	j->ended = true;
 	w->left--;
 	if (w->f->done)
 		w->f->done(w->f->arg, job);
@@ -52,18 +85,17 @@ static int take_event(struct waiting *w, struct zn_bytes event, struct zn_err *e
 	struct zn_bytes job = zn_raw_get(event, "job");
 	struct zn_arena a = { 0 };
 	struct zn_job_record record;
-	uint64_t id = 0;
-	int rc = 0;
+	struct awaited key = { 0 };
 
-	zn_raw_u64(zn_raw_get(job, "id"), &id);
-	for (size_t i = 0; i < w->n && rc == 0; i++) {
-		if (w->ids[i] != id)
-			continue;
-		w->seen[i] = true;
-		rc = zn_raw_decode(&zn_job_kind, job, &a, &record, err);
-		if (rc == 0)
-			take_job(w, i, &record);
-	}
+	zn_raw_u64(zn_raw_get(job, "id"), &key.id);
+	struct awaited *j = bsearch(&key, w->jobs, w->n, sizeof(*w->jobs), by_id);
+	if (!j)
+		return 0;
+	w->unseen -= !j->seen;
+	j->seen = true;
+	int rc = zn_raw_decode(&zn_job_kind, job, &a, &record, err);
+	if (rc == 0)
+		take_job(w, j, &record);
 	zn_arena_done(&a);
 	return rc;
 }
@@ -75,14 +107,6 @@ static int take_past(void *arg, struct zn_bytes event)
 	return rc < 0 ? rc : ((struct waiting *)arg)->left == 0;
 }
 
-static bool all_seen(const struct waiting *w)
-{
-	for (size_t i = 0; i < w->n; i++)
-		if (!w->seen[i])
-			return false;
-	return true;
-}
-
 /* All that the view has now.  A job that is not in it has ended (or never was): the history knows. */
 static int drain(struct zn_view_reader *r, const char *spool, struct waiting *w, struct zn_err *err)
 {
@@ -91,17 +115,17 @@ static int drain(struct zn_view_reader *r, const char *spool, struct waiting *w,
 
 	while ((rc = zn_view_next(r, &record, err)) > 0 && w->left) {
 		if (rc == 2)
-			memset(w->seen, 0, w->n * sizeof(*w->seen));
+			see_none(w);
 		else if (zn_raw_is_text(zn_raw_get(record, "kind"), "event"))
 			rc = take_event(w, record, err);
 		if (rc < 0)
 			break;
 	}
-	if (rc >= 0 && w->left && !all_seen(w))
+	if (rc >= 0 && w->left && w->unseen)
 		rc = zn_history_each(spool, 0, true, take_past, w, err);
-	for (size_t i = 0; rc >= 0 && w->left && i < w->n; i++)
-		if (!w->seen[i])
-			return zn_err_set(err, -ENOENT, "there is no job %llu", (unsigned long long)w->ids[i]);
+	for (size_t i = 0; rc >= 0 && w->left && w->unseen && i < w->n; i++)
+		if (!w->jobs[i].seen)
+			return zn_err_set(err, -ENOENT, "there is no job %llu", (unsigned long long)w->jobs[i].id);
 	return rc < 0 ? rc : 0;
 }
 
@@ -131,7 +155,7 @@ static int sleep_until_news(struct zn_view_reader *r, struct zn_client **client,
 int zn_follow_jobs(const char *spool, const uint64_t *ids, size_t n, double timeout_s, const struct zn_follow *f,
                    struct zn_err *err)
 {
-	struct waiting w = { .f = f, .ids = ids, .n = n, .left = n };
+	struct waiting w = { .f = f };
 	uint64_t end_ns = zn_boot_ns() + (uint64_t)((timeout_s < 0 ? 0 : timeout_s) * 1e9);
 	struct zn_view_reader *r = NULL;
 	struct zn_client *client = f->client;
@@ -139,10 +163,7 @@ int zn_follow_jobs(const char *spool, const uint64_t *ids, size_t n, double time
 
 	if (rc < 0)
 		return rc;
-	w.seen = calloc(n + 1, sizeof(*w.seen));
-	w.started = calloc(n + 1, sizeof(*w.started));
-	w.ended = calloc(n + 1, sizeof(*w.ended));
-	rc = w.seen && w.started && w.ended ? 0 : -ENOMEM;
+	rc = await(&w, ids, n);
 	while (rc == 0) {
 		rc = drain(r, spool, &w, err);
 		if (f->tick && rc >= 0)
@@ -150,13 +171,11 @@ int zn_follow_jobs(const char *spool, const uint64_t *ids, size_t n, double time
 		if (rc < 0 || !w.left)
 			break;
 		if (timeout_s >= 0 && zn_boot_ns() >= end_ns)
-			rc = zn_err_set(err, -ETIMEDOUT, "%zu of %zu jobs have not ended yet", w.left, n);
+			rc = zn_err_set(err, -ETIMEDOUT, "%zu of %zu jobs have not ended yet", w.left, w.n);
 		else
 			rc = sleep_until_news(r, &client, pause_ms(f, timeout_s, end_ns));
 	}
-	free(w.seen);
-	free(w.started);
-	free(w.ended);
+	free(w.jobs);
 	zn_view_close(r);
 	return rc;
 }
