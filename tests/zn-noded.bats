@@ -702,6 +702,37 @@ slow_driver() {
 	} | timeout 90 nodectl "$spool"
 }
 
+@test "starts that come one after the other ask one looker, which leaves soon after the last" {
+	mkdir "$dir/driver"
+	ln -s "$B/tests/nvidia-ml.so" "$dir/driver/libnvidia-ml.so.1"
+	export LD_LIBRARY_PATH=$dir/driver FAKE_NVML_OPENED=$dir/opened
+	unset ZENITH_MOCK_GPUS
+	start_agent
+	{
+		printf '!hello\n!ack\n'
+		for n in {1..12}; do job $n true '"gpus":[0]'; echo "!wait what=exited job=$n exit_code=0"; done
+	} | ctl
+	[ "$(wc -l <"$dir/opened")" -ge 13 ]
+	[ "$(sort -u "$dir/opened" | wc -l)" -lt 6 ]
+	until_true eval '[ -z "$(pgrep -P "$(agent_pid)")" ]'
+}
+
+@test "a looker that died between two questions is replaced" {
+	mkdir "$dir/driver"
+	ln -s "$B/tests/nvidia-ml.so" "$dir/driver/libnvidia-ml.so.1"
+	export LD_LIBRARY_PATH=$dir/driver
+	unset ZENITH_MOCK_GPUS
+	start_agent
+	pid=$(agent_pid)
+	{
+		printf '!hello\n!ack\n'
+		for n in 1 2 3; do
+			job $n true '"gpus":[0]'; echo "!wait what=exited job=$n exit_code=0"
+			pkill -9 -x zn-look -P "$pid"
+		done
+	} | ctl
+}
+
 @test "a shepherd that knows the machine as it was gets no other job" {
 	mkdir "$dir/driver"
 	export LD_LIBRARY_PATH=$dir/driver

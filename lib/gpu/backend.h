@@ -10,6 +10,7 @@ struct zn__gpu_backend {
 	 * leave a note); -ENOMEM is the only one.
 	 */
 	int (*read)(struct zn_gpus *g);
+	void (*keep)(void); /* as zn_gpus_keep; nothing where there is no driver */
 };
 
 extern const struct zn__gpu_backend zn__nvml;

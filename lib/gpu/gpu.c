@@ -24,6 +24,12 @@ int zn_gpus_read(struct zn_gpus **ret, struct zn_err *err)
 	return 0;
 }
 
+void zn_gpus_keep(void)
+{
+	for (size_t i = 0; i < sizeof(backends) / sizeof(*backends); i++)
+		backends[i]->keep();
+}
+
 void zn_gpus_free(struct zn_gpus *g)
 {
 	if (!g)

@@ -44,6 +44,8 @@ struct zn_gpus {
 /* Asks the drivers that are there; no driver is n == 0 and success. */
 int zn_gpus_read(struct zn_gpus **ret, struct zn_err *err);
 void zn_gpus_free(struct zn_gpus *g);
+/* Keeps the drivers' libraries open from now on, so that every zn_gpus_read is quick; for processes that end soon. */
+void zn_gpus_keep(void);
 /* "NVIDIA" for 0x10de; NULL for who makes no accelerators that we know. */
 const char *zn_gpu_vendor(uint32_t pci_vendor);
 

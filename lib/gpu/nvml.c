@@ -479,4 +479,16 @@ static int nvml_read(struct zn_gpus *g)
 	return rc;
 }
 
-const struct zn__gpu_backend zn__nvml = { "nvml", nvml_read };
+/* The library counts how often it was begun. */
+static void nvml_keep(void)
+{
+	struct zn_gpus g = { 0 };
+	struct nvml nvml;
+	void *lib = open_library(&g);
+
+	if (lib && find_symbols(lib, &nvml, &g))
+		nvml.init();
+	zn_arena_done(&g.arena);
+}
+
+const struct zn__gpu_backend zn__nvml = { "nvml", nvml_read, nvml_keep };

@@ -80,8 +80,7 @@ static void on_timer(struct agent *a, struct watch *w, uint32_t events)
 		return;
 	a->armed_ns = 0;
 	zn__peer_expire(a, now);
-	if (a->look_until_ns && now >= a->look_until_ns)
-		zn__look_expire(a);
+	zn__looker_expire(a, now);
 	if (a->look_again_ns && now >= a->look_again_ns)
 		zn__look_again(a);
 	if (a->orphans_ns && now >= a->orphans_ns)
@@ -109,6 +108,7 @@ static void arm(struct agent *a)
 	for (const struct conn *c = a->conns; c; c = c->next)
 		sooner(&at, c->deadline_ns);
 	sooner(&at, a->look_until_ns);
+	sooner(&at, a->look_keep_ns);
 	sooner(&at, a->look_again_ns);
 	sooner(&at, a->orphans_ns);
 	sooner(&at, a->idle_ns);

@@ -107,9 +107,10 @@ struct agent {
 	unsigned facts_no;           /* grows with each change of them */
 	struct zn_buf topology;      /* as the look wrote it */
 	bool topology_sent;
-	struct watch look;           /* pipe from the process that asks the drivers; fd -1: none */
+	struct watch look;           /* the looker's socket; fd -1: there is none */
 	pid_t look_pid;
-	uint64_t look_until_ns;      /* when we give up on it; 0: none is under way */
+	uint64_t look_until_ns;      /* when we give up on its answer; 0: none is awaited */
+	uint64_t look_keep_ns;       /* until when it is kept for the next question; 0: it is not */
 	uint64_t look_again_ns;      /* when to try again; 0: the facts are there */
 	unsigned look_tries;
 	bool look_hangs;             /* look_pid was killed and is still there */
@@ -173,15 +174,22 @@ void zn__peer_expire(struct agent *a, uint64_t now_ns);
 /* look.c */
 int zn__look_first(struct agent *a);          /* waits for it */
 void zn__look_begin(struct agent *a);         /* if one is wanted and none is under way */
-void zn__look_expire(struct agent *a);        /* it takes too long */
+void zn__look_answered(struct agent *a, struct zn_bytes answer);
 void zn__look_again(struct agent *a);         /* look_again_ns has come */
 void zn__look_send_state(struct agent *a, bool always);
 void zn__look_forget(struct agent *a);        /* the starts that wait for one */
+bool zn__look_is_mock(void);
 bool zn__look_needed(const struct agent *a);  /* before GPUs are given out */
 /* 1: somebody uses it who belongs to no job, nor to the processes of but */
 int zn__look_stranger(struct agent *a, uint32_t gpu, pid_t but, struct zn_lease_holder *ret);
 bool zn__look_uses(const struct agent *a, uint32_t gpu, pid_t root); /* it, or one that descends from it */
 bool zn__look_is_below(pid_t pid, pid_t root); /* is root, or descends from it */
+
+/* looker.c */
+int zn__looker_ask(struct agent *a, bool full);   /* zn__look_answered is called with what it says, nothing or why not */
+int zn__looker_ask_and_wait(struct agent *a, struct zn_buf *ret);
+void zn__looker_expire(struct agent *a, uint64_t now_ns);
+void zn__looker_let_go(struct agent *a);
 
 /* recover.c */
 int zn__agent_recover(struct agent *a, struct zn_err *err);

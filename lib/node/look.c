@@ -1,107 +1,44 @@
-/* look: what this machine is and who uses its GPUs, asked by a process of its own: the libraries behind it are
- * large (every shepherd is forked from us), and a driver that hangs must not hang the agent.
- */
+/* look: what this machine is and who uses its GPUs, as the looker (looker.c) says it, and what follows. */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <signal.h>
 #include <unistd.h>
 #include <zlib.h>
 
-#include "base/file.h"
 #include "node/agent.h"
 #include "proc/proc.h"
 #include "rec/val.h"
 
-enum { LOOK_MS = 30000, LOOK_TRIES_MAX = 6, ANCESTORS_MAX = 64 };
+enum { LOOK_TRIES_MAX = 6, ANCESTORS_MAX = 64 };
 
-static bool is_mock(void)
+bool zn__look_is_mock(void)
 {
 	const char *mock = getenv("ZENITH_MOCK_GPUS");
 
 	return mock && *mock;
 }
 
-/* ---- in the process that looks ------------------------------------------------------------------------- */
-
-static int encode_gpus(struct zn_buf *to, struct zn_err *err)
+static int unpack_list(struct zn_bytes b, struct zn_arena *arena, msgpack_object *ret)
 {
-	struct zn_gpus *g;
-	int rc = zn_gpus_read(&g, err);
+	ssize_t n = zn_msgpack_check(b.p, b.n, 0, NULL);
 
-	if (rc < 0)
-		return rc;
-	const unsigned char head[] = { 0xdd, (unsigned char)(g->n >> 24), (unsigned char)(g->n >> 16),
-		                       (unsigned char)(g->n >> 8), (unsigned char)g->n };
-	zn_buf_add(to, head, sizeof(head));
-	for (size_t i = 0; rc == 0 && i < g->n; i++)
-		rc = zn_encode(&zn_gpu_kind, &g->v[i], to);
-	zn_gpus_free(g);
-	return rc;
-}
-
-static int encode_all(struct zn_buf *to, struct zn_err *err)
-{
-	struct zn_facts *f;
-	int rc = zn_facts_read(NULL, &f, err);
-
-	if (rc < 0)
-		return rc;
-	rc = zn_facts_encode(f, to);
-	zn_facts_free(f);
-	return rc;
-}
-
-/* Writes the list, or the sentence that says why there is none. */
-static _Noreturn void look(int fd, bool full)
-{
-	struct zn_buf b = { 0 };
-	struct zn_err err = { .text = "" };
-	sigset_t none;
-
-	prctl(PR_SET_NAME, "zn-look");
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* our leases and locks must end with us, not with this one */
-	if (dup2(fd, 3) < 0)
-		_exit(1);
-	syscall(SYS_close_range, 4, ~0U, 0);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	int rc = full ? encode_all(&b, &err) : encode_gpus(&b, &err);
-	if (rc < 0) {
-		b.len = 0;
-		zn_buf_addstr(&b, err.text[0] ? err.text : strerror(-rc));
-	}
-	_exit(b.failed || zn_write_all(3, b.data, b.len) < 0);
-}
-
-/* ---- in the agent --------------------------------------------------------------------------------------- */
-
-static int unpack_list(const struct zn_buf *b, struct zn_arena *arena, msgpack_object *ret)
-{
-	ssize_t n = zn_msgpack_check(b->data, b->len, 0, NULL);
-
-	if (n <= 0 || (size_t)n != b->len)
+	if (n <= 0 || (size_t)n != b.n)
 		return -EBADMSG;
-	int rc = zn_val_unpack(b->data, b->len, 0, arena, ret, NULL);
+	int rc = zn_val_unpack(b.p, b.n, 0, arena, ret, NULL);
 	if (rc < 0)
 		return rc;
 	return ret->type == MSGPACK_OBJECT_ARRAY ? 0 : -EBADMSG;
 }
 
 /* Everything that is a GPU in the list, with its users; copied, for the list goes. */
-static int take_users(struct agent *a, const struct zn_buf *bytes)
+static int take_users(struct agent *a, struct zn_bytes bytes)
 {
 	struct zn_arena arena = { 0 };
 	msgpack_object list;
-	char *own = zn_arena_memdup(&arena, bytes->data, bytes->len);
-	struct zn_buf b = { .data = own, .len = bytes->len };
-	int rc = own ? unpack_list(&b, &arena, &list) : -ENOMEM;
+	char *own = zn_arena_memdup(&arena, bytes.p, bytes.n);
+	int rc = own ? unpack_list((struct zn_bytes){ own, bytes.n }, &arena, &list) : -ENOMEM;
 	struct zn_gpu *v = rc == 0 ? zn_arena_array(&arena, list.via.array.size + 1, sizeof(*v)) : NULL;
 	size_t n = 0;
 
@@ -120,7 +57,7 @@ static int take_users(struct agent *a, const struct zn_buf *bytes)
 	return 0;
 }
 
-static int take_facts(struct agent *a, struct zn_buf *bytes)
+static int take_facts(struct agent *a, struct zn_bytes bytes)
 {
 	struct zn_arena arena = { 0 };
 	struct zn_facts *facts;
@@ -134,10 +71,10 @@ static int take_facts(struct agent *a, struct zn_buf *bytes)
 		return rc;
 	zn_facts_free(a->facts);
 	a->facts = facts;
-	if (a->topology.len != bytes->len || memcmp(a->topology.data, bytes->data, bytes->len) != 0) {
+	if (a->topology.len != bytes.n || memcmp(a->topology.data, bytes.p, bytes.n) != 0) {
 		zn_buf_done(&a->topology);
 		a->topology = (struct zn_buf){ 0 };
-		zn_buf_add(&a->topology, bytes->data, bytes->len);
+		zn_buf_add(&a->topology, bytes.p, bytes.n);
 		a->topology_sent = false;
 		a->facts_no++;
 		zn__hand_let_go(a, true); /* what they know is old; so it is of those that have a job now */
@@ -193,50 +130,29 @@ static void cant_read(struct agent *a, const char *why)
 }
 
 /* No list begins like a letter. */
-static bool is_sentence(const struct zn_buf *b)
+static const char *sentence(struct zn_bytes answer, char *to, size_t size)
 {
-	return b->len && !(b->data[0] & 0x80);
+	if (!answer.n || (*(const unsigned char *)answer.p & 0x80))
+		return NULL;
+	snprintf(to, size, "%.*s", (int)answer.n, (const char *)answer.p);
+	return to;
 }
 
 /* A look that failed leaves what was known; the starts that waited are decided by it. */
-static void end_look(struct agent *a)
+static void take_answer(struct agent *a, struct zn_bytes answer)
 {
-	struct zn_buf *in = &a->look_in;
-	int rc = in->failed || !in->len ? -EIO : 0;
+	char text[sizeof(a->unread.text)];
+	const char *why = sentence(answer, text, sizeof(text));
+	int rc = answer.n ? 0 : -EIO;
 
-	a->look_until_ns = 0;
-	zn__agent_unwatch(a, &a->look);
-	if (rc == 0 && is_sentence(in)) {
-		cant_read(a, zn_buf_text(in));
-	} else {
-		if (rc == 0 && a->look_full)
-			rc = take_facts(a, in);
-		if (rc == 0)
-			rc = take_users(a, in);
-		if (rc < 0)
-			cant_read(a, strerror(-rc));
-		else
-			a->unread.text[0] = '\0';
-	}
-	zn_buf_done(in);
-	*in = (struct zn_buf){ 0 };
-}
-
-static void say_no_answer(struct agent *a)
-{
-	a->look_in.len = 0;
-	zn_buf_addstr(&a->look_in, "the driver does not answer");
-}
-
-/* True at the end. */
-static bool read_look(struct agent *a)
-{
-	char *room = zn_buf_room(&a->look_in, 64 << 10);
-	ssize_t n = room ? read(a->look.fd, room, 64 << 10) : -1;
-
-	if (n > 0)
-		a->look_in.len += (size_t)n;
-	return n == 0 || !room || (n < 0 && errno != EAGAIN && errno != EINTR);
+	if (rc == 0 && !why && a->look_full)
+		rc = take_facts(a, answer);
+	if (rc == 0 && !why)
+		rc = take_users(a, answer);
+	if (rc < 0 || why)
+		cant_read(a, why ? why : strerror(-rc));
+	else
+		a->unread.text[0] = '\0';
 }
 
 /* Without facts nothing can be placed here: they are looked for again, more and more seldom. */
@@ -258,9 +174,9 @@ void zn__look_again(struct agent *a)
 	zn__look_begin(a);
 }
 
-static void after_look(struct agent *a)
+void zn__look_answered(struct agent *a, struct zn_bytes answer)
 {
-	end_look(a);
+	take_answer(a, answer);
 	plan_look(a);
 	bool tell = a->tell_state && a->look_full;
 	if (tell)
@@ -270,60 +186,16 @@ static void after_look(struct agent *a)
 		zn__look_begin(a);
 	else
 		start_waiting(a);
-}
-
-static void on_look(struct agent *a, struct watch *w, uint32_t events)
-{
-	(void)w;
-	(void)events;
-	if (read_look(a))
-		after_look(a);
-}
-
-/* One that hangs in a driver may outlive its SIGKILL; while it does, no other is sent after it. */
-void zn__look_expire(struct agent *a)
-{
-	if (a->look_pid)
-		kill(a->look_pid, SIGKILL);
-	a->look_hangs = a->look_pid != 0;
-	say_no_answer(a);
-	after_look(a);
-}
-
-static int fork_look(struct agent *a, bool full)
-{
-	int fds[2];
-
-	if (a->look_hangs)
-		return -EBUSY;
-	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
-		return -errno;
-	pid_t pid = fork();
-	if (pid == 0) {
-		fcntl(fds[1], F_SETFL, 0);
-		look(fds[1], full);
-	}
-	int rc = pid < 0 ? -errno : 0;
-	close(fds[1]);
-	if (rc < 0) {
-		close(fds[0]);
-		return rc;
-	}
-	a->look = (struct watch){ .fd = fds[0], .ready = on_look };
-	a->look_pid = pid;
-	a->look_until_ns = zn_boot_ns() + LOOK_MS * 1000000ull;
-	a->look_full = full;
-	return 0;
+	if (!a->look_until_ns && !zn__look_needed(a))
+		zn__looker_let_go(a);
 }
 
 void zn__look_begin(struct agent *a)
 {
-	if (a->look.fd >= 0 || (!a->want_full && !a->want_users))
+	if (a->look_until_ns || (!a->want_full && !a->want_users))
 		return;
-	int rc = fork_look(a, a->want_full);
+	int rc = zn__looker_ask(a, a->want_full);
 	a->want_full = a->want_users = false;
-	if (rc == 0)
-		rc = zn__agent_watch(a, &a->look, EPOLLIN);
 	if (rc < 0) {
 		cant_read(a, strerror(-rc));
 		plan_look(a);
@@ -331,37 +203,26 @@ void zn__look_begin(struct agent *a)
 	}
 }
 
-static int look_and_wait(struct agent *a)
-{
-	int rc = fork_look(a, true);
-	struct pollfd p = { .fd = a->look.fd, .events = POLLIN };
-
-	if (rc < 0) {
-		cant_read(a, strerror(-rc));
-		return rc;
-	}
-	while ((rc = poll(&p, 1, LOOK_MS)) > 0 && !read_look(a))
-		;
-	if (rc == 0) {
-		kill(a->look_pid, SIGKILL);
-		say_no_answer(a);
-	}
-	end_look(a);
-	return a->facts ? 0 : -EIO;
-}
-
 int zn__look_first(struct agent *a)
 {
-	int rc = look_and_wait(a);
+	struct zn_buf answer = { 0 };
+	int rc = zn__looker_ask_and_wait(a, &answer);
 
+	if (rc < 0)
+		cant_read(a, strerror(-rc));
+	else
+		take_answer(a, (struct zn_bytes){ answer.data, answer.len });
 	plan_look(a);
-	return rc;
+	if (!zn__look_needed(a))
+		zn__looker_let_go(a);
+	zn_buf_done(&answer);
+	return a->facts ? 0 : -EIO;
 }
 
 /* A mock device has no users that a driver could name. */
 bool zn__look_needed(const struct agent *a)
 {
-	return a->facts && a->facts->n_gpus && !is_mock();
+	return a->facts && a->facts->n_gpus && !zn__look_is_mock();
 }
 
 /* ---- strangers ------------------------------------------------------------------------------------------- */

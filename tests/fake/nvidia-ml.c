@@ -7,6 +7,7 @@
  *   FAKE_NVML_LINKS  "switch": 18 links each to switches; "pair": two from each even GPU to the next
  *   FAKE_NVML_PID    a process that computes and draws on GPU 0
  *   FAKE_NVML_PROCS  so many processes more on GPU 0
+ *   FAKE_NVML_OPENED a file that gets the number of each process that opens the driver, each time
  *   FAKE_NVML_WAIT   a FIFO: while it is there, nothing is answered until something was written to it
  *
  * With OLD defined it lacks what the first libraries lacked.
@@ -81,14 +82,14 @@ static void address(unsigned index, struct pci *to)
 int nvmlInit_v2(void);
 int nvmlInit_v2(void)
 {
-	int fd = open(env("FAKE_NVML_WAIT", ""), O_RDONLY);
-	char byte;
+	FILE *opened = fopen(env("FAKE_NVML_OPENED", "/dev/null"), "a");
 
 	FAIL_IF_ASKED();
-	int rc = fd < 0 || read(fd, &byte, 1) == 1 ? 0 : 999;
-	if (fd >= 0)
-		close(fd);
-	return rc;
+	if (opened) {
+		fprintf(opened, "%d\n", (int)getpid());
+		fclose(opened);
+	}
+	return 0;
 }
 
 int nvmlShutdown(void);
@@ -114,9 +115,15 @@ int nvmlSystemGetDriverVersion(char *to, unsigned size)
 int nvmlDeviceGetCount_v2(unsigned *n);
 int nvmlDeviceGetCount_v2(unsigned *n)
 {
+	int fd = open(env("FAKE_NVML_WAIT", ""), O_RDONLY);
+	char byte;
+
 	FAIL_IF_ASKED();
+	int rc = fd < 0 || read(fd, &byte, 1) == 1 ? 0 : 999;
+	if (fd >= 0)
+		close(fd);
 	*n = count();
-	return 0;
+	return rc;
 }
 
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, dev *to);
