@@ -182,6 +182,16 @@ keys() {
 	[ "$(ls completions | wc -l)" -eq $((3 * ${#programs[@]})) ]
 }
 
+@test "fish completes verbs, options and their values by them" {
+	command -v fish >/dev/null || skip "there is no fish"
+	offers() { fish --no-config -c "source completions/${1%% *}.fish; complete -C '$1'" | cut -f1; }
+	offers "zn-queue canc" | grep -qx cancel
+	offers "zn-queue modify --pri" | grep -qx -- --priority
+	offers "zn-queue list --state RUN" | grep -qx RUNNING
+	offers "zn-submit --gp" | grep -qx -- --gpus
+	offers "zn-topo --output js" | grep -qx json
+}
+
 @test "the shells can read their completions" {
 	for p in "${programs[@]}"; do
 		bash -n "completions/$p.bash"
