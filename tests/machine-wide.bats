@@ -350,6 +350,21 @@ key_of() { as "$1" zn-queue show -o json "$2" | sed -n 's/.*"key":"\([^"]*\)".*/
 	as ann zn-submit --wait --output /dev/null -- true
 }
 
+@test "whoever has a range of user numbers is one user when connections are counted" {
+	serve
+	mkfifo stay
+	exec 8<>stay
+	for n in 1 2 3 4 5; do
+		(ulimit -n 4096; setpriv --reuid $((70000 + n)) --regid 70000 --clear-groups \
+			hostile "$ZENITH_SPOOL/sock" crowd 3400) <stay >>crowd 2>&1 8>&- 3>&- &
+	done
+	until_true eval '[ "$(grep -c open crowd)" -eq 5 ]'
+	as ann zn-submit --wait --output /dev/null -- true
+	pid=$(pid_of zn-schedd)
+	[ "$(ls "/proc/$pid/fd" | wc -l)" -lt $(($(awk '/open files/ { print $4 }' "/proc/$pid/limits") / 2)) ]
+	exec 8>&-
+}
+
 @test "an output through /proc/self/fd reaches nothing of root's" {
 	serve
 	before=$(cksum <spool/node/lock)

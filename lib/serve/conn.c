@@ -2,6 +2,7 @@
  * leave in the same order.  A client that talks nonsense, too much or not at all costs only itself.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,6 +23,7 @@ struct zn_conn {
 	struct zn_server *s;
 	struct bufferevent *bev;
 	struct ucred cred;
+	uid_t counted_as;
 	bool closing;                 /* after its last reply */
 	bool doomed;                  /* at once */
 	unsigned owed;                /* replies that wait for the disk */
@@ -155,17 +157,28 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 		zn_conn_close(arg);
 }
 
-static bool is_welcome(const struct zn_server *s, uid_t uid)
+/* All numbers without an account are one user here: whoever has a range of them (subuid(5)) could else be many. */
+static uid_t counted_as(struct zn_server *s, uid_t uid)
+{
+	char number[16];
+
+	snprintf(number, sizeof(number), "%u", (unsigned)uid);
+	zn_arena_reset(&s->arena);
+	const char *name = zn_uid_name(s, uid);
+	return name && strcmp(name, number) ? uid : (uid_t)-1;
+}
+
+static bool is_welcome(const struct zn_server *s, const struct zn_conn *who)
 {
 	const struct zn_conn *c;
 	size_t n = 0;
 
-	if (uid == 0 || uid == geteuid())
+	if (who->cred.uid == 0 || who->cred.uid == geteuid())
 		return true;
 	if (s->is_private)
 		return false;
 	TAILQ_FOREACH(c, &s->conns, link)
-		n += c->cred.uid == uid;
+		n += c->counted_as == who->counted_as;
 	return n < s->conns_max / USERS_SHARE;
 }
 
@@ -174,7 +187,10 @@ void zn_conn_accept(struct zn_server *s, int fd)
 	struct zn_conn *c = s->n_conns < s->conns_max ? calloc(1, sizeof(*c)) : NULL;
 	socklen_t len = sizeof(c->cred);
 
-	if (!c || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c->cred, &len) < 0 || !is_welcome(s, c->cred.uid)) {
+	int rc = c ? getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c->cred, &len) : -1;
+	if (rc == 0)
+		c->counted_as = counted_as(s, c->cred.uid);
+	if (rc < 0 || !is_welcome(s, c)) {
 		free(c);
 		close(fd);
 		return;
