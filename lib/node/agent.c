@@ -316,6 +316,7 @@ int zn_agent_run(const struct zn_agent_opts *opts, struct zn_err *err)
 		if (opts->ready)
 			opts->ready();
 		loop(&a);
+		zn__agent_log_ack(&a, true);
 		zn__agent_say(&a, "left");
 	}
 	go_down(&a);

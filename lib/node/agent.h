@@ -88,7 +88,7 @@ struct agent {
 	struct zn_log log;
 	struct report *reports;      /* ascending seq */
 	size_t n_reports, cap_reports;
-	uint64_t acked;
+	uint64_t acked, ack_logged;
 
 	struct zn_confine confine;
 	struct job *jobs;
@@ -133,6 +133,7 @@ void zn__agent_unwatch(struct agent *a, struct watch *w); /* closes, too */
 /* report.c */
 void zn__agent_catch_up(struct agent *a);     /* reads what is new in the log and sends it */
 void zn__agent_ack(struct agent *a, uint64_t seq);
+void zn__agent_log_ack(struct agent *a, bool now);
 int zn__agent_log(struct agent *a, const struct zn_msg_report *r, bool sync);
 int zn__agent_rewrite(struct agent *a);
 bool zn__agent_resend(struct agent *a, const struct job_key *key);

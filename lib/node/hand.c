@@ -92,13 +92,33 @@ static int fork_hand(struct agent *a, struct job *j, const struct zn_msg_start *
 
 /* ---- one that is there already ------------------------------------------------------------------------ */
 
-static struct hand *idle_hand(struct agent *a, uid_t uid)
+/* Where many jobs end at once the log says so before each shepherd was heard that it may have another one. */
+static void hear_those_done(struct agent *a, uid_t uid)
+{
+	for (struct hand *h = a->hands, *next; h; h = next) {
+		next = h->next;
+		if (h->uid == uid && !h->idle_ns && (!h->job || h->job->exited) && h->watch.fd >= 0)
+			zn__job_heard(a, &h->watch, EPOLLIN);
+	}
+}
+
+static struct hand *find_idle(struct agent *a, uid_t uid)
 {
 	struct hand *h = a->hands;
 
 	while (h && !(h->idle_ns && h->uid == uid))
 		h = h->next;
 	return h;
+}
+
+static struct hand *idle_hand(struct agent *a, uid_t uid)
+{
+	struct hand *h = find_idle(a, uid);
+
+	if (h || !a->hands)
+		return h;
+	hear_those_done(a, uid);
+	return find_idle(a, uid);
 }
 
 /* The job's description in one packet, with its leases.  What does not fit into one takes a fork. */

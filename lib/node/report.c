@@ -6,7 +6,7 @@
 #include "node/agent.h"
 #include "rec/frame.h"
 
-enum { REWRITE_SIZE = 1 << 20, REWRITE_KEEP = 128 << 10 };
+enum { REWRITE_SIZE = 1 << 20, REWRITE_KEEP = 128 << 10, ACK_BYTES = 16 << 10 };
 
 int zn__report_add(struct agent *a, uint64_t seq, const struct zn_msg_report *r)
 {
@@ -139,6 +139,8 @@ int zn__agent_rewrite(struct agent *a)
 		rc = zn_frame_put(&keep, 0, 0, a->reports[i].body.data, a->reports[i].body.len);
 	if (rc == 0)
 		rc = keep.failed ? -ENOMEM : zn_log_rewrite(&a->log, &keep);
+	if (rc == 0)
+		a->ack_logged = a->acked;
 	zn_buf_done(&keep);
 	return rc;
 }
@@ -172,10 +174,19 @@ void zn__report_forget(struct agent *a, uint64_t seq)
 		memmove(a->reports, a->reports + n, a->n_reports * sizeof(*a->reports));
 }
 
+/* Lost, it only makes a successor tell what the scheduler knows: now and then is enough, and at the end. */
+void zn__agent_log_ack(struct agent *a, bool now)
+{
+	struct zn_msg_ack ack = { .seq = a->acked };
+
+	if (a->acked == a->ack_logged || (!now && a->acked < a->ack_logged + ACK_BYTES))
+		return;
+	if (zn_log_append(a->dirfd, &zn_msg_ack_kind, &ack, false) == 0)
+		a->ack_logged = a->acked;
+}
+
 void zn__agent_ack(struct agent *a, uint64_t seq)
 {
-	struct zn_msg_ack ack;
-
 	if (seq <= a->acked || !a->n_reports)
 		return;
 	if (seq > a->reports[a->n_reports - 1].seq) /* what was never sent can't be known */
@@ -186,8 +197,6 @@ void zn__agent_ack(struct agent *a, uint64_t seq)
 		if (j->exited && j->exit_seq <= seq)
 			zn__job_free(a, j);
 	}
-	ack.seq = seq;
-	/* lost, it only makes a successor tell what the scheduler knows */
-	zn_log_append(a->dirfd, &zn_msg_ack_kind, &ack, false);
+	zn__agent_log_ack(a, false);
 	rewrite_if_large(a);
 }

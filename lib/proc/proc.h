@@ -176,7 +176,8 @@ struct zn_spawned {
 	int pin_errno, numa_errno; /* why it is not pinned; 0: it is, or was not asked to be */
 };
 
-/* Starts it in its own session with default signals, no descriptor but 0 (/dev/null, or the terminal), 1 and 2.
+/* From one thread, whose process changes no signal's action after the first time.
+ * Starts it in its own session with default signals, no descriptor but 0 (/dev/null, or the terminal), 1 and 2.
  * On failure nothing runs, the sentence says what could not be had, and *ret_exit is 127 (no such command),
  * 126 (it can't be run) or -1 (it did not come so far).
  */

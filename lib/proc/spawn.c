@@ -54,6 +54,7 @@ struct verdict {
 	int error;               /* an errno, or 0 with refused */
 	const char *refused;     /* why a file that can be opened is not used */
 	int pin_errno, numa_errno;
+	const sigset_t *changed_signals; /* told by the parent */
 };
 
 /* Closes with the child's exec or end; -1 where the kernel itself lets us wait. */
@@ -66,15 +67,33 @@ static _Noreturn void fail(struct verdict *v, enum stage stage, int error)
 	_exit(127);
 }
 
+/* The signals that do something else here than by default: who asks once need not set all 64 for each child. */
+static const sigset_t *changed_signals(void)
+{
+	static sigset_t changed;
+	static bool known;
+	struct sigaction sa;
+
+	if (known)
+		return &changed;
+	sigemptyset(&changed);
+	for (int sig = 1; sig < NSIG; sig++)
+		if (sigaction(sig, NULL, &sa) == 0 && sa.sa_handler != SIG_DFL)
+			sigaddset(&changed, sig);
+	known = true;
+	return &changed;
+}
+
 /* ---- in the child ------------------------------------------------------------------------------- */
 
-static void default_signals(void)
+static void default_signals(const sigset_t *others)
 {
 	struct sigaction sa = { .sa_handler = SIG_DFL };
 	sigset_t none;
 
 	for (int sig = 1; sig < NSIG; sig++)
-		sigaction(sig, &sa, NULL);
+		if (sigismember(others, sig))
+			sigaction(sig, &sa, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -245,7 +264,7 @@ static _Noreturn __attribute__((noinline)) void child(const struct zn_spawn *s, 
 	const struct zn_hold *h = s->hold;
 	char cgroup[PATH_MAX + 16];
 
-	default_signals();
+	default_signals(v->changed_signals);
 	setsid();
 	if (h && h->join_fd >= 0 && write(h->join_fd, "0", 1) < 0)
 		fail(v, AT_CGROUP, errno);
@@ -403,12 +422,26 @@ static int explain(const struct zn_spawn *s, const struct verdict *v, int *ret_e
 	}
 }
 
+/* One page for all children, who use it one after the other. */
+static struct verdict *verdict_page(void)
+{
+	static struct verdict *page;
+
+	if (!page) {
+		void *p = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		page = p == MAP_FAILED ? NULL : p;
+	}
+	if (page)
+		*page = (struct verdict){ .changed_signals = changed_signals() };
+	return page;
+}
+
 int zn_spawn(const struct zn_spawn *s, struct zn_spawned *ret, int *ret_exit, struct zn_err *err)
 {
-	struct verdict *v = mmap(NULL, sizeof(*v), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct verdict *v = verdict_page();
 	int rc = 0;
 
-	if (v == MAP_FAILED) {
+	if (!v) {
 		*ret_exit = -1;
 		return zn_err_set(err, -errno, "no process can be started: %s", strerror(errno));
 	}
@@ -428,6 +461,5 @@ int zn_spawn(const struct zn_spawn *s, struct zn_spawned *ret, int *ret_exit, st
 	} else {
 		*ret = (struct zn_spawned){ .pid = pid, .pin_errno = v->pin_errno, .numa_errno = v->numa_errno };
 	}
-	munmap(v, sizeof(*v));
 	return rc;
 }

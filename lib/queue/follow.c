@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -12,6 +13,8 @@
 #include "job/state.h"
 #include "queue/client.h"
 #include "queue/view.h"
+
+enum { MANY = 16 };
 
 struct awaited {
 	uint64_t id;
@@ -142,6 +145,15 @@ static int pause_ms(const struct zn_follow *f, double timeout_s, uint64_t end_ns
 	return ms < 0 || (uint64_t)ms > left ? (int)left : ms;
 }
 
+/* Where many are awaited news comes in bunches: each is not worth a look of its own. */
+static void rest(const struct waiting *w)
+{
+	static const struct timespec moment = { .tv_nsec = 10000000 };
+
+	if (w->left > MANY && !w->f->tick)
+		nanosleep(&moment, NULL);
+}
+
 /* Until there is news.  If zn-schedd can't be had again somebody else may start it: the view will show. */
 static int sleep_until_news(struct zn_view_reader *r, struct zn_client **client, int timeout_ms)
 {
@@ -174,6 +186,7 @@ int zn_follow_jobs(const char *spool, const uint64_t *ids, size_t n, double time
 			rc = zn_err_set(err, -ETIMEDOUT, "%zu of %zu jobs have not ended yet", w.left, w.n);
 		else
 			rc = sleep_until_news(r, &client, pause_ms(f, timeout_s, end_ns));
+		rest(&w);
 	}
 	free(w.jobs);
 	zn_view_close(r);
