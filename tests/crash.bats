@@ -32,6 +32,11 @@ after() { run -0 scripts/check-crash --one "$1" "$3"$'\t'"$2"; [ -z "$output" ];
 	after noded EAGAIN "0 clone - #1"
 }
 
+@test "an agent that can't read its log just now reads it later: no job hangs" {
+	after noded EIO "0 pread spool/node/events #3"
+	after noded EINTR "0 pread spool/node/events #3"
+}
+
 @test "a shepherd that can't be watched is not started: its job runs once" {
 	for n in 2 3; do after noded ENOSPC "0 epoll_ctl socket #$n"; done
 }

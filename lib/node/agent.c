@@ -83,6 +83,8 @@ static void on_timer(struct agent *a, struct watch *w, uint32_t events)
 	zn__looker_expire(a, now);
 	if (a->look_again_ns && now >= a->look_again_ns)
 		zn__look_again(a);
+	if (a->catch_up_ns && now >= a->catch_up_ns)
+		zn__agent_catch_up(a);
 	if (a->orphans_ns && now >= a->orphans_ns)
 		zn__job_orphans(a);
 	if (a->idle_ns && now >= a->idle_ns)
@@ -111,6 +113,7 @@ static void arm(struct agent *a)
 	sooner(&at, a->look_keep_ns);
 	sooner(&at, a->look_again_ns);
 	sooner(&at, a->orphans_ns);
+	sooner(&at, a->catch_up_ns);
 	sooner(&at, a->idle_ns);
 	sooner(&at, a->watch_ns);
 	sooner(&at, a->leave_ns);

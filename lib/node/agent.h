@@ -89,6 +89,7 @@ struct agent {
 	struct report *reports;      /* ascending seq */
 	size_t n_reports, cap_reports;
 	uint64_t acked, ack_logged;
+	uint64_t catch_up_ns;        /* when to try again to read it; 0: it was read */
 
 	struct zn_confine confine;
 	struct job *jobs;
@@ -131,7 +132,7 @@ int zn__agent_watch(struct agent *a, struct watch *w, uint32_t events);
 void zn__agent_unwatch(struct agent *a, struct watch *w); /* closes, too */
 
 /* report.c */
-void zn__agent_catch_up(struct agent *a);     /* reads what is new in the log and sends it */
+int zn__agent_catch_up(struct agent *a);      /* reads what is new in the log and sends it */
 void zn__agent_ack(struct agent *a, uint64_t seq);
 void zn__agent_log_ack(struct agent *a, bool now);
 int zn__agent_log(struct agent *a, const struct zn_msg_report *r, bool sync);

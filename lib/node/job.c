@@ -342,12 +342,11 @@ static void hand_ended(struct agent *a, struct hand *h, int status)
 	if ((h = zn__hand_of(a, pid)))
 		zn__hand_free(a, h);
 	j = j ? zn__job_find(a, key.job, key.attempt) : NULL;
-	if (j && !j->exited)
-		zn__agent_catch_up(a);
+	int rc = j && !j->exited ? zn__agent_catch_up(a) : 0;
 	if (!j || j->exited)
 		return;
 	zn__agent_say(a, "job %llu: its shepherd was killed (status %x)", (unsigned long long)key.job, (unsigned)status);
-	if (!j->ref_pid) {
+	if (!j->ref_pid && rc == 0) {
 		not_begun(a, j);
 		return;
 	}

@@ -107,7 +107,10 @@ static int read_tail(struct zn_log *log, struct zn_buf *to)
 	char *p = zn_buf_room(to, want);
 	if (!p)
 		return -ENOMEM;
-	ssize_t n = pread(log->fd, p, want, (off_t)log->at);
+	ssize_t n;
+	do
+		n = pread(log->fd, p, want, (off_t)log->at);
+	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
 	to->len += (size_t)n;
@@ -132,8 +135,8 @@ int zn_log_read(struct zn_log *log, zn_log_fn *fn, void *ctx)
 			at += skip;
 			continue;
 		}
-		at += (size_t)n;
-		rc = hand_out(log, log->base + log->at + at, &f, &a, fn, ctx);
+		rc = hand_out(log, log->base + log->at + at + (size_t)n, &f, &a, fn, ctx);
+		at += rc < 0 ? 0 : (size_t)n; /* what was not taken is there the next time */
 		zn_arena_reset(&a);
 	}
 	log->at += at;

@@ -3,8 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "node/agent.h"
 #include "rec/frame.h"
+
+#define NS 1000000000ull
 
 enum { REWRITE_SIZE = 1 << 20, REWRITE_KEEP = 128 << 10, ACK_BYTES = 16 << 10 };
 
@@ -73,16 +76,18 @@ static int heard(void *ctx, const struct zn_log_entry *e)
 	return 0;
 }
 
-void zn__agent_catch_up(struct agent *a)
+int zn__agent_catch_up(struct agent *a)
 {
 	uint64_t damaged = a->log.damaged_bytes;
 	int rc = zn_log_read(&a->log, heard, a);
 
-	if (rc < 0)
-		zn__agent_say(a, "the log can't be read: %s", strerror(-rc));
+	if (rc < 0 && !a->catch_up_ns)
+		zn__agent_say(a, "the log can't be read, and is tried again each second: %s", strerror(-rc));
+	a->catch_up_ns = rc < 0 ? zn_boot_ns() + NS : 0;
 	if (a->log.damaged_bytes != damaged)
 		zn__agent_say(a, "%llu damaged bytes in the log were skipped",
 		              (unsigned long long)(a->log.damaged_bytes - damaged));
+	return rc;
 }
 
 int zn__agent_log(struct agent *a, const struct zn_msg_report *r, bool sync)
