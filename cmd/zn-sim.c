@@ -1,0 +1,277 @@
+/* zn-sim: the scheduler in virtual time. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/units.h"
+#include "cli/cli.h"
+#include "job/record.h"
+#include "sim/summary.h"
+#include "sim/trace.h"
+
+static struct {
+	const char *cluster, *policy, *estimates, *scale, *from, *to;
+	struct zn_ou64 gpus, depth;
+	bool flat, per_vc, only_summary;
+} o = { .policy = "default", .estimates = "user" };
+
+static const struct zn_opt opts[] = {
+	{ 'c', "cluster", ZN_OPT_STR, "FILE", &o.cluster, "file", "the nodes: CSV with a column gpus, and vc for those that belong to one" },
+	{ 'g', "gpus", ZN_OPT_U64, "N", &o.gpus, NULL, "a cluster of N GPUs, instead of a file" },
+	{ 0, "flat", ZN_OPT_FLAG, NULL, &o.flat, NULL, "take the cluster for one pool of equal GPUs, whichever node they are on" },
+	{ 'p', "policy", ZN_OPT_CHOICE, "POLICY", &o.policy, "default|easy|fcfs|sjf",
+	  "default: as zenith(7) orders and backfills; easy: in order of arrival, with backfill; fcfs: without; sjf: shortest estimate first" },
+	{ 0, "depth", ZN_OPT_U64, "N", &o.depth, NULL, "backfill looks at N jobs behind the first (default: at all)" },
+	{ 'e', "estimates", ZN_OPT_CHOICE, "WHOSE", &o.estimates, "user|exact",
+	  "user: what was asked for, where the trace has it, but no less than it took; exact: what it took" },
+	{ 0, "per-vc", ZN_OPT_FLAG, NULL, &o.per_vc, NULL, "each virtual cluster is a pool of its own, for its own jobs" },
+	{ 0, "scale", ZN_OPT_STR, "F", &o.scale, NULL, "multiply the times between submissions; below 1 there is more to do" },
+	{ 0, "from", ZN_OPT_STR, "SECONDS", &o.from, NULL, "only jobs submitted from then on" },
+	{ 0, "to", ZN_OPT_STR, "SECONDS", &o.to, NULL, "only jobs submitted before then" },
+	{ 's', "summary", ZN_OPT_FLAG, NULL, &o.only_summary, NULL, "write the summary alone, and no job records" },
+	ZN_CLI_OUTPUT_OPTS,
+	{ 0 },
+};
+
+static const struct zn_cmd cmd = {
+	.name = "zn-sim",
+	.brief = "run a recorded workload through the scheduler in virtual time",
+	.synopsis = "--flat (--cluster FILE | --gpus N) [options] TRACE",
+	.opts = opts,
+	.complete = "file",
+};
+
+static int fail(int rc, const struct zn_err *err)
+{
+	return zn_cli_fail(zn_cli_code(rc), "%s", err->text[0] ? err->text : strerror(-rc));
+}
+
+/* ---- what is asked ------------------------------------------------------------------------------------- */
+
+static double number(const char *option, const char *text, double min, double otherwise)
+{
+	char *end;
+
+	if (!text)
+		return otherwise;
+	double v = strtod(text, &end);
+	if (end == text || *end || !(v >= min) || v > 1e12)
+		zn_cli_usage("option '--%s': '%s' is no number of %g or more", option, text, min);
+	return v;
+}
+
+static struct zn_pick_policy policy(void)
+{
+	bool backfill = !strcmp(o.policy, "easy") || !strcmp(o.policy, "default");
+
+	if (o.depth.has && (!backfill || o.depth.v > UINT32_MAX))
+		zn_cli_usage("option '--depth': only easy and default look behind the first, at 2^32 at most");
+	return (struct zn_pick_policy){
+		.order = !strcmp(o.policy, "default") ? ZN_PICK_SLOWDOWN : !strcmp(o.policy, "sjf") ? ZN_PICK_SHORTEST : ZN_PICK_ARRIVAL,
+		.backfill = backfill, .depth = (uint32_t)o.depth.v,
+	};
+}
+
+static void check_usage(int argc, int at)
+{
+	if (at + 1 != argc)
+		zn_cli_usage(at == argc ? "a trace is missing" : "one trace at a time");
+	if (!o.flat)
+		zn_cli_usage("this version places on one pool of equal GPUs alone: give --flat");
+	if (!o.cluster == !o.gpus.has)
+		zn_cli_usage("give either --cluster or --gpus");
+	if (o.per_vc && o.gpus.has)
+		zn_cli_usage("option '--per-vc' needs a cluster that says which node belongs to whom");
+	if (o.gpus.has && (o.gpus.v < 1 || o.gpus.v > 1 << 24))
+		zn_cli_usage("option '--gpus': between 1 and %d", 1 << 24);
+}
+
+/* The pools that jobs go to: those of the file, or all in one. */
+static int read_cluster(struct zn_cluster *c, struct zn_err *err)
+{
+	if (o.cluster) {
+		int rc = zn_cluster_read(o.cluster, c, err);
+		if (rc < 0 || o.per_vc)
+			return rc;
+	}
+	free(c->pools);
+	c->pools = zn_cli_must(calloc(1, sizeof(*c->pools)));
+	c->n = 1;
+	c->gpus = o.gpus.has ? (uint32_t)o.gpus.v : c->gpus;
+	c->pools[0] = (struct zn_sim_pool){ .vc = "", .gpus = c->gpus };
+	return 0;
+}
+
+/* ---- running it ---------------------------------------------------------------------------------------- */
+
+struct sim {
+	struct zn_trace trace;
+	struct zn_cluster cluster;
+	struct zn_sim_job *jobs;      /* pool after pool */
+	size_t n_jobs, never;
+	bool *can_start;              /* of the trace's jobs */
+	struct zn_sim_sum sum;
+	double from_s, to_s, scale;
+	double took_s;
+};
+
+static bool is_wanted(const struct sim *s, const struct zn_trace_job *t)
+{
+	return t->submit_s >= s->from_s && t->submit_s < s->to_s;
+}
+
+static double estimate(const struct zn_trace_job *t)
+{
+	bool users = !strcmp(o.estimates, "user") && t->walltime_s > t->duration_s;
+
+	return users ? t->walltime_s : t->duration_s;
+}
+
+/* The jobs of one pool, behind those that are there; returns how many. */
+static size_t gather(struct sim *s, const struct zn_sim_pool *pool)
+{
+	struct zn_sim_job *to = s->jobs + s->n_jobs;
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->trace.n; i++) {
+		const struct zn_trace_job *t = &s->trace.jobs[i];
+		if (!is_wanted(s, t) || (o.per_vc && strcmp(t->vc, pool->vc)) || t->gpus > pool->gpus)
+			continue;
+		to[n] = (struct zn_sim_job){
+			.pick = { .seq = n, .submit_s = t->submit_s * s->scale, .estimate_s = estimate(t), .gpus = t->gpus },
+			.duration_s = t->duration_s, .trace = i,
+		};
+		s->can_start[i] = true;
+		n++;
+	}
+	s->n_jobs += n;
+	return n;
+}
+
+static size_t total; /* for the progress, which is drawn over itself */
+
+static void draw_progress(size_t done)
+{
+	fprintf(stderr, "\r%3.0f %% of %zu jobs", 100. * (double)done / (double)total, total);
+}
+
+static void wipe_progress(void)
+{
+	fprintf(stderr, "\r%40s\r", "");
+}
+
+static double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int simulate(struct sim *s, struct zn_err *err)
+{
+	bool draw = isatty(STDERR_FILENO);
+	double from = seconds();
+	int rc = 0;
+
+	total = s->trace.n;
+	for (size_t i = 0; rc == 0 && i < s->cluster.n; i++) {
+		struct zn_sim_job *jobs = s->jobs + s->n_jobs;
+		size_t n = gather(s, &s->cluster.pools[i]);
+		rc = zn_sim_run(jobs, n, s->cluster.pools[i].gpus, policy(), &s->sum, draw ? draw_progress : NULL, err);
+	}
+	s->took_s = seconds() - from;
+	if (draw)
+		wipe_progress();
+	return rc;
+}
+
+/* ---- telling ------------------------------------------------------------------------------------------- */
+
+static void put_job(struct zn_writer *w, const struct sim *s, const struct zn_trace_job *t, const struct zn_sim_job *ran)
+{
+	struct zn_job_record r = {
+		.id = t->id, .user = *t->user ? t->user : NULL, .account = *t->vc ? t->vc : NULL,
+		.gpus = t->gpus, .tasks = 1, .submit_s = t->submit_s * s->scale,
+		.state = ran ? "COMPLETED" : "QUEUED",
+	};
+	char reason[160];
+
+	if (t->walltime_s > 0)
+		r.time_limit_s = ZN_SOME_F64(t->walltime_s);
+	if (ran) {
+		r.start_s = ZN_SOME_F64(ran->pick.start_s);
+		r.end_s = ZN_SOME_F64(ran->end_s);
+	} else {
+		snprintf(reason, sizeof(reason), "it can never start here: needs %u gpus; %s has fewer", (unsigned)t->gpus,
+		         o.per_vc ? "its virtual cluster" : "the cluster");
+		r.reason = reason;
+	}
+	zn_writer_put(w, &zn_job_kind, &r);
+}
+
+static void put_jobs(struct zn_writer *w, const struct sim *s)
+{
+	const struct zn_sim_job **ran = zn_cli_must(calloc(s->trace.n + 1, sizeof(struct zn_sim_job *)));
+
+	for (size_t i = 0; i < s->n_jobs; i++)
+		ran[s->jobs[i].trace] = &s->jobs[i];
+	for (size_t i = 0; i < s->trace.n; i++)
+		if (is_wanted(s, &s->trace.jobs[i]))
+			put_job(w, s, &s->trace.jobs[i], ran[i]);
+	free(ran);
+}
+
+static void put_summary(struct zn_writer *w, struct sim *s)
+{
+	double *waits = zn_cli_must(calloc(s->n_jobs + 1, sizeof(*waits)));
+	struct zn_summary sum;
+
+	for (size_t i = 0; i < s->n_jobs; i++)
+		waits[i] = s->jobs[i].pick.start_s - s->jobs[i].pick.submit_s;
+	zn_summary_make(&s->sum, waits, &sum);
+	free(waits);
+	sum.policy = o.policy;
+	sum.gpus = s->cluster.gpus;
+	sum.left_out = s->trace.left_out;
+	for (size_t i = 0; i < s->trace.n; i++)
+		sum.never += is_wanted(s, &s->trace.jobs[i]) && !s->can_start[i];
+	if (s->took_s > 0)
+		sum.jobs_per_s = ZN_SOME_F64((double)s->n_jobs / s->took_s);
+	zn_writer_put(w, &zn_summary_kind, &sum);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct zn_kind *const kinds[] = { &zn_job_kind, &zn_summary_kind, NULL };
+	int at = zn_cli_parse(&cmd, argc, argv);
+	struct sim s = { .to_s = 1e18 };
+	struct zn_err err = { 0 };
+
+	struct zn_writer *w = zn_cli_writer(kinds, false);
+	check_usage(argc, at);
+	s.scale = number("scale", o.scale, 0, 1);
+	s.from_s = number("from", o.from, 0, 0);
+	s.to_s = number("to", o.to, 0, 1e18);
+	policy();
+	int rc = read_cluster(&s.cluster, &err);
+	if (rc == 0)
+		rc = zn_trace_read(argv[at], &s.trace, &err);
+	if (rc == 0) {
+		s.jobs = zn_cli_must(calloc(s.trace.n + 1, sizeof(*s.jobs)));
+		s.can_start = zn_cli_must(calloc(s.trace.n + 1, sizeof(*s.can_start)));
+		rc = simulate(&s, &err);
+	}
+	if (rc == 0 && !o.only_summary)
+		put_jobs(w, &s);
+	if (rc == 0)
+		put_summary(w, &s);
+	free(s.jobs);
+	free(s.can_start);
+	zn_trace_done(&s.trace);
+	zn_cluster_done(&s.cluster);
+	return zn_cli_end(w, rc < 0 ? fail(rc, &err) : ZN_EXIT_OK);
+}

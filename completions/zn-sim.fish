@@ -1,0 +1,20 @@
+# Completion of zn-sim, printed by zn-sim --complete=fish.
+complete -c zn-sim -f
+complete -c zn-sim -s c -l cluster -r -F -d 'the nodes: CSV with a column gpus, and vc for those that belong to one'
+complete -c zn-sim -s g -l gpus -x -d 'a cluster of N GPUs, instead of a file'
+complete -c zn-sim -l flat -d 'take the cluster for one pool of equal GPUs, whichever node they are on'
+complete -c zn-sim -s p -l policy -x -a 'default easy fcfs sjf' -d 'default: as zenith(7) orders and backfills; easy: in order of arrival, with backfill; fcfs: without; sjf: shortest estimate first'
+complete -c zn-sim -l depth -x -d 'backfill looks at N jobs behind the first (default: at all)'
+complete -c zn-sim -s e -l estimates -x -a 'user exact' -d 'user: what was asked for, where the trace has it, but no less than it took; exact: what it took'
+complete -c zn-sim -l per-vc -d 'each virtual cluster is a pool of its own, for its own jobs'
+complete -c zn-sim -l scale -x -d 'multiply the times between submissions; below 1 there is more to do'
+complete -c zn-sim -l from -x -d 'only jobs submitted from then on'
+complete -c zn-sim -l to -x -d 'only jobs submitted before then'
+complete -c zn-sim -s s -l summary -d 'write the summary alone, and no job records'
+complete -c zn-sim -s o -l output -x -a 'table json csv msgpack' -d 'table, json, csv or msgpack (default: table on a terminal, else msgpack)'
+complete -c zn-sim -l fields -x -d 'only these keys, comma-separated, in this order; \'help\' lists them'
+complete -c zn-sim -l no-heading -d 'a table without its heading'
+complete -c zn-sim -s h -l help -d 'print this help'
+complete -c zn-sim -l version -d 'print the version'
+complete -c zn-sim -l complete -x -a 'bash zsh fish' -d 'print the completions for a shell'
+complete -c zn-sim -F

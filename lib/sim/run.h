@@ -1,0 +1,37 @@
+/* run: a pool of GPUs and its jobs in virtual time, decided by pick/pool. */
+#ifndef ZN_SIM_RUN_H
+#define ZN_SIM_RUN_H
+
+#include "pick/pool.h"
+#include "zenith.h"
+
+struct zn_sim_job {
+	struct zn_pick_job pick;      /* seq: index in the array */
+	double duration_s;            /* at most pick.estimate_s */
+	double end_s;
+	size_t trace;                 /* which of the trace it is */
+};
+
+/* How long decisions took: the counts of 4 buckets for each doubling of the nanoseconds. */
+enum { ZN_SIM_TIMES = 256 };
+struct zn_sim_times { uint64_t count[ZN_SIM_TIMES], n, max_ns; };
+
+struct zn_sim_sum {
+	size_t jobs;
+	double wait_s, jct_s, bsld, gpu_s;
+	double capacity_gpu_s;        /* from the first submission to the last end */
+	double first_s, last_s;
+	struct zn_sim_times decisions;
+};
+
+/* Runs jobs, which are in the order of their submission, to the end, and adds what came of it to *sum.  At one time
+ * what ends comes first, then what is submitted, then one pass.  progress (may be NULL) is called now and then with
+ * how many have ended.
+ */
+int zn_sim_run(struct zn_sim_job *jobs, size_t n, uint32_t gpus, struct zn_pick_policy policy, struct zn_sim_sum *sum,
+               void (*progress)(size_t done), struct zn_err *err);
+
+/* A duration that the share p (0..1) of the decisions did not exceed, to a fifth. */
+double zn_sim_times_us(const struct zn_sim_times *t, double p);
+
+#endif

@@ -1,0 +1,57 @@
+#include "sim/summary.h"
+
+#include <stdlib.h>
+
+#define F(member, type, heading, help) ZN_FIELD(struct zn_summary, member, type, heading, help)
+
+static const struct zn_field fields[] = {
+	F(policy, STR, "POLICY", "who decided"),
+	F(jobs, U64, "JOBS", "jobs that ran"),
+	F(left_out, U64, "LEFT-OUT", "jobs of the trace without GPUs, submission or duration"),
+	F(never, U64, "NEVER", "jobs that ask more than there is, and never start"),
+	F(gpus, U64, "GPUS", "GPUs of the cluster"),
+	F(makespan_s, DUR, "MAKESPAN", "from the first submission to the last end"),
+	F(wait_mean_s, F64, "WAIT", "mean time from submission to start, seconds"),
+	F(wait_p99_s, F64, "WAIT-P99", "what 99 of 100 jobs waited at most, seconds"),
+	F(wait_max_s, F64, "WAIT-MAX", "the longest wait, seconds"),
+	F(jct_mean_s, F64, "JCT", "mean time from submission to end, seconds"),
+	F(bsld_mean, F64, "BSLD", "mean bounded slowdown: (wait + run) / run, of a run of 10 s at least"),
+	F(util, F64, "UTIL", "share of the GPU time between first submission and last end that jobs used"),
+	F(decisions, U64, "DECISIONS", "looks at the queue"),
+	F(decision_p50_us, F64, "P50-US", "what half of the decisions took at most, microseconds"),
+	F(decision_p99_us, F64, "P99-US", "what 99 of 100 took at most, microseconds"),
+	F(decision_max_us, F64, "MAX-US", "the longest decision, microseconds"),
+	F(jobs_per_s, OF64, "", "jobs that were simulated in a second, reading and writing left out"),
+	{ 0 }
+};
+
+const struct zn_kind zn_summary_kind = {
+	.name = "summary", .brief = "what a simulation comes to", .fields = fields, .size = sizeof(struct zn_summary),
+};
+
+static int by_value(const void *a, const void *b)
+{
+	const double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+void zn_summary_make(const struct zn_sim_sum *sum, double *waits_s, struct zn_summary *ret)
+{
+	double n = (double)sum->jobs;
+
+	*ret = (struct zn_summary){ .jobs = sum->jobs, .decisions = sum->decisions.n,
+	                            .decision_p50_us = zn_sim_times_us(&sum->decisions, 0.5),
+	                            .decision_p99_us = zn_sim_times_us(&sum->decisions, 0.99),
+	                            .decision_max_us = (double)sum->decisions.max_ns / 1e3 };
+	if (!sum->jobs)
+		return;
+	qsort(waits_s, sum->jobs, sizeof(*waits_s), by_value);
+	ret->makespan_s = sum->last_s - sum->first_s;
+	ret->wait_mean_s = sum->wait_s / n;
+	ret->wait_p99_s = waits_s[(size_t)(n * 0.99)];
+	ret->wait_max_s = waits_s[sum->jobs - 1];
+	ret->jct_mean_s = sum->jct_s / n;
+	ret->bsld_mean = sum->bsld / n;
+	ret->util = sum->capacity_gpu_s > 0 ? sum->gpu_s / sum->capacity_gpu_s : 0;
+}

@@ -1,0 +1,167 @@
+#!/usr/bin/env bats
+# The scheduler in virtual time: what it decides about small workloads, what it reads, and what it refuses.
+bats_require_minimum_version 1.5.0
+
+setup() { cd "$BATS_TEST_TMPDIR" || return 1; }
+
+# Four GPUs: the second job needs all of them; the third is over when the first is, the fourth is not.
+four_jobs() {
+	printf '%s\n' job_id,submit_s,duration_s,walltime_s,gpus,user,vc 0,0,100,,3,ann,a 1,0,50,,4,bob,a 2,0,100,,1,ann,b \
+		3,0,101,,1,bob,b
+}
+# When each job starts: "0:0 1:100 ..."
+starts() { zn-sim --flat "$@" -o csv --no-heading --fields id,start_s,jobs | awk -F, '$1 != "" { printf "%s:%d ", $1, $2 }'; }
+figure() { sed -n 's/.*"'"$1"'":\([-0-9.e+]*\).*/\1/p'; }
+
+# What a run of 600 jobs looks like, made by numbers that are the same everywhere.
+many_jobs() {
+	awk 'function next_number() { seed = (seed * 1103 + 12345) % 65536; return seed }
+	BEGIN {
+		seed = 7
+		print "submit_s,duration_s,walltime_s,gpus,user,vc"
+		for (i = 0; i < 600; i++) {
+			at += next_number() % 60
+			run = next_number() % 4 ? 1 + next_number() % 300 : 1 + next_number() % 5000
+			wall = next_number() % 3 ? run * (1 + next_number() % 4) : ""
+			gpus = next_number() % 6 ? 1 + next_number() % 4 : 1 + next_number() % 16
+			print at "," run "," wall "," gpus ",u" next_number() % 9 ","
+		}
+	}'
+}
+
+@test "first come, first served keeps all back; with backfill they go in between, if they delay nobody" {
+	four_jobs >trace
+	[ "$(starts -g 4 -p fcfs trace)" = "0:0 1:100 2:150 3:150 " ]
+	[ "$(starts -g 4 -p easy trace)" = "0:0 1:100 2:0 3:150 " ]
+	[ "$(starts -g 5 -p easy trace)" = "0:0 1:100 2:0 3:0 " ]
+	[ "$(starts -g 4 -p sjf trace)" = "0:50 1:0 2:50 3:150 " ]
+}
+
+@test "estimates are what was asked for, never less than it took; exact ones are what it took" {
+	four_jobs | sed 's/^2,0,100,,/2,0,100,5000,/; s/^0,0,100,,/0,0,100,1,/' >trace
+	[ "$(starts -g 4 -p easy trace)" = "0:0 1:100 2:150 3:150 " ]
+	[ "$(starts -g 4 -p easy --estimates exact trace)" = "0:0 1:100 2:0 3:150 " ]
+}
+
+@test "backfill looks as deep as it is told" {
+	four_jobs | sed 's/^2,0,100,/2,0,200,/; s/^3,0,101,/3,0,10,/' >trace
+	[ "$(starts -g 4 -p easy trace)" = "0:0 1:100 2:150 3:0 " ]
+	[ "$(starts -g 4 -p easy --depth 1 trace)" = "0:0 1:100 2:150 3:150 " ]
+	run --separate-stderr -64 zn-sim --flat -g 4 -p fcfs --depth 1 trace
+}
+
+# The figures were taken from another program, the reference simulator of this project's traces.
+@test "fcfs, easy and sjf come to what the reference simulator says, to the digit" {
+	many_jobs >trace
+	[ "$(cksum <trace)" = "4213432964 10830" ]
+	while read -r options wait jct bsld util p99 passes; do
+		# shellcheck disable=SC2086
+		zn-sim --flat -g 16 -s -o json ${options//_/ } trace >sum
+		[ "$(printf '%.1f %.1f %.3f %.4f %.1f %d' "$(figure wait_mean_s <sum)" "$(figure jct_mean_s <sum)" \
+			"$(figure bsld_mean <sum)" "$(figure util <sum)" "$(figure wait_p99_s <sum)" "$(figure decisions <sum)")" = \
+			"$wait $jct $bsld $util $p99 $passes" ] || { echo "$options: $(cat sum)"; false; }
+	done <<-'END'
+		-p_fcfs 4645.3 4794.7 66.659 0.8837 8334.0 1185
+		-p_easy 3605.8 3755.3 38.059 0.9244 7133.0 1167
+		-p_sjf 2285.4 2434.8 10.576 0.8895 22781.0 1151
+		-p_easy_--depth_3 4324.3 4473.8 61.773 0.9060 7751.0 1167
+		-p_easy_-e_exact 3737.7 3887.2 38.961 0.9258 7130.0 1166
+	END
+}
+
+@test "the default policy lets jobs wait less than easy does" {
+	many_jobs >trace
+	zn-sim --flat -g 16 -s -o json -p easy trace >easy
+	zn-sim --flat -g 16 -s -o json trace >default
+	less() { awk -v a="$(figure "$1" <default)" -v b="$(figure "$1" <easy)" -v r="$2" 'BEGIN { exit !(a <= b * r) }'; }
+	less wait_mean_s 0.92
+	less bsld_mean 0.8
+}
+
+@test "the same trace says the same again, zipped or not" {
+	many_jobs >trace
+	gzip -k trace
+	zn-sim --flat -g 16 trace | zn-fmt -w "kind == 'job'" >one
+	zn-sim --flat -g 16 trace.gz | zn-fmt -w "kind == 'job'" | cmp - one
+	[ "$(zn-fmt -o csv --no-heading --select id one | wc -l)" -eq 600 ]
+}
+
+@test "each virtual cluster is a pool of its own, when that is asked" {
+	four_jobs >trace
+	printf '%s\n' node_id,gpus,vc n1,2,a n2,2,a n3,1,b >cluster
+	[ "$(starts -c cluster --per-vc -p fcfs trace)" = "0:0 1:100 2:0 3:100 " ]
+	[ "$(starts -c cluster -p fcfs trace)" = "0:0 1:100 2:100 3:150 " ]
+	[ "$(zn-sim --flat -c cluster -s -o csv --no-heading --fields gpus trace)" = 5 ]
+}
+
+@test "the Standard Workload Format is read, and its unknowns are unknown" {
+	{
+		echo '; Computer: a test'
+		echo '1 0 -1 100 3 -1 -1 3 -1 -1 1 4 1 1 0 1 -1 -1'
+		echo '2 0 -1 50 4 -1 -1 -1 -1 -1 1 5 1 1 0 1 -1 -1'
+		echo '  3 0 -1 100 1 -1 -1 1 100 -1 1 4 1 1 0 1 -1 -1'
+		echo '4 5 -1 -1 1 -1 -1 1 100 -1 5 4 1 1 0 1 -1 -1'
+	} >log.swf
+	[ "$(starts -g 4 -p easy log.swf)" = "1:0 2:100 3:0 " ]
+	[ "$(zn-sim --flat -g 4 -s -o csv --no-heading --fields jobs,left_out log.swf)" = 3,1 ]
+}
+
+@test "a job that asks more than there is stays, with its reason, and the others go on" {
+	four_jobs >trace
+	zn-sim --flat -g 3 -o json trace >out
+	grep '"id":1,' out | grep -q '"state":"QUEUED".*"reason":"it can never start here: needs 4 gpus; the cluster has fewer"'
+	grep '"kind":"summary"' out | grep -q '"jobs":3,.*"never":1,'
+}
+
+@test "times between submissions are scaled, and a part of the trace is taken" {
+	four_jobs | sed 's/^3,0,/3,1000,/' >trace
+	[ "$(starts -g 4 --scale 0.5 trace | tr ' ' '\n' | tail -n 1)" = 3:500 ]
+	[ "$(starts -g 4 --from 1 trace)" = "3:1000 " ]
+	[ "$(zn-sim --flat -g 4 -s -o csv --no-heading --fields jobs --to 1 trace)" = 3 ]
+}
+
+# refused SENTENCE: the trace on standard input is, with 65, and nothing is written.
+refused() {
+	cat >trace
+	run --separate-stderr -65 zn-sim --flat -g 4 trace
+	[ -z "$output" ]
+	[ "$stderr" = "zn-sim: $1" ] || { echo "$stderr"; false; }
+}
+
+@test "a trace that makes no sense is refused with its line, and nothing is simulated" {
+	four_jobs | sed 's/^2,0,100/2,0,ten/' | refused "'trace', line 4: duration_s 'ten' is no number"
+	four_jobs | sed 's/^1,0,/1,7,/' | refused "'trace', line 4: submitted at 0, before the job above it (7)"
+	four_jobs | sed 's/^1,0,50/1,0,-50/' | refused "'trace', line 3: duration_s -50 is not between 0 and 1000000000000"
+	four_jobs | sed 's/^1,0,50,,4/1,0,50,,1000000000/' | refused "'trace', line 3: gpus 1000000000 is not between 0 and 16777216"
+	four_jobs | sed 's/^1,0,50/1,nan,50/' | refused "'trace', line 3: submit_s 'nan' is no number"
+	four_jobs | sed 's/^1,0,50,,4,bob,a/1,0,50/' | refused "'trace', line 3: 3 fields, where the first line has 7"
+	four_jobs | cut -d, -f1-4 | refused "'trace', line 1: there is no column 'gpus'"
+	four_jobs | sed 's/user/gpus/' | refused "'trace', line 1: column 'gpus' is there twice"
+	refused "'trace' has no jobs" </dev/null
+	printf '; log\n1 2 3\n' | refused "'trace', line 2: 3 fields of 18"
+	head -c 5000 /dev/urandom | cat <(printf '\037\213\010') - >broken.gz
+	run -65 zn-sim --flat -g 4 broken.gz
+	run -71 zn-sim --flat -g 4 not-there
+}
+
+@test "a trace with holes is run without what can't be, and says how many that were" {
+	four_jobs | sed 's/^1,0,50/1,0,/; s/^2,0,/2,,/' >trace
+	[ "$(zn-sim --flat -g 4 -s -o csv --no-heading --fields jobs,left_out trace)" = 2,2 ]
+}
+
+@test "a cluster that makes no sense is refused with its line" {
+	four_jobs >trace
+	bad() { cat >cluster; run --separate-stderr -65 zn-sim --flat -c cluster trace; [ "$stderr" = "zn-sim: $1" ]; }
+	printf 'gpus\n8\nmany\n' | bad "'cluster', line 3: gpus 'many' is no number"
+	printf 'node\nn1\n' | bad "'cluster', line 1: there is no column 'gpus'"
+	printf 'gpus\n0\n' | bad "'cluster' has no GPUs"
+}
+
+@test "what it does not do it says" {
+	four_jobs >trace
+	run --separate-stderr -64 zn-sim -g 4 trace
+	[[ ${stderr_lines[0]} == *"give --flat" ]]
+	run --separate-stderr -64 zn-sim --flat trace
+	run --separate-stderr -64 zn-sim --flat -g 4 -c cluster trace
+	run --separate-stderr -64 zn-sim --flat -g 4 --scale none trace
+}
