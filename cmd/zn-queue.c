@@ -1,30 +1,24 @@
 /* zn-queue: see, explain and steer jobs; follow events and output. */
 #include <errno.h>
-#include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "audit/audit.h"
+#include "adopt/adopt.h"
 #include "base/clock.h"
 #include "base/units.h"
 #include "cli/cli.h"
-#include "job/compose.h"
 #include "job/spec.h"
-#include "job/state.h"
-#include "plan/plan.h"
-#include "proc/describe.h"
 #include "queue/find.h"
 #include "queue/follow.h"
-#include "queue/latest.h"
+#include "queue/listing.h"
+#include "queue/machine.h"
 #include "queue/picture.h"
 #include "queue/spool.h"
-#include "queue/view.h"
+#include "queue/watch.h"
 #include "show/show.h"
-#include "usage/usage.h"
 
 static struct {
 	struct zn_strs users, states, names;
@@ -45,25 +39,26 @@ static int fail(int rc, const struct zn_err *err)
 	return zn_cli_fail(zn_cli_code(rc), "%s", err->text[0] ? err->text : strerror(-rc));
 }
 
-/* ---- filters ---- */
-
-static bool is_listed(const struct zn_strs *list, struct zn_bytes record, const char *key)
+static int no_such(int rc, const struct zn_err *err)
 {
-	struct zn_bytes text = list->n ? zn_raw_text(zn_raw_get(record, key)) : (struct zn_bytes){ 0 };
-
-	for (size_t i = 0; i < list->n; i++)
-		if (text.p && strlen(list->v[i]) == text.n && !strncasecmp(list->v[i], text.p, text.n))
-			return true;
-	return !list->n;
+	return rc == -ENOENT ? zn_cli_fail(ZN_EXIT_NO, "%s", err->text) : fail(rc, err);
 }
 
-static void check_states(void)
-{
-	enum zn_job_state state;
+/* ---- filters ---- */
 
-	for (size_t i = 0; i < o.states.n; i++)
-		if (zn_job_state_parse(o.states.v[i], &state) < 0)
-			zn_cli_usage("there is no state '%s'", o.states.v[i]);
+/* Of the options; what passes goes to w. */
+static struct zn_listing listing(struct zn_writer *w, void (*put)(void *arg, struct zn_bytes record))
+{
+	return (struct zn_listing){ .users = o.users, .states = o.states, .names = o.names, .put = put, .arg = w };
+}
+
+static void check_filters(void)
+{
+	struct zn_listing l = listing(NULL, NULL);
+	struct zn_err err;
+
+	if (zn_listing_check(&l, &err) < 0)
+		zn_cli_usage("%s", err.text);
 	if (o.mine) {
 		struct passwd *pw = getpwuid(geteuid());
 		const char **v = zn_cli_must(zn_arena_array(&arena, 1, sizeof(*v)));
@@ -73,75 +68,13 @@ static void check_states(void)
 	}
 }
 
-static bool is_wanted(struct zn_bytes job)
-{
-	return is_listed(&o.users, job, "user") && is_listed(&o.states, job, "state") &&
-	       is_listed(&o.names, job, "name");
-}
-
-static bool has_ended(struct zn_bytes job)
-{
-	for (enum zn_job_state s = 0; s < ZN_JOB_STATES; s++)
-		if (zn_raw_is_text(zn_raw_get(job, "state"), zn_job_state_name(s)))
-			return zn_job_is_finished(s);
-	return false;
-}
-
-/* ---- reading the view ---- */
-
-static int read_picture(struct zn_picture *p, struct zn_err *err)
-{
-	struct zn_view_reader *r;
-	int rc = zn_view_open(spool, &r, err);
-
-	if (rc == -ENOENT) { /* nothing was ever submitted: an empty queue, not an error */
-		*p = (struct zn_picture){ 0 };
-		return 0;
-	}
-	if (rc < 0)
-		return rc;
-	rc = zn_picture_read(r, p, err);
-	zn_view_close(r);
-	return rc;
-}
+/* ---- lists ---- */
 
 static const struct zn_kind *const job_kinds[] = { &zn_job_kind, NULL };
 
-struct listing {
-	struct zn_writer *w;
-	struct zn_latest latest;
-	bool *ended;                  /* of the latest: the history has them */
-};
-
-static int put_job(void *arg, struct zn_bytes event)
+static void put_job(void *w, struct zn_bytes job)
 {
-	struct listing *l = arg;
-	struct zn_bytes job = zn_raw_get(event, "job");
-	uint64_t id = 0;
-
-	zn_raw_u64(zn_raw_get(job, "id"), &id);
-	ssize_t at = zn_latest_find(&l->latest, id);
-	if (at >= 0) /* a view that is behind, as on a full disk, still has it */
-		l->ended[at] = true;
-	if (is_wanted(job))
-		zn_writer_put_raw(l->w, job_kinds, job);
-	return 0;
-}
-
-static double history_since(void)
-{
-	return o.days.has ? zn_now_s() - o.days.v : 0;
-}
-
-static int read_latest(struct zn_latest *l, struct zn_err *err)
-{
-	struct zn_view_reader *r = NULL;
-	int rc = zn_view_open(spool, &r, err);
-
-	if (rc == 0)
-		rc = zn_latest_read(r, l, err);
-	zn_view_close(r);
-	return rc == -ENOENT ? 0 : rc; /* nothing was ever submitted: an empty queue, not an error */
+	zn_writer_put_raw(w, job_kinds, job);
 }
 
 static int run_list(int argc, char **argv)
@@ -150,21 +83,11 @@ static int run_list(int argc, char **argv)
 
 	if (argc)
 		zn_cli_usage("'%s' is too much", argv[0]);
-	check_states();
-	struct listing l = { .w = zn_cli_writer(job_kinds, false) };
-	int rc = read_latest(&l.latest, &err);
-	l.ended = zn_cli_must(zn_arena_array(&arena, l.latest.n_jobs + 1, sizeof(*l.ended)));
-	if (rc == 0 && o.all)
-		rc = zn_history_each(spool, history_since(), false, put_job, &l, &err);
-	for (size_t i = 0; rc >= 0 && i < l.latest.n_jobs; i++) {
-		struct zn_bytes job = l.latest.jobs[i].record;
-		bool ended = l.ended[i] || has_ended(job);
-		/* with --all the history said it already */
-		if (is_wanted(job) && (!ended || (!o.all && o.states.n)))
-			zn_writer_put_raw(l.w, job_kinds, job);
-	}
-	zn_latest_done(&l.latest);
-	return zn_cli_end(l.w, rc < 0 ? fail(rc, &err) : ZN_EXIT_OK);
+	check_filters();
+	struct zn_writer *w = zn_cli_writer(job_kinds, false);
+	struct zn_listing l = listing(w, put_job);
+	int rc = zn_listing_jobs(&l, spool, o.all, &err);
+	return zn_cli_end(w, rc < 0 ? fail(rc, &err) : ZN_EXIT_OK);
 }
 
 static int run_history(int argc, char **argv)
@@ -173,31 +96,14 @@ static int run_history(int argc, char **argv)
 
 	if (argc)
 		zn_cli_usage("'%s' is too much", argv[0]);
-	check_states();
+	check_filters();
 	if (!zn_cli_output.fields)
 		zn_cli_output.fields = zn_cli_format() == ZN_FORMAT_TABLE
 			? "id,name,user,state,gpus,submit_s,start_s,end_s,exit_code,signal,reason" : NULL;
-	struct listing l = { .w = zn_cli_writer(job_kinds, false) };
-	int rc = zn_history_each(spool, history_since(), false, put_job, &l, &err);
-	return zn_cli_end(l.w, rc < 0 ? fail(rc, &err) : ZN_EXIT_OK);
-}
-
-/* This machine's own node only: the others are measured where they are. */
-static void measure(struct zn_node_record *node)
-{
-	const struct timespec tenth = { .tv_nsec = 100000000 };
-	struct zn_cpu_times a, b;
-	char host[256] = "";
-
-	gethostname(host, sizeof(host) - 1);
-	if (!node->hostname || strcmp(node->hostname, host) || zn_cpu_times_read("", &a) < 0)
-		return;
-	nanosleep(&tenth, NULL);
-	if (zn_cpu_times_read("", &b) == 0)
-		node->cpu_utilization_pct = ZN_SOME_F64(zn_cpu_busy_pct(&a, &b));
-	uint64_t available;
-	if (zn_mem_available_read("", &available) == 0)
-		node->mem_available_bytes = ZN_SOME_U64(available);
+	struct zn_writer *w = zn_cli_writer(job_kinds, false);
+	struct zn_listing l = listing(w, put_job);
+	int rc = zn_listing_ended(&l, spool, o.days.has ? zn_now_s() - o.days.v : 0, &err);
+	return zn_cli_end(w, rc < 0 ? fail(rc, &err) : ZN_EXIT_OK);
 }
 
 static int run_nodes(int argc, char **argv)
@@ -208,7 +114,7 @@ static int run_nodes(int argc, char **argv)
 
 	if (argc)
 		zn_cli_usage("'%s' is too much", argv[0]);
-	int rc = read_picture(&p, &err);
+	int rc = zn_picture_of_spool(spool, &p, &err);
 	if (rc < 0)
 		return fail(rc, &err);
 	if (o.usage && !zn_cli_output.fields && zn_cli_format() == ZN_FORMAT_TABLE)
@@ -220,7 +126,7 @@ static int run_nodes(int argc, char **argv)
 		if (zn_picture_node(&p, &p.nodes[i], &facts, &free, &err) == 0)
 			zn_facts_free(facts);
 		if (o.usage)
-			measure(&p.nodes[i]);
+			zn_machine_measure(&p.nodes[i]);
 		zn_writer_put(w, &zn_node_kind, &p.nodes[i]);
 	}
 	zn_picture_done(&p);
@@ -242,7 +148,7 @@ static uint64_t *parse_ids(int argc, char **argv)
 		if (rc == -EINVAL)
 			zn_cli_usage("%s", err.text);
 		if (rc < 0)
-			exit(rc == -ENOENT ? zn_cli_fail(ZN_EXIT_NO, "%s", err.text) : fail(rc, &err));
+			exit(no_such(rc, &err));
 	}
 	zn_client_close(c);
 	return ids;
@@ -323,130 +229,10 @@ static int run_modify(int argc, char **argv)
 
 /* ---- adopting ---- */
 
-enum { AGENT_WAIT_MS = 10000, AGENT_POLL_MS = 20 };
-
-/* A zn-schedd that was just started has no agent yet.  What the node is, or NULL. */
-static struct zn_facts *wait_for_node(struct zn_picture *p, struct zn_err *err)
-{
-	struct zn_facts *facts = NULL;
-	struct zn_free free;
-
-	for (int ms = 0; ms < AGENT_WAIT_MS && !facts; ms += AGENT_POLL_MS) {
-		if (read_picture(p, err) < 0)
-			return NULL;
-		if (p->n_nodes && !strcmp(p->nodes->state, "up") && zn_picture_node(p, p->nodes, &facts, &free, err) == 0)
-			return facts;
-		zn_picture_done(p);
-		usleep(AGENT_POLL_MS * 1000);
-	}
-	zn_err_set(err, -EAGAIN, "the agent does not answer just now");
-	return NULL;
-}
-
-/* What the user says, else the driver, else its environment. */
-static int find_gpus(const struct zn_facts *f, pid_t pid, struct zn_u32s *ret, struct zn_err *err)
-{
-	const char *mock = getenv("ZENITH_MOCK_GPUS");
-	struct zn_idset set = { 0 };
-	struct zn_gpus *g = NULL;
-	int rc = 0;
-
-	if (o.gpus)
-		rc = *o.gpus ? zn_pin_parse_gpus(f, o.gpus, &set, err) : 0;
-	else if (!(mock && *mock))
-		rc = zn_gpus_read(&g, err);
-	if (rc < 0)
-		return rc;
-	if (!o.gpus)
-		zn_audit_gpus_of(f, g, pid, &set);
-	zn_gpus_free(g);
-	uint32_t *v = zn_cli_must(zn_arena_array(&arena, zn_idset_count(&set) + 1, sizeof(*v)));
-	*ret = (struct zn_u32s){ .v = v };
-	zn_idset_each(gpu, &set)
-		v[ret->n++] = (uint32_t)gpu;
-	return 0;
-}
-
-/* As a pattern that means itself. */
-static const char *literal(const char *path)
-{
-	struct zn_buf b = { 0 };
-
-	for (; *path; path++)
-		zn_buf_printf(&b, *path == '%' ? "%%%%" : "%c", *path);
-	const char *text = zn_cli_must(zn_arena_strdup(&arena, zn_cli_must((void *)zn_buf_text(&b))));
-	zn_buf_done(&b);
-	return text;
-}
-
-static int compose_adoption(pid_t pid, struct zn_spec *s, struct zn_err *err)
-{
-	static char key[ZN_KEY];
-	struct zn_proc_described d;
-	struct zn_picture p;
-	char user[64], name[64];
-	int rc = zn_proc_describe(pid, &arena, &d);
-
-	if (rc < 0)
-		return zn_err_set(err, rc == -ESRCH || rc == -ENOENT ? -ENOENT : rc, "there is no process %d", (int)pid);
-	zn_proc_owner(pid, user, sizeof(user), name, sizeof(name));
-	*s = (struct zn_spec){
-		.job_name = o.name ? o.name : zn_spec_check_name("name", name, NULL) == 0 ? zn_arena_strdup(&arena, name) : NULL,
-		.key = key, .directory = d.directory ? d.directory : "/", .output = d.output ? literal(d.output) : NULL,
-		.resources.time_limit_s = o.limit, .resources.mem_bytes = o.mem,
-		.adopt = { .pid = ZN_SOME_U64((uint64_t)pid), .start_ticks = ZN_SOME_U64(d.id.start), .command = d.command },
-	};
-	struct zn_facts *facts = wait_for_node(&p, err);
-	if (!facts)
-		return -EAGAIN;
-	rc = find_gpus(facts, pid, &s->adopt.gpus, err);
-	zn_facts_free(facts);
-	zn_picture_done(&p);
-	return rc < 0 ? rc : zn_key_make(key, err);
-}
-
-struct adoption { bool started; const char *reason; };
-
-static void on_adopted(void *arg, const struct zn_job_record *job)
-{
-	(void)job;
-	((struct adoption *)arg)->started = true;
-}
-
-static void on_refused(void *arg, const struct zn_job_record *job)
-{
-	struct adoption *ad = arg;
-
-	if (!ad->started)
-		ad->reason = zn_cli_must(zn_arena_strdup(&arena, job->reason ? job->reason : job->state));
-}
-
-/* Enough was seen: -EINTR ends the watch. */
-static int stop_when_adopted(void *arg, struct zn_err *err)
-{
-	(void)err;
-	return ((struct adoption *)arg)->started ? -EINTR : 0;
-}
-
-static int await_adoption(struct zn_client *c, uint64_t id, pid_t pid)
-{
-	struct adoption ad = { 0 };
-	struct zn_follow f = { .client = c, .arg = &ad, .started = on_adopted, .done = on_refused, .tick = stop_when_adopted,
-	                       .tick_ms = AGENT_POLL_MS };
-	struct zn_err err = { 0 };
-	int rc = zn_follow_jobs(spool, &id, 1, -1, &f, &err);
-
-	if (rc < 0 && rc != -EINTR)
-		return fail(rc, &err);
-	if (ad.reason)
-		return zn_cli_fail(ZN_EXIT_NO, "process %d was not adopted: %s", (int)pid, ad.reason);
-	printf("%llu\n", (unsigned long long)id);
-	return zn_cli_end(NULL, ZN_EXIT_OK);
-}
-
 static int run_adopt(int argc, char **argv)
 {
 	static struct zn_client *c; /* dropped with the process when something fails */
+	const struct zn_adopt_wish wish = { .name = o.name, .gpus = o.gpus, .limit_s = o.limit, .mem_bytes = o.mem };
 	struct zn_request r = { .op = "submit" };
 	struct zn_reply reply;
 	struct zn_err err = { 0 };
@@ -458,22 +244,30 @@ static int run_adopt(int argc, char **argv)
 		zn_cli_usage("'%s' is no process number", argv[0]);
 	int rc = zn_client_open(spool, true, &c, &err);
 	if (rc == 0)
-		rc = compose_adoption((pid_t)pid, &r.job, &err);
+		rc = zn_adopt_compose(spool, (pid_t)pid, &wish, &arena, &r.job, &err);
 	if (rc == 0)
 		rc = zn_client_ask(spool, &c, &r, &reply, &err);
 	if (rc < 0)
-		return rc == -ENOENT ? zn_cli_fail(ZN_EXIT_NO, "%s", err.text) : fail(rc, &err);
-	int code = reply.ok ? await_adoption(c, reply.id.v, (pid_t)pid) : zn_cli_fail((enum zn_exit)reply.code, "%s", reply.error);
+		return no_such(rc, &err);
+	if (!reply.ok)
+		return zn_cli_fail((enum zn_exit)reply.code, "%s", reply.error);
+	uint64_t id = reply.id.v;
+	rc = zn_adopt_await(spool, c, id, (pid_t)pid, &err);
 	zn_client_close(c);
-	return code;
+	if (rc < 0)
+		return rc == -ECANCELED ? zn_cli_fail(ZN_EXIT_NO, "%s", err.text) : fail(rc, &err);
+	printf("%llu\n", (unsigned long long)id);
+	return zn_cli_end(NULL, ZN_EXIT_OK);
 }
 
 /* ---- one job ---- */
 
-static int no_such(int rc, const struct zn_err *err)
-{
-	return rc == -ENOENT ? zn_cli_fail(ZN_EXIT_NO, "%s", err->text) : fail(rc, err);
-}
+/* What is said of jobs: records, or text where w is NULL. */
+struct answer {
+	struct zn_picture picture;
+	struct zn_writer *w;
+	struct zn_buf text;
+};
 
 static void print_text(struct zn_buf *text)
 {
@@ -484,72 +278,71 @@ static void print_text(struct zn_buf *text)
 	zn_buf_done(text);
 }
 
-static int run_show(int argc, char **argv)
+static int answer_each(int argc, char **argv, const struct zn_kind *const *kinds, const char *between,
+                       int (*add)(struct answer *a, struct zn_job_record *job, struct zn_err *err))
 {
 	uint64_t *ids = parse_ids(argc, argv);
-	struct zn_picture p;
-	static struct zn_client *c; /* dropped with the process when something fails */
-	struct zn_buf text = { 0 };
+	struct answer a = { 0 };
 	struct zn_err err = { 0 };
 	int code = ZN_EXIT_OK;
-	bool plain = zn_cli_format() == ZN_FORMAT_TABLE && !zn_cli_output.fields;
-	int rc = read_picture(&p, &err);
+	int rc = zn_picture_of_spool(spool, &a.picture, &err);
 
 	if (rc < 0)
 		return fail(rc, &err);
-	struct zn_writer *w = plain ? NULL : zn_cli_writer(job_kinds, false);
+	if (zn_cli_format() != ZN_FORMAT_TABLE || zn_cli_output.fields)
+		a.w = zn_cli_writer(kinds, false);
 	for (int i = 0; i < argc; i++) {
 		struct zn_job_record job;
-		struct zn_reply reply;
-		rc = zn_job_find(spool, &p, ids[i], &arena, &job, &err);
-		if (rc < 0) {
+		rc = zn_job_find(spool, &a.picture, ids[i], &arena, &job, &err);
+		if (rc == 0 && i && !a.w)
+			zn_buf_addstr(&a.text, between);
+		if (rc == 0)
+			rc = add(&a, &job, &err);
+		if (rc < 0)
 			code = no_such(rc, &err);
-			continue;
-		}
-		zn_job_add_private(spool, &c, &job, &reply);
-		if (plain && i)
-			zn_buf_addch(&text, '\n');
-		if (plain)
-			zn_show_job(&job, &text);
-		else
-			zn_writer_put(w, &zn_job_kind, &job);
 	}
-	zn_client_close(c);
-	zn_picture_done(&p);
-	print_text(&text);
-	return zn_cli_end(w, code);
+	zn_picture_done(&a.picture);
+	if (!a.w)
+		print_text(&a.text);
+	return zn_cli_end(a.w, code);
+}
+
+static int add_all(struct answer *a, struct zn_job_record *job, struct zn_err *err)
+{
+	static struct zn_client *c; /* for all of them, and dropped with the process */
+	struct zn_reply reply;
+
+	(void)err;
+	zn_job_add_private(spool, &c, job, &reply);
+	if (a->w)
+		zn_writer_put(a->w, &zn_job_kind, job);
+	else
+		zn_show_job(job, &a->text);
+	return 0;
+}
+
+static int run_show(int argc, char **argv)
+{
+	return answer_each(argc, argv, job_kinds, "\n", add_all);
+}
+
+static int add_why(struct answer *a, struct zn_job_record *job, struct zn_err *err)
+{
+	struct zn_explained e;
+	int rc = zn_picture_explain(&a->picture, job, &e, err);
+
+	if (rc == 0 && a->w)
+		zn_writer_put(a->w, &zn_explained_kind, &e);
+	else if (rc == 0)
+		zn_show_why(&e, &a->text);
+	return rc;
 }
 
 static int run_why(int argc, char **argv)
 {
 	static const struct zn_kind *const kinds[] = { &zn_explained_kind, NULL };
-	uint64_t *ids = parse_ids(argc, argv);
-	struct zn_picture p;
-	struct zn_buf text = { 0 };
-	struct zn_err err = { 0 };
-	int code = ZN_EXIT_OK;
-	bool plain = zn_cli_format() == ZN_FORMAT_TABLE && !zn_cli_output.fields;
-	int rc = read_picture(&p, &err);
 
-	if (rc < 0)
-		return fail(rc, &err);
-	struct zn_writer *w = plain ? NULL : zn_cli_writer(kinds, false);
-	for (int i = 0; i < argc; i++) {
-		struct zn_job_record job;
-		struct zn_explained e;
-		rc = zn_job_find(spool, &p, ids[i], &arena, &job, &err);
-		if (rc == 0)
-			rc = zn_picture_explain(&p, &job, &e, &err);
-		if (rc < 0)
-			code = no_such(rc, &err);
-		else if (plain)
-			zn_show_why(&e, &text);
-		else
-			zn_writer_put(w, &zn_explained_kind, &e);
-	}
-	zn_picture_done(&p);
-	print_text(&text);
-	return zn_cli_end(w, code);
+	return answer_each(argc, argv, kinds, "", add_why);
 }
 
 /* ---- waiting, output, events ---- */
@@ -578,21 +371,6 @@ static int run_wait(int argc, char **argv)
 	return rc < 0 ? no_such(rc, &err) : wait_status;
 }
 
-struct log_watch { struct zn_tail tail; bool started; };
-
-static void on_started(void *arg, const struct zn_job_record *job)
-{
-	(void)job;
-	((struct log_watch *)arg)->started = true;
-}
-
-static int on_tick(void *arg, struct zn_err *err)
-{
-	struct log_watch *w = arg;
-
-	return w->started ? zn_tail_copy(&w->tail, err) : 0;
-}
-
 static int run_log(int argc, char **argv)
 {
 	static struct zn_client *c; /* dropped with the process when something fails */
@@ -615,52 +393,36 @@ static int run_log(int argc, char **argv)
 	if (!reply.jobs.n)
 		return zn_cli_fail(ZN_EXIT_BUG, "zn-schedd did not say where the output is");
 	const char *path = o.error && job->error ? job->error : job->output;
-	struct log_watch w = { .tail = { .path = zn_cli_must(zn_spec_output_rank(path, 0, &arena)), .from = -1, .to = 1 } };
-	if (!o.follow && access(w.tail.path, R_OK) < 0)
-		return zn_cli_fail(ZN_EXIT_NO, "can't read '%s': %s", w.tail.path, strerror(errno));
-	struct zn_follow f = { .client = c, .arg = &w, .started = on_started, .tick = on_tick, .tick_ms = 50 };
-	rc = o.follow ? zn_follow_jobs(spool, ids, 1, -1, &f, &err) : zn_tail_copy(&w.tail, &err);
-	zn_tail_done(&w.tail);
+	struct zn_watch w = { .out = { .path = zn_cli_must(zn_spec_output_rank(path, 0, &arena)), .from = -1, .to = 1 } };
+	if (!o.follow && access(w.out.path, R_OK) < 0)
+		return zn_cli_fail(ZN_EXIT_NO, "can't read '%s': %s", w.out.path, strerror(errno));
+	rc = o.follow ? zn_watch_job(spool, c, ids[0], &w, &err) : zn_tail_copy(&w.out, &err);
+	zn_tail_done(&w.out);
 	zn_client_close(c);
 	return rc < 0 ? fail(rc, &err) : zn_cli_end(NULL, ZN_EXIT_OK);
 }
 
-static void show_event(struct zn_writer *w, const struct zn_kind *const *kinds, struct zn_bytes event, uint64_t *last)
-{
-	uint64_t seq = 0;
+static const struct zn_kind *const event_kinds[] = { &zn_event_kind, NULL };
 
-	if (!zn_raw_is_text(zn_raw_get(event, "kind"), "event") || zn_raw_is_text(zn_raw_get(event, "event"), "is") ||
-	    !zn_raw_u64(zn_raw_get(event, "seq"), &seq) || seq <= *last)
-		return;
-	*last = seq;
-	if (is_wanted(zn_raw_get(event, "job")))
-		zn_writer_put_raw(w, kinds, event);
+static void put_event(void *w, struct zn_bytes event)
+{
+	zn_writer_put_raw(w, event_kinds, event);
 }
 
 static int run_events(int argc, char **argv)
 {
-	static const struct zn_kind *const kinds[] = { &zn_event_kind, NULL };
 	struct zn_view_reader *r;
-	struct zn_bytes record;
 	struct zn_err err = { 0 };
-	uint64_t last = o.since.has ? o.since.v : 0;
 
 	if (argc)
 		zn_cli_usage("'%s' is too much", argv[0]);
-	check_states();
-	struct zn_writer *w = zn_cli_writer(kinds, o.follow);
+	check_filters();
+	struct zn_writer *w = zn_cli_writer(event_kinds, o.follow);
+	struct zn_listing l = listing(w, put_event);
 	int rc = zn_view_open(spool, &r, &err);
 	if (rc < 0)
 		return fail(rc, &err);
-	for (;;) {
-		rc = zn_view_next(r, &record, &err);
-		if (rc == 1)
-			show_event(w, kinds, record, &last);
-		if (rc < 0 || (rc == 0 && !o.follow))
-			break;
-		if (rc == 0 && (rc = zn_view_wait(r, -1, -1)) < 0)
-			break;
-	}
+	rc = zn_listing_events(&l, r, o.since.has ? o.since.v : 0, o.follow, &err);
 	zn_view_close(r);
 	return zn_cli_end(w, rc < 0 ? fail(rc, &err) : ZN_EXIT_OK);
 }

@@ -46,6 +46,22 @@ int zn_picture_read(struct zn_view_reader *r, struct zn_picture *ret, struct zn_
 	return rc;
 }
 
+int zn_picture_of_spool(const char *spool, struct zn_picture *ret, struct zn_err *err)
+{
+	struct zn_view_reader *r;
+	int rc = zn_view_open(spool, &r, err);
+
+	if (rc == -ENOENT) {
+		*ret = (struct zn_picture){ 0 };
+		return 0;
+	}
+	if (rc < 0)
+		return rc;
+	rc = zn_picture_read(r, ret, err);
+	zn_view_close(r);
+	return rc;
+}
+
 void zn_picture_done(struct zn_picture *p)
 {
 	zn_arena_done(&p->arena);

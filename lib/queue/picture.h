@@ -18,6 +18,8 @@ struct zn_picture {
 
 /* Everything the reader has now. */
 int zn_picture_read(struct zn_view_reader *r, struct zn_picture *ret, struct zn_err *err);
+/* The same of a spool as it is now; one without a view, where nothing was ever submitted, is an empty queue. */
+int zn_picture_of_spool(const char *spool, struct zn_picture *ret, struct zn_err *err);
 void zn_picture_done(struct zn_picture *p);
 const struct zn_job_record *zn_picture_job(const struct zn_picture *p, uint64_t id);
 
