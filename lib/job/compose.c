@@ -146,3 +146,49 @@ int zn_output_check(const char *path, const char *name, struct zn_err *err)
 		return zn_err_set(err, -errno, "output '%s': %s", name, strerror(errno));
 	return 0;
 }
+
+int zn_spec_fill_in(struct zn_spec *s, struct zn_arena *a, struct zn_err *err)
+{
+	if (!s->directory || s->directory[0] != '/') {
+		char here[PATH_MAX];
+		if (!realpath(s->directory ? s->directory : ".", here))
+			return zn_err_set(err, -errno, "directory '%s': %s", s->directory ? s->directory : ".",
+			                  strerror(errno));
+		s->directory = zn_arena_strdup(a, here);
+		if (!s->directory)
+			return -ENOMEM;
+	}
+	if (!s->umask.has) {
+		mode_t mask = umask(0);
+		umask(mask);
+		s->umask = ZN_SOME_U64(mask);
+	}
+	if (!s->key) {
+		char *key = zn_arena_alloc(a, ZN_KEY);
+		int rc = key ? zn_key_make(key, err) : -ENOMEM;
+		if (rc < 0)
+			return rc;
+		s->key = key;
+	}
+	return 0;
+}
+
+int zn_spec_check_paths(const struct zn_spec *s, struct zn_arena *a, struct zn_err *err)
+{
+	const char *const patterns[] = { s->output ? s->output : ZN_SPEC_OUTPUT, s->error };
+	struct stat st;
+
+	if (stat(s->directory, &st) < 0 || !S_ISDIR(st.st_mode))
+		return zn_err_set(err, -ENOENT, "directory '%s' is not there", s->directory);
+	for (size_t i = 0; i < 2; i++) {
+		if (!patterns[i])
+			continue;
+		char *path = zn_spec_output(patterns[i], s->directory, 0, "", a);
+		if (path)
+			path = zn_spec_output_rank(path, 0, a);
+		int rc = path ? zn_output_check(path, patterns[i], err) : -ENOMEM;
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}

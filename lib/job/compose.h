@@ -21,4 +21,9 @@ int zn_compose_environment(char *const environ[], const struct zn_strs *extra, s
  */
 int zn_output_check(const char *path, const char *name, struct zn_err *err);
 
+/* Directory (which a relative one is behind here), umask and key, where nobody said; they live in a. */
+int zn_spec_fill_in(struct zn_spec *s, struct zn_arena *a, struct zn_err *err);
+/* A mistake in a path shows now, not when the job starts at night: directory and output of a filled-in s. */
+int zn_spec_check_paths(const struct zn_spec *s, struct zn_arena *a, struct zn_err *err);
+
 #endif

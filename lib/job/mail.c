@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/account.h"
+
 static bool find_in(const char *dirs, const char *name, char *to, size_t size)
 {
 	for (size_t len; dirs && *dirs; dirs += len + (dirs[len] == ':')) {
@@ -55,4 +57,33 @@ const char *zn_mail_command(const struct zn_mail_program *p, const char *address
 		                       when, address, body, p->path);
 	return zn_arena_printf(a, "%s%s | %s -s \"job $ZENITH_JOB_ID, $ZENITH_JOB_NAME: $ZENITH_JOB_STATE\" '%s'", when, body,
 	                       p->path, address);
+}
+
+int zn_mail_on_end(const char *address, bool only_failure, const char *then, struct zn_arena *a, const char **ret,
+                   struct zn_err *err)
+{
+	struct zn_mail_program program;
+	int rc = zn_mail_check(address, err);
+
+	if (rc == 0)
+		rc = zn_mail_find(&program, err);
+	if (rc < 0)
+		return rc;
+	const char *mail = zn_mail_command(&program, address, only_failure, a);
+	if (mail && then)
+		mail = zn_arena_printf(a, "%s\n%s", mail, then);
+	if (!mail)
+		return -ENOMEM;
+	*ret = mail;
+	return 0;
+}
+
+const char *zn_mail_own_address(struct zn_arena *a)
+{
+	struct zn_mail_program program;
+	struct zn_account me;
+
+	if (zn_account_read(geteuid(), &me) < 0 || zn_mail_find(&program, NULL) < 0)
+		return NULL;
+	return zn_arena_strdup(a, me.name);
 }

@@ -58,6 +58,9 @@ struct zn_spec {
 
 extern const struct zn_kind zn_spec_kind;
 
+/* Where the output goes when nobody said. */
+#define ZN_SPEC_OUTPUT "zn-%j.out"
+
 /* What terminal begins with; letters and digits follow. */
 #define ZN_SPEC_TERMINAL "zenith-pty-"
 

@@ -5,6 +5,7 @@
 #define ZN_QUEUE_PICTURE_H
 
 #include "job/record.h"
+#include "job/spec.h"
 #include "plan/plan.h"
 #include "queue/view.h"
 
@@ -59,5 +60,10 @@ extern const struct zn_kind zn_planned_kind;
 int zn_picture_plan(const char *node, const struct zn_facts *facts, const struct zn_free *free,
                     const struct zn_node_record *held, const struct zn_ask *ask, struct zn_arena *a,
                     struct zn_planned *ret);
+/* The same of a submission: on the spool's node when it has one, else on this machine as if it were idle.  All of *ret
+ * lives in a.  That it does not fit now is no failure.
+ */
+int zn_dry_run(const char *spool, const struct zn_spec *s, struct zn_arena *a, struct zn_planned *ret,
+               struct zn_err *err);
 
 #endif

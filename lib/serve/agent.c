@@ -50,7 +50,7 @@ static int fill_start(struct zn_server *s, const struct zn_job *job, struct zn_m
 	if (rc < 0)
 		return rc;
 	const struct zn_spec *spec = &body.spec;
-	const char *output = spec->output ? spec->output : "zn-%j.out";
+	const char *output = spec->output ? spec->output : ZN_SPEC_OUTPUT;
 	*m = (struct zn_msg_start){
 		.job = job->id, .attempt = job->attempt, .user = job->user, .name = job->name,
 		.command = spec->command, .arguments = spec->arguments, .script = spec->script,

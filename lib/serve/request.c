@@ -234,7 +234,7 @@ static int op_show(struct zn_server *s, struct wish *w)
 	r->arguments = was->n ? (struct zn_strs){ was->v + 1, was->n - 1 } : spec->arguments;
 	r->directory = spec->directory;
 	if (spec->output || (!spec->adopt.pid.has && !spec->terminal))
-		r->output = zn_spec_output(spec->output ? spec->output : "zn-%j.out", spec->directory, job->id, s->node.name,
+		r->output = zn_spec_output(spec->output ? spec->output : ZN_SPEC_OUTPUT, spec->directory, job->id, s->node.name,
 	                           &s->arena);
 	if (spec->error)
 		r->error = zn_spec_output(spec->error, spec->directory, job->id, s->node.name, &s->arena);
