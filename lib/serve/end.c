@@ -7,30 +7,37 @@
 
 #include "serve/server.h"
 
-enum { VARIABLES = 6, LIMIT_S = 600 };
+enum { LIMIT_S = 600 };
+
+int zn_end_variables(const struct zn_job *job, struct zn_arena *a, const char **v, size_t *n)
+{
+	size_t from = *n;
+
+	v[(*n)++] = zn_arena_printf(a, "ZENITH_JOB_ID=%llu", (unsigned long long)job->id);
+	v[(*n)++] = zn_arena_printf(a, "ZENITH_JOB_NAME=%s", job->name ? job->name : "");
+	v[(*n)++] = zn_arena_printf(a, "ZENITH_JOB_USER=%s", job->user);
+	v[(*n)++] = zn_arena_printf(a, "ZENITH_JOB_STATE=%s", zn_job_state_name(job->state));
+	v[(*n)++] = zn_arena_printf(a, "ZENITH_JOB_REASON=%s", job->reason ? job->reason : "");
+	if (job->has_exit_code)
+		v[(*n)++] = zn_arena_printf(a, "ZENITH_JOB_EXIT_CODE=%d", job->exit_code);
+	for (size_t i = from; i < *n; i++)
+		if (!v[i])
+			return -ENOMEM;
+	return 0;
+}
 
 /* env sets what the agent would set to the new job's own. */
 static int arguments(struct zn_server *s, const struct zn_job *job, const char *command, struct zn_strs *ret)
 {
 	struct zn_arena *a = &s->arena;
-	const char **v = zn_arena_array(a, VARIABLES + 3, sizeof(*v));
+	const char **v = zn_arena_array(a, ZN_END_VARIABLES + 3, sizeof(*v));
 	size_t n = 0;
 
-	if (!v)
+	if (!v || zn_end_variables(job, a, v, &n) < 0)
 		return -ENOMEM;
-	v[n++] = zn_arena_printf(a, "ZENITH_JOB_ID=%llu", (unsigned long long)job->id);
-	v[n++] = zn_arena_printf(a, "ZENITH_JOB_NAME=%s", job->name ? job->name : "");
-	v[n++] = zn_arena_printf(a, "ZENITH_JOB_USER=%s", job->user);
-	v[n++] = zn_arena_printf(a, "ZENITH_JOB_STATE=%s", zn_job_state_name(job->state));
-	v[n++] = zn_arena_printf(a, "ZENITH_JOB_REASON=%s", job->reason ? job->reason : "");
-	if (job->has_exit_code)
-		v[n++] = zn_arena_printf(a, "ZENITH_JOB_EXIT_CODE=%d", job->exit_code);
 	v[n++] = "/bin/sh";
 	v[n++] = "-c";
 	v[n++] = command;
-	for (size_t i = 0; i < n; i++)
-		if (!v[i])
-			return -ENOMEM;
 	*ret = (struct zn_strs){ .v = v, .n = n };
 	return 0;
 }

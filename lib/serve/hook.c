@@ -15,8 +15,6 @@
 #include "rec/val.h"
 #include "serve/server.h"
 
-enum { VARIABLES = 8 };
-
 struct zn_hook_wait {
 	uint64_t job;
 	STAILQ_ENTRY(zn_hook_wait) link;
@@ -66,18 +64,14 @@ static char **environment(const struct zn_job *job, struct zn_arena *a)
 
 	while (environ[n])
 		n++;
-	char **v = zn_arena_array(a, n + VARIABLES, sizeof(*v));
+	const char **v = zn_arena_array(a, n + ZN_END_VARIABLES + 1, sizeof(*v));
 	if (!v)
 		return NULL;
 	memcpy(v, environ, n * sizeof(*v));
-	v[n++] = zn_arena_printf(a, "ZENITH_JOB_ID=%llu", (unsigned long long)job->id);
-	v[n++] = zn_arena_printf(a, "ZENITH_JOB_NAME=%s", job->name ? job->name : "");
-	v[n++] = zn_arena_printf(a, "ZENITH_JOB_USER=%s", job->user);
-	v[n++] = zn_arena_printf(a, "ZENITH_JOB_STATE=%s", zn_job_state_name(job->state));
-	v[n++] = zn_arena_printf(a, "ZENITH_JOB_REASON=%s", job->reason ? job->reason : "");
-	if (job->has_exit_code)
-		v[n++] = zn_arena_printf(a, "ZENITH_JOB_EXIT_CODE=%d", job->exit_code);
-	return v;
+	if (zn_end_variables(job, a, v, &n) < 0)
+		return NULL;
+	v[n] = NULL;
+	return (char **)v;
 }
 
 static int run(struct zn_server *s, const struct zn_job *job)

@@ -189,6 +189,11 @@ void zn_request_take(struct zn_server *s, struct zn_conn *c, const struct zn_req
 int zn_drop_start(struct zn_server *s, struct zn_err *err);
 /* end.c: once for each job that has ended */
 void zn_end_submit(struct zn_server *s, const struct zn_job *job);
+/* Appends "ZENITH_JOB_ID=..." and the like, what is run after a job's end is told of it; they live in a.  v has room
+ * for ZN_END_VARIABLES behind its *n.  -ENOMEM.
+ */
+enum { ZN_END_VARIABLES = 6 };
+int zn_end_variables(const struct zn_job *job, struct zn_arena *a, const char **v, size_t *n);
 /* hook.c */
 void zn_hook_finish(struct zn_server *s, const struct zn_job *job);
 void zn_hook_reap(struct zn_server *s);
