@@ -168,28 +168,11 @@ int zn_proc_signal(const struct zn_proc_id *id, int sig)
 	return rc;
 }
 
-bool zn_proc_has_env(pid_t pid, const char *line)
+/* The first line of the environment that begins with start and goes on with next ('\0': is start), to be freed. */
+static int find_env(pid_t pid, const char *start, char next, char **ret)
 {
 	char path[40], *text = NULL;
-	size_t len = strlen(line), cap = 0;
-	bool found = false;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
-	FILE *f = fopen(path, "re");
-	if (!f)
-		return false;
-	while (!found && (n = getdelim(&text, &cap, '\0', f)) > 0)
-		found = (size_t)n == len + 1 && memcmp(text, line, len) == 0;
-	free(text);
-	fclose(f);
-	return found;
-}
-
-int zn_proc_env_read(pid_t pid, const char *name, char *to, size_t size)
-{
-	char path[40], *text = NULL;
-	size_t len = strlen(name), cap = 0;
+	size_t len = strlen(start), cap = 0;
 	int rc = -ENOENT;
 
 	snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
@@ -197,15 +180,37 @@ int zn_proc_env_read(pid_t pid, const char *name, char *to, size_t size)
 	if (!f)
 		return -errno;
 	while (rc < 0 && getdelim(&text, &cap, '\0', f) > 0)
-		if (strncmp(text, name, len) == 0 && text[len] == '=') {
-			snprintf(to, size, "%s", text + len + 1);
+		if (strncmp(text, start, len) == 0 && text[len] == next)
 			rc = 0;
-		}
 	if (ferror(f))
 		rc = -EACCES;
-	free(text);
 	fclose(f);
+	if (rc == 0)
+		*ret = text;
+	else
+		free(text);
 	return rc;
+}
+
+bool zn_proc_has_env(pid_t pid, const char *line)
+{
+	char *text = NULL;
+	bool found = find_env(pid, line, '\0', &text) == 0;
+
+	free(text);
+	return found;
+}
+
+int zn_proc_env_read(pid_t pid, const char *name, char *to, size_t size)
+{
+	char *text;
+	int rc = find_env(pid, name, '=', &text);
+
+	if (rc < 0)
+		return rc;
+	snprintf(to, size, "%s", text + strlen(name) + 1);
+	free(text);
+	return 0;
 }
 
 void zn_proc_owner(pid_t pid, char *user, size_t user_size, char *command, size_t command_size)
