@@ -162,6 +162,27 @@ int zn_idset_parse(const char *text, struct zn_idset *ret, struct zn_err *err)
 	return 0;
 }
 
+int zn_idset_parse_field(const char *text, const char *field, struct zn_idset *ret)
+{
+	size_t len = strlen(field);
+	const char *line = text;
+
+	while (strncmp(line, field, len) || line[len] != ':' || line[len + 1] != '\t') {
+		line = strchr(line, '\n');
+		if (!line)
+			return -ENOENT;
+		line++;
+	}
+	line += len + 2;
+	char list[8192];
+	size_t n = strcspn(line, "\n");
+	if (n >= sizeof(list))
+		return -ERANGE;
+	memcpy(list, line, n);
+	list[n] = '\0';
+	return zn_idset_parse(list, ret, NULL);
+}
+
 static unsigned hex_value(char c)
 {
 	return isdigit((unsigned char)c) ? (unsigned)(c - '0') : (unsigned)(tolower((unsigned char)c) - 'a' + 10);

@@ -24,6 +24,8 @@ struct zn_idset {
  */
 int zn_idset_parse(const char *text, struct zn_idset *ret, struct zn_err *err);
 int zn_idset_parse_mask(const char *mask, struct zn_idset *ret, struct zn_err *err);
+/* The list behind "FIELD:" and a tab, on a line of a text like /proc/PID/status.  -ENOENT: there is no such line. */
+int zn_idset_parse_field(const char *text, const char *field, struct zn_idset *ret);
 /* Writes the list and a NUL, cut at size; returns the length it wanted, as snprintf does. */
 size_t zn_idset_format(const struct zn_idset *s, char *text, size_t size);
 

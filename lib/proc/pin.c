@@ -342,23 +342,6 @@ int zn_proc_cpuset_read(pid_t pid, struct zn_idset *ret)
 	return rc < 0 ? rc : -ENOENT;
 }
 
-static void read_field(const char *status, const char *field, struct zn_idset *ret)
-{
-	const char *p = strstr(status, field);
-	char list[8192];
-	size_t n;
-
-	if (!p)
-		return;
-	p += strlen(field);
-	n = strcspn(p, "\n");
-	if (n < sizeof(list)) {
-		memcpy(list, p, n);
-		list[n] = '\0';
-		zn_idset_parse(list, ret, NULL);
-	}
-}
-
 int zn_proc_threads_cpus_read(pid_t pid, struct zn_idset *ret)
 {
 	struct zn_idset all = { 0 }, one;
@@ -396,8 +379,8 @@ int zn_proc_pinned_read(pid_t pid, struct zn_proc_pinned *ret, struct zn_err *er
 		zn_arena_done(&a);
 		return explain(pid, rc == -ENOENT ? -ESRCH : rc, &p.cpus, err);
 	}
-	read_field(status, "\nCpus_allowed_list:\t", &p.cpus_allowed);
-	read_field(status, "\nMems_allowed_list:\t", &p.numas_allowed);
+	zn_idset_parse_field(status, "Cpus_allowed_list", &p.cpus_allowed);
+	zn_idset_parse_field(status, "Mems_allowed_list", &p.numas_allowed);
 	threads = strstr(status, "\nThreads:\t");
 	p.threads = threads ? (unsigned)strtoul(threads + 10, NULL, 10) : 0;
 	zn_arena_done(&a);

@@ -91,19 +91,11 @@ int zn__mock_parse(const char *spec, struct zn__mock *ret, struct zn_err *err)
  */
 static bool read_present(struct zn_idset *ret)
 {
-	static const char key[] = "\nCpus_allowed_list:\t";
 	struct zn_arena a = { 0 };
 	char *text;
-	bool found = false;
+	bool found = zn_file_read(AT_FDCWD, "/proc/1/status", 1 << 16, &a, &text, NULL) == 0 &&
+	             zn_idset_parse_field(text, "Cpus_allowed_list", ret) == 0 && !zn_idset_is_empty(ret);
 
-	if (zn_file_read(AT_FDCWD, "/proc/1/status", 1 << 16, &a, &text, NULL) == 0) {
-		char *list = strstr(text, key);
-		if (list) {
-			list += strlen(key);
-			list[strcspn(list, "\n")] = '\0';
-			found = zn_idset_parse(list, ret, NULL) == 0 && !zn_idset_is_empty(ret);
-		}
-	}
 	zn_arena_done(&a);
 	return found;
 }

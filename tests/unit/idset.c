@@ -67,6 +67,20 @@ static void check_long_mask(void)
 	tap_ok(zn_idset_parse_mask(mask, &s, NULL) == -ERANGE, "one bit more is too many");
 }
 
+static void check_fields(void)
+{
+	const char *status = "Name:\tCpus_allowed_list:\t5\nCpus_allowed:\tff\nCpus_allowed_list:\t0-3\nMems_allowed_list:\t\nlast:\t7";
+	struct zn_idset s = { 0 };
+
+	tap_ok(zn_idset_parse_field(status, "Cpus_allowed_list", &s) == 0 && zn_idset_count(&s) == 4 && zn_idset_has(&s, 0),
+	       "the list of a field, which begins a line and is all of its name");
+	tap_ok(zn_idset_parse_field(status, "allowed_list", &s) == -ENOENT && zn_idset_count(&s) == 4,
+	       "a field that is not there changes nothing");
+	tap_ok(zn_idset_parse_field(status, "Cpus_allowed", &s) == -EINVAL, "a field that is no list");
+	tap_ok(zn_idset_parse_field(status, "Mems_allowed_list", &s) == 0 && zn_idset_is_empty(&s), "an empty list");
+	tap_ok(zn_idset_parse_field(status, "last", &s) == 0 && zn_idset_has(&s, 7), "the last line, without its end");
+}
+
 static void check_sets(void)
 {
 	struct zn_idset a = { 0 }, b = { 0 }, none = { 0 };
@@ -119,6 +133,7 @@ int main(void)
 {
 	check_texts();
 	check_long_mask();
+	check_fields();
 	check_sets();
 	check_cut();
 	return tap_done();
