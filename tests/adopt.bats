@@ -12,6 +12,13 @@ is_program() { [ "$(readlink "/proc/$pid/exe")" = "$(command -v "$1")" ]; }
 # A parent and a child of it, which say who they are.
 pair='sleep 300 & echo $! >child; echo $$ >parent; wait'
 two() { bare "$pair"; until_true has_lines 1 parent; child=$(cat child); }
+# own_spool with|without: where what was tried with cgroups is tried again without.
+own_spool() {
+	export ZENITH_SPOOL=$dir/spool.$1
+	mkdir -m 700 "$ZENITH_SPOOL"
+	[ "$1" = with ] || without_cgroups "$ZENITH_SPOOL"
+	rm -f parent child go there
+}
 without_cgroups() { zn-noded --detach --spool "$1" --confine subreaper; }
 tells_exits() { [ "$(printf '6.15\n%s\n' "$(uname -r)" | sort -V | head -n 1)" = 6.15 ]; }
 stopped() { grep -q 'frozen 1' "$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)$(sed -n 's/^0:://p' "/proc/$1/cgroup")/cgroup.events" 2>/dev/null || in_state T "$1"; }
@@ -42,10 +49,7 @@ runs() { ! stopped "$1"; }
 
 @test "a cancel ends it with what descends from it, with and without cgroups" {
 	for how in with without; do
-		export ZENITH_SPOOL=$dir/spool.$how
-		mkdir -m 700 "$ZENITH_SPOOL"
-		[ $how = with ] || without_cgroups "$ZENITH_SPOOL"
-		rm -f parent child
+		own_spool $how
 		two
 		zn-queue adopt "$pid"
 		zn-queue cancel --grace 20 1
@@ -68,10 +72,7 @@ runs() { ! stopped "$1"; }
 
 @test "suspend stops all of it, resume lets it go on, with and without cgroups" {
 	for how in with without; do
-		export ZENITH_SPOOL=$dir/spool.$how
-		mkdir -m 700 "$ZENITH_SPOOL"
-		[ $how = with ] || without_cgroups "$ZENITH_SPOOL"
-		rm -f parent child
+		own_spool $how
 		two
 		zn-queue adopt "$pid"
 		zn-queue suspend 1
@@ -96,10 +97,7 @@ runs() { ! stopped "$1"; }
 
 @test "its CPU time and its peak memory are counted, with and without cgroups" {
 	for how in with without; do
-		export ZENITH_SPOOL=$dir/spool.$how
-		mkdir -m 700 "$ZENITH_SPOOL"
-		[ $how = with ] || without_cgroups "$ZENITH_SPOOL"
-		rm -f go there
+		own_spool $how
 		python3 -c "
 import os, time
 x = b'x' * (64 << 20)
@@ -189,10 +187,7 @@ while not os.path.exists('over'): time.sleep(0.05)" 3>&- &
 
 @test "its shepherd killed, with and without cgroups: the job is ended, and is lost" {
 	for how in with without; do
-		export ZENITH_SPOOL=$dir/spool.$how
-		mkdir -m 700 "$ZENITH_SPOOL"
-		[ $how = with ] || without_cgroups "$ZENITH_SPOOL"
-		rm -f parent child
+		own_spool $how
 		two
 		zn-queue adopt "$pid"
 		kill -KILL "$(pid_of zn-job-1)"
