@@ -49,40 +49,34 @@ static _Noreturn void die(const char *what)
 /* ---- what this processor calls things ------------------------------------------------------------- */
 
 #if defined(__x86_64__)
-static void set_reg(pid_t tid, size_t at, long value)
-{
-	if (ptrace(PTRACE_POKEUSER, tid, at, value) < 0 && errno != ESRCH)
-		die("register");
-}
-static void skip_call(pid_t tid) { set_reg(tid, offsetof(struct user_regs_struct, orig_rax), -1); }
-static void set_result(pid_t tid, long value) { set_reg(tid, offsetof(struct user_regs_struct, rax), value); }
-static void set_length(pid_t tid, long value) { set_reg(tid, offsetof(struct user_regs_struct, rdx), value); }
+enum { RESULT = offsetof(struct user_regs_struct, rax), LENGTH = offsetof(struct user_regs_struct, rdx) };
+enum { CALL_SET = NT_PRSTATUS, CALL = offsetof(struct user_regs_struct, orig_rax), CALL_BYTES = sizeof(long) };
 #elif defined(__aarch64__)
-static void set_x(pid_t tid, unsigned n, long value)
-{
-	struct user_regs_struct regs;
-	struct iovec v = { &regs, sizeof(regs) };
-
-	if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &v) < 0)
-		return;
-	regs.regs[n] = (unsigned long long)value;
-	ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &v);
-}
-static void skip_call(pid_t tid)
-{
-	int none = -1;
-	struct iovec v = { &none, sizeof(none) };
-
-	ptrace(PTRACE_SETREGSET, tid, NT_ARM_SYSTEM_CALL, &v);
-}
-static void set_result(pid_t tid, long value) { set_x(tid, 0, value); }
-static void set_length(pid_t tid, long value) { set_x(tid, 2, value); }
+enum { RESULT = offsetof(struct user_regs_struct, regs[0]), LENGTH = offsetof(struct user_regs_struct, regs[2]) };
+enum { CALL_SET = NT_ARM_SYSTEM_CALL, CALL = 0, CALL_BYTES = sizeof(int) };
 #else
 #define NO_REGISTERS
-static void skip_call(pid_t tid) { (void)tid; }
-static void set_result(pid_t tid, long value) { (void)tid, (void)value; }
-static void set_length(pid_t tid, long value) { (void)tid, (void)value; }
+enum { RESULT, LENGTH, CALL_SET, CALL, CALL_BYTES };
 #endif
+
+/* The n lowest bytes of value, into a register set. */
+static void set_reg(pid_t tid, long set, size_t at, long value, size_t n)
+{
+	char regs[1024];
+	struct iovec v = { regs, sizeof(regs) };
+
+	if (ptrace(PTRACE_GETREGSET, tid, set, &v) == 0) {
+		memcpy(regs + at, &value, n);
+		if (ptrace(PTRACE_SETREGSET, tid, set, &v) == 0)
+			return;
+	}
+	if (errno != ESRCH)
+		die("register");
+}
+
+static void skip_call(pid_t tid) { set_reg(tid, CALL_SET, CALL, -1, CALL_BYTES); }
+static void set_result(pid_t tid, long value) { set_reg(tid, NT_PRSTATUS, RESULT, value, sizeof(value)); }
+static void set_length(pid_t tid, long value) { set_reg(tid, NT_PRSTATUS, LENGTH, value, sizeof(value)); }
 
 /* ---- the calls that matter ----------------------------------------------------------------------------- */
 
