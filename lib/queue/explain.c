@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "queue/picture.h"
+#include "rec/ids.h"
 
 static const struct zn_field reason_fields[] = {
 	ZN_FIELD(struct zn_explained_reason, text, STR, "REASON", "what rejected it"),
@@ -152,26 +153,6 @@ int zn_picture_explain(struct zn_picture *p, const struct zn_job_record *job, E 
 	return rc;
 }
 
-static struct zn_u32s gpu_list(const struct zn_idset *gpus, struct zn_arena *a)
-{
-	struct zn_u32s l = { zn_arena_array(a, zn_idset_count(gpus) + 1, sizeof(*l.v)), 0 };
-
-	if (l.v)
-		zn_idset_each(gpu, gpus)
-			l.v[l.n++] = (uint32_t)gpu;
-	return l;
-}
-
-static const char *set_text(const struct zn_idset *set, struct zn_arena *a)
-{
-	size_t n = zn_idset_format(set, NULL, 0) + 1;
-	char *text = zn_arena_alloc(a, n);
-
-	if (text)
-		zn_idset_format(set, text, n);
-	return text;
-}
-
 int zn_picture_plan(const char *node, const struct zn_facts *facts, const struct zn_free *free,
                     const struct zn_node_record *held, const struct zn_ask *ask, struct zn_arena *a, P *ret)
 {
@@ -181,9 +162,11 @@ int zn_picture_plan(const char *node, const struct zn_facts *facts, const struct
 	P p = { .now = rc == 0, .node = node };
 
 	if (rc == 0) {
-		p.gpus = gpu_list(&plan.gpus, a);
-		p.cpus = set_text(&plan.cpus, a);
-		p.numas = set_text(&plan.numas, a);
+		rc = zn_ids_numbers(&plan.gpus, a, &p.gpus);
+		p.cpus = zn_ids_text(&plan.cpus, a);
+		p.numas = zn_ids_text(&plan.numas, a);
+		if (rc < 0 || !p.cpus || !p.numas)
+			return -ENOMEM;
 		p.cpus_held = plan.cpus_held;
 		if (plan.mem_bytes)
 			p.mem_bytes = ZN_SOME_U64(plan.mem_bytes);

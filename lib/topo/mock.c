@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/units.h"
+#include "rec/ids.h"
 #include "topo/source.h"
 
 enum { MOCK_MAX = 128, MOCK_NUMAS = 2, MOCK_NVMES = 2 };
@@ -158,18 +159,14 @@ static void split_cpus(struct zn_topo *t)
 }
 
 /* With one CPU for both nodes each lists it: work placed near any GPU then has somewhere to run. */
-static char *cpus_of(struct zn_topo *t, unsigned numa)
+static const char *cpus_of(struct zn_topo *t, unsigned numa)
 {
 	struct zn_idset set = { 0 };
 
 	for (size_t i = 0; i < t->n_cpus; i++)
 		if (t->cpus[i].numa.v == numa || t->n_cpus == 1)
 			zn_idset_add(&set, t->cpus[i].cpu);
-	size_t n = zn_idset_format(&set, NULL, 0) + 1;
-	char *text = zn_arena_alloc(&t->arena, n);
-	if (text)
-		zn_idset_format(&set, text, n);
-	return text;
+	return zn_ids_text(&set, &t->arena);
 }
 
 static void add_half(struct zn_ou64 *sum, struct zn_ou64 more)
