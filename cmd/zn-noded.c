@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/service.h"
 #include "base/file.h"
 #include "base/units.h"
 #include "cli/cli.h"
@@ -59,16 +60,25 @@ static int choose_log(void)
 static void say(const char *text)
 {
 	char when[ZN_UNIT_TEXT];
+	int fd = choose_log();
 
-	dprintf(choose_log(), "%s zn-noded: %s\n", zn_format_time(zn_now_s(), when), text);
+	if (zn_service_is_journal(fd))
+		dprintf(fd, "%s\n", text);
+	else
+		dprintf(fd, "%s zn-noded: %s\n", zn_format_time(zn_now_s(), when), text);
 }
 
 /* ---- detaching ---------------------------------------------------------------------------------------- */
 
 static void ready(void)
 {
-	if (ready_fd < 0)
+	struct zn_err err = { .text = "" };
+
+	if (ready_fd < 0) {
+		if (zn_service_ready(&err) < 0)
+			say(err.text);
 		return;
+	}
 	if (write(ready_fd, "", 1) < 0)
 		say("whoever started us did not wait");
 	close(ready_fd);

@@ -4,6 +4,27 @@ load queue
 
 foreground() { zn-schedd 2>log 3>&- & pid=$!; until_true exists "$ZENITH_SPOOL/sock"; }
 
+@test "a service manager hears when each of the two listens, and its journal gets lines without a time of ours" {
+	mkdir -m 700 "$ZENITH_SPOOL"
+	for program in zn-noded zn-schedd; do
+		rm -f notify heard log
+		python3 -c 'import socket
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind("notify")
+print(s.recv(99).decode())' >heard 3>&- &
+		until_true exists notify
+		: >log
+		NOTIFY_SOCKET=$PWD/notify JOURNAL_STREAM=$(stat -c %d:%i log) "$program" 2>>log 3>&- &
+		pid=$!
+		until_true grep -qx READY=1 heard
+		[ "$program" = zn-noded ] || zn-submit --wait --output /dev/null -- true
+		kill "$pid"; wait "$pid"
+		[ "$program" = zn-schedd ] || grep -x "node .* serves $ZENITH_SPOOL" log
+		run ! grep '^20[0-9][0-9]-' log
+		run ! grep '^zn-' log
+	done
+}
+
 @test "one in the foreground answers too, and ends with SIGTERM and status 0; its idle agent goes too" {
 	foreground
 	id=$(ZENITH_AUTOSTART=no zn-submit --wait -- true)

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/service.h"
 #include "base/units.h"
 #include "queue/spool.h"
 #include "rec/frame.h"
@@ -29,7 +30,8 @@ void zn_log(const char *fmt, ...)
 	flockfile(stderr);
 	if (log_path)
 		zn_logfile_turn(log_path, ZN_LOG_MAX, STDERR_FILENO);
-	fprintf(stderr, "%s zn-schedd: ", zn_format_time(zn_now_s(), when));
+	if (!zn_service_is_journal(STDERR_FILENO))
+		fprintf(stderr, "%s zn-schedd: ", zn_format_time(zn_now_s(), when));
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
@@ -471,8 +473,13 @@ static void finish(struct zn_server *s)
 
 static void say_ready(int fd)
 {
-	if (fd < 0)
+	struct zn_err err = { .text = "" };
+
+	if (fd < 0) {
+		if (zn_service_ready(&err) < 0)
+			zn_log("%s", err.text);
 		return;
+	}
 	if (write(fd, "", 1) < 0)
 		zn_log("nobody waits for us any more");
 	close(fd);
