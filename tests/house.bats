@@ -120,6 +120,16 @@ documented() {
 	done
 }
 
+@test "a synopsis names no option that its page does not explain" {
+	for f in man/*.[18]; do
+		awk '/^\.Sh/ { on = $0 == ".Sh SYNOPSIS"; next } on { for (i = 1; i < NF; i++) if ($i == "Fl" && $(i + 1) ~ /^-?[a-z]/)
+			print "-" $(i + 1) }' "$f" | sort -u >"$BATS_TEST_TMPDIR/synopsis"
+		p=${f##*/}
+		left=$({ documented "${p%.?}"; printf '%s\n' -h --help --version --complete; } | sort | comm -13 - "$BATS_TEST_TMPDIR/synopsis")
+		[ -z "$left" ] || { echo "$f: $left"; false; }
+	done
+}
+
 # What a program (and verb) that writes records calls their keys; nothing when it wants operands first.
 keys() {
 	ZENITH_SPOOL=$BATS_TEST_TMPDIR/none timeout 20 "$@" --fields=help </dev/null 2>/dev/null |
