@@ -4,6 +4,7 @@
 #   make check      unit tests, then what a user sees (bats)
 #   make bench      the figures we claim, measured here
 #   make install    programs, library, header, manual, completions, units (enables and starts nothing)
+#   make uninstall  removes what it put there (stops nothing, and leaves spools and configuration)
 -include config.mak
 
 VERSION := 0.1.0
@@ -119,10 +120,21 @@ install: all
 		install -m 644 completions/_$$c $(DESTDIR)$(sharedir)/zsh/site-functions/_$$c && \
 		install -m 644 completions/$$c.fish $(DESTDIR)$(sharedir)/fish/vendor_completions.d/$$c.fish || exit 1; done
 
+# Given the variables of the install.  Directories stay: others may have put something there.
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(bindir)/,$(notdir $(cmds))) \
+		$(DESTDIR)$(libdir)/libzenith.a $(DESTDIR)$(libdir)/pkgconfig/zenith.pc $(DESTDIR)$(incdir)/zenith.h \
+		$(foreach m,$(notdir $(wildcard man/*)),$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $m))/$m) \
+		$(addprefix $(DESTDIR)$(unitdir)/,zn-noded.service zn-schedd.service) \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d/zenith.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/zenith.conf \
+		$(foreach c,$(notdir $(cmds)),$(DESTDIR)$(sharedir)/bash-completion/completions/$c \
+			$(DESTDIR)$(sharedir)/zsh/site-functions/_$c $(DESTDIR)$(sharedir)/fish/vendor_completions.d/$c.fish) \
+		$(DESTDIR)$(sharedir)/doc/zenith/zenith.pam
+
 clean:
 	rm -rf $B
 
-.PHONY: all tests check bench completions install clean
+.PHONY: all tests check bench completions install uninstall clean
 .SECONDARY:
 -include $(lib_o:.o=.d) $(patsubst cmd/%.c,$B/cmd/%.d,$(wildcard cmd/*.c)) \
 	$(patsubst tests/unit/%.c,$B/tests/unit/%.d,$(wildcard tests/unit/*.c)) \

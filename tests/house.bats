@@ -293,6 +293,14 @@ offered() {
 	done
 }
 
+@test "make uninstall removes all that make install brought, and nothing else" {
+	root=$BATS_TEST_TMPDIR/root
+	make -s install B="$B" DESTDIR="$root" PREFIX=/usr
+	touch "$root/usr/bin/other"
+	make -s uninstall B="$B" DESTDIR="$root" PREFIX=/usr
+	[ "$(cd "$root" && find . -type f)" = ./usr/bin/other ]
+}
+
 @test "a stranger's program is built by what zenith.pc says" {
 	if [ -n "$SANITIZED" ]; then skip "a library with sanitizers needs their flags"; fi
 	make -s install B="$B" DESTDIR="$BATS_TEST_TMPDIR/root" PREFIX=/usr
