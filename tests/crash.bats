@@ -25,10 +25,12 @@ after() { run -0 scripts/check-crash --one "$1" "$3"$'\t'"$2"; [ -z "$output" ];
 @test "a script that can't be read is not submitted as a command" {
 	after submit EIO "0 read job #1"
 	after submit EINTR "0 read job #1"
+	after submit EIO "0 open job #1"
+	after submit EMFILE "0 open job #1"
 }
 
 @test "an agent that can't read the machine at first tries again" {
-	after noded EMFILE "0 pipe - #1"
+	after noded EMFILE "0 socketpair - #1"
 	after noded EAGAIN "0 clone - #1"
 }
 

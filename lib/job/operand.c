@@ -13,6 +13,12 @@
 
 enum { SCRIPT_MAX = 8 << 20 };
 
+/* It may well be there. */
+static bool is_out_of_reach(int error)
+{
+	return error == EIO || error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR;
+}
+
 /* One that can't be read counts too: reading all of it then says why. */
 static bool looks_like_script(const char *path)
 {
@@ -21,7 +27,7 @@ static bool looks_like_script(const char *path)
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
-		return false;
+		return is_out_of_reach(errno);
 	bool is_file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 	ssize_t n = is_file ? read(fd, head, 2) : 0;
 	close(fd);

@@ -117,6 +117,9 @@ static const struct call calls[] = {
 	{ SYS_fchmod, "fchmod", FD, "kill EIO", NULL, NULL },
 	{ SYS_flock, "flock", FD, "kill EINTR ENOLCK", NULL, NULL },
 	{ SYS_openat, "open", OPEN_AT, "kill ENOSPC EIO EINTR EMFILE", NULL, "kill EMFILE" },
+#ifdef SYS_openat2
+	{ SYS_openat2, "open", OPEN_AT, "kill EIO EMFILE", NULL, "kill EMFILE" },
+#endif
 	{ SYS_mkdirat, "mkdir", DIR_PATH, NAMES },
 	{ SYS_unlinkat, "unlink", DIR_PATH, NAMES },
 	{ SYS_fchmodat, "chmod", DIR_PATH, NAMES },
@@ -339,7 +342,7 @@ static bool is_in_root(char *name)
 static const char *what_can_be_done(const struct call *c, const __u64 *a, char *name)
 {
 	bool opens = c->where == OPEN || c->where == OPEN_AT;
-	__u64 flags = c->where == OPEN ? a[1] : a[2];
+	__u64 flags = c->where == OPEN ? a[1] : c->nr == SYS_openat ? a[2] : 0; /* openat2 has them elsewhere; ours only read */
 
 	if (starts(name, "socket:") || starts(name, "pipe:")) {
 		*strchr(name, ':') = '\0';
