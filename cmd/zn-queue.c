@@ -156,18 +156,26 @@ static uint64_t *parse_ids(int argc, char **argv)
 
 /* ---- steering ---- */
 
-/* One request per job; each failure is one sentence, the first one's code is the exit status. */
+enum { AHEAD = 256 };
+
+/* One request per job, sent ahead of the answers: each answer waits for the disk, but many may wait at once.  Each
+ * failure is one sentence, the first one's code is the exit status.
+ */
 static int steer(struct zn_request r, int argc, char **argv, bool print)
 {
 	uint64_t *ids = parse_ids(argc, argv);
 	static struct zn_client *c; /* dropped with the process when something fails */
 	struct zn_reply reply;
 	struct zn_err err = { 0 };
-	int code = ZN_EXIT_OK;
+	int code = ZN_EXIT_OK, rc = zn_client_open(spool, true, &c, &err);
 
-	for (int i = 0; i < argc; i++) {
-		r.id = ZN_SOME_U64(ids[i]);
-		int rc = zn_client_ask(spool, &c, &r, &reply, &err);
+	for (int i = 0, sent = 0; i < argc; i++) {
+		for (; rc == 0 && sent < argc && sent < i + AHEAD; sent++) {
+			r.id = ZN_SOME_U64(ids[sent]);
+			rc = zn_client_send(c, &r, &err);
+		}
+		if (rc == 0)
+			rc = zn_client_wait(c, ZN_ANSWER_MS, &reply, &err);
 		if (rc < 0)
 			return fail(rc, &err);
 		if (!reply.ok) {

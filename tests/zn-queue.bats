@@ -182,6 +182,19 @@ frozen() { # by signal, or by cgroup
 	[ "$(cat followed)" = $'first\nlast' ]
 }
 
+@test "many jobs are cancelled by few writes to the disk" {
+	command -v strace >/dev/null || skip "strace is not there"
+	for _ in {1..300}; do echo '{"command":"true","hold":true}'; done | zn-submit --records >ids
+	strace -f -e trace=fdatasync -o trace -p "$(pid_of zn-schedd)" 2>attached &
+	tracer=$!
+	until_true grep -q attached attached
+	xargs zn-queue cancel <ids
+	kill -INT $tracer
+	wait $tracer || :
+	[ "$(zn-queue history -o csv --no-heading --fields state | sort -u)" = CANCELLED ]
+	[ "$(grep -c fdatasync trace)" -lt 100 ]
+}
+
 @test "wait gives up with 75, and says 1 when a job did not complete" {
 	blocker >/dev/null
 	run -75 zn-queue wait --timeout 0.2s 1

@@ -5,8 +5,6 @@
 
 #include "base/units.h"
 
-enum { ANSWER_MS = 30000 };
-
 struct search {
 	uint64_t id;
 	struct zn_arena *a;
@@ -52,7 +50,7 @@ int zn_client_ask(const char *spool, struct zn_client **c, const struct zn_reque
 
 	if (rc == 0)
 		rc = zn_client_send(*c, r, err);
-	return rc < 0 ? rc : zn_client_wait(*c, ANSWER_MS, reply, err);
+	return rc < 0 ? rc : zn_client_wait(*c, ZN_ANSWER_MS, reply, err);
 }
 
 int zn_job_id_parse(const char *spool, struct zn_client **c, const char *text, uint64_t *ret, struct zn_err *err)

@@ -9,6 +9,8 @@
 int zn_job_find(const char *spool, const struct zn_picture *p, uint64_t id, struct zn_arena *a,
                 struct zn_job_record *ret, struct zn_err *err);
 
+enum { ZN_ANSWER_MS = 30000 }; /* in which zn-schedd answers, or is said not to */
+
 /* One request, one reply, over *c, which is opened when it is NULL; *reply lives until the next. */
 int zn_client_ask(const char *spool, struct zn_client **c, const struct zn_request *r, struct zn_reply *reply,
                   struct zn_err *err);
