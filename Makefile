@@ -37,7 +37,8 @@ all_cflags  := -std=gnu17 -D_GNU_SOURCE -DZN_VERSION='"$(VERSION)"' -Ilib $(WARN
 	-fno-strict-aliasing -pthread $(pc_cflags) $(san) $(CFLAGS) $(CPPFLAGS)
 all_ldflags := -pthread -Wl,--as-needed $(san) $(LDFLAGS)
 
-# What is started once for each job has no libraries to look for; half of a submit was that.  Where an archive is
+# What is started once for each job has no libraries to look for, and lies where it was linked to lie, so that nothing
+# is relocated: half of a submit was that.  It is nobody's server, and runs with the rights of who starts it.  Where an archive is
 # missing, or what comes out does not start (glibc's has no way with an rpath), the program is linked like the
 # others; STATIC= asks for that.
 STATIC  ?= zn-submit
@@ -59,7 +60,7 @@ $B/libzenith.a: $(lib_o)
 link = $(CC) $(all_ldflags) -o $@ $^ $(pc_libs) -ldl -lm
 $(cmds): $B/%: $B/cmd/%.o $B/libzenith.a
 	$(if $(V),,@echo "  LD    $@")
-	$(q)$(if $(filter $*,$(static)),($(link) -static-pie && $@ --version) >/dev/null 2>&1 ||) $(link)
+	$(q)$(if $(filter $*,$(static)),($(link) -static -no-pie && $@ --version) >/dev/null 2>&1 ||) $(link)
 
 $(units): $B/tests/%: $B/tests/unit/%.o $B/libzenith.a
 	$(q)mkdir -p $(@D)
