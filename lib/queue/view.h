@@ -43,7 +43,7 @@ int zn_view_put_history(struct zn_view *v, const struct zn_event *event);
 int zn_view_flush(struct zn_view *v, uint64_t durable);
 /* The history on disk is as durable as the journal from here on. */
 int zn_view_sync_history(struct zn_view *v);
-/* More than half of the generation, and at least 8 MiB, is old. */
+/* More than half of the generation, and at least 2 MiB, is old. */
 bool zn_view_is_stale(const struct zn_view *v);
 void zn_view_forget_history(struct zn_view *v, double before_s);
 void zn_view_free(struct zn_view *v);

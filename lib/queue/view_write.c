@@ -12,7 +12,7 @@
 #include "queue/view.h"
 #include "rec/reader.h"
 
-enum { STALE_MIN = 8 << 20, PATH_ROOM = 4096, RESERVE = 1 << 20 };
+enum { STALE_MIN = 2 << 20, PATH_ROOM = 4096, RESERVE = 1 << 20 };
 
 /* Bytes in a buffer that may be written once the journal is durable up to seq. */
 struct mark { uint64_t seq; size_t view_end, history_end; };

@@ -67,10 +67,18 @@ void zn_conn_owe(struct zn_conn *c)
 
 void zn_conn_write(struct zn_conn *c, const void *p, size_t n)
 {
+	struct evbuffer *out = bufferevent_get_output(c->bev);
+	ssize_t sent = 0;
+
 	c->owed--;
 	if (c->doomed)
 		return;
-	bufferevent_write(c->bev, p, n);
+	if (!c->owed && !c->closing && !evbuffer_get_length(out)) /* the only one: it needs no turn of the loop */
+		sent = send(bufferevent_getfd(c->bev), p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (sent == (ssize_t)n)
+		return;
+	sent = sent < 0 ? 0 : sent; /* what is wrong the loop will find out */
+	bufferevent_write(c->bev, (const char *)p + sent, n - (size_t)sent);
 	if (evbuffer_get_length(bufferevent_get_output(c->bev)) > OUT_MAX)
 		zn_conn_doom(c);
 }
@@ -210,6 +218,6 @@ void zn_conn_accept(struct zn_server *s, int fd)
 	bufferevent_set_max_single_read(c->bev, 1 << 20);
 	bufferevent_setwatermark(c->bev, EV_READ, 0, ZN_SPEC_BYTES_MAX + (1 << 20));
 	bufferevent_setcb(c->bev, on_read, on_write, on_event, c);
-	if (bufferevent_enable(c->bev, EV_READ | EV_WRITE) < 0) /* whom we can't hear should not wait for us */
+	if (bufferevent_enable(c->bev, EV_READ) < 0) /* whom we can't hear should not wait for us */
 		zn_conn_close(c);
 }
