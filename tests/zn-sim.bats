@@ -138,6 +138,8 @@ refused() {
 	four_jobs | cut -d, -f1-4 | refused "'trace', line 1: there is no column 'gpus'"
 	four_jobs | sed 's/user/gpus/' | refused "'trace', line 1: column 'gpus' is there twice"
 	refused "'trace' has no jobs" </dev/null
+	printf 'submit_s,duration_s,gpus\n1,2,\0003\n' | refused "'trace', line 2: a NUL byte"
+	{ four_jobs; head -c 2000000 /dev/zero | tr '\0' 4; } | refused "'trace', line 6: a line of more than 1048576 bytes"
 	printf '; log\n1 2 3\n' | refused "'trace', line 2: 3 fields of 18"
 	head -c 5000 /dev/urandom | cat <(printf '\037\213\010') - >broken.gz
 	run -65 zn-sim --flat -g 4 broken.gz

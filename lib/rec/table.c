@@ -298,7 +298,8 @@ static int row_make(struct zn_table *t, struct block *b, const msgpack_object *m
 		return -ENOMEM;
 	row->n = b->n;
 	memcpy(row->len, len, b->n * sizeof(*len));
-	memcpy(row->len + b->n, t->text.data, t->text.len);
+	if (t->text.len) /* else there may be no data either */
+		memcpy(row->len + b->n, t->text.data, t->text.len);
 	*ret = row;
 	return 0;
 }

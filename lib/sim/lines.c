@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEP = 4096, LINE_MAX_BYTES = 1 << 20 };
+enum { STEP = 64 << 10, LINE_MAX_BYTES = 1 << 20 };
 
 int zn_lines_open(const char *path, struct zn_lines *ret, struct zn_err *err)
 {
@@ -39,30 +39,46 @@ int zn_lines_bad(const struct zn_lines *l, struct zn_err *err, const char *fmt, 
 	return zn_err_set(err, -EBADMSG, "'%s', line %lu: %s", l->path, l->number, text);
 }
 
+/* 1: more is there; 0: that was all. */
+static int read_more(struct zn_lines *l, struct zn_err *err)
+{
+	zn_buf_eat(&l->in, l->at);
+	l->at = 0;
+	char *room = zn_buf_room(&l->in, STEP + 1); /* and for the end of a last line without a newline */
+	if (!room)
+		return zn_err_set(err, -ENOMEM, "out of memory");
+	int n = gzread(l->file, room, STEP);
+	if (n < 0)
+		return read_error(l, err);
+	l->in.len += (size_t)n;
+	return n > 0;
+}
+
 int zn_lines_next(struct zn_lines *l, char **ret, struct zn_err *err)
 {
-	int code;
+	char *line = NULL, *end = NULL;
+	int rc = 1;
 
-	l->line.len = 0;
 	l->number++;
-	do {
-		char *room = zn_buf_room(&l->line, STEP);
-		if (!room)
-			return zn_err_set(err, -ENOMEM, "out of memory");
-		if (!gzgets(l->file, room, STEP))
+	for (;;) {
+		size_t left = l->in.len - l->at;
+		line = left ? l->in.data + l->at : NULL;
+		end = left ? memchr(line, '\n', left) : NULL;
+		if (end || rc <= 0)
 			break;
-		l->line.len += strlen(room);
-		if (l->line.len > LINE_MAX_BYTES)
+		if (left > LINE_MAX_BYTES)
 			return zn_lines_bad(l, err, "a line of more than %d bytes", LINE_MAX_BYTES);
-	} while (l->line.data[l->line.len - 1] != '\n');
-	gzerror(l->file, &code);
-	if (code != Z_OK && code != Z_STREAM_END)
-		return read_error(l, err);
-	if (!l->line.len)
-		return 0;
-	char *text = l->line.data;
-	text[strcspn(text, "\r\n")] = '\0';
-	*ret = text;
+		rc = read_more(l, err);
+	}
+	if (rc < 0 || !line)
+		return rc < 0 ? rc : 0;
+	size_t n = end ? (size_t)(end - line) : l->in.len - l->at;
+	l->at += n + (end != NULL);
+	if (memchr(line, 0, n))
+		return zn_lines_bad(l, err, "a NUL byte");
+	line[n] = '\0';
+	line[strcspn(line, "\r")] = '\0';
+	*ret = line;
 	return 1;
 }
 
@@ -70,7 +86,7 @@ void zn_lines_close(struct zn_lines *l)
 {
 	if (l->file)
 		gzclose(l->file);
-	zn_buf_done(&l->line);
+	zn_buf_done(&l->in);
 	*l = (struct zn_lines){ 0 };
 }
 

@@ -12,7 +12,8 @@
 struct zn_lines {
 	const char *path;
 	gzFile file;
-	struct zn_buf line;
+	struct zn_buf in;
+	size_t at;                    /* what of in was given out */
 	unsigned long number;         /* of the line that was read last, from 1 */
 };
 

@@ -1,8 +1,9 @@
-/* records: everything in lib/rec that reads bytes from others, under libFuzzer (scripts/fuzz).  The first
+/* records: everything in lib/rec that reads bytes from others, and the traces of zn-sim, under libFuzzer (scripts/fuzz).  The first
  * byte chooses what the rest is taken for.  Beside not crashing, what comes out must be true: an accepted
  * record survives MessagePack -> JSON -> MessagePack, a frame with a flipped bit is never taken.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,6 +14,8 @@
 #include "rec/reader.h"
 #include "rec/wire.h"
 #include "rec/writer.h"
+#include "sim/run.h"
+#include "sim/trace.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -136,7 +139,7 @@ static void scan_in_pieces(const uint8_t *p, size_t n, ssize_t whole)
 	size_t k = 0;
 
 	while (rc == 0 && k < n)
-		rc = zn__scan(&s, p, ++k, 0, NULL);
+		rc = zn_msgpack_scan(&s, p, ++k, 0, NULL);
 	must(rc == whole || (rc < 0 && whole < 0));
 	must(rc <= 0 || (size_t)rc == k);
 }
@@ -316,10 +319,52 @@ static void fuzz_decode(const uint8_t *p, size_t n)
 	zn_arena_done(&a);
 }
 
+/* A trace that is taken is run: every job that fits starts when it is there, and ends after that. */
+static void run_trace(const struct zn_trace *t)
+{
+	enum { GPUS = 16 };
+	struct zn_sim_job *jobs = calloc(t->n + 1, sizeof(*jobs));
+	struct zn_sim_sum sum = { 0 };
+	size_t n = 0;
+
+	must(jobs);
+	for (size_t i = 0; i < t->n; i++)
+		if (t->jobs[i].gpus <= GPUS) {
+			double run_s = t->jobs[i].duration_s, wall_s = t->jobs[i].walltime_s;
+			jobs[n] = (struct zn_sim_job){ .duration_s = run_s, .end_s = -1, .pick = {
+				.seq = n, .submit_s = t->jobs[i].submit_s, .estimate_s = wall_s > run_s ? wall_s : run_s,
+				.gpus = t->jobs[i].gpus } };
+			n++;
+		}
+	must(zn_sim_run(jobs, n, GPUS, (struct zn_pick_policy){ .backfill = true }, &sum, NULL, NULL) == 0);
+	for (size_t i = 0; i < n; i++)
+		must(jobs[i].pick.start_s >= jobs[i].pick.submit_s && jobs[i].end_s >= jobs[i].pick.start_s);
+	must(sum.jobs == n);
+	free(jobs);
+}
+
+static void fuzz_trace(const uint8_t *p, size_t n)
+{
+	struct zn_err err = { "" };
+	struct zn_trace t;
+	char path[64];
+	int fd = memfd_create("trace", MFD_CLOEXEC);
+
+	must(fd >= 0 && write(fd, p, n) == (ssize_t)n);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	int rc = zn_trace_read(path, &t, &err);
+	must(rc == 0 || (rc == -EBADMSG && *err.text));
+	if (rc == 0) {
+		run_trace(&t);
+		zn_trace_done(&t);
+	}
+	close(fd);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	static void (*const targets[])(const uint8_t *, size_t) = {
-		fuzz_msgpack, fuzz_json, fuzz_frame, fuzz_stream, fuzz_expr, fuzz_decode,
+		fuzz_msgpack, fuzz_json, fuzz_frame, fuzz_stream, fuzz_expr, fuzz_decode, fuzz_trace,
 	};
 
 	if (n)
