@@ -106,6 +106,22 @@ many_jobs() {
 	[ "$(zn-sim --flat -g 4 -s -o csv --no-heading --fields jobs,left_out log.swf)" = 3,1 ]
 }
 
+@test "what a queue's history and zn-sim itself write is a trace too" {
+	four_jobs >trace
+	zn-sim --flat -g 4 -p easy -o msgpack trace >records
+	zn-sim --flat -g 4 -p easy -o json trace | sort -r >records.json
+	for r in records records.json; do [ "$(starts -g 4 -p fcfs "$r")" = "0:0 1:100 2:150 3:150 " ]; done
+	echo '{"kind":"job","id":9,"gpus":1,"submit_s":0,"start_s":5,"end_s":4}' >bad
+	run --separate-stderr -65 zn-sim --flat -g 4 bad
+	[ "$stderr" = "zn-sim: 'bad', line 1: job 9 ends before it starts" ]
+	export ZENITH_SPOOL=$PWD/spool ZENITH_LEASE_DIR=$PWD/leases ZENITH_MOCK_GPUS=2
+	mkdir -m 1777 leases
+	for _ in 1 2 3; do zn-submit -g 2 --output /dev/null -- true; done | xargs zn-queue wait
+	zn-queue history -o msgpack >history
+	zn-schedd --stop
+	[ "$(zn-sim --flat -g 2 -s -o csv --no-heading --fields jobs history)" = 3 ]
+}
+
 @test "a job that asks more than there is stays, with its reason, and the others go on" {
 	four_jobs >trace
 	zn-sim --flat -g 3 -o json trace >out

@@ -54,6 +54,14 @@ static int read_more(struct zn_lines *l, struct zn_err *err)
 	return n > 0;
 }
 
+int zn_lines_peek(struct zn_lines *l, int *ret, struct zn_err *err)
+{
+	int rc = read_more(l, err);
+
+	*ret = l->in.len ? (unsigned char)*l->in.data : -1;
+	return rc < 0 ? rc : 0;
+}
+
 int zn_lines_next(struct zn_lines *l, char **ret, struct zn_err *err)
 {
 	char *line = NULL, *end = NULL;

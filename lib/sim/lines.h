@@ -18,6 +18,8 @@ struct zn_lines {
 };
 
 int zn_lines_open(const char *path, struct zn_lines *ret, struct zn_err *err);
+/* The first byte of the file, -1 when it is empty; before anything else is read. */
+int zn_lines_peek(struct zn_lines *l, int *ret, struct zn_err *err);
 /* 1 and the next line, without its end, which the caller may cut up; 0 at the end. */
 int zn_lines_next(struct zn_lines *l, char **ret, struct zn_err *err);
 void zn_lines_close(struct zn_lines *l);

@@ -1,12 +1,11 @@
-#include "sim/trace.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sim/lines.h"
+#include "sim/trace_priv.h"
 
-enum { COLUMNS_MAX = 64, GPUS_MAX = 1 << 24 };
+enum { COLUMNS_MAX = 64 };
 static const double seconds_max = 1e12;
 
 enum column { ID, SUBMIT, DURATION, WALLTIME, GPUS, USER, VC, COLUMNS };
@@ -60,7 +59,7 @@ static int take_number(const struct zn_lines *l, const char *text, const char *w
 	return 0;
 }
 
-static struct zn_trace_job *new_job(struct zn_trace *t, size_t *cap)
+struct zn_trace_job *zn__trace_new_job(struct zn_trace *t, size_t *cap)
 {
 	if (t->n == *cap) {
 		*cap = *cap ? 2 * *cap : 1024;
@@ -103,7 +102,7 @@ static int take_job(struct zn_trace *t, size_t *cap, const struct zn_lines *l, c
 	if (rc == 0)
 		rc = take_number(l, field[WALLTIME], names[WALLTIME], seconds_max, &walltime_s, err);
 	if (rc == 0)
-		rc = take_number(l, field[GPUS], names[GPUS], GPUS_MAX, &gpus, err);
+		rc = take_number(l, field[GPUS], names[GPUS], ZN__TRACE_GPUS_MAX, &gpus, err);
 	if (rc < 0)
 		return rc;
 	if (!*field[SUBMIT] || !*field[DURATION] || gpus < 1) {
@@ -114,7 +113,7 @@ static int take_job(struct zn_trace *t, size_t *cap, const struct zn_lines *l, c
 	if (rc < 0)
 		return rc;
 	const char *user = keep(t, field[USER], last ? last->user : NULL), *vc = keep(t, field[VC], last ? last->vc : NULL);
-	struct zn_trace_job *job = new_job(t, cap);
+	struct zn_trace_job *job = zn__trace_new_job(t, cap);
 	if (!job || !user || !vc)
 		return zn_err_set(err, -ENOMEM, "out of memory");
 	*job = (struct zn_trace_job){ .id = (uint64_t)id, .submit_s = submit_s, .duration_s = duration_s,
@@ -187,20 +186,25 @@ static int take_lines(struct zn_trace *t, struct zn_lines *l, struct zn_err *err
 		if (rc < 0)
 			return rc;
 	}
-	if (rc == 0 && !t->n && !t->left_out)
-		rc = zn_err_set(err, -EBADMSG, "'%s' has no jobs", l->path);
 	return rc;
 }
 
 int zn_trace_read(const char *path, struct zn_trace *ret, struct zn_err *err)
 {
 	struct zn_lines l;
+	int first = 0;
 
 	*ret = (struct zn_trace){ 0 };
 	int rc = zn_lines_open(path, &l, err);
 	if (rc == 0)
+		rc = zn_lines_peek(&l, &first, err);
+	if (rc == 0 && zn__trace_is_records(first))
+		rc = zn__trace_take_records(path, ret, err);
+	else if (rc == 0)
 		rc = take_lines(ret, &l, err);
 	zn_lines_close(&l);
+	if (rc == 0 && !ret->n && !ret->left_out)
+		rc = zn_err_set(err, -EBADMSG, "'%s' has no jobs", path);
 	if (rc < 0)
 		zn_trace_done(ret);
 	return rc;
@@ -238,14 +242,14 @@ static int take_node(struct zn_cluster *c, struct zn_lines *l, char *line, const
 
 	if (n != n_columns)
 		return zn_lines_bad(l, err, "%zu fields, where the first line has %zu", n, n_columns);
-	int rc = take_number(l, fields[at[0]], "gpus", GPUS_MAX, &gpus, err);
+	int rc = take_number(l, fields[at[0]], "gpus", ZN__TRACE_GPUS_MAX, &gpus, err);
 	if (rc < 0)
 		return rc;
 	struct zn_sim_pool *p = pool_of(c, at[1] < 0 ? "" : fields[at[1]]);
 	if (!p)
 		return zn_err_set(err, -ENOMEM, "out of memory");
-	if (gpus > GPUS_MAX - c->gpus)
-		return zn_lines_bad(l, err, "more than %d GPUs in all", GPUS_MAX);
+	if (gpus > ZN__TRACE_GPUS_MAX - c->gpus)
+		return zn_lines_bad(l, err, "more than %d GPUs in all", ZN__TRACE_GPUS_MAX);
 	p->gpus += (uint32_t)gpus;
 	c->gpus += (uint32_t)gpus;
 	return 0;

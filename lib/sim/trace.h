@@ -1,6 +1,5 @@
-/* trace: a recorded workload: CSV as the columns of its first line say, or the Standard Workload Format
- * (https://www.cs.huji.ac.il/labs/parallel/workload/swf.html), of which the latter begins with ';'.  Either may be
- * gzipped.
+/* trace: a recorded workload: job records, as zn-queue history writes them; CSV as the columns of its first line say, or the Standard Workload Format
+ * (https://www.cs.huji.ac.il/labs/parallel/workload/swf.html), which begins with ';'.  These two may be gzipped.
  */
 #ifndef ZN_SIM_TRACE_H
 #define ZN_SIM_TRACE_H
