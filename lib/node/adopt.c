@@ -1,10 +1,13 @@
 /* adopt: a process that somebody started by himself becomes a job. */
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "node/agent.h"
 #include "proc/herd.h"
+
+enum { DYING_MS = 100 };
 
 /* One whose program can't be seen even by root has none: the kernel's own. */
 static bool has_program(pid_t pid)
@@ -59,13 +62,17 @@ int zn__adopt_check(const struct agent *a, const struct zn_msg_start *m, struct 
 	return rc < 0 ? rc : check_overlap(a, id.pid, err);
 }
 
+/* Once its root has ended nobody finds the others again: so it is seen here that they go. */
 void zn__adopt_end(const struct job *j, bool *gone)
 {
+	static const struct timespec moment = { .tv_nsec = 1000000 };
 	struct zn_herd h;
 
 	if (!j->adopted.pid || zn_herd_open(&j->adopted, NULL, &h) < 0)
 		return;
 	zn_herd_kill(&h);
+	for (int i = 0; i < DYING_MS && !zn_herd_is_empty(&h); i++)
+		nanosleep(&moment, NULL);
 	if (!zn_herd_is_empty(&h))
 		*gone = false;
 	zn_herd_close(&h);
