@@ -10,7 +10,7 @@
 #include "journal_help.h"
 #include "tap.h"
 
-enum { SMALL = 4096, ROUNDS = 200, KEEP = 300 };
+enum { SMALL = 4096, ROUNDS = 200, KEEP = 300, A_FEW = 10, LONGEST = 64 };
 
 static char dir[128];
 static struct zn_loc loc[SEEN_MAX];
@@ -134,10 +134,13 @@ int main(void)
 	make_scratch();
 	snprintf(dir, sizeof(dir), "%s/crash", scratch);
 	printf("# ZENITH_TEST_SEED=%u\n", seed);
-	/* on a machine that is busy none may live long enough to end a snapshot: then more, and longer ones */
-	for (int round = 0; !bad && (round < ROUNDS || (round < 8 * ROUNDS && !find_files(dir, ".zs", NULL))); round++) {
+	/* where processes are slow none may live long enough to end a snapshot, and the journal only grows: then longer ones */
+	int longer = 1;
+	for (int round = 0; !bad && (round < ROUNDS || (round < 2 * ROUNDS && !find_files(dir, ".zs", NULL))); round++) {
 		int status;
-		uint64_t last = live_and_die(next_id, 1 + round / ROUNDS, &seed, &status);
+		if (round % A_FEW == A_FEW - 1 && longer < LONGEST && !find_files(dir, ".zs", NULL))
+			longer *= 2;
+		uint64_t last = live_and_die(next_id, longer, &seed, &status);
 		odd += !WIFSIGNALED(status);
 		lives += last > reported;
 		if (last)
