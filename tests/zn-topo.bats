@@ -355,10 +355,11 @@ refused() {
 }
 
 @test "a mock has up to 128 GPUs, each at an address of its own" {
+	local list=$BATS_TEST_TMPDIR/addresses
 	for mock in 17 128:t4 128:h100; do
-		zn-topo --mock "$mock" -k gpu,nic -o csv --fields pci --no-heading | grep . >addresses
-		[ "$(grep -cE '^[0-9a-f]{4}:[0-9a-f]{2}:00\.0$' addresses)" -eq "$(grep -c '' addresses)" ]
-		[ -z "$(sort addresses | uniq -d)" ]
+		zn-topo --mock "$mock" -k gpu,nic -o csv --fields pci --no-heading | grep . >"$list"
+		[ "$(grep -cE '^[0-9a-f]{4}:[0-9a-f]{2}:00\.0$' "$list")" -eq "$(grep -c '' "$list")" ]
+		[ -z "$(sort "$list" | uniq -d)" ]
 	done
 	[ "$(zn-topo --mock 128:t4 -k gpu -o json | grep -c '')" -eq 128 ]
 }
