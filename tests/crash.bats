@@ -53,6 +53,10 @@ after() { run -0 scripts/check-crash --one "$1" "$3"$'\t'"$2"; [ -z "$output" ];
 	after noded kill "0 sendmsg socket #1"
 }
 
+@test "a job whose tasks end well while its agent dies is not lost" {
+	for _ in 1 2 3; do after noded kill "0 send socket #10"; done
+}
+
 @test "zn-schedd that can't watch a connection closes it: nobody waits for an answer from there" {
 	for n in 2 3 4; do after schedd ENOSPC "0 epoll_ctl socket #$n"; done
 }

@@ -52,7 +52,7 @@ static int add_process(struct table *t, pid_t pid)
 {
 	struct zn_proc_stat st;
 
-	if (pid == getpid() || zn_proc_stat(pid, &st) < 0 || st.state == 'Z')
+	if (pid == getpid() || zn_proc_stat(pid, &st) < 0 || st.is_gone)
 		return 0;
 	if (t->n == t->cap) {
 		size_t cap = t->cap ? 2 * t->cap : 256;

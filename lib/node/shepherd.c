@@ -134,10 +134,8 @@ static int first_signal(const struct shepherd *s)
 static void obey(struct shepherd *s, const struct zn_shepherd_cmd *c)
 {
 	if (strcmp(c->op, "stop") == 0) {
-		if (s->n_running)
-			zn__shepherd_set_reason(s, "%s", c->reason);
-		zn__shepherd_end(s, c->signal ? (int)c->signal : first_signal(s),
-		        c->has_grace ? c->grace_s : s->start->grace_s);
+		zn__shepherd_end_because(s, c->reason, c->signal ? (int)c->signal : first_signal(s),
+		                         c->has_grace ? c->grace_s : s->start->grace_s);
 	} else if (strcmp(c->op, "signal") == 0) {
 		zn__shepherd_signal(s, (int)c->signal);
 	} else if (strcmp(c->op, "suspend") == 0) {
@@ -159,9 +157,7 @@ static void read_commands(struct shepherd *s)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	s->agent_lives = false;
-	if (s->n_running) /* else only what they left behind is still being ended */
-		zn__shepherd_set_reason(s, "lost: the agent died");
-	zn__shepherd_end(s, SIGTERM, zn__shepherd_short_grace_s(s));
+	zn__shepherd_end_because(s, "lost: the agent died", SIGTERM, zn__shepherd_short_grace_s(s));
 }
 
 /* Nobody looks at it any more; a shell that was hung up has ended already. */
@@ -171,9 +167,7 @@ static void look_at_terminal(struct shepherd *s, short revents)
 		return;
 	close(s->term_fd);
 	s->term_fd = -1;
-	if (s->n_running)
-		zn__shepherd_set_reason(s, "its terminal is gone");
-	zn__shepherd_end(s, SIGHUP, s->start->grace_s);
+	zn__shepherd_end_because(s, "its terminal is gone", SIGHUP, s->start->grace_s);
 }
 
 /* When we must look again, by the boot clock; 0: when something happens. */
@@ -201,8 +195,7 @@ static void look_at_clock(struct shepherd *s)
 	if (!at || zn_boot_ns() < at)
 		return;
 	if (s->phase == RUNNING) {
-		zn__shepherd_set_reason(s, "time limit");
-		zn__shepherd_end(s, first_signal(s), s->start->grace_s);
+		zn__shepherd_end_because(s, "time limit", first_signal(s), s->start->grace_s);
 	} else {
 		zn__shepherd_kill(s);
 	}
@@ -213,10 +206,8 @@ static void read_signals(struct shepherd *s)
 	struct signalfd_siginfo si;
 
 	while (read(s->sigfd, &si, sizeof(si)) == (ssize_t)sizeof(si))
-		if (si.ssi_signo == SIGTERM) {
-			zn__shepherd_set_reason(s, "its shepherd was told to end");
-			zn__shepherd_end(s, SIGTERM, s->start->grace_s);
-		}
+		if (si.ssi_signo == SIGTERM)
+			zn__shepherd_end_because(s, "its shepherd was told to end", SIGTERM, s->start->grace_s);
 }
 
 /* How long to sleep at most when nothing happens. */
@@ -237,7 +228,6 @@ static void tend(struct shepherd *s)
 	uint64_t from_ns = zn_boot_ns();
 	bool told = false;
 
-	/* exits are looked at before the agent's death: one that came first is not lost */
 	while (!zn__shepherd_is_over(s) && !s->gave_up) {
 		if (p[2].revents)
 			read_commands(s);
@@ -316,6 +306,8 @@ bool zn__shepherd_run_job(struct shepherd *s)
 	record_start(s);
 	zn__shepherd_start(s);
 	tend(s);
+	if (s->may_be_late && !s->n_running)
+		s->reason[0] = '\0';
 	measure(s, &report);
 	bool clean = zn_hold_close(&s->hold) == 0 && !s->gave_up && !s->start->adopt_pid.has;
 	if (!s->agent_lives)

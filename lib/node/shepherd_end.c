@@ -50,6 +50,28 @@ void zn__shepherd_end(struct shepherd *s, int sig, double grace_s)
 		zn__shepherd_freeze(s, false);
 }
 
+/* Looked at after the signal was sent: a handler that was there by then is there still. */
+static void note_who_would_die(struct shepherd *s, int sig)
+{
+	for (uint32_t i = 0; i < s->start->tasks; i++)
+		s->tasks[i].would_die = s->tasks[i].pid && zn_proc_dies_of(s->tasks[i].pid, sig);
+}
+
+void zn__shepherd_end_because(struct shepherd *s, const char *why, int sig, double grace_s)
+{
+	if (zn__shepherd_is_over(s))
+		return;
+	/* without a task, only what they left behind is still being ended */
+	bool is_why = s->n_running && !s->reason[0];
+	zn__shepherd_end(s, sig, grace_s);
+	if (!is_why)
+		return;
+	zn__shepherd_set_reason(s, "%s", why);
+	s->may_be_late = !zn__shepherd_is_adopted(s);
+	if (s->may_be_late)
+		note_who_would_die(s, sig);
+}
+
 void zn__shepherd_kill(struct shepherd *s)
 {
 	uint64_t now = zn_boot_ns();
@@ -84,6 +106,7 @@ static void task_ended(struct shepherd *s, pid_t pid, int status)
 			continue;
 		s->tasks[i].pid = 0;
 		s->n_running--;
+		s->may_be_late = s->may_be_late && status == 0 && s->tasks[i].would_die;
 		if (status == 0 || s->failed)
 			return;
 		note_failure(s, status);

@@ -16,7 +16,8 @@
 enum phase { RUNNING, ENDING, KILLING };
 
 struct task {
-	pid_t pid; /* 0: gone */
+	pid_t pid;        /* 0: gone */
+	bool would_die;   /* of what it was sent: should it end well, it came first */
 };
 
 struct shepherd {
@@ -50,6 +51,7 @@ struct shepherd {
 	bool failed, has_code;        /* of the first task that failed */
 	int code, signal;
 	char reason[320];
+	bool may_be_late;             /* it, since no task was seen to end by it */
 };
 
 /* False: the agent does not hear it. */
@@ -68,6 +70,8 @@ void zn__shepherd_signal(struct shepherd *s, int sig);
 void zn__shepherd_freeze(struct shepherd *s, bool freeze);
 /* First sig for everything, then, after grace_s, SIGKILL.  Asked again it can only be sooner. */
 void zn__shepherd_end(struct shepherd *s, int sig, double grace_s);
+/* The same, and why: but not of a job whose tasks end well all the same, as they came first. */
+void zn__shepherd_end_because(struct shepherd *s, const char *why, int sig, double grace_s);
 /* Its grace, but short: for what the tasks left behind, and when the agent died. */
 double zn__shepherd_short_grace_s(const struct shepherd *s);
 /* SIGKILL for everything, to be repeated at s->kill_ns; gives up on what may not be ended. */

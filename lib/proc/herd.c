@@ -58,7 +58,7 @@ static bool add(struct zn_herd *h, pid_t pid)
 {
 	struct zn_proc_stat st;
 
-	if (is_member(h, pid) || zn_proc_stat(pid, &st) < 0 || st.state == 'Z' || !may_be_member(h, pid))
+	if (is_member(h, pid) || zn_proc_stat(pid, &st) < 0 || st.is_gone || !may_be_member(h, pid))
 		return false;
 	if (h->n == h->cap) {
 		size_t cap = h->cap ? 2 * h->cap : 16;

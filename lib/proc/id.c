@@ -40,11 +40,13 @@ int zn_proc_stat(pid_t pid, struct zn_proc_stat *ret)
 	const char *at = strrchr(text, ')');
 	int ppid;
 	unsigned long long start, user, system;
+	long threads;
 	char state;
-	if (!at || sscanf(at + 1, " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d %*d %llu",
-	                  &state, &ppid, &user, &system, &start) != 5)
+	if (!at || sscanf(at + 1, " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %ld %*d %llu",
+	                  &state, &ppid, &user, &system, &threads, &start) != 6)
 		return -ESRCH;
 	*ret = (struct zn_proc_stat){ .ppid = ppid, .state = state, .start = start,
+	                              .is_gone = threads <= 1 && (state == 'Z' || state == 'X'),
 	                              .cpu_s = (double)(user + system) / (double)sysconf(_SC_CLK_TCK) };
 	return 0;
 }
@@ -106,6 +108,28 @@ int zn_proc_peak(pid_t pid, uint64_t *ret_bytes)
 	return 0;
 }
 
+static bool ends_by_default(int sig)
+{
+	switch (sig) {
+	case SIGCHLD: case SIGCONT: case SIGURG: case SIGWINCH: /* signal(7) */
+	case SIGSTOP: case SIGTSTP: case SIGTTIN: case SIGTTOU:
+		return false;
+	}
+	return sig > 0 && sig <= 64;
+}
+
+static bool status_has_signal(pid_t pid, const char *set, int sig)
+{
+	char text[64];
+
+	return read_status(pid, set, text, sizeof(text)) < 0 || (strtoull(text, NULL, 16) >> (sig - 1) & 1);
+}
+
+bool zn_proc_dies_of(pid_t pid, int sig)
+{
+	return ends_by_default(sig) && !status_has_signal(pid, "SigIgn", sig) && !status_has_signal(pid, "SigCgt", sig);
+}
+
 /* The last field of its stat, which is 0 for those who may not trace the process. */
 int zn_proc_zombie_status(const struct zn_proc_id *id, int *ret_status)
 {
@@ -118,7 +142,7 @@ int zn_proc_zombie_status(const struct zn_proc_id *id, int *ret_status)
 	if (zn_proc_user(id->pid, &uid, &gid) < 0 || uid != geteuid())
 		return -EACCES;
 	if (read_small(path, text, sizeof(text)) < 0 || zn_proc_stat(id->pid, &st) < 0 || st.start != id->start ||
-	    st.state != 'Z')
+	    !st.is_gone)
 		return -ESRCH;
 	const char *last = strrchr(text, ' ');
 	if (!last)
@@ -141,7 +165,7 @@ bool zn_proc_is_alive(const struct zn_proc_id *id)
 {
 	struct zn_proc_stat st;
 
-	return zn_proc_stat(id->pid, &st) == 0 && st.start == id->start && st.state != 'Z' && st.state != 'X';
+	return zn_proc_stat(id->pid, &st) == 0 && st.start == id->start && !st.is_gone;
 }
 
 int zn__pidfd_open(pid_t pid)

@@ -30,7 +30,8 @@ struct zn_proc_id {
 
 struct zn_proc_stat {
 	pid_t ppid;
-	char state; /* as ps shows it: R S D T t Z X */
+	char state;   /* as ps shows it: R S D T t Z X; Z is also one whose first thread alone has ended */
+	bool is_gone; /* a zombie */
 	uint64_t start;
 	double cpu_s;
 };
@@ -39,6 +40,8 @@ int zn_proc_stat(pid_t pid, struct zn_proc_stat *ret);          /* -ESRCH: there
 int zn_proc_id_read(pid_t pid, struct zn_proc_id *ret);
 bool zn_proc_is_alive(const struct zn_proc_id *id);             /* a zombie is not */
 int zn_proc_signal(const struct zn_proc_id *id, int sig);       /* -ESRCH when it is gone */
+/* True: it neither catches nor ignores sig, whose default is to end it.  False also where that can't be read. */
+bool zn_proc_dies_of(pid_t pid, int sig);
 /* The value of name in the environment that pid was started with, as far as it fits; -ENOENT: it has none,
  * -EACCES: it may not be read.
  */

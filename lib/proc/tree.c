@@ -115,7 +115,7 @@ static int signal_member(const struct member *m, pid_t root, int sig)
 	int rc = zn_proc_stat(m->pid, &st);
 	if (rc == 0 && st.ppid != m->parent && st.ppid != root)
 		rc = -ESRCH;
-	if (rc == 0 && (st.state == 'Z' || st.state == 'X'))
+	if (rc == 0 && st.is_gone)
 		rc = -ESRCH;
 	if (rc == 0)
 		rc = zn__pidfd_signal(fd, sig);

@@ -1,6 +1,7 @@
 /* proc: processes, trees, holds and spawning, on this machine as it is. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,11 @@ static void reap_all(void)
 {
 	while (waitpid(-1, NULL, 0) > 0)
 		;
+}
+
+static void on_signal(int sig)
+{
+	(void)sig;
 }
 
 static pid_t sleeper(void)
@@ -52,6 +58,59 @@ static void test_identity(void)
 	tap_ok(kill(pid, 0) == 0, "a zombie is not alive, though its number is taken");
 	reap_all();
 	tap_ok(zn_proc_signal(&child, SIGKILL) == -ESRCH, "a process that was reaped is gone");
+}
+
+static void *stay(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+/* /proc shows such a process as a zombie. */
+static void test_first_thread_ended(void)
+{
+	struct zn_proc_stat st = { 0 };
+	struct zn_proc_id id;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		pthread_t t;
+		if (pthread_create(&t, NULL, stay, NULL))
+			_exit(1);
+		pthread_exit(NULL);
+	}
+	for (int i = 0; i < 2000 && (zn_proc_stat(pid, &st) < 0 || st.state != 'Z'); i++)
+		nap();
+	tap_ok(st.state == 'Z' && !st.is_gone && zn_proc_id_read(pid, &id) == 0 && zn_proc_is_alive(&id),
+	       "a process whose first thread has ended is alive while another one runs");
+	tap_ok(zn_tree_signal(getpid(), NULL, SIGKILL).reached == 1, "and is signalled");
+	while (zn_proc_is_alive(&id))
+		nap();
+	tap_ok(zn_tree_signal(getpid(), NULL, SIGKILL).reached == 0, "a zombie is not");
+	reap_all();
+}
+
+static void test_dies_of(void)
+{
+	struct zn_proc_id id;
+	pid_t pid = sleeper();
+
+	tap_ok(zn_proc_dies_of(pid, SIGTERM) && zn_proc_dies_of(pid, SIGUSR1), "a process dies of a signal by default");
+	tap_ok(!zn_proc_dies_of(pid, SIGWINCH) && !zn_proc_dies_of(pid, SIGSTOP), "but not of every one");
+	zn_proc_id_read(pid, &id);
+	kill(pid, SIGKILL);
+	while (zn_proc_is_alive(&id))
+		nap();
+	tap_ok(zn_proc_dies_of(pid, SIGTERM), "of a zombie it can be seen still");
+	reap_all();
+	tap_ok(!zn_proc_dies_of(pid, SIGTERM), "of one that was reaped not");
+	signal(SIGUSR1, SIG_IGN);
+	signal(SIGUSR2, on_signal);
+	tap_ok(!zn_proc_dies_of(getpid(), SIGUSR1), "not of one that it ignores");
+	tap_ok(!zn_proc_dies_of(getpid(), SIGUSR2), "nor of one that it catches");
+	signal(SIGUSR1, SIG_DFL);
+	signal(SIGUSR2, SIG_DFL);
 }
 
 static void test_env(void)
@@ -278,6 +337,8 @@ int main(void)
 		return 1;
 	snprintf(out, sizeof(out), "%s/out", dir);
 	test_identity();
+	test_first_thread_ended();
+	test_dies_of();
 	test_env();
 	test_tree();
 	test_spawn();
