@@ -748,6 +748,21 @@ slow_driver() {
 	[ "$(cat "$dir/out.2")" = GPU-fake-18 ]
 }
 
+@test "what the driver says only later is known from the next start of a GPU job on" {
+	mkdir "$dir/driver"
+	ln -s "$B/tests/nvidia-ml.so" "$dir/driver/libnvidia-ml.so.1"
+	export LD_LIBRARY_PATH=$dir/driver FAKE_NVML_LATE=$dir/late
+	unset ZENITH_MOCK_GPUS
+	start_agent
+	{
+		printf '!hello\n!ack\n'
+		job 1 'echo $CUDA_VISIBLE_DEVICES' '"gpus":[0]'; echo '!wait what=exited job=1'
+		until_true [ -s "$dir/out.1" ] && touch "$dir/late"
+		job 2 'echo $CUDA_VISIBLE_DEVICES' '"gpus":[0]'; echo '!wait what=exited job=2'
+	} | ctl
+	[ "$(cat "$dir/out.1" "$dir/out.2" | paste -sd' ')" = "0 GPU-fake-18" ]
+}
+
 @test "a frame cut at any byte starts nothing and harms nobody" {
 	start_agent
 	{

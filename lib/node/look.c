@@ -138,6 +138,19 @@ static const char *sentence(struct zn_bytes answer, char *to, size_t size)
 	return to;
 }
 
+/* The driver came up after we had looked at the machine: GPUs were known by what the bus says of them alone. */
+static bool knows_more(const struct zn_facts *f, const struct zn_list *users)
+{
+	const struct zn_gpu *v = users->v;
+
+	for (size_t i = 0; i < users->n; i++) {
+		const struct zn_gpu *known = zn_facts_gpu(f, v[i].gpu);
+		if (v[i].uuid && (!known || !known->uuid))
+			return true;
+	}
+	return false;
+}
+
 /* A look that failed leaves what was known; the starts that waited are decided by it. */
 static void take_answer(struct agent *a, struct zn_bytes answer)
 {
@@ -149,6 +162,8 @@ static void take_answer(struct agent *a, struct zn_bytes answer)
 		rc = take_facts(a, answer);
 	if (rc == 0 && !why)
 		rc = take_users(a, answer);
+	if (rc == 0 && !why && !a->look_full && a->facts && knows_more(a->facts, &a->users))
+		a->want_full = a->tell_state = true;
 	if (rc < 0 || why)
 		cant_read(a, why ? why : strerror(-rc));
 	else

@@ -4,6 +4,7 @@
  *   FAKE_NVML_PCI    their addresses, comma-separated, in the library's own order
  *   FAKE_NVML_MINORS the numbers of their device files, comma-separated; none unless set
  *   FAKE_NVML_FAIL   calls that fail, comma-separated
+ *   FAKE_NVML_LATE   a file: while it is not there, no GPU has a UUID
  *   FAKE_NVML_LINKS  "switch": 18 links each to switches; "pair": two from each even GPU to the next
  *   FAKE_NVML_PID    a process that computes and draws on GPU 0
  *   FAKE_NVML_PROCS  so many processes more on GPU 0
@@ -161,6 +162,8 @@ int nvmlDeviceGetUUID(dev d, char *to, unsigned size)
 	struct pci pci;
 
 	FAIL_IF_ASKED();
+	if (access(env("FAKE_NVML_LATE", "/"), F_OK) < 0)
+		return 999;
 	address(d->index, &pci);
 	snprintf(to, size, "GPU-fake-%02x", pci.bus);
 	return 0;
