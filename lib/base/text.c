@@ -3,6 +3,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/ascii.h"
+
 /* Length of the well-formed sequence at p (Unicode 15, table 3-7), 0 if there is none. */
 static size_t utf8_step(const unsigned char *p, size_t n)
 {
@@ -60,6 +62,8 @@ static size_t plain_run(const char *p, size_t n)
 {
 	size_t i = 0;
 
+	if (zn_is_printable(p, n))
+		return n;
 	while (i < n && p[i] >= ' ' && p[i] <= '~')
 		i++;
 	return i;

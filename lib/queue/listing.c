@@ -26,8 +26,10 @@ static bool is_wanted(const struct zn_listing *l, struct zn_bytes job)
 
 static bool has_ended(struct zn_bytes job)
 {
+	struct zn_bytes state = zn_raw_get(job, "state");
+
 	for (enum zn_job_state s = 0; s < ZN_JOB_STATES; s++)
-		if (zn_raw_is_text(zn_raw_get(job, "state"), zn_job_state_name(s)))
+		if (zn_raw_is_text(state, zn_job_state_name(s)))
 			return zn_job_is_finished(s);
 	return false;
 }

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/text.h"
 #include "rec/wire.h"
 
@@ -122,6 +123,8 @@ ssize_t zn__wire_any_head(const unsigned char *p, size_t n, msgpack_object *ret)
 
 const char *zn__text_fault(const char *p, size_t n)
 {
+	if (zn_is_ascii(p, n))
+		return NULL;
 	return !zn_is_utf8(p, n) ? "text that is not UTF-8" : n && memchr(p, 0, n) ? "a NUL in a text" : NULL;
 }
 
@@ -164,7 +167,21 @@ static const char *place_fault(const struct zn_scan *s, bool key, const msgpack_
 	return s->is_reserved && !zn__wire_is_text(o) ? "no binary under a key that ends in '@base64'" : NULL;
 }
 
-/* Counts the value in the list or map around it and opens it when it has members of its own. */
+/* A value is one less that the list or map around it owes; that may be its last. */
+static inline void scan_counted(struct zn_scan *s)
+{
+	while (s->depth && !s->left[s->depth - 1])
+		s->depth--;
+}
+
+static inline void scan_leaf(struct zn_scan *s)
+{
+	if (s->depth)
+		s->left[s->depth - 1]--;
+	scan_counted(s);
+}
+
+/* The same, and opens it when it has members of its own. */
 static const char *scan_nest(struct zn_scan *s, const msgpack_object *o)
 {
 	bool is_map = o->type == MSGPACK_OBJECT_MAP;
@@ -181,9 +198,22 @@ static const char *scan_nest(struct zn_scan *s, const msgpack_object *o)
 		s->left[s->depth] = (uint32_t)members;
 		s->is_map[s->depth++] = is_map;
 	}
-	while (s->depth && !s->left[s->depth - 1])
-		s->depth--;
+	scan_counted(s);
 	return NULL;
+}
+
+/* The length of what most records are made of, when nothing is to be said of it: a short text, or one byte that is
+ * a number, a boolean or nil.
+ */
+static inline size_t plain_leaf(const struct zn_scan *s, const unsigned char *p, size_t n, bool key)
+{
+	size_t len = *p & 31;
+
+	if ((*p & 0xe0) == 0xa0)
+		return len < n && zn_is_ascii((const char *)p + 1, len) ? 1 + len : 0;
+	if (*p < 0x80 || *p >= 0xe0 || *p == 0xc0 || *p == 0xc2 || *p == 0xc3)
+		return !key && !s->is_reserved;
+	return 0;
 }
 
 ssize_t zn_msgpack_scan(struct zn_scan *s, const void *p, size_t n, uint64_t base, struct zn_err *err)
@@ -192,12 +222,21 @@ ssize_t zn_msgpack_scan(struct zn_scan *s, const void *p, size_t n, uint64_t bas
 
 	while (s->at < n) {
 		const unsigned char *at = (const unsigned char *)p + s->at;
-		ssize_t head = zn__wire_head(at, n - s->at, &o);
+		bool key = is_key(s);
+		size_t leaf = plain_leaf(s, at, n - s->at, key);
+		if (leaf && leaf <= ZN_RECORD_MAX - s->at) {
+			s->is_reserved = key && zn__is_reserved((const char *)at + 1, leaf - 1);
+			s->at += leaf;
+			scan_leaf(s);
+			if (!s->depth)
+				return (ssize_t)s->at;
+			continue;
+		}
+		ssize_t head = zn__wire_any_head(at, n - s->at, &o);
 		if (head < 0)
 			return bad(err, base + s->at, *at == 0xc1 ? "0xc1, which is no MessagePack," : "an extension type");
 		if (!head)
 			return 0;
-		bool key = is_key(s);
 		const char *fault = place_fault(s, key, &o);
 		if (fault)
 			return bad(err, base + s->at, fault);

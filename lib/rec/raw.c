@@ -4,35 +4,66 @@
 
 #include "rec/wire.h"
 
+/* The length of the value at p without its members, and how many these are; 0 where it is none. */
+static inline size_t skip_one(const unsigned char *p, size_t n, uint64_t *members)
+{
+	msgpack_object o;
+
+	*members = 0;
+	if ((*p & 0xe0) == 0xa0)
+		return 1 + (*p & 31u);
+	if (*p < 0x80 || *p >= 0xe0)
+		return 1;
+	ssize_t head = zn__wire_any_head(p, n, &o);
+	if (head <= 0)
+		return 0;
+	*members = zn__wire_members(&o);
+	return (size_t)head + zn__wire_payload(&o);
+}
+
 /* The whole value at the front of rest, which begins behind it then. */
 static struct zn_bytes take(struct zn_bytes *rest)
 {
 	const unsigned char *p = rest->p;
+	uint64_t members;
 	size_t at = 0;
-	msgpack_object o;
 
-	for (uint64_t owed = 1; owed && at < rest->n; owed--) {
-		ssize_t head = zn__wire_head(p + at, rest->n - at, &o);
-		if (head <= 0)
+	for (uint64_t owed = 1; owed && at < rest->n; owed += members - 1) {
+		size_t one = skip_one(p + at, rest->n - at, &members);
+		if (!one)
 			break;
-		at += (size_t)head + zn__wire_payload(&o);
-		owed += zn__wire_members(&o);
+		at += one;
 	}
 	at = at < rest->n ? at : rest->n;
 	*rest = (struct zn_bytes){ p + at, rest->n - at };
 	return (struct zn_bytes){ p, at };
 }
 
+/* Takes a key, and says whether it is this one. */
+static inline bool take_key(struct zn_bytes *rest, const char *key, size_t len)
+{
+	const unsigned char *p = rest->p;
+	size_t n = *p & 31;
+
+	if ((*p & 0xe0) != 0xa0 || n >= rest->n)
+		return zn_raw_is_text(take(rest), key);
+	*rest = (struct zn_bytes){ p + 1 + n, rest->n - 1 - n };
+	return n == len && !memcmp(p + 1, key, n);
+}
+
 struct zn_bytes zn_raw_get(struct zn_bytes map, const char *key)
 {
 	msgpack_object o;
 	ssize_t head = map.p ? zn__wire_head(map.p, map.n, &o) : 0;
+	size_t len = strlen(key);
 
 	if (head <= 0 || o.type != MSGPACK_OBJECT_MAP)
 		return (struct zn_bytes){ 0 };
 	struct zn_bytes rest = { (const char *)map.p + head, map.n - (size_t)head };
 	for (uint32_t left = o.via.map.size; left && rest.n; left--) {
-		bool found = zn_raw_is_text(take(&rest), key);
+		bool found = take_key(&rest, key, len);
+		if (found && left == 1)
+			return rest; /* its last value ends where it ends */
 		struct zn_bytes v = take(&rest);
 		if (found)
 			return v;

@@ -7,7 +7,7 @@
 #include "rec/field.h"
 #include "rec/val.h"
 
-/* The value under key; p is NULL when map is no map (or its own p NULL) or has no such key. */
+/* The value under key of map, one whole value and not a byte more; p is NULL when map is no map (or its own p NULL) or has no such key. */
 struct zn_bytes zn_raw_get(struct zn_bytes map, const char *key);
 bool zn_raw_u64(struct zn_bytes v, uint64_t *ret); /* as zn_val_u64 */
 bool zn_raw_f64(struct zn_bytes v, double *ret);

@@ -19,9 +19,12 @@ enum { GAP = 2, LEAST_CUT = 8 };
 
 struct column {
 	char *path;
+	size_t path_len;
 	const char *heading;
 	enum zn_show show;
 	size_t index;
+	bool is_deep;               /* may be a path through maps */
+	uint32_t usual;             /* where its key was in the last record that had it */
 	size_t width;               /* widest cell or heading */
 	bool has_text, has_number;  /* what its cells are */
 	UT_hash_handle hh;
@@ -30,6 +33,7 @@ struct column {
 struct row {
 	struct row *next;
 	size_t n;
+	bool is_plain;              /* each cell is as wide as it has bytes */
 	uint32_t len[];             /* of each cell; their texts follow, one behind the other */
 };
 
@@ -129,7 +133,8 @@ static int column_add(struct zn_table *t, struct block *b, const char *path, siz
 	const char *heading = named ? f->heading : upper(&t->arena, copy, &t->text);
 	if (!heading)
 		return -ENOMEM;
-	*c = (struct column){ .path = copy, .heading = heading, .show = zn__show_of(f, copy), .index = b->n,
+	*c = (struct column){ .path = copy, .path_len = n, .heading = heading, .show = zn__show_of(f, copy), .index = b->n,
+	                      .is_deep = strchr(copy, '.') != NULL,
 	                      .width = t->opts->no_heading ? 0 : zn_text_width(heading, strlen(heading)) };
 	HASH_ADD_KEYPTR(hh, b->by_path, c->path, n, c);
 	if (!c->hh.tbl)
@@ -240,7 +245,7 @@ static bool is_number(const msgpack_object *v)
 }
 
 /* Its text comes to the end of t->text. */
-static int cell_make(struct zn_table *t, struct column *c, const msgpack_object *v, uint32_t *ret_len)
+static int cell_make(struct zn_table *t, struct column *c, const msgpack_object *v, uint32_t *ret_len, bool *is_plain)
 {
 	size_t at = t->text.len;
 	int rc = 0;
@@ -261,7 +266,28 @@ static int cell_make(struct zn_table *t, struct column *c, const msgpack_object 
 	if (v->type != MSGPACK_OBJECT_NIL)
 		*(is_number(v) ? &c->has_number : &c->has_text) = true;
 	*ret_len = (uint32_t)len;
+	*is_plain &= width == len;
 	return 0;
+}
+
+static inline bool is_key_of(const msgpack_object *key, const struct column *c)
+{
+	return key->via.str.size == c->path_len && !memcmp(key->via.str.ptr, c->path, c->path_len);
+}
+
+/* Records of one kind mostly have their keys at the same places. */
+static const msgpack_object *find_value(struct zn_table *t, struct column *c, const msgpack_object *map)
+{
+	const msgpack_object_map *m = &map->via.map;
+
+	if (c->usual < m->size && is_key_of(&m->ptr[c->usual].key, c))
+		return &m->ptr[c->usual].val;
+	for (uint32_t i = 0; i < m->size; i++)
+		if (is_key_of(&m->ptr[i].key, c)) {
+			c->usual = i;
+			return &m->ptr[i].val;
+		}
+	return c->is_deep ? zn_val_path(map, c->path, &t->scratch) : NULL;
 }
 
 /* The value of each column, NULL where there is none. */
@@ -270,7 +296,7 @@ static const msgpack_object **find_values(struct zn_table *t, const struct block
 	const msgpack_object **v = zn_arena_array(&t->scratch, b->n + 1, sizeof(*v));
 
 	for (size_t i = 0; v && !b->open && i < b->n; i++)
-		v[i] = zn_val_path(map, b->columns[i]->path, &t->scratch);
+		v[i] = find_value(t, b->columns[i], map);
 	for (uint32_t i = 0; v && b->open && i < map->via.map.size; i++) {
 		const msgpack_object_kv *kv = &map->via.map.ptr[i];
 		struct column *c;
@@ -287,16 +313,18 @@ static int row_make(struct zn_table *t, struct block *b, const msgpack_object *m
 	const msgpack_object **v = find_values(t, b, map);
 	uint32_t *len = zn_arena_array(&t->scratch, b->n + 1, sizeof(*len));
 	int rc = v && len ? 0 : -ENOMEM;
+	bool is_plain = true;
 
 	t->text.len = 0;
 	for (size_t i = 0; i < b->n && rc == 0; i++)
-		rc = v[i] ? cell_make(t, b->columns[i], v[i], &len[i]) : 0;
+		rc = v[i] ? cell_make(t, b->columns[i], v[i], &len[i], &is_plain) : 0;
 	if (rc < 0)
 		return rc;
 	struct row *row = zn_arena_alloc(a, sizeof(*row) + b->n * sizeof(*len) + t->text.len);
 	if (!row)
 		return -ENOMEM;
 	row->n = b->n;
+	row->is_plain = is_plain;
 	memcpy(row->len, len, b->n * sizeof(*len));
 	if (t->text.len) /* else there may be no data either */
 		memcpy(row->len + b->n, t->text.data, t->text.len);
@@ -305,16 +333,6 @@ static int row_make(struct zn_table *t, struct block *b, const msgpack_object *m
 }
 
 /* ---- layout ----------------------------------------------------------------------------------- */
-
-static void pad(struct zn_buf *out, size_t n)
-{
-	char *to = n ? zn_buf_room(out, n) : NULL;
-
-	if (to) {
-		memset(to, ' ', n);
-		out->len += n;
-	}
-}
 
 /* Times line up on the left like text, but are never cut. */
 static bool is_right(const struct column *c)
@@ -351,45 +369,68 @@ static void fit_width(struct block *b, size_t limit)
 	last->width = last->width > over + least ? last->width - over : least;
 }
 
-static void put_cell(const struct column *c, const char *text, size_t len, bool may_cut, struct zn_buf *out)
+/* What a cell needs at most, with the gap before it. */
+static size_t cell_room(const struct column *c, size_t len)
 {
-	size_t width = zn_text_width(text, len);
+	return GAP + len + 1 + c->width;
+}
 
+static char *blanks(char *to, size_t n)
+{
+	memset(to, ' ', n);
+	return to + n;
+}
+
+static char *copy(char *to, const char *text, size_t n)
+{
+	memcpy(to, text, n);
+	return to + n;
+}
+
+/* Returns its end. */
+static char *put_cell(const struct column *c, const char *text, size_t len, size_t width, bool may_cut, char *to)
+{
 	if (may_cut && width > c->width) {
 		len = zn_text_fit(text, len, c->width - 1);
 		width = zn_text_width(text, len) + 1;
-		zn_buf_add(out, text, len);
-		zn_buf_addch(out, '+');
-		pad(out, c->width - width);
-		return;
+		to = copy(to, text, len);
+		*to++ = '+';
+		return blanks(to, c->width - width);
 	}
 	size_t blank = c->width > width ? c->width - width : 0;
 	if (is_right(c))
-		pad(out, blank);
-	zn_buf_add(out, text, len);
-	if (!is_right(c))
-		pad(out, blank);
+		to = blanks(to, blank);
+	to = copy(to, text, len);
+	return is_right(c) ? to : blanks(to, blank);
 }
 
-static void end_line(struct zn_buf *out, size_t begin)
+/* Without the blanks at its end. */
+static void end_line(struct zn_buf *out, const char *begin, char *end)
 {
-	while (out->len > begin && out->data[out->len - 1] == ' ')
-		out->len--;
-	zn_buf_addch(out, '\n');
+	while (end > begin && end[-1] == ' ')
+		end--;
+	*end++ = '\n';
+	out->len = (size_t)(end - out->data);
 }
 
 static void put_table_heading(const struct zn_table *t, const struct block *b, struct zn_buf *out)
 {
+	size_t room = 1;
+
 	if (t->opts->color)
 		zn_buf_addstr(out, "\033[1m");
-	size_t begin = out->len;
+	for (size_t i = 0; i < b->n; i++)
+		room += cell_room(b->columns[i], strlen(b->columns[i]->heading));
+	char *begin = zn_buf_room(out, room), *to = begin;
+	if (!to)
+		return;
 	for (size_t i = 0; i < b->n; i++) {
 		const char *text = b->columns[i]->heading;
-		pad(out, i ? GAP : 0);
-		put_cell(b->columns[i], text, strlen(text), !t->opts->live, out);
+		size_t len = strlen(text);
+		to = put_cell(b->columns[i], text, len, zn_text_width(text, len), !t->opts->live, blanks(to, i ? GAP : 0));
 	}
-	end_line(out, begin);
-	if (t->opts->color && !out->failed) {
+	end_line(out, begin, to);
+	if (t->opts->color) {
 		out->len--;
 		zn_buf_addstr(out, "\033[0m\n");
 	}
@@ -399,13 +440,18 @@ static void put_table_row(const struct zn_table *t, const struct block *b, const
                           struct zn_buf *out)
 {
 	const char *text = (const char *)(row->len + row->n);
-	size_t begin = out->len;
+	size_t room = 1;
 
+	for (size_t i = 0; i < row->n; i++)
+		room += cell_room(b->columns[i], row->len[i]);
+	char *begin = zn_buf_room(out, room), *to = begin;
+	if (!to)
+		return;
 	for (size_t i = 0; i < row->n; text += row->len[i++]) {
-		pad(out, i ? GAP : 0);
-		put_cell(b->columns[i], text, row->len[i], !t->opts->live, out);
+		size_t width = row->is_plain ? row->len[i] : zn_text_width(text, row->len[i]);
+		to = put_cell(b->columns[i], text, row->len[i], width, !t->opts->live, blanks(to, i ? GAP : 0));
 	}
-	end_line(out, begin);
+	end_line(out, begin, to);
 }
 
 static void put_csv_heading(const struct block *b, struct zn_buf *out)

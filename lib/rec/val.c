@@ -30,15 +30,36 @@ static int by_key(const void *a, const void *b)
 	return x->size ? memcmp(x->ptr, y->ptr, x->size) : 0;
 }
 
+static const msgpack_object_kv *twin_before(const msgpack_object_map *m, uint32_t i)
+{
+	const msgpack_object_kv *a = &m->ptr[i];
+
+	for (uint32_t k = 0; k < i; k++) {
+		const msgpack_object_kv *b = &m->ptr[k];
+		if (by_key(&a, &b) == 0)
+			return a;
+	}
+	return NULL;
+}
+
+/* One of 64 for each key: keys that are alike have the same one. */
+static unsigned hash_of(const msgpack_object_str *key)
+{
+	return key->size ? (key->size + 7u * (unsigned char)key->ptr[0] + 3u * (unsigned char)key->ptr[key->size - 1]) & 63 : 0;
+}
+
 static const msgpack_object_kv *twin_of_few(const msgpack_object_map *m)
 {
-	for (uint32_t i = 1; i < m->size; i++)
-		for (uint32_t k = 0; k < i; k++) {
-			const msgpack_object_kv *a = &m->ptr[i], *b = &m->ptr[k];
-			if (by_key(&a, &b) == 0)
-				return a;
-		}
-	return NULL;
+	const msgpack_object_kv *twin = NULL;
+	uint64_t seen = 0;
+
+	for (uint32_t i = 0; i < m->size && !twin; i++) {
+		uint64_t one = UINT64_C(1) << hash_of(&m->ptr[i].key.via.str);
+		if (seen & one)
+			twin = twin_before(m, i);
+		seen |= one;
+	}
+	return twin;
 }
 
 /* Sets *ret to a pair whose key came before, or NULL.  Sorting keeps a hostile map of a million keys at
@@ -168,9 +189,10 @@ int zn_val_pack(const msgpack_object *v, struct zn_buf *to)
 	return to->failed ? -ENOMEM : 0;
 }
 
-static bool is_key(const msgpack_object *key, const char *text, size_t n)
+static inline bool is_key(const msgpack_object *key, const char *text, size_t n)
 {
-	return key->type == MSGPACK_OBJECT_STR && key->via.str.size == n && !memcmp(key->via.str.ptr, text, n);
+	return key->type == MSGPACK_OBJECT_STR && key->via.str.size == n &&
+	       (!n || (key->via.str.ptr[0] == text[0] && !memcmp(key->via.str.ptr, text, n)));
 }
 
 static const msgpack_object *get_n(const msgpack_object *map, const char *key, size_t n)

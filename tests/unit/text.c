@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/text.h"
 #include "tap.h"
 #include "zenith.h"
@@ -121,8 +122,29 @@ static void check_err(void)
 	tap_ok(good, "a sentence of every length fits, cut between characters");
 }
 
+/* Every byte at every place of texts up to 20 bytes, beside what a byte by byte look says. */
+static void test_ascii(void)
+{
+	bool ascii = true, printable = true;
+	char text[20];
+
+	for (size_t n = 0; n <= sizeof(text); n++)
+		for (size_t at = 0; at < (n ? n : 1); at++)
+			for (unsigned b = 0; b < 256; b++) {
+				memset(text, at % 2 ? '~' : ' ', sizeof(text));
+				text[at] = (char)b;
+				ascii &= zn_is_ascii(text, n) == (!n || (b >= 0x01 && b <= 0x7f));
+				printable &= zn_is_printable(text, n) == (!n || (b >= ' ' && b <= '~'));
+			}
+	tap_ok(ascii, "a byte that is NUL or no ASCII is found wherever it is");
+	tap_ok(printable, "and so is one that can't be printed");
+	tap_ok(!zn_is_ascii("\0\x80", 2) && !zn_is_ascii("\x80\0", 2) && !zn_is_printable("\x1f\xff\x7f ", 4),
+	       "two of them do not hide each other");
+}
+
 int main(void)
 {
+	test_ascii();
 	check_utf8();
 	check_fit();
 	check_base64();
