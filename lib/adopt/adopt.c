@@ -11,6 +11,7 @@
 #include "plan/plan.h"
 #include "proc/describe.h"
 #include "queue/follow.h"
+#include "queue/machine.h"
 #include "queue/picture.h"
 #include "rec/ids.h"
 
@@ -41,20 +42,19 @@ static struct zn_facts *wait_for_node(const char *spool, struct zn_err *err)
 static int find_gpus(const struct zn_facts *f, pid_t pid, const char *said, struct zn_arena *a, struct zn_u32s *ret,
                      struct zn_err *err)
 {
-	const char *mock = getenv("ZENITH_MOCK_GPUS");
 	struct zn_idset set = { 0 };
-	struct zn_gpus *g = NULL;
+	struct zn_facts *now = NULL;
 	int rc = 0;
 
-	if (said)
-		rc = *said ? zn_pin_parse_gpus(f, said, &set, err) : 0;
-	else if (!(mock && *mock))
-		rc = zn_gpus_read(&g, err);
+	if (said && *said)
+		rc = zn_pin_parse_gpus(f, said, &set, err);
+	else if (!said)
+		rc = zn_machine_ask(&now, err); /* whose users are those of this moment */
 	if (rc < 0)
 		return rc;
-	if (!said)
-		zn_audit_gpus_of(f, g, pid, &set);
-	zn_gpus_free(g);
+	if (now)
+		zn_audit_gpus_of(now, pid, &set);
+	zn_facts_free(now);
 	return zn_ids_numbers(&set, a, ret);
 }
 

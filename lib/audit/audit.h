@@ -32,9 +32,9 @@ struct zn_audit {
 /* Looks at every process of this machine now; all of *ret lives in a. */
 int zn_audit_read(const struct zn_facts *f, struct zn_arena *a, struct zn_audit *ret, struct zn_err *err);
 
-/* The GPUs that pid and what descends from it hold: those of which a driver (g, may be NULL) says so, else those that
- * their environments give them (CUDA_VISIBLE_DEVICES).
+/* The GPUs that pid and what descends from it hold: those of which a driver says so in f, else those that their
+ * environments give them (CUDA_VISIBLE_DEVICES).
  */
-void zn_audit_gpus_of(const struct zn_facts *f, const struct zn_gpus *g, pid_t pid, struct zn_idset *ret);
+void zn_audit_gpus_of(const struct zn_facts *f, pid_t pid, struct zn_idset *ret);
 
 #endif

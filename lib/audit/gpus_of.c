@@ -5,13 +5,13 @@
 #include "plan/plan.h"
 #include "proc/proc.h"
 
-static void add_used(const struct zn_gpus *g, pid_t pid, struct zn_idset *used)
+static void add_used(const struct zn_facts *f, pid_t pid, struct zn_idset *used)
 {
-	for (size_t i = 0; g && i < g->n; i++) {
-		const struct zn_gpu_user *users = g->v[i].users.v;
-		for (size_t k = 0; k < g->v[i].users.n; k++)
+	for (size_t i = 0; i < f->n_gpus; i++) {
+		const struct zn_gpu_user *users = f->gpus[i].users.v;
+		for (size_t k = 0; k < f->gpus[i].users.n; k++)
 			if (users[k].pid == (uint32_t)pid)
-				zn_idset_add(used, g->v[i].gpu);
+				zn_idset_add(used, f->gpus[i].gpu);
 	}
 }
 
@@ -25,7 +25,7 @@ static void add_given(const struct zn_facts *f, pid_t pid, struct zn_idset *give
 		*given = zn_idset_or(given, &here);
 }
 
-void zn_audit_gpus_of(const struct zn_facts *f, const struct zn_gpus *g, pid_t pid, struct zn_idset *ret)
+void zn_audit_gpus_of(const struct zn_facts *f, pid_t pid, struct zn_idset *ret)
 {
 	struct zn_pids tree = { .v = malloc(sizeof(*tree.v)) };
 	struct zn_idset used = { 0 }, given = { 0 };
@@ -33,7 +33,7 @@ void zn_audit_gpus_of(const struct zn_facts *f, const struct zn_gpus *g, pid_t p
 	if (tree.v)
 		tree.v[tree.n++] = pid;
 	for (size_t i = 0; i < tree.n; i++) { /* which grows meanwhile */
-		add_used(g, tree.v[i], &used);
+		add_used(f, tree.v[i], &used);
 		add_given(f, tree.v[i], &given);
 		zn__tree_children(tree.v[i], &tree);
 	}
