@@ -382,7 +382,7 @@ static int run_session(struct zn_client *client, uint64_t id)
 static int submit_one(const struct zn_spec *s)
 {
 	struct zn_request request = { .op = "submit", .job = *s };
-	static struct zn_client *client; /* dropped with the process */
+	static struct zn_client *client; /* its connection ends with the process, in which nothing waits for that */
 	struct zn_reply reply;
 	struct zn_err err = { 0 };
 	int rc = zn_client_open(spool, true, &client, &err);
@@ -409,7 +409,6 @@ static int submit_one(const struct zn_spec *s)
 		code = run_session(client, id);
 	else if (!code && (o.wait || o.follow))
 		code = wait_for(client, s, id);
-	zn_client_close(client);
 	return code ? code : zn_cli_end(NULL, 0);
 }
 

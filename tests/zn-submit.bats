@@ -287,6 +287,23 @@ night rank 1 of 2 on GPU 1 of 0,1" ]
 	[ "$(grep -cE ' (connect|sendto|poll|recvfrom)\(' calls)" -eq 4 ]
 }
 
+@test "a job starts once its submitter has gone, or waits for it" {
+	command -v strace >/dev/null || skip "strace is not there"
+	zn-submit --wait --output /dev/null -- true >number # the agent is up
+	strace -o calls -e trace=sendto,pidfd_open,writev -p "$(pid_of zn-schedd)" 2>attached &
+	tracer=$!
+	until_true grep -q attached attached
+	zn-submit --output /dev/null -- true >number &
+	pid=$!
+	wait $pid
+	zn-queue wait 2
+	zn-submit --wait --output /dev/null -- true >number
+	kill $tracer
+	wait $tracer || :
+	awk -v look="^pidfd_open\\($pid," '/^sendto/ && !told { told = NR } $0 ~ look { seen = NR } /^writev/ && !began { began = NR }
+		END { exit !(told && told < seen && seen < began) }' calls || { cat calls; return 1; }
+}
+
 @test "--dry-run asks zn-topo when no scheduler has told what this machine is" {
 	mkdir elsewhere && cp "$(command -v zn-submit)" elsewhere
 	printf '#!/bin/sh\nexit 71\n' >elsewhere/zn-topo && chmod +x elsewhere/zn-topo

@@ -27,6 +27,7 @@ struct zn_conn {
 	bool closing;                 /* after its last reply */
 	bool doomed;                  /* at once */
 	unsigned owed;                /* replies that wait for the disk */
+	uint64_t answers;             /* those that went out */
 	struct zn_scan scan;          /* of the request that comes in: however small its pieces, it is looked at once */
 	TAILQ_ENTRY(zn_conn) link;
 };
@@ -39,6 +40,16 @@ uid_t zn_conn_uid(const struct zn_conn *c)
 gid_t zn_conn_gid(const struct zn_conn *c)
 {
 	return c->cred.gid;
+}
+
+pid_t zn_conn_pid(const struct zn_conn *c)
+{
+	return c->cred.pid;
+}
+
+uint64_t zn_conn_answers(const struct zn_conn *c)
+{
+	return c->answers;
 }
 
 void zn_conn_close(struct zn_conn *c)
@@ -71,6 +82,7 @@ void zn_conn_write(struct zn_conn *c, const void *p, size_t n)
 	ssize_t sent = 0;
 
 	c->owed--;
+	c->answers++;
 	if (c->doomed)
 		return;
 	if (!c->owed && !c->closing && !evbuffer_get_length(out)) /* the only one: it needs no turn of the loop */

@@ -2,7 +2,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <event2/event.h>
 
+#include "proc/pidfd.h"
 #include "serve/server.h"
 
 static struct zn_later *later_add(struct zn_server *s)
@@ -62,15 +65,58 @@ static void start_job(struct zn_server *s, const struct zn_later *l)
 		job->told = zn_agent_start(s, job) == 0;
 }
 
+static void stop_parting(struct zn_server *s)
+{
+	if (!s->parting)
+		return;
+	close(event_get_fd(s->parting));
+	event_free(s->parting);
+	s->parting = NULL;
+}
+
+static void on_parted(evutil_socket_t fd, short what, void *arg)
+{
+	struct zn_server *s = arg;
+
+	(void)fd;
+	(void)what;
+	stop_parting(s);
+	zn_later_run(s);
+	zn_turn_end(s);
+}
+
+/* Somebody who submits one job and waits for nothing else ends at its answer: for that moment he has the CPU that the
+ * job would start on.  Longer than that moment nobody is waited for.
+ */
+static void see_off(struct zn_server *s, const struct zn_conn *c)
+{
+	static const struct timeval moment = { .tv_usec = 2000 };
+
+	if (s->parting || s->stopping || s->n_conns > 1 || zn_conn_answers(c) > 1)
+		return;
+	int fd = zn__pidfd_open(zn_conn_pid(c));
+	if (fd < 0)
+		return;
+	s->parting = event_new(s->base, fd, EV_READ, on_parted, s);
+	if (!s->parting)
+		close(fd);
+	else if (event_add(s->parting, &moment) < 0)
+		stop_parting(s);
+}
+
 void zn_later_run(struct zn_server *s)
 {
 	struct zn_later *l;
 
 	while ((l = TAILQ_FIRST(&s->laters)) && l->seq <= s->durable) {
-		if (l->conn)
+		if (l->conn) {
 			zn_conn_write(l->conn, l->bytes.data, l->bytes.len);
-		else if (l->job)
+			see_off(s, l->conn);
+		} else if (l->job) {
+			if (s->parting && !s->stopping)
+				return;
 			start_job(s, l);
+		}
 		later_drop(s, l);
 	}
 }
@@ -88,6 +134,7 @@ void zn_later_drop_all(struct zn_server *s)
 {
 	struct zn_later *l;
 
+	stop_parting(s);
 	while ((l = TAILQ_FIRST(&s->laters)))
 		later_drop(s, l);
 }

@@ -82,6 +82,7 @@ struct zn_server {
 	struct zn_conns conns;
 	size_t n_conns, conns_max;
 	struct zn_laters laters;
+	struct event *parting;         /* on the end of a client that is seen off before a job is started; NULL: none is */
 	uint64_t seq;                  /* of the last record */
 	uint64_t durable;
 	double begin_first;            /* when on_begin is due; 0: not armed */
@@ -180,6 +181,8 @@ void zn_conn_close(struct zn_conn *c);
 void zn_conn_doom(struct zn_conn *c);                    /* closes it once this callback is over */
 uid_t zn_conn_uid(const struct zn_conn *c);
 gid_t zn_conn_gid(const struct zn_conn *c);
+pid_t zn_conn_pid(const struct zn_conn *c);
+uint64_t zn_conn_answers(const struct zn_conn *c);       /* it got so many so far */
 
 /* request.c */
 bool zn_is_operator(struct zn_server *s, uid_t uid);
