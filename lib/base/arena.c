@@ -43,7 +43,7 @@ static struct zn_chunk *chunk_add(struct zn_arena *a, size_t need)
 	return c;
 }
 
-void *zn_arena_alloc(struct zn_arena *a, size_t size)
+void *zn_arena_room(struct zn_arena *a, size_t size)
 {
 	const size_t align = _Alignof(max_align_t);
 
@@ -57,7 +57,14 @@ void *zn_arena_alloc(struct zn_arena *a, size_t size)
 		return NULL;
 	void *p = c->bytes + c->used;
 	c->used += size;
-	return memset(p, 0, size);
+	return p;
+}
+
+void *zn_arena_alloc(struct zn_arena *a, size_t size)
+{
+	void *p = zn_arena_room(a, size);
+
+	return p ? memset(p, 0, size) : NULL;
 }
 
 void *zn_arena_array(struct zn_arena *a, size_t count, size_t size)
@@ -71,9 +78,13 @@ void *zn_arena_array(struct zn_arena *a, size_t count, size_t size)
 
 char *zn_arena_memdup(struct zn_arena *a, const void *p, size_t n)
 {
-	char *copy = n == SIZE_MAX ? NULL : zn_arena_alloc(a, n + 1);
+	char *copy = n == SIZE_MAX ? NULL : zn_arena_room(a, n + 1);
 
-	return copy && n ? memcpy(copy, p, n) : copy;
+	if (copy && n)
+		memcpy(copy, p, n);
+	if (copy)
+		copy[n] = '\0';
+	return copy;
 }
 
 char *zn_arena_strdup(struct zn_arena *a, const char *text)

@@ -14,7 +14,9 @@ struct zn_arena {
 
 /* Zeroed, aligned for any type; NULL when memory ran out.  Lives until reset or done. */
 void *zn_arena_alloc(struct zn_arena *a, size_t size);
-/* count * size, checked for overflow. */
+/* The same, not zeroed. */
+void *zn_arena_room(struct zn_arena *a, size_t size);
+/* count * size, zeroed, checked for overflow. */
 void *zn_arena_array(struct zn_arena *a, size_t count, size_t size);
 char *zn_arena_strdup(struct zn_arena *a, const char *text);
 /* Copies n bytes and adds a NUL. */

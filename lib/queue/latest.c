@@ -27,20 +27,32 @@ static int make_room(struct zn_latest *l)
 	return 0;
 }
 
+/* Nearly always a number is the largest so far, or known: then they stay sorted as they come. */
+static int put_job(struct zn_latest *l, const struct zn_latest_job *job)
+{
+	bool is_new = !l->n_jobs || job->id > l->jobs[l->n_jobs - 1].id;
+	ssize_t at = is_new || l->is_mixed ? -1 : zn_latest_find(l, job->id);
+
+	if (at >= 0) {
+		l->jobs[at] = *job;
+		return 0;
+	}
+	int rc = make_room(l);
+	if (rc < 0)
+		return rc;
+	l->is_mixed |= !is_new;
+	l->jobs[l->n_jobs++] = *job;
+	return 0;
+}
+
 static int take_job(struct zn_latest *l, struct zn_bytes record, struct zn_err *err)
 {
-	struct zn_latest_job job = { .order = l->n_jobs };
+	struct zn_latest_job job = { .order = l->n_records++ };
 
 	if (!zn_raw_u64(zn_raw_get(record, "id"), &job.id))
 		return zn_err_set(err, -EBADMSG, "an event of no job in the view");
-	int rc = make_room(l);
-	if (rc == 0)
-		rc = keep(l, record, &job.record);
-	if (rc < 0)
-		return rc;
-	l->is_mixed |= l->n_jobs && job.id < l->jobs[l->n_jobs - 1].id;
-	l->jobs[l->n_jobs++] = job;
-	return 0;
+	int rc = keep(l, record, &job.record);
+	return rc < 0 ? rc : put_job(l, &job);
 }
 
 static int take(struct zn_latest *l, struct zn_bytes record, struct zn_err *err)

@@ -10,7 +10,8 @@ struct zn_latest {
 	struct zn_arena arena;
 	struct zn_latest_job *jobs;    /* by number; also those that ended lately */
 	size_t n_jobs, room;
-	bool is_mixed;                 /* they came in another order */
+	bool is_mixed;                 /* they came in another order: sorted at the end */
+	uint64_t n_records;            /* which became these */
 	struct zn_bytes node;          /* p is NULL: no node has reported yet */
 };
 

@@ -17,13 +17,24 @@ static const unsigned char tails[32] = {
 	1, 2, 4, 8, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 4, 2, 4, 2, 4,
 };
 
+/* n is 0, 1, 2, 4 or 8. */
 static uint64_t big_endian(const unsigned char *p, size_t n)
 {
-	uint64_t v = 0;
+	uint16_t v2;
+	uint32_t v4;
+	uint64_t v8;
 
-	for (size_t i = 0; i < n; i++)
-		v = v << 8 | p[i];
-	return v;
+	switch (n) {
+	case 1:
+		return *p;
+	case 2:
+		return be16toh(*(const uint16_t *)memcpy(&v2, p, 2));
+	case 4:
+		return be32toh(*(const uint32_t *)memcpy(&v4, p, 4));
+	case 8:
+		return be64toh(*(const uint64_t *)memcpy(&v8, p, 8));
+	}
+	return 0;
 }
 
 static void set_unsigned(msgpack_object *o, uint64_t v)

@@ -87,6 +87,26 @@ static int find_twin(const msgpack_object_map *m, const msgpack_object_kv **ret)
 
 static int unpack_value(struct cursor *c, int depth, msgpack_object *ret);
 
+/* What most records are made of: a text of less than 32 bytes, or a number below 128.  False: it is something else. */
+static inline bool unpack_short(struct cursor *c, msgpack_object *ret)
+{
+	size_t left = c->n - c->at;
+	const unsigned char *p = c->p + c->at;
+
+	if (left && *p < 0x80) {
+		ret->type = MSGPACK_OBJECT_POSITIVE_INTEGER;
+		ret->via.u64 = *p;
+		c->at++;
+		return true;
+	}
+	if (!left || (*p & 0xe0) != 0xa0 || (*p & 31u) >= left)
+		return false;
+	ret->type = MSGPACK_OBJECT_STR;
+	ret->via.str = (msgpack_object_str){ .size = *p & 31u, .ptr = (const char *)p + 1 };
+	c->at += 1 + (*p & 31u);
+	return true;
+}
+
 static int unpack_list(struct cursor *c, int depth, msgpack_object_array *list)
 {
 	if (list->size > c->n - c->at)
@@ -109,15 +129,16 @@ static int unpack_map(struct cursor *c, int depth, msgpack_object_map *map)
 
 	if (map->size > (c->n - c->at) / 2)
 		return bad(c, "a map that is cut off");
-	map->ptr = zn_arena_array(c->arena, map->size, sizeof(*map->ptr));
+	map->ptr = zn_arena_room(c->arena, map->size * sizeof(*map->ptr));
 	if (!map->ptr)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < map->size; i++) {
-		int rc = unpack_value(c, depth, &map->ptr[i].key);
-		if (rc == 0 && map->ptr[i].key.type != MSGPACK_OBJECT_STR)
+		msgpack_object_kv *kv = &map->ptr[i];
+		int rc = unpack_short(c, &kv->key) ? 0 : unpack_value(c, depth, &kv->key);
+		if (rc == 0 && kv->key.type != MSGPACK_OBJECT_STR)
 			return bad(c, "a key that is no text");
 		if (rc == 0)
-			rc = unpack_value(c, depth, &map->ptr[i].val);
+			rc = unpack_short(c, &kv->val) ? 0 : unpack_value(c, depth, &kv->val);
 		if (rc < 0)
 			return rc;
 	}
