@@ -33,7 +33,7 @@ thawed() { ! frozen "$1"; }
 cgroup_of() {
 	echo "$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)$(sed -n 's/^0:://p' "/proc/$1/cgroup")"
 }
-held_outside() { zn-queue why "$1" -o json | grep -q "gpu 0: pid [0-9]* of $(id -un), outside the queue"; }
+held_outside() { zn-queue why "$1" -o json | grep -q "gpu 0: pid [0-9]* of $(id -un) (.*), outside the queue"; }
 attempts() { [ "$(job "$1" | field attempt)" -ge "$2" ]; }
 
 @test "a start that is put off is tried again at growing intervals, and runs when what was in the way is gone" {

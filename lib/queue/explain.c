@@ -65,8 +65,10 @@ static void add_strangers(const struct zn_node_record *node, struct zn_arena *a,
 		memcpy(v, reasons->v, n * sizeof(*v));
 	for (size_t i = 0; i < node->held.n; i++)
 		v[n++] = (struct zn_explained_reason){
-			zn_arena_printf(a, "gpu %u: pid %llu of %s, outside the queue", held[i].gpu,
-			                (unsigned long long)held[i].pid.v, held[i].user ? held[i].user : "somebody"), 1 };
+			zn_arena_printf(a, held[i].command ? "gpu %u: pid %llu of %s (%s), outside the queue"
+			                                   : "gpu %u: pid %llu of %s, outside the queue", held[i].gpu,
+			                (unsigned long long)held[i].pid.v, held[i].user ? held[i].user : "somebody",
+			                held[i].command), 1 };
 	*reasons = (struct zn_list){ v, n };
 }
 

@@ -6,7 +6,7 @@
  *   FAKE_NVML_FAIL   calls that fail, comma-separated
  *   FAKE_NVML_LATE   a file: while it is not there, no GPU has a UUID
  *   FAKE_NVML_LINKS  "switch": 18 links each to switches; "pair": two from each even GPU to the next
- *   FAKE_NVML_PID    a process that computes and draws on GPU 0
+ *   FAKE_NVML_PID    a process that computes and draws on GPU 0, or a file that has its number, if it is there
  *   FAKE_NVML_PROCS  so many processes more on GPU 0
  *   FAKE_NVML_OPENED a file that gets the number of each process that opens the driver, each time
  *   FAKE_NVML_WAIT   a FIFO: while it is there, nothing is answered until something was written to it
@@ -284,9 +284,22 @@ int nvmlDeviceGetNvLinkRemotePciInfo_v2(dev d, unsigned link, struct pci *to)
 	return 0;
 }
 
+static unsigned holder(void)
+{
+	const char *who = env("FAKE_NVML_PID", "0");
+	FILE *f = *who == '/' ? fopen(who, "r") : NULL;
+	unsigned pid = (unsigned)strtoul(who, NULL, 10);
+
+	if (f && fscanf(f, "%u", &pid) != 1)
+		pid = 0;
+	if (f)
+		fclose(f);
+	return pid;
+}
+
 static int processes(dev d, unsigned *n, struct process *to)
 {
-	unsigned pid = (unsigned)strtoul(env("FAKE_NVML_PID", "0"), NULL, 10);
+	unsigned pid = holder();
 	unsigned more = (unsigned)strtoul(env("FAKE_NVML_PROCS", "0"), NULL, 10);
 	unsigned all = d->index || !pid ? 0 : 1 + more, room = *n;
 
