@@ -141,7 +141,8 @@ static size_t gather(struct sim *s, const struct zn_sim_pool *pool)
 		if (!is_wanted(s, t) || (o.per_vc && strcmp(t->vc, pool->vc)) || t->gpus > pool->gpus)
 			continue;
 		to[n] = (struct zn_sim_job){
-			.pick = { .seq = n, .submit_s = t->submit_s * s->scale, .estimate_s = estimate(t), .gpus = t->gpus },
+			.pick = { .seq = n, .submit_s = t->submit_s * s->scale, .estimate_s = estimate(t), .limit_s = estimate(t),
+			          .size = (float)t->gpus },
 			.duration_s = t->duration_s, .trace = i,
 		};
 		s->can_start[i] = true;

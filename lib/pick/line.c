@@ -1,3 +1,4 @@
+#define HASH_NONFATAL_OOM 1
 #include "pick/line.h"
 
 #include <errno.h>
@@ -11,7 +12,7 @@ static const double buckets_per_octave = 4;
 
 #define job_of(node, member) ((struct zn_pick_job *)((char *)(node) - offsetof(struct zn_pick_job, member)))
 
-/* ---- classes ------------------------------------------------------------------------------------------- */
+/* ---- shapes and classes -------------------------------------------------------------------------------- */
 
 static unsigned bucket_of(const struct zn_line *l, const struct zn_pick_job *job)
 {
@@ -21,53 +22,83 @@ static unsigned bucket_of(const struct zn_line *l, const struct zn_pick_job *job
 	return at < ZN_PICK_BUCKETS - 1 ? (unsigned)at : ZN_PICK_BUCKETS - 1;
 }
 
-/* Where that width is, or should be. */
-static size_t width_at(const struct zn_line *l, uint32_t gpus)
+static struct zn_pick_shape *shape_get(struct zn_line *l, const struct zn_pick_ask *ask)
 {
-	size_t lo = 0, hi = l->n_widths;
+	struct zn_pick_ask key;
+	struct zn_pick_shape *s;
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		if (l->widths[mid]->gpus < gpus)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	memset(&key, 0, sizeof(key)); /* hashed as bytes, padding too */
+	key.priority = ask->priority;
+	key.mem_bytes = ask->mem_bytes;
+	key.gpus = ask->gpus;
+	key.cpus = ask->cpus;
+	key.tasks = ask->tasks;
+	key.nvlink_required = ask->nvlink_required;
+	HASH_FIND(hh, l->shapes, &key, sizeof(key), s);
+	if (s)
+		return s;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	memcpy(&s->ask, &key, sizeof(key));
+	HASH_ADD(hh, l->shapes, ask, sizeof(key), s);
+	if (s->hh.tbl)
+		return s;
+	free(s);
+	return NULL;
 }
 
-static struct zn_pick_width *new_width(struct zn_line *l, size_t at, uint32_t gpus)
+static void shape_free(struct zn_line *l, struct zn_pick_shape *s)
 {
-	if (l->n_widths == l->cap_widths) {
-		size_t cap = l->cap_widths ? 2 * l->cap_widths : 16;
-		struct zn_pick_width **v = reallocarray(l->widths, cap, sizeof(struct zn_pick_width *));
+	HASH_DEL(l->shapes, s);
+	free(s->classes);
+	free(s);
+}
+
+/* Where that class is, or should be. */
+static size_t class_at(const struct zn_pick_shape *s, unsigned bucket)
+{
+	size_t at = 0;
+
+	while (at < s->n_classes && s->classes[at].bucket < bucket)
+		at++;
+	return at;
+}
+
+static struct zn_pick_class *class_get(struct zn_pick_shape *s, unsigned bucket)
+{
+	size_t at = class_at(s, bucket);
+
+	if (at < s->n_classes && s->classes[at].bucket == bucket)
+		return &s->classes[at];
+	if (s->n_classes == s->cap_classes) {
+		size_t cap = s->cap_classes ? 2 * s->cap_classes : 2;
+		struct zn_pick_class *v = reallocarray(s->classes, cap, sizeof(*v));
 		if (!v)
 			return NULL;
-		l->widths = v;
-		l->cap_widths = cap;
+		s->classes = v;
+		s->cap_classes = cap;
 	}
-	struct zn_pick_width *w = calloc(1, sizeof(*w));
-	if (!w)
-		return NULL;
-	w->gpus = gpus;
-	memmove(l->widths + at + 1, l->widths + at, (l->n_widths - at) * sizeof(struct zn_pick_width *));
-	l->widths[at] = w;
-	l->n_widths++;
-	return w;
+	memmove(s->classes + at + 1, s->classes + at, (s->n_classes - at) * sizeof(*s->classes));
+	s->classes[at] = (struct zn_pick_class){ .bucket = bucket };
+	s->n_classes++;
+	return &s->classes[at];
 }
 
-static struct zn_pick_width *width_of(const struct zn_line *l, uint32_t gpus)
+static void class_drop(struct zn_pick_shape *s, struct zn_pick_class *c)
 {
-	size_t at = width_at(l, gpus);
+	size_t at = (size_t)(c - s->classes);
 
-	return at < l->n_widths && l->widths[at]->gpus == gpus ? l->widths[at] : NULL;
+	s->n_classes--;
+	memmove(s->classes + at, s->classes + at + 1, (s->n_classes - at) * sizeof(*s->classes));
 }
 
 void zn_line_done(struct zn_line *l)
 {
-	for (size_t i = 0; i < l->n_widths; i++)
-		free(l->widths[i]);
-	free(l->widths);
+	struct zn_pick_shape *s, *next;
+
+	HASH_ITER(hh, l->shapes, s, next)
+		shape_free(l, s);
 }
 
 /* ---- coming and going ---------------------------------------------------------------------------------- */
@@ -77,43 +108,63 @@ static double key_of(const struct zn_line *l, const struct zn_pick_job *job)
 	return l->order == ZN_PICK_SHORTEST ? job->estimate_s : 0;
 }
 
-int zn_line_add(struct zn_line *l, struct zn_pick_job *job)
+int zn_line_add(struct zn_line *l, struct zn_pick_job *job, const struct zn_pick_ask *ask)
 {
-	struct zn_pick_width *w = width_of(l, job->gpus);
+	struct zn_pick_shape *s = shape_get(l, ask);
 	unsigned bucket = bucket_of(l, job);
+	struct zn_pick_class *c = s ? class_get(s, bucket) : NULL;
 
-	if (!w)
-		w = new_width(l, width_at(l, job->gpus), job->gpus);
-	if (!w)
+	if (!c) {
+		if (s && !s->n_classes)
+			shape_free(l, s);
 		return -ENOMEM;
-	job->urgency = 1 / ((job->estimate_s > 1 ? job->estimate_s : 1) * sqrt(job->gpus));
+	}
+	job->urgency = 1 / ((job->estimate_s > 1 ? job->estimate_s : 1) * sqrt((double)job->size));
 	job->all = (struct zn_row_node){ .key = key_of(l, job), .seq = job->seq };
-	job->in_class = (struct zn_row_node){ .key = key_of(l, job), .seq = job->seq, .low = job->estimate_s };
-	job->class = &w->classes[bucket];
+	job->in_class = (struct zn_row_node){ .key = key_of(l, job), .seq = job->seq, .low = job->limit_s };
+	job->bucket = bucket;
+	job->shape = s;
 	zn_row_add(&l->all, &job->all);
-	zn_row_add(&job->class->jobs, &job->in_class);
-	w->filled[bucket / 64] |= UINT64_C(1) << bucket % 64;
-	w->n++;
+	zn_row_add(&c->jobs, &job->in_class);
 	return 0;
 }
 
 void zn_line_remove(struct zn_line *l, struct zn_pick_job *job)
 {
-	struct zn_pick_width *w = width_of(l, job->gpus);
-	size_t bucket = (size_t)(job->class - w->classes);
+	struct zn_pick_shape *s = job->shape;
+	struct zn_pick_class *c = &s->classes[class_at(s, job->bucket)];
 
 	zn_row_remove(&l->all, &job->all);
-	zn_row_remove(&job->class->jobs, &job->in_class);
-	if (!zn_row_size(&job->class->jobs))
-		w->filled[bucket / 64] &= ~(UINT64_C(1) << bucket % 64);
-	w->n--;
-	job->class = NULL;
+	zn_row_remove(&c->jobs, &job->in_class);
+	job->shape = NULL;
+	if (zn_row_size(&c->jobs))
+		return;
+	class_drop(s, c);
+	if (!s->n_classes)
+		shape_free(l, s);
 }
 
 void zn_line_charge(struct zn_line *l, const struct zn_pick_job *job, double seconds)
 {
 	if (l->order == ZN_PICK_SLOWDOWN)
-		zn_row_count_before(&l->all, 0, job->seq, seconds * job->gpus / l->pool_gpus);
+		zn_row_count_before(&l->all, 0, job->seq, seconds * (double)job->size / l->total);
+}
+
+void zn_line_defer(struct zn_line *l, struct zn_pick_job *job, double until_s)
+{
+	(void)l;
+	if (job->shape)
+		job->shape->not_before_s = until_s;
+}
+
+double zn_line_deferred(const struct zn_line *l, double now_s)
+{
+	double first_s = 0;
+
+	for (const struct zn_pick_shape *s = l->shapes; s; s = s->hh.next)
+		if (s->not_before_s > now_s && (first_s == 0 || s->not_before_s < first_s))
+			first_s = s->not_before_s;
+	return first_s;
 }
 
 /* ---- who is first -------------------------------------------------------------------------------------- */
@@ -128,63 +179,59 @@ static struct zn_pick_job *better(const struct zn_line *l, struct zn_pick_job *b
 {
 	if (!best)
 		return job;
+	if (best->shape->ask.priority != job->shape->ask.priority)
+		return best->shape->ask.priority > job->shape->ask.priority ? best : job;
 	if (l->order == ZN_PICK_SLOWDOWN) {
 		double a = score(best, now_s), b = score(job, now_s);
 		if (a != b)
 			return a > b ? best : job;
 	}
+	if (l->order == ZN_PICK_SHORTEST && best->estimate_s != job->estimate_s)
+		return best->estimate_s < job->estimate_s ? best : job;
 	return best->seq < job->seq ? best : job;
 }
-
-static struct zn_pick_job *first_of(const struct zn_pick_class *c)
-{
-	return job_of(zn_row_first(&c->jobs), in_class);
-}
-
-#define each_class(c, w) \
-	for (unsigned word_ = 0; word_ < ZN_PICK_BUCKETS / 64; word_++) \
-		for (uint64_t bits_ = (w)->filled[word_]; bits_ && ((c) = &(w)->classes[word_ * 64 + (unsigned)__builtin_ctzll(bits_)]); \
-		     bits_ &= bits_ - 1)
 
 static struct zn_pick_job *most_urgent(const struct zn_line *l, double now_s)
 {
 	struct zn_pick_job *best = NULL;
-	struct zn_pick_class *c;
 
-	for (size_t i = 0; i < l->n_widths; i++)
-		each_class(c, l->widths[i])
-			best = better(l, best, first_of(c), now_s);
+	for (const struct zn_pick_shape *s = l->shapes; s; s = s->hh.next)
+		for (size_t i = 0; s->not_before_s <= now_s && i < s->n_classes; i++)
+			best = better(l, best, job_of(zn_row_first(&s->classes[i].jobs), in_class), now_s);
 	return best;
 }
 
-struct zn_pick_job *zn_line_head(const struct zn_line *l, double now_s)
+struct zn_pick_job *zn_line_head(const struct zn_line *l, double now_s, bool *ret_must)
 {
 	struct zn_row_node *first = zn_row_first(&l->all);
+	struct zn_pick_job *oldest = first ? job_of(first, all) : NULL;
 
-	if (!first || l->order != ZN_PICK_SLOWDOWN || zn_row_first_count(&l->all) > overtaken_max_s)
-		return first ? job_of(first, all) : NULL;
-	return most_urgent(l, now_s);
+	*ret_must = oldest && l->order == ZN_PICK_SLOWDOWN && zn_row_first_count(&l->all) > overtaken_max_s &&
+	            oldest->shape->not_before_s <= now_s;
+	return *ret_must ? oldest : most_urgent(l, now_s);
 }
 
-struct zn_pick_job *zn_line_fitting(const struct zn_line *l, const struct zn_gap *gap, double now_s)
+/* Of each class, so that only their heads need to be compared. */
+static struct zn_row_node *first_that_may(const struct zn_pick_class *c, bool freely, const struct zn_pick_gap *gap, double now_s)
+{
+	struct zn_row_node *node = freely ? zn_row_first(&c->jobs) : zn_row_first_within(&c->jobs, now_s, gap->shadow_s);
+
+	return node && gap->has_last && node->seq > gap->last_seq ? NULL : node;
+}
+
+struct zn_pick_job *zn_line_fitting(const struct zn_line *l, const struct zn_pick_gap *gap, double now_s)
 {
 	struct zn_pick_job *best = NULL;
-	struct zn_pick_class *c;
 
-	for (size_t i = 0; i < l->n_widths && l->widths[i]->gpus <= gap->free; i++)
-		each_class(c, l->widths[i]) {
-			struct zn_row_node *node = l->widths[i]->gpus <= gap->extra ? zn_row_first(&c->jobs)
-			                           : zn_row_first_within(&c->jobs, now_s, gap->shadow_s);
-			if (node && (!gap->has_last || node->seq <= gap->last_seq))
+	for (const struct zn_pick_shape *s = l->shapes; s; s = s->hh.next) {
+		if (s->not_before_s > now_s || s->no_room == gap->pass || !zn_pick_fits(&s->ask, &gap->now))
+			continue;
+		bool freely = s->no_room_beside != gap->pass && zn_pick_fits(&s->ask, &gap->beside);
+		for (size_t i = 0; i < s->n_classes; i++) {
+			struct zn_row_node *node = first_that_may(&s->classes[i], freely, gap, now_s);
+			if (node)
 				best = better(l, best, job_of(node, in_class), now_s);
 		}
+	}
 	return best;
-}
-
-uint32_t zn_line_narrowest(const struct zn_line *l)
-{
-	for (size_t i = 0; i < l->n_widths; i++)
-		if (l->widths[i]->n)
-			return l->widths[i]->gpus;
-	return UINT32_MAX;
 }

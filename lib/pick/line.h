@@ -1,19 +1,22 @@
-/* line: the jobs that wait for GPUs of one pool, in the order in which they should start.
+/* line: the jobs that wait, in the order in which they should start.
  *
- * The default order depends on the time: the job that has waited longest for what it asks comes first, by
+ * A higher priority comes first.  Among equal ones the default order depends on the time: the job that has waited
+ * longest for what it asks comes first, by
  *
- *     (wait + 60 s) / (estimate * sqrt(gpus))
+ *     (wait + 60 s) / (estimate * sqrt(size))
  *
- * that is a slowdown, weighted for width.  Nothing is sorted for it: jobs of one width and nearly one estimate are a
- * class, in which the first to arrive is the first; only the heads of the classes are compared.
+ * that is a slowdown, weighted for width.  Nothing is sorted for it: jobs of one shape (what they ask) and nearly one
+ * estimate are a class, in which the first to arrive is the first; only the heads of the classes are compared.
  *
- * The order alone would let a wide or long job wait for ever.  So each waiting job counts the GPU-seconds of the jobs
- * that arrived after it and started before it, charged at their start by their estimates; what they did not use is
- * given back at their end.  Once the oldest has been overtaken by 48 hours of the whole pool it is the first, whatever
- * the order says.
+ * The order alone would let a wide or long job, or one of a low priority, wait for ever.  So each waiting job counts
+ * the size times the seconds of the jobs that arrived after it and started before it, charged at their start by their
+ * estimates; what they did not use is given back at their end.  Once the oldest has been overtaken by 48 hours of all
+ * there is it is the first, whatever the order says.
  */
 #ifndef ZN_PICK_LINE_H
 #define ZN_PICK_LINE_H
+
+#include <uthash.h>
 
 #include "pick/row.h"
 
@@ -23,55 +26,88 @@ enum zn_pick_order {
 	ZN_PICK_SHORTEST,             /* by estimate */
 };
 
-/* The caller sets what is before class; a job is in one pool at a time. */
+/* What jobs of one shape have in common: where one of them finds no room, none does. */
+struct zn_pick_ask {
+	int64_t priority;
+	uint64_t mem_bytes;
+	uint32_t gpus, cpus;
+	uint32_t tasks;
+	bool nvlink_required;
+};
+
+/* What there is of what can be counted. */
+struct zn_pick_have { uint64_t mem_bytes; uint32_t gpus, cpus; };
+
+/* The caller sets what is before bucket. */
 struct zn_pick_job {
 	uint64_t seq;                 /* arrival; unique */
-	double submit_s, estimate_s;
-	uint32_t gpus;                /* 1 or more */
-	struct zn_pick_class *class;
-	struct zn_row_node all, in_class, running;
-	double urgency;               /* 1 / (estimate * sqrt(gpus)) */
+	double submit_s;
+	double estimate_s;            /* how long it may take: the order goes by it */
+	double limit_s;               /* when it is over at the latest, after its start; HUGE_VAL: there is no such time */
+	float size;                   /* the part of all there is that it takes, times the line's total; above 0 */
+	unsigned bucket;
+	struct zn_pick_shape *shape;  /* NULL: it is in no line */
+	double urgency;               /* 1 / (estimate * sqrt(size)) */
+	bool runs;
 	double start_s;
+	union {
+		struct { struct zn_row_node all, in_class; };
+		struct zn_row_node running;
+	};
 };
 
 enum { ZN_PICK_BUCKETS = 128 };
 
 struct zn_pick_class {
+	unsigned bucket;
 	struct zn_row jobs;           /* by arrival */
 };
 
-struct zn_pick_width {            /* those that ask for so many GPUs */
-	uint32_t gpus, n;
-	uint64_t filled[ZN_PICK_BUCKETS / 64];
-	struct zn_pick_class classes[ZN_PICK_BUCKETS];
+struct zn_pick_shape {
+	struct zn_pick_ask ask;
+	struct zn_pick_class *classes;/* by bucket, none of them empty */
+	size_t n_classes, cap_classes;
+	double not_before_s;          /* nobody looks at it until then */
+	uint64_t no_room, no_room_beside; /* numbers of the passes in which none was found */
+	UT_hash_handle hh;
 };
 
 struct zn_line {
 	enum zn_pick_order order;
-	double pool_gpus;
+	double total;                 /* the size of all there is */
 	struct zn_row all;            /* by arrival, or by what ZN_PICK_SHORTEST says */
-	struct zn_pick_width **widths;/* ascending */
-	size_t n_widths, cap_widths;
+	struct zn_pick_shape *shapes;
 };
 
-/* What may start early: it fits, and is over in time, or takes only what the first in line leaves. */
-struct zn_gap {
-	uint32_t free, extra;
-	double shadow_s;              /* when the first in line starts */
+/* What may start early: there is room for it and it is over in time, or there is room beside what is set aside for the
+ * first in line.
+ */
+struct zn_pick_gap {
+	uint64_t pass;
+	struct zn_pick_have now, beside;
+	double shadow_s;              /* when the first in line starts; HUGE_VAL: nobody knows; -HUGE_VAL: none is in time */
 	bool has_last;
 	uint64_t last_seq;            /* nobody behind this one is looked at */
 };
 
 void zn_line_done(struct zn_line *l);
-int zn_line_add(struct zn_line *l, struct zn_pick_job *job); /* -ENOMEM: it is not in the line */
+int zn_line_add(struct zn_line *l, struct zn_pick_job *job, const struct zn_pick_ask *ask); /* -ENOMEM: it is not in it */
 void zn_line_remove(struct zn_line *l, struct zn_pick_job *job);
 /* Overtaken: job, which was in the line, starts; or it has ended and used less by seconds. */
 void zn_line_charge(struct zn_line *l, const struct zn_pick_job *job, double seconds);
+/* Nobody of job's shape is looked at before until_s. */
+void zn_line_defer(struct zn_line *l, struct zn_pick_job *job, double until_s);
+/* When the first of those that were deferred may be looked at, after now_s; 0: none was. */
+double zn_line_deferred(const struct zn_line *l, double now_s);
 
-struct zn_pick_job *zn_line_head(const struct zn_line *l, double now_s);
-/* The first in the order that fits into the gap now. */
-struct zn_pick_job *zn_line_fitting(const struct zn_line *l, const struct zn_gap *gap, double now_s);
-/* What the narrowest asks; UINT32_MAX: nobody waits. */
-uint32_t zn_line_narrowest(const struct zn_line *l);
+/* NULL: nobody waits.  *ret_must: it was overtaken so often that nothing may delay it any more. */
+struct zn_pick_job *zn_line_head(const struct zn_line *l, double now_s, bool *ret_must);
+/* The first in the order that may start now. */
+struct zn_pick_job *zn_line_fitting(const struct zn_line *l, const struct zn_pick_gap *gap, double now_s);
+
+static inline bool zn_pick_fits(const struct zn_pick_ask *ask, const struct zn_pick_have *have)
+{
+	return ask->gpus <= have->gpus && ask->cpus <= have->cpus && ask->mem_bytes <= have->mem_bytes;
+}
 
 #endif

@@ -1,91 +1,59 @@
 #include "pick/pool.h"
 
-void zn_pool_init(struct zn_pool *p, struct zn_pick_policy policy, uint32_t gpus)
+static uint32_t gpus_of(const struct zn_pick_job *job)
 {
-	*p = (struct zn_pool){ .policy = policy, .gpus = gpus, .free = gpus };
-	p->line = (struct zn_line){ .order = policy.order, .pool_gpus = gpus };
+	return (uint32_t)job->size;
 }
 
-void zn_pool_done(struct zn_pool *p)
+static struct zn_pick_have have(uint64_t gpus)
 {
-	zn_line_done(&p->line);
+	return (struct zn_pick_have){ .gpus = (uint32_t)gpus, .cpus = UINT32_MAX, .mem_bytes = UINT64_MAX };
+}
+
+static void begin(void *arg, struct zn_pick_have *ret)
+{
+	*ret = have(((struct zn_pool *)arg)->free);
+}
+
+static bool take(void *arg, struct zn_pick_job *job, bool beside, struct zn_pick_gap *gap)
+{
+	struct zn_pool *p = arg;
+
+	p->free -= gpus_of(job);
+	gap->now.gpus = p->free;
+	if (beside)
+		gap->beside.gpus -= gpus_of(job);
+	return true;
+}
+
+static bool reserve(void *arg, const struct zn_pick_job *job, double now_s, struct zn_pick_gap *gap)
+{
+	struct zn_pool *p = arg;
+	uint64_t sum = 0;
+	const struct zn_row_node *last = zn_row_reach(&p->pick.running, gpus_of(job) - p->free, &sum);
+
+	if (!last)
+		return false;
+	gap->shadow_s = last->key > now_s ? last->key : now_s;
+	gap->beside = have(p->free + sum - gpus_of(job));
+	return true;
+}
+
+static const struct zn_pick_ops ops = { .begin = begin, .take = take, .reserve = reserve };
+
+void zn_pool_init(struct zn_pool *p, struct zn_pick_policy policy, uint32_t gpus)
+{
+	*p = (struct zn_pool){ .gpus = gpus, .free = gpus };
+	zn_pick_init(&p->pick, policy, gpus, &ops, p);
 }
 
 int zn_pool_wait(struct zn_pool *p, struct zn_pick_job *job)
 {
-	return zn_line_add(&p->line, job);
+	return zn_pick_wait(&p->pick, job, &(struct zn_pick_ask){ .gpus = gpus_of(job) });
 }
 
 void zn_pool_end(struct zn_pool *p, struct zn_pick_job *job, double now_s)
 {
-	double unused_s = job->start_s + job->estimate_s - now_s;
-
-	zn_row_remove(&p->running, &job->running);
-	p->free += job->gpus;
-	if (unused_s > 0)
-		zn_line_charge(&p->line, job, -unused_s);
-}
-
-static struct zn_pick_job *start(struct zn_pick_pass *pass, struct zn_pick_job *job)
-{
-	struct zn_pool *p = pass->pool;
-
-	zn_line_remove(&p->line, job);
-	zn_line_charge(&p->line, job, job->estimate_s);
-	job->start_s = pass->now_s;
-	job->running = (struct zn_row_node){ .key = pass->now_s + job->estimate_s, .seq = job->seq, .weight = job->gpus };
-	zn_row_add(&p->running, &job->running);
-	p->free -= job->gpus;
-	return job;
-}
-
-/* By the estimates: when enough is free for job, and what is left then. */
-static void reserve(struct zn_pick_pass *pass, const struct zn_pick_job *job)
-{
-	struct zn_pool *p = pass->pool;
-	uint64_t sum = 0;
-	const struct zn_row_node *last = zn_row_reach(&p->running, job->gpus - p->free, &sum);
-	struct zn_row_node *cut = p->policy.depth ? zn_row_nth(&p->line.all, p->policy.depth) : NULL;
-
-	pass->filling = true;
-	pass->gap = (struct zn_gap){
-		.shadow_s = last && last->key > pass->now_s ? last->key : pass->now_s,
-		.extra = (uint32_t)(p->free + sum - job->gpus),
-		.has_last = cut != NULL, .last_seq = cut ? cut->seq : 0,
-	};
-}
-
-static struct zn_pick_job *fill(struct zn_pick_pass *pass)
-{
-	struct zn_gap *gap = &pass->gap;
-
-	gap->free = pass->pool->free;
-	struct zn_pick_job *job = zn_line_fitting(&pass->pool->line, gap, pass->now_s);
-	if (!job)
-		return NULL;
-	if (pass->now_s + job->estimate_s > gap->shadow_s)
-		gap->extra -= job->gpus;
-	return start(pass, job);
-}
-
-void zn_pick_begin(struct zn_pick_pass *pass, struct zn_pool *p, double now_s)
-{
-	*pass = (struct zn_pick_pass){ .pool = p, .now_s = now_s };
-}
-
-struct zn_pick_job *zn_pick_next(struct zn_pick_pass *pass)
-{
-	struct zn_pool *p = pass->pool;
-
-	if (zn_line_narrowest(&p->line) > p->free)
-		return NULL;
-	if (!pass->filling) {
-		struct zn_pick_job *head = zn_line_head(&p->line, pass->now_s);
-		if (head->gpus <= p->free)
-			return start(pass, head);
-		if (!p->policy.backfill)
-			return NULL;
-		reserve(pass, head);
-	}
-	return fill(pass);
+	p->free += gpus_of(job);
+	zn_pick_gone(&p->pick, job, now_s);
 }

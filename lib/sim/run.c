@@ -115,7 +115,7 @@ static void decide(struct run *r, struct zn_sim_times *times)
 	struct zn_pick_pass pass;
 	struct zn_pick_job *pick;
 
-	zn_pick_begin(&pass, &r->pool, r->now_s);
+	zn_pick_begin(&pass, &r->pool.pick, r->now_s);
 	while ((pick = zn_pick_next(&pass))) {
 		struct zn_sim_job *job = (struct zn_sim_job *)((char *)pick - offsetof(struct zn_sim_job, pick));
 		job->end_s = r->now_s + job->duration_s;
@@ -135,7 +135,7 @@ static void add_up(const struct run *r, struct zn_sim_sum *sum)
 		wait_s += wait;
 		run_s += d;
 		bsld += slowdown > 1 ? slowdown : 1;
-		gpu_s += d * job->pick.gpus;
+		gpu_s += d * (double)job->pick.size;
 	}
 	sum->wait_s += wait_s;
 	sum->jct_s += wait_s + run_s;
@@ -166,7 +166,7 @@ int zn_sim_run(struct zn_sim_job *jobs, size_t n, uint32_t gpus, struct zn_pick_
 	}
 	if (rc == 0 && n)
 		add_up(&r, sum);
-	zn_pool_done(&r.pool);
+	zn_pick_done(&r.pool.pick);
 	free(r.ends.heap);
 	return rc < 0 ? zn_err_set(err, rc, "out of memory") : 0;
 }

@@ -15,6 +15,11 @@ struct job {
 
 static struct job jobs[JOBS];
 
+static unsigned gpus_of(const struct zn_pick_job *job)
+{
+	return (unsigned)job->size;
+}
+
 static void make_jobs(unsigned seed)
 {
 	double at = 0;
@@ -24,8 +29,9 @@ static void make_jobs(unsigned seed)
 		double run = rand() % 3 ? 1 + rand() % 40 : 1 + rand() % 900;
 		at += rand() % 4 ? rand() % 20 : 0;
 		jobs[i] = (struct job){ .run_s = run, .pick = {
-			.seq = i, .submit_s = at, .estimate_s = run * (1 + rand() % 3), .gpus = 1u + (unsigned)(rand() % 5 ? rand() % 8 : rand() % GPUS),
+			.seq = i, .submit_s = at, .estimate_s = run * (1 + rand() % 3), .size = (float)(1 + (rand() % 5 ? rand() % 8 : rand() % GPUS)),
 		} };
+		jobs[i].pick.limit_s = jobs[i].pick.estimate_s;
 	}
 }
 
@@ -45,7 +51,7 @@ static void simple_start(struct simple *s, unsigned i)
 	s->end[i] = s->now + jobs[i].run_s;
 	s->est_end[i] = s->now + jobs[i].pick.estimate_s;
 	s->runs[i] = true;
-	s->free -= jobs[i].pick.gpus;
+	s->free -= gpus_of(&jobs[i].pick);
 }
 
 static void drop_started(struct simple *s)
@@ -70,9 +76,9 @@ static double shadow(const struct simple *s, unsigned who, unsigned *extra)
 			if (s->runs[i] && !passed[i] && (next < 0 || s->est_end[i] < s->est_end[next]))
 				next = i;
 		passed[next] = true;
-		free += jobs[next].pick.gpus;
-		if (free >= jobs[who].pick.gpus) {
-			*extra = free - jobs[who].pick.gpus;
+		free += gpus_of(&jobs[next].pick);
+		if (free >= gpus_of(&jobs[who].pick)) {
+			*extra = free - gpus_of(&jobs[who].pick);
 			return s->est_end[next] > s->now ? s->est_end[next] : s->now;
 		}
 	}
@@ -82,7 +88,7 @@ static void simple_pass(struct simple *s, unsigned depth)
 {
 	unsigned extra;
 
-	while (s->n && jobs[s->queue[0]].pick.gpus <= s->free) {
+	while (s->n && gpus_of(&jobs[s->queue[0]].pick) <= s->free) {
 		simple_start(s, s->queue[0]);
 		drop_started(s);
 	}
@@ -92,9 +98,9 @@ static void simple_pass(struct simple *s, unsigned depth)
 	for (unsigned x = 1; x < s->n && (!depth || x <= depth); x++) {
 		const struct zn_pick_job *j = &jobs[s->queue[x]].pick;
 		bool in_time = s->now + j->estimate_s <= at;
-		if (j->gpus > s->free || !(in_time || j->gpus <= extra))
+		if (gpus_of(j) > s->free || !(in_time || gpus_of(j) <= extra))
 			continue;
-		extra -= in_time ? 0 : j->gpus;
+		extra -= in_time ? 0 : gpus_of(j);
 		simple_start(s, s->queue[x]);
 	}
 	drop_started(s);
@@ -113,7 +119,7 @@ static void simple_run(unsigned depth)
 		for (unsigned i = 0; i < JOBS; i++)
 			if (s.runs[i] && s.end[i] <= s.now) {
 				s.runs[i] = false;
-				s.free += jobs[i].pick.gpus;
+				s.free += gpus_of(&jobs[i].pick);
 				gone++;
 			}
 		while (come < JOBS && jobs[come].pick.submit_s <= s.now)
@@ -142,9 +148,9 @@ static double promised(const struct zn_pool *p, const struct zn_pick_job *who, d
 	uint64_t sum;
 	const struct zn_row_node *last;
 
-	if (who->gpus <= p->free)
+	if (gpus_of(who) <= p->free)
 		return now;
-	last = zn_row_reach(&p->running, who->gpus - p->free, &sum);
+	last = zn_row_reach(&p->pick.running, gpus_of(who) - p->free, &sum);
 	return last->key > now ? last->key : now;
 }
 
@@ -154,10 +160,11 @@ static void pass(struct zn_pool *p, double now, struct seen *seen)
 	struct zn_pick_job *pick, *head = NULL;
 	double promise = 0;
 
-	zn_pick_begin(&look, p, now);
+	zn_pick_begin(&look, &p->pick, now);
 	for (;;) {
-		struct zn_pick_job *first = zn_line_head(&p->line, now);
-		if (!head && first && first->gpus > p->free) {
+		bool must;
+		struct zn_pick_job *first = zn_line_head(&p->pick.line, now, &must);
+		if (!head && first && gpus_of(first) > p->free) {
 			head = first;
 			promise = promised(p, head, now);
 		}
@@ -192,7 +199,7 @@ static struct seen pool_run(struct zn_pick_policy policy)
 		pass(&p, now, &seen);
 	}
 	seen.over |= p.free != GPUS;
-	zn_pool_done(&p);
+	zn_pick_done(&p.pick);
 	return seen;
 }
 
@@ -201,7 +208,7 @@ static unsigned hour_of_the_wide(void)
 {
 	enum { HOURS = 100, EACH = 4 };
 	static struct zn_pick_job narrow[HOURS * EACH];
-	struct zn_pick_job wide = { .seq = 2, .submit_s = 900, .estimate_s = 1e7, .gpus = 4 };
+	struct zn_pick_job wide = { .seq = 2, .submit_s = 900, .estimate_s = 1e7, .limit_s = 1e7, .size = 4 };
 	struct zn_pick_pass look;
 	struct zn_pick_job *pick;
 	struct zn_pool p;
@@ -210,19 +217,19 @@ static unsigned hour_of_the_wide(void)
 	zn_pool_init(&p, (struct zn_pick_policy){ .backfill = true }, 4);
 	for (unsigned i = 0; i < HOURS * EACH; i++) { /* one each quarter of an hour, for an hour */
 		double now = 900. * i;
-		narrow[i] = (struct zn_pick_job){ .seq = i < 2 ? i : i + 1, .submit_s = now, .estimate_s = 3600, .gpus = 1 };
+		narrow[i] = (struct zn_pick_job){ .seq = i < 2 ? i : i + 1, .submit_s = now, .estimate_s = 3600, .limit_s = 3600, .size = 1 };
 		if (i >= EACH && narrow[i - EACH].start_s == now - 3600 && !hour)
 			zn_pool_end(&p, &narrow[i - EACH], now);
 		zn_pool_wait(&p, &narrow[i]);
 		if (i == 1)
 			zn_pool_wait(&p, &wide);
-		zn_pick_begin(&look, &p, now);
+		zn_pick_begin(&look, &p.pick, now);
 		while ((pick = zn_pick_next(&look)))
 			hour = pick == &wide ? i / EACH : hour;
 		if (hour)
 			break;
 	}
-	zn_pool_done(&p);
+	zn_pick_done(&p.pick);
 	return hour;
 }
 

@@ -1,0 +1,109 @@
+#include "pick/pick.h"
+
+#include <math.h>
+
+void zn_pick_init(struct zn_pick *p, struct zn_pick_policy policy, double total, const struct zn_pick_ops *ops, void *arg)
+{
+	*p = (struct zn_pick){ .policy = policy, .line = { .order = policy.order, .total = total }, .ops = ops, .arg = arg };
+}
+
+void zn_pick_done(struct zn_pick *p)
+{
+	zn_line_done(&p->line);
+}
+
+int zn_pick_wait(struct zn_pick *p, struct zn_pick_job *job, const struct zn_pick_ask *ask)
+{
+	return zn_line_add(&p->line, job, ask);
+}
+
+void zn_pick_runs(struct zn_pick *p, struct zn_pick_job *job, double start_s, uint64_t weight)
+{
+	job->runs = true;
+	job->start_s = start_s;
+	job->running = (struct zn_row_node){ .key = start_s + job->limit_s, .seq = job->seq, .weight = weight };
+	zn_row_add(&p->running, &job->running);
+}
+
+void zn_pick_gone(struct zn_pick *p, struct zn_pick_job *job, double now_s)
+{
+	if (job->shape)
+		zn_line_remove(&p->line, job);
+	if (!job->runs)
+		return;
+	double unused_s = job->start_s + job->estimate_s - now_s;
+	zn_row_remove(&p->running, &job->running);
+	job->runs = false;
+	if (unused_s > 0)
+		zn_line_charge(&p->line, job, -unused_s);
+}
+
+static struct zn_pick_job *start(struct zn_pick_pass *pass, struct zn_pick_job *job)
+{
+	struct zn_pick *p = pass->pick;
+	uint64_t weight = job->shape->ask.gpus;
+
+	zn_line_remove(&p->line, job);
+	zn_line_charge(&p->line, job, job->estimate_s);
+	zn_pick_runs(p, job, pass->now_s, weight);
+	return job;
+}
+
+/* Sets what the first in line needs aside.  One that could never start is passed by. */
+static void reserve(struct zn_pick_pass *pass, const struct zn_pick_job *head, bool must)
+{
+	struct zn_pick *p = pass->pick;
+	struct zn_pick_gap *gap = &pass->gap;
+	struct zn_row_node *cut = p->policy.depth ? zn_row_nth(&p->line.all, p->policy.depth) : NULL;
+
+	pass->filling = true;
+	gap->has_last = cut != NULL;
+	gap->last_seq = cut ? cut->seq : 0;
+	if (!p->ops->reserve(p->arg, head, pass->now_s, gap)) {
+		gap->shadow_s = HUGE_VAL;
+		gap->beside = gap->now;
+	} else if (must && gap->shadow_s == HUGE_VAL) {
+		gap->shadow_s = -HUGE_VAL;
+	}
+}
+
+static struct zn_pick_job *fill(struct zn_pick_pass *pass)
+{
+	struct zn_pick *p = pass->pick;
+	struct zn_pick_gap *gap = &pass->gap;
+	struct zn_pick_job *job;
+
+	while ((job = zn_line_fitting(&p->line, gap, pass->now_s))) {
+		bool beside = pass->now_s + job->limit_s > gap->shadow_s;
+		if (p->ops->take(p->arg, job, beside, gap))
+			return start(pass, job);
+		*(beside ? &job->shape->no_room_beside : &job->shape->no_room) = gap->pass;
+	}
+	return NULL;
+}
+
+void zn_pick_begin(struct zn_pick_pass *pass, struct zn_pick *p, double now_s)
+{
+	*pass = (struct zn_pick_pass){ .pick = p, .now_s = now_s, .gap.pass = ++p->passes };
+	p->ops->begin(p->arg, &pass->gap.now);
+	pass->gap.beside = pass->gap.now;
+}
+
+struct zn_pick_job *zn_pick_next(struct zn_pick_pass *pass)
+{
+	struct zn_pick *p = pass->pick;
+	bool must;
+
+	if (pass->filling)
+		return fill(pass);
+	struct zn_pick_job *head = zn_line_head(&p->line, pass->now_s, &must);
+	if (!head)
+		return NULL;
+	if (zn_pick_fits(&head->shape->ask, &pass->gap.now) && p->ops->take(p->arg, head, false, &pass->gap))
+		return start(pass, head);
+	if (!p->policy.backfill)
+		return NULL;
+	head->shape->no_room = pass->gap.pass;
+	reserve(pass, head, must);
+	return fill(pass);
+}

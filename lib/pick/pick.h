@@ -1,0 +1,64 @@
+/* pick: who starts now.  Pure: the time is the caller's, the jobs are his memory, and what there is to give out is behind
+ * zn_pick_ops: a pool of equal GPUs (pool.h), or nodes with their links (room.h).
+ *
+ * The first in line starts when there is room for it, and so on; then, with backfill, it has a reservation: the time at
+ * which by the limits of what runs there will be room for it.  Others start early when they are over by then or take
+ * only what it leaves (EASY: Lifka, JSSPP 1995; Mu'alem and Feitelson, TPDS 2001).
+ *
+ * Where what is in its way has no limit, nobody knows that time: the others pass, until the first in line was overtaken
+ * by so much that nothing may delay it any more (line.h).  Then only what it leaves is given out.
+ */
+#ifndef ZN_PICK_PICK_H
+#define ZN_PICK_PICK_H
+
+#include "pick/line.h"
+
+struct zn_pick_policy {
+	enum zn_pick_order order;
+	bool backfill;
+	uint32_t depth;               /* look at so many behind the first in line; 0: at all.  Not with ZN_PICK_SHORTEST */
+};
+
+struct zn_pick_ops {
+	/* What is free. */
+	void (*begin)(void *arg, struct zn_pick_have *ret);
+	/* Gives job what it asks for, of what is free, or only of what is beside the reservation, and says what is left of
+	 * both.  False: there is no room, for nobody of its shape.
+	 */
+	bool (*take)(void *arg, struct zn_pick_job *job, bool beside, struct zn_pick_gap *gap);
+	/* Sets what job, for which there is no room now, needs aside in gap: shadow_s and beside.  False: it could never start. */
+	bool (*reserve)(void *arg, const struct zn_pick_job *job, double now_s, struct zn_pick_gap *gap);
+};
+
+struct zn_pick {
+	struct zn_pick_policy policy;
+	struct zn_line line;
+	struct zn_row running;        /* by when they are over at the latest */
+	uint64_t passes;
+	const struct zn_pick_ops *ops;
+	void *arg;
+};
+
+/* One look at the queue, at one time, from beginning to end. */
+struct zn_pick_pass {
+	struct zn_pick *pick;
+	double now_s;
+	bool filling;                 /* the first in line has its reservation */
+	struct zn_pick_gap gap;
+};
+
+/* total: the size of all there is. */
+void zn_pick_init(struct zn_pick *p, struct zn_pick_policy policy, double total, const struct zn_pick_ops *ops, void *arg);
+void zn_pick_done(struct zn_pick *p);
+/* job waits from now on; it asks at most what there is.  -ENOMEM. */
+int zn_pick_wait(struct zn_pick *p, struct zn_pick_job *job, const struct zn_pick_ask *ask);
+/* job, which is in no line, runs since start_s. */
+void zn_pick_runs(struct zn_pick *p, struct zn_pick_job *job, double start_s, uint64_t weight);
+/* It runs no more, or waits no more. */
+void zn_pick_gone(struct zn_pick *p, struct zn_pick_job *job, double now_s);
+
+void zn_pick_begin(struct zn_pick_pass *pass, struct zn_pick *p, double now_s);
+/* The next that starts, and has what it asked for from now on; NULL: no other one does. */
+struct zn_pick_job *zn_pick_next(struct zn_pick_pass *pass);
+
+#endif
