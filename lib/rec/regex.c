@@ -19,10 +19,10 @@ static void begin_piece(struct level *l, double cost, bool repeats)
 	l->last_repeats = repeats;
 }
 
-/* Around another repetition also one that copies nothing costs twice the time. */
+/* Around another repetition it costs twice the time, also where it copies nothing. */
 static void repeat(struct level *l, double copies)
 {
-	l->last *= copies > 1 ? copies : l->last_repeats ? 2 : 1;
+	l->last *= copies * (l->last_repeats ? 2 : 1);
 	l->last_repeats = true;
 }
 
