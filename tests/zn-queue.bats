@@ -49,7 +49,7 @@ load queue.bash
 	[ "$(state 1)" = PENDING ] && [ "$(state 3)" = PENDING ]
 	[[ $(zn-queue why -o table 3) == *"begins at"* ]]
 	zn-queue wait 2
-	awk "BEGIN { exit !($(field start_s 2) >= $(field submit_s 2) + 1) }"
+	awk "BEGIN { exit !($(field start_s 2) >= $(field begin_s 2)) }"
 	[ "$(state 1)" = PENDING ] && [ "$(state 3)" = PENDING ]
 	zn-queue release 1
 	zn-queue wait 1
