@@ -150,45 +150,54 @@ void zn_line_charge(struct zn_line *l, const struct zn_pick_job *job, double sec
 		zn_row_count_before(&l->all, 0, job->seq, seconds * (double)job->size / l->total);
 }
 
-void zn_line_defer(struct zn_line *l, struct zn_pick_job *job, double until_s)
+void zn_line_defer(struct zn_pick_job *job, double until_s)
 {
-	(void)l;
-	if (job->shape)
+	if (job->shape) {
 		job->shape->not_before_s = until_s;
+		job->shape->sleeps = true;
+	}
 }
 
-double zn_line_deferred(const struct zn_line *l, double now_s)
+double zn_line_wake(struct zn_line *l, double now_s)
 {
 	double first_s = 0;
 
-	for (const struct zn_pick_shape *s = l->shapes; s; s = s->hh.next)
-		if (s->not_before_s > now_s && (first_s == 0 || s->not_before_s < first_s))
+	for (struct zn_pick_shape *s = l->shapes; s; s = s->hh.next) {
+		s->sleeps = s->sleeps && s->not_before_s > now_s;
+		if (s->sleeps && (first_s == 0 || s->not_before_s < first_s))
 			first_s = s->not_before_s;
+	}
 	return first_s;
 }
 
 /* ---- who is first -------------------------------------------------------------------------------------- */
 
+/* A clock may have been set back. */
 static double score(const struct zn_pick_job *job, double now_s)
 {
-	return (now_s - job->submit_s + patience_s) * job->urgency;
+	double wait_s = now_s - job->submit_s;
+
+	return ((wait_s > 0 ? wait_s : 0) + patience_s) * job->urgency;
 }
 
-/* The better of two, of whom best may be NULL. */
+bool zn_line_goes_before(const struct zn_line *l, const struct zn_pick_job *a, const struct zn_pick_job *b, double now_s)
+{
+	if (a->shape->ask.priority != b->shape->ask.priority)
+		return a->shape->ask.priority > b->shape->ask.priority;
+	if (l->order == ZN_PICK_SLOWDOWN) {
+		double x = score(a, now_s), y = score(b, now_s);
+		if (x != y)
+			return x > y;
+	}
+	if (l->order == ZN_PICK_SHORTEST && a->estimate_s != b->estimate_s)
+		return a->estimate_s < b->estimate_s;
+	return a->seq < b->seq;
+}
+
+/* best may be NULL. */
 static struct zn_pick_job *better(const struct zn_line *l, struct zn_pick_job *best, struct zn_pick_job *job, double now_s)
 {
-	if (!best)
-		return job;
-	if (best->shape->ask.priority != job->shape->ask.priority)
-		return best->shape->ask.priority > job->shape->ask.priority ? best : job;
-	if (l->order == ZN_PICK_SLOWDOWN) {
-		double a = score(best, now_s), b = score(job, now_s);
-		if (a != b)
-			return a > b ? best : job;
-	}
-	if (l->order == ZN_PICK_SHORTEST && best->estimate_s != job->estimate_s)
-		return best->estimate_s < job->estimate_s ? best : job;
-	return best->seq < job->seq ? best : job;
+	return best && zn_line_goes_before(l, best, job, now_s) ? best : job;
 }
 
 static struct zn_pick_job *most_urgent(const struct zn_line *l, double now_s)
@@ -196,7 +205,7 @@ static struct zn_pick_job *most_urgent(const struct zn_line *l, double now_s)
 	struct zn_pick_job *best = NULL;
 
 	for (const struct zn_pick_shape *s = l->shapes; s; s = s->hh.next)
-		for (size_t i = 0; s->not_before_s <= now_s && i < s->n_classes; i++)
+		for (size_t i = 0; !s->sleeps && i < s->n_classes; i++)
 			best = better(l, best, job_of(zn_row_first(&s->classes[i].jobs), in_class), now_s);
 	return best;
 }
@@ -207,7 +216,7 @@ struct zn_pick_job *zn_line_head(const struct zn_line *l, double now_s, bool *re
 	struct zn_pick_job *oldest = first ? job_of(first, all) : NULL;
 
 	*ret_must = oldest && l->order == ZN_PICK_SLOWDOWN && zn_row_first_count(&l->all) > overtaken_max_s &&
-	            oldest->shape->not_before_s <= now_s;
+	            !oldest->shape->sleeps;
 	return *ret_must ? oldest : most_urgent(l, now_s);
 }
 
@@ -224,7 +233,7 @@ struct zn_pick_job *zn_line_fitting(const struct zn_line *l, const struct zn_pic
 	struct zn_pick_job *best = NULL;
 
 	for (const struct zn_pick_shape *s = l->shapes; s; s = s->hh.next) {
-		if (s->not_before_s > now_s || s->no_room == gap->pass || !zn_pick_fits(&s->ask, &gap->now))
+		if (s->sleeps || s->no_room == gap->pass || !zn_pick_fits(&s->ask, &gap->now))
 			continue;
 		bool freely = s->no_room_beside != gap->pass && zn_pick_fits(&s->ask, &gap->beside);
 		for (size_t i = 0; i < s->n_classes; i++) {

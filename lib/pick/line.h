@@ -67,7 +67,8 @@ struct zn_pick_shape {
 	struct zn_pick_ask ask;
 	struct zn_pick_class *classes;/* by bucket, none of them empty */
 	size_t n_classes, cap_classes;
-	double not_before_s;          /* nobody looks at it until then */
+	double not_before_s;          /* 0, or when it may be looked at again, by the clock of zn_line_wake */
+	bool sleeps;                  /* it may not */
 	uint64_t no_room, no_room_beside; /* numbers of the passes in which none was found */
 	UT_hash_handle hh;
 };
@@ -95,11 +96,13 @@ int zn_line_add(struct zn_line *l, struct zn_pick_job *job, const struct zn_pick
 void zn_line_remove(struct zn_line *l, struct zn_pick_job *job);
 /* Overtaken: job, which was in the line, starts; or it has ended and used less by seconds. */
 void zn_line_charge(struct zn_line *l, const struct zn_pick_job *job, double seconds);
-/* Nobody of job's shape is looked at before until_s. */
-void zn_line_defer(struct zn_line *l, struct zn_pick_job *job, double until_s);
-/* When the first of those that were deferred may be looked at, after now_s; 0: none was. */
-double zn_line_deferred(const struct zn_line *l, double now_s);
+/* Nobody of job's shape is looked at until zn_line_wake comes with until_s or more. */
+void zn_line_defer(struct zn_pick_job *job, double until_s);
+/* Returns when the first of those that sleep on may be looked at; 0: none does. */
+double zn_line_wake(struct zn_line *l, double now_s);
 
+/* Both are in the line. */
+bool zn_line_goes_before(const struct zn_line *l, const struct zn_pick_job *a, const struct zn_pick_job *b, double now_s);
 /* NULL: nobody waits.  *ret_must: it was overtaken so often that nothing may delay it any more. */
 struct zn_pick_job *zn_line_head(const struct zn_line *l, double now_s, bool *ret_must);
 /* The first in the order that may start now. */

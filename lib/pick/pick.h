@@ -57,6 +57,12 @@ void zn_pick_runs(struct zn_pick *p, struct zn_pick_job *job, double start_s, ui
 /* It runs no more, or waits no more. */
 void zn_pick_gone(struct zn_pick *p, struct zn_pick_job *job, double now_s);
 
+/* The job of a node in running. */
+static inline struct zn_pick_job *zn_pick_job_that_runs(struct zn_row_node *node)
+{
+	return (struct zn_pick_job *)((char *)node - offsetof(struct zn_pick_job, running));
+}
+
 void zn_pick_begin(struct zn_pick_pass *pass, struct zn_pick *p, double now_s);
 /* The next that starts, and has what it asked for from now on; NULL: no other one does. */
 struct zn_pick_job *zn_pick_next(struct zn_pick_pass *pass);

@@ -1,10 +1,11 @@
 /* explain: why a job does not start, from the picture and the planner. */
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/units.h"
-#include "queue/picture.h"
+#include "queue/forecast.h"
 #include "rec/ids.h"
 
 static const struct zn_field reason_fields[] = {
@@ -21,6 +22,7 @@ static const struct zn_field explained_fields[] = {
 	ZN_FIELD(E, state, STR, "STATE", "its state"),
 	ZN_FIELD(E, answer, STR, "WHY", "one sentence"),
 	ZN_FIELD(E, ahead, OU64, "AHEAD", "waiting jobs that come before it"),
+	ZN_FIELD(E, expected_s, OTIME, "START", "when it starts, should each job take as long as its limit and nobody else come"),
 	ZN_FIELD_SUB(E, reasons, SUBS, &reason_kind, "", "each thing that rejected it, with a count"),
 	ZN_FIELD(E, smallest, STR, "", "the smallest change with which it would start now"),
 	ZN_FIELD(E, reason, STR, "", "the reason in the job's record"),
@@ -79,17 +81,16 @@ static struct zn_ask ask_of(const struct zn_job_record *job)
 	                        .nvlink_required = job->nvlink && !strcmp(job->nvlink, "require") };
 }
 
-static uint64_t count_ahead(const struct zn_picture *p, const struct zn_job_record *job)
+/* There is room for it, but that is set aside for somebody else. */
+static void explain_behind(const struct zn_forecast *forecast, struct zn_arena *a, E *e)
 {
-	uint64_t n = 0;
+	char limit[ZN_UNIT_TEXT];
 
-	for (size_t i = 0; i < p->n_jobs; i++) {
-		const struct zn_job_record *j = &p->jobs[i];
-		if (!strcmp(j->state, "QUEUED") && j->id != job->id &&
-		    (j->priority > job->priority || (j->priority == job->priority && j->id < job->id)))
-			n++;
-	}
-	return n;
+	e->answer = zn_arena_printf(a, "it fits, but would delay job %llu, which comes before it",
+	                            (unsigned long long)forecast->behind);
+	if (forecast->gap_s.has && forecast->gap_s.v >= 1)
+		e->smallest = zn_arena_printf(a, "with --time %s it would start now",
+		                              zn_format_duration(floor(forecast->gap_s.v), limit));
 }
 
 static int explain_queued(struct zn_picture *p, const struct zn_job_record *job, E *e, struct zn_err *err)
@@ -100,7 +101,6 @@ static int explain_queued(struct zn_picture *p, const struct zn_job_record *job,
 	struct zn_why why = { 0 };
 	struct zn_ask ask = ask_of(job);
 
-	e->ahead = ZN_SOME_U64(count_ahead(p, job));
 	if (!p->n_nodes || strcmp(p->nodes->state, "up")) {
 		e->answer = p->n_nodes && p->nodes->reason ? p->nodes->reason : "no node has reported yet";
 		return 0;
@@ -109,13 +109,23 @@ static int explain_queued(struct zn_picture *p, const struct zn_job_record *job,
 	if (rc < 0)
 		return rc;
 	rc = zn_plan_make(facts, &free, &ask, &plan, &why);
+	struct zn_order order = zn_forecast_order(job);
+	struct zn_forecast forecast = { 0 };
+	int forecasted = zn_forecast(p, facts, &free, &order, zn_now_s(), &forecast);
 	zn_facts_free(facts);
+	if (forecasted < 0)
+		return forecasted;
+	e->ahead = ZN_SOME_U64(forecast.ahead);
+	if (rc != -EINVAL)
+		e->expected_s = forecast.start_s;
 	e->reasons = reason_list(&why, &p->arena);
 	if (rc < 0 && ask.gpus)
 		add_strangers(p->nodes, &p->arena, &e->reasons);
 	e->smallest = why.smallest[0] ? zn_arena_strdup(&p->arena, why.smallest) : NULL;
 	const char *first = e->reasons.n ? ((struct zn_explained_reason *)e->reasons.v)->text : "it does not fit";
-	if (rc == 0)
+	if (rc == 0 && forecast.behind)
+		explain_behind(&forecast, &p->arena, e);
+	else if (rc == 0)
 		e->answer = job->reason ? job->reason : "it fits: it starts in a moment";
 	else if (rc == -EINVAL)
 		e->answer = zn_arena_printf(&p->arena, "it can never start here: %s", first);

@@ -13,6 +13,7 @@ struct zn_word {
 void zn_jobs_init(struct zn_jobs *q)
 {
 	*q = (struct zn_jobs){ .next_id = 1 };
+	zn__line_init(q);
 }
 
 const char *zn_jobs_intern(struct zn_jobs *q, const char *text)
@@ -79,7 +80,7 @@ int zn_jobs_add(struct zn_jobs *q, struct zn_job *job)
 	q->count[job->state]++;
 	if (job->env)
 		job->env->refs++;
-	return job->state == ZN_JOB_QUEUED ? zn__group_push(q, job) : 0;
+	return zn__line_push(q, job);
 }
 
 void zn_job_free(struct zn_job *job)
@@ -95,7 +96,7 @@ void zn_job_free(struct zn_job *job)
 
 void zn_jobs_drop(struct zn_jobs *q, struct zn_job *job)
 {
-	zn__group_remove(q, job);
+	zn__line_remove(q, job);
 	HASH_DELETE(hh, q->by_id, job);
 	if (job->key)
 		HASH_DELETE(hh_key, q->by_key, job);
@@ -112,7 +113,6 @@ void zn_jobs_done(struct zn_jobs *q)
 	struct zn_job *job, *next_job;
 	struct zn_word *w, *next_word;
 	struct zn_env *e, *next_env;
-	struct zn_group *g, *next_group;
 
 	HASH_ITER(hh, q->by_id, job, next_job)
 		zn_jobs_drop(q, job);
@@ -120,11 +120,7 @@ void zn_jobs_done(struct zn_jobs *q)
 		HASH_DEL(q->envs, e);
 		free(e);
 	}
-	HASH_ITER(hh, q->groups, g, next_group) {
-		HASH_DEL(q->groups, g);
-		free(g->heap);
-		free(g);
-	}
+	zn_pick_done(&q->pick);
 	HASH_ITER(hh, q->words, w, next_word) {
 		HASH_DEL(q->words, w);
 		free(w);
@@ -135,11 +131,11 @@ int zn_jobs_move(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to)
 {
 	if (!zn_job_can_become(job->state, to))
 		return -EPERM;
-	zn__group_remove(q, job);
+	zn__line_remove(q, job);
 	q->count[job->state]--;
 	q->count[to]++;
 	job->state = to;
-	return to == ZN_JOB_QUEUED ? zn__group_push(q, job) : 0;
+	return zn__line_push(q, job);
 }
 
 struct zn_ask zn_job_ask(const struct zn_job *job)

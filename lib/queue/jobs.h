@@ -1,8 +1,5 @@
-/* jobs: the queue in memory.  What zn-schedd knows of every job, found by number and by key, and the waiting
- * ones in the order in which they should start.
- *
- * Waiting jobs of one shape (what they ask) form a group: a binary heap by priority, then arrival.  Whatever
- * one of a group can't get, none can, so a pass over the queue costs the number of shapes, not of jobs.
+/* jobs: the queue in memory.  What zn-schedd knows of every job, found by number and by key; those that wait are in
+ * line, and those that have a place are in the room (pick).
  */
 #ifndef ZN_QUEUE_JOBS_H
 #define ZN_QUEUE_JOBS_H
@@ -15,7 +12,7 @@
 #include "job/record.h"
 #include "job/spec.h"
 #include "job/state.h"
-#include "plan/plan.h"
+#include "pick/room.h"
 #include "queue/journal.h"
 
 enum { ZN_DIGEST = 16 };
@@ -65,9 +62,7 @@ struct zn_job {
 	struct zn_place *place;        /* malloc'ed; kept after the end, as the record shows it */
 	struct zn_loc body;            /* its submit record in the journal */
 	struct zn_env *env;
-	/* who is next */
-	struct zn_group *group;        /* NULL: not QUEUED */
-	uint32_t heap_at;
+	struct zn_pick_job pick;       /* in line while it is QUEUED, and running while it has a place */
 	/* a steering that waits for the agent's report */
 	bool cancel, requeue;          /* the running attempt ends because of this */
 	uint32_t refusals;             /* starts in a row that the agent put off */
@@ -76,25 +71,11 @@ struct zn_job {
 	UT_hash_handle hh, hh_key;
 };
 
-struct zn_shape {
-	uint32_t gpus, tasks, cpus;    /* cpus 0: not asked */
-	bool nvlink_required;
-	uint64_t mem_bytes;
-};
-
-struct zn_group {
-	struct zn_shape shape;
-	struct zn_job **heap;
-	uint32_t n, cap;
-	bool blocked;                  /* in this pass: what it asks is not free */
-	double not_before_s;           /* 0, or when a shape whose start was put off is tried again */
-	UT_hash_handle hh;
-};
-
 struct zn_jobs {
 	struct zn_job *by_id, *by_key;
 	struct zn_env *envs;
-	struct zn_group *groups;
+	struct zn_pick pick;
+	struct zn_room room;
 	struct zn_word *words;         /* interned texts */
 	uint64_t next_id;
 	struct zn_env *moved;          /* where zn_memo_moved is: environments come in order */
@@ -114,26 +95,33 @@ void zn_jobs_drop(struct zn_jobs *q, struct zn_job *job);
 void zn_job_free(struct zn_job *job);
 /* The one way a state changes; keeps counts and groups right.  -EPERM if the move is not legal. */
 int zn_jobs_move(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to);
-/* After priority changed. */
-void zn_jobs_reorder(struct zn_jobs *q, struct zn_job *job);
+/* After priority or limit changed.  -ENOMEM: it is in line no more. */
+int zn_jobs_reorder(struct zn_jobs *q, struct zn_job *job);
 /* Keys are per user: "UID:KEY", malloc'ed; NULL: out of memory. */
 char *zn_job_user_key(uid_t uid, const char *key);
 int zn_job_set_text(char **to, const char *text);  /* a copy, or NULL */
 const char *zn_jobs_intern(struct zn_jobs *q, const char *text);
 
-/* The job that should start next, or NULL: the head of the best group that is not blocked.  Pure. */
-struct zn_job *zn_jobs_next(struct zn_jobs *q);
-/* At the start of a pass, at now_s by whatever clock: every group may try again, but for those that were
- * deferred past it.  Returns when the first of these may; 0: there is none.
+/* What the node has is another now: facts is NULL, or lives as long as it is not replaced.  What jobs have is taken. */
+void zn_jobs_set_facts(struct zn_jobs *q, const struct zn_facts *facts);
+/* job has its place from now on, or has it no more. */
+void zn_jobs_take(struct zn_jobs *q, struct zn_job *job);
+void zn_jobs_give(struct zn_jobs *q, struct zn_job *job);
+/* The next that starts in a pass, and what it is given. */
+struct zn_job *zn_jobs_next(struct zn_pick_pass *pass);
+
+/* At the start of a pass, at now_s by whatever clock: everybody may try again, but for those that were deferred past
+ * it.  Returns when the first of these may; 0: there is none.
  */
 double zn_jobs_unblock(struct zn_jobs *q, double now_s);
-/* The agent put a start of job, which is QUEUED again, off: its group waits, longer each time. */
+/* The agent put a start of job, which is QUEUED again, off: its shape waits, longer each time. */
 void zn_jobs_defer(struct zn_job *job, double now_s);
 struct zn_ask zn_job_ask(const struct zn_job *job);
 
-/* Inside the room: in and out of the group that fits the job's shape. */
-int zn__group_push(struct zn_jobs *q, struct zn_job *job);
-void zn__group_remove(struct zn_jobs *q, struct zn_job *job);
+/* Inside the room: the line of an empty queue; into the line, if it is QUEUED, and out of it. */
+void zn__line_init(struct zn_jobs *q);
+int zn__line_push(struct zn_jobs *q, struct zn_job *job);
+void zn__line_remove(struct zn_jobs *q, struct zn_job *job);
 
 /* The public record; what it points to lives in job and a.  node names the place's node. */
 int zn_job_public(const struct zn_job *job, const char *node, struct zn_arena *a, struct zn_job_record *ret);

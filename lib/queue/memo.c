@@ -242,11 +242,11 @@ static int replay_place(struct zn_job *job, const C *m, struct zn_err *err)
 /* The journal is the truth: a state is set, not moved to, since damage may have swallowed a step. */
 static int set_state(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to)
 {
-	zn__group_remove(q, job);
+	zn__line_remove(q, job);
 	q->count[job->state]--;
 	q->count[to]++;
 	job->state = to;
-	return to == ZN_JOB_QUEUED ? zn__group_push(q, job) : 0;
+	return zn__line_push(q, job);
 }
 
 static void change_numbers(struct zn_job *job, const C *m)

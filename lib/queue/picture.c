@@ -81,11 +81,10 @@ const struct zn_job_record *zn_picture_job(const struct zn_picture *p, uint64_t 
 	return p->n_jobs ? bsearch(&key, p->jobs, p->n_jobs, sizeof(key), by_id) : NULL;
 }
 
-static bool holds(const struct zn_job_record *job)
+bool zn_picture_has_place(const struct zn_job_record *job)
 {
 	return !strcmp(job->state, "SCHEDULED") || !strcmp(job->state, "RUNNING") || !strcmp(job->state, "SUSPENDED");
 }
-
 
 static void take_alloc(struct zn_free *f, const struct zn_job_alloc *alloc)
 {
@@ -118,7 +117,7 @@ int zn_picture_node(const struct zn_picture *p, struct zn_node_record *node, str
 	struct zn_free f = zn_plan_idle(facts);
 	uint64_t jobs = 0;
 	for (size_t i = 0; i < p->n_jobs; i++) {
-		if (!holds(&p->jobs[i]))
+		if (!zn_picture_has_place(&p->jobs[i]))
 			continue;
 		jobs++;
 		for (size_t k = 0; k < p->jobs[i].alloc.n; k++)

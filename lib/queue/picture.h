@@ -24,6 +24,8 @@ int zn_picture_of_spool(const char *spool, struct zn_picture *ret, struct zn_err
 void zn_picture_done(struct zn_picture *p);
 const struct zn_job_record *zn_picture_job(const struct zn_picture *p, uint64_t id);
 
+bool zn_picture_has_place(const struct zn_job_record *job);
+
 /* The node's facts and what is free on it in this picture.  Also fills its cpus_free, gpus_free,
  * mem_free_bytes and jobs.  -ENODATA: its agent has said nothing yet.
  */
@@ -36,6 +38,7 @@ struct zn_explained {
 	const char *state, *reason;
 	const char *answer;            /* one sentence */
 	struct zn_ou64 ahead;          /* waiting jobs that come before it */
+	struct zn_of64 expected_s;     /* when it starts, by the limits; absent: they don't say */
 	struct zn_list reasons;        /* struct zn_explained_reason: what rejected it, and how many */
 	const char *smallest;          /* the smallest change with which it would start now */
 };

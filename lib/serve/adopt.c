@@ -12,7 +12,7 @@ static int check_gpu(struct zn_server *s, uint32_t gpu, struct zn_err *err)
 {
 	if (!zn_facts_gpu(s->node.facts, gpu))
 		return zn_err_set(err, -EBADMSG, "there is no gpu %u here", gpu);
-	if (zn_idset_has(&s->node.free.gpus, gpu))
+	if (zn_idset_has(&s->jobs.room.free.gpus, gpu))
 		return 0;
 	for (struct zn_job *job = s->jobs.by_id; job; job = job->hh.next)
 		if (zn_job_has_alloc(job->state) && job->place && zn_idset_has(&job->place->plan.gpus, gpu))
@@ -47,7 +47,7 @@ int zn_adopt_check(struct zn_server *s, const struct zn_spec *spec, uid_t by, ui
 	rc = check_process(s, a, by, ret_uid, ret_gid, err);
 	for (size_t i = 0; rc == 0 && i < a->gpus.n; i++)
 		rc = check_gpu(s, a->gpus.v[i], err);
-	if (rc == 0 && spec->resources.mem_bytes.v > s->node.free.mem_bytes)
+	if (rc == 0 && spec->resources.mem_bytes.v > s->jobs.room.free.mem_bytes)
 		rc = zn_err_set(err, -EBUSY, "so much memory is not free");
 	return rc;
 }

@@ -117,17 +117,6 @@ static void take_hello(struct zn_server *s, const struct zn_msg_hello *m)
 		memcpy(n->running, m->jobs.v, m->jobs.n * sizeof(*n->running));
 }
 
-static void free_from_facts(struct zn_server *s)
-{
-	struct zn_node *n = &s->node;
-
-	n->free = zn_plan_idle(n->facts);
-	n->jobs = 0;
-	for (struct zn_job *job = s->jobs.by_id; job; job = job->hh.next)
-		if (zn_job_has_alloc(job->state) && job->place)
-			zn_place_take(s, job);
-}
-
 static void take_topology(struct zn_server *s, struct zn_bytes topology)
 {
 	struct zn_facts *facts;
@@ -141,9 +130,9 @@ static void take_topology(struct zn_server *s, struct zn_bytes topology)
 		zn_log("the agent's topology makes no sense: %s", err.text);
 		return;
 	}
+	zn_jobs_set_facts(&s->jobs, facts);
 	zn_facts_free(s->node.facts);
 	s->node.facts = facts;
-	free_from_facts(s);
 }
 
 /* Said once: the agent tries again and again. */
@@ -165,10 +154,10 @@ static void take_state(struct zn_server *s, const struct zn_msg_state *m)
 	take_unread(s, m->unread);
 	if (m->topology.p)
 		take_topology(s, m->topology);
-	n->held = (struct zn_idset){ 0 };
+	s->jobs.room.held = (struct zn_idset){ 0 };
 	n->n_held = 0;
 	for (size_t i = 0; i < m->held.n && n->n_held < 64; i++) {
-		zn_idset_add(&n->held, held[i].gpu);
+		zn_idset_add(&s->jobs.room.held, held[i].gpu);
 		n->held_by[n->n_held++] = (struct zn_node_held){
 			.gpu = held[i].gpu, .pid = ZN_SOME_U64(held[i].pid),
 			.user = held[i].user ? zn_jobs_intern(&s->jobs, held[i].user) : NULL,

@@ -94,7 +94,7 @@ void zn_node_publish(struct zn_server *s)
 	struct zn_node_record r = {
 		.node_id = n->name, .hostname = n->name, .report_s = n->report_s, .healthy = !reason,
 		.state = reason ? "down" : "up", .reason = reason,
-		.jobs = ZN_SOME_U64(n->jobs), .held = { n->held_by, n->n_held },
+		.jobs = ZN_SOME_U64(zn_row_size(&s->jobs.pick.running)), .held = { n->held_by, n->n_held },
 	};
 
 	if (n->facts) {

@@ -1,6 +1,4 @@
-/* place: a pass over the queue.  In order, every job that fits into what is free now is placed (first fit);
- * one that does not fit lets the others by.
- */
+/* place: a pass over the queue: who is picked is placed. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -12,32 +10,21 @@ void zn_place_soon(struct zn_server *s)
 	s->want_pick = true;
 }
 
-void zn_place_take(struct zn_server *s, const struct zn_job *job)
+void zn_place_give(struct zn_server *s, struct zn_job *job)
 {
-	struct zn_free *f = &s->node.free;
-	const struct zn_plan *p = &job->place->plan;
-
-	f->gpus = zn_idset_minus(&f->gpus, &p->gpus);
-	if (p->cpus_held)
-		f->cpus = zn_idset_minus(&f->cpus, &p->cpus);
-	f->mem_bytes -= p->mem_bytes < f->mem_bytes ? p->mem_bytes : f->mem_bytes;
-	s->node.jobs++;
-}
-
-void zn_place_give(struct zn_server *s, const struct zn_job *job)
-{
-	struct zn_free *f = &s->node.free;
-	const struct zn_plan *p = &job->place->plan;
-
-	f->gpus = zn_idset_or(&f->gpus, &p->gpus);
-	if (p->cpus_held)
-		f->cpus = zn_idset_or(&f->cpus, &p->cpus);
-	f->mem_bytes += p->mem_bytes;
-	s->node.jobs--;
+	zn_jobs_give(&s->jobs, job);
 	zn_place_soon(s);
 }
 
-int zn_place_job(struct zn_server *s, struct zn_job *job, const struct zn_plan *plan)
+/* On record, and to be started once that is durable. */
+static int schedule(struct zn_server *s, struct zn_job *job)
+{
+	int rc = zn_change_state(s, job, ZN_JOB_SCHEDULED, "scheduled", NULL);
+
+	return rc < 0 ? rc : zn_later_start(s, job);
+}
+
+static int note_place(struct zn_job *job, const struct zn_plan *plan)
 {
 	struct zn_place *place = calloc(1, sizeof(*place));
 
@@ -49,17 +36,38 @@ int zn_place_job(struct zn_server *s, struct zn_job *job, const struct zn_plan *
 	job->attempt++;
 	job->told = false;
 	job->start_s = job->end_s = 0;
-	int rc = zn_change_state(s, job, ZN_JOB_SCHEDULED, "scheduled", NULL);
-	if (rc < 0)
-		return rc;
-	zn_place_take(s, job);
-	return zn_later_start(s, job);
+	return 0;
+}
+
+int zn_place_job(struct zn_server *s, struct zn_job *job, const struct zn_plan *plan)
+{
+	int rc = note_place(job, plan);
+
+	if (rc == 0)
+		rc = schedule(s, job);
+	if (rc == 0)
+		zn_jobs_take(&s->jobs, job);
+	return rc;
+}
+
+/* One that was picked has what it needs in the room already. */
+static int place_picked(struct zn_server *s, struct zn_job *job)
+{
+	int rc = note_place(job, &s->jobs.room.plan);
+
+	if (rc == 0)
+		rc = schedule(s, job);
+	if (rc == 0)
+		return 0;
+	zn_room_give(&s->jobs.room, &s->jobs.room.plan);
+	zn_pick_gone(&s->jobs.pick, &job->pick, zn_now_s());
+	return zn_jobs_reorder(&s->jobs, job) < 0 ? -ENOMEM : rc;
 }
 
 /* Somebody outside holds GPUs that waiting jobs could use: have the agent look when that ends. */
 static void watch_strangers(struct zn_server *s)
 {
-	bool want = !zn_idset_is_empty(&s->node.held) && s->jobs.count[ZN_JOB_QUEUED] > 0;
+	bool want = !zn_idset_is_empty(&s->jobs.room.held) && s->jobs.count[ZN_JOB_QUEUED] > 0;
 	struct zn_msg_steer m = { .op = want ? "watch" : "unwatch" };
 
 	if (want != s->node.watching && zn_agent_steer(s, &m) == 0)
@@ -92,6 +100,7 @@ static bool has_room(struct zn_server *s)
 void zn_place_pass(struct zn_server *s)
 {
 	struct zn_node *n = &s->node;
+	struct zn_pick_pass pass;
 	struct zn_job *job;
 
 	s->want_pick = false;
@@ -102,18 +111,8 @@ void zn_place_pass(struct zn_server *s)
 		return;
 	}
 	wait_for_deferred(s, zn_jobs_unblock(&s->jobs, (double)zn_boot_ns() / 1e9));
-	while ((job = zn_jobs_next(&s->jobs))) {
-		struct zn_free now = n->free;
-		struct zn_ask ask = zn_job_ask(job);
-		struct zn_plan plan;
-		now.gpus = zn_idset_minus(&now.gpus, &n->held);
-		int rc = zn_plan_make(n->facts, &now, &ask, &plan, NULL);
-		if (rc < 0) {
-			job->group->blocked = true;
-			continue;
-		}
-		if (zn_place_job(s, job, &plan) < 0)
-			break;
-	}
+	zn_pick_begin(&pass, &s->jobs.pick, zn_now_s());
+	while ((job = zn_jobs_next(&pass)) && place_picked(s, job) == 0)
+		;
 	watch_strangers(s);
 }

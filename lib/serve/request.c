@@ -203,16 +203,16 @@ static int op_modify(struct zn_server *s, struct wish *w)
 		return rc;
 	if (r->job_name)
 		zn_job_set_text(&job->name, r->job_name);
-	if (r->priority.has) {
+	if (r->priority.has)
 		job->priority = r->priority.v;
-		zn_jobs_reorder(&s->jobs, job);
-	}
 	if (r->time_limit_s.has) {
 		job->limit_s = r->time_limit_s.v;
 		if (zn_job_has_alloc(job->state))
 			steer(s, job, (struct zn_msg_steer){ .op = "limit",
 				.limit_s = { .has = job->limit_s > 0, .v = job->limit_s } });
 	}
+	if (zn_jobs_reorder(&s->jobs, job) < 0)
+		return -ENOMEM;
 	zn_place_soon(s);
 	return zn_change_save(s, job, "modified");
 }

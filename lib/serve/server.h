@@ -36,12 +36,9 @@ struct zn_node {
 	size_t n_running;
 	struct zn_facts *facts;        /* NULL until the agent said */
 	const char *unread;            /* why it can't say; NULL: it can */
-	struct zn_free free;
-	struct zn_idset held;          /* GPUs that strangers use */
-	struct zn_node_held held_by[64];
+	struct zn_node_held held_by[64]; /* GPUs that strangers use */
 	size_t n_held;
 	double report_s;
-	uint64_t jobs;
 	bool watching;
 	/* reports to acknowledge, once the journal is durable up to after; the second one gathers those that come
 	 * while the first one waits, so that a steady stream is acknowledged too */
@@ -151,8 +148,7 @@ void zn_adopt_fail(struct zn_server *s, struct zn_job *job);
 int zn_place_job(struct zn_server *s, struct zn_job *job, const struct zn_plan *plan);
 void zn_place_soon(struct zn_server *s);                 /* a pass over the queue at the end of this turn */
 void zn_place_pass(struct zn_server *s);
-void zn_place_take(struct zn_server *s, const struct zn_job *job);   /* its place is no longer free */
-void zn_place_give(struct zn_server *s, const struct zn_job *job);
+void zn_place_give(struct zn_server *s, struct zn_job *job);         /* its place is free */
 
 /* agent.c */
 void zn_agent_connect(struct zn_server *s);

@@ -131,6 +131,7 @@ void zn_show_job(const struct zn_job_record *j, struct zn_buf *to)
 void zn_show_why(const struct zn_explained *e, struct zn_buf *to)
 {
 	const struct zn_explained_reason *r = e->reasons.v;
+	char when[ZN_UNIT_TEXT];
 
 	zn_buf_printf(to, "job %llu is %s: ", (unsigned long long)e->id, e->state);
 	add_safe(to, e->answer);
@@ -142,6 +143,8 @@ void zn_show_why(const struct zn_explained *e, struct zn_buf *to)
 	}
 	if (e->ahead.has)
 		zn_buf_printf(to, "  waiting before it: %llu\n", (unsigned long long)e->ahead.v);
+	if (e->expected_s.has)
+		zn_buf_printf(to, "  by the time limits it starts at %s\n", zn_format_time(e->expected_s.v, when));
 	if (e->smallest)
 		zn_buf_printf(to, "  %s\n", e->smallest);
 }

@@ -120,7 +120,7 @@ static void machine_free(struct zn_facts *f)
 }
 
 /* Sets of ids from and to text, for rows of a table. */
-static struct zn_idset ids(const char *list)
+__attribute__((unused)) static struct zn_idset ids(const char *list)
 {
 	struct zn_idset s = { 0 };
 
@@ -129,7 +129,7 @@ static struct zn_idset ids(const char *list)
 	return s;
 }
 
-static const char *list_of(const struct zn_idset *s)
+__attribute__((unused)) static const char *list_of(const struct zn_idset *s)
 {
 	static char text[4][512];
 	static unsigned at;

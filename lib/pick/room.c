@@ -1,0 +1,147 @@
+#include "pick/room.h"
+
+#include <math.h>
+
+static struct zn_ask ask_of(const struct zn_pick_ask *a)
+{
+	return (struct zn_ask){ .gpus = a->gpus, .cpus = { .has = a->cpus > 0, .v = a->cpus }, .mem_bytes = a->mem_bytes,
+	                        .tasks = a->tasks, .nvlink_required = a->nvlink_required };
+}
+
+/* ---- taking and giving ------------------------------------------------------------------------------------ */
+
+static void take_from(struct zn_free *f, const struct zn_plan *p)
+{
+	f->gpus = zn_idset_minus(&f->gpus, &p->gpus);
+	if (p->cpus_held)
+		f->cpus = zn_idset_minus(&f->cpus, &p->cpus);
+	f->mem_bytes -= p->mem_bytes < f->mem_bytes ? p->mem_bytes : f->mem_bytes;
+}
+
+static void give_to(struct zn_free *f, const struct zn_plan *p)
+{
+	f->gpus = zn_idset_or(&f->gpus, &p->gpus);
+	if (p->cpus_held)
+		f->cpus = zn_idset_or(&f->cpus, &p->cpus);
+	f->mem_bytes += p->mem_bytes;
+}
+
+void zn_room_take(struct zn_room *r, const struct zn_plan *plan)
+{
+	take_from(&r->free, plan);
+}
+
+void zn_room_give(struct zn_room *r, const struct zn_plan *plan)
+{
+	give_to(&r->free, plan);
+}
+
+/* ---- how much there is ------------------------------------------------------------------------------------ */
+
+static uint64_t total_mem(const struct zn_facts *f)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < f->n_numas; i++)
+		sum += f->numas[i].mem_bytes;
+	return sum;
+}
+
+double zn_room_total(const struct zn_room *r)
+{
+	if (!r->facts)
+		return 0;
+	return r->facts->n_gpus ? (double)r->facts->n_gpus : (double)r->facts->n_cpus;
+}
+
+double zn_room_size(const struct zn_room *r, const struct zn_pick_ask *ask)
+{
+	static const double least = 1e-3;
+	double part = least, total = zn_room_total(r);
+
+	if (!total)
+		return 1;
+	if (r->facts->n_gpus)
+		part = fmax(part, (double)ask->gpus / (double)r->facts->n_gpus);
+	if (r->facts->n_cpus)
+		part = fmax(part, (double)(ask->cpus ? ask->cpus : ask->gpus ? 0 : ask->tasks) / (double)r->facts->n_cpus);
+	if (ask->mem_bytes)
+		part = fmax(part, (double)ask->mem_bytes / fmax(1, (double)total_mem(r->facts)));
+	return part * total;
+}
+
+static struct zn_pick_have have(const struct zn_free *f)
+{
+	return (struct zn_pick_have){ .gpus = zn_idset_count(&f->gpus), .cpus = zn_idset_count(&f->cpus),
+	                              .mem_bytes = f->mem_bytes };
+}
+
+static struct zn_free without_held(const struct zn_free *f, const struct zn_idset *held)
+{
+	struct zn_free left = *f;
+
+	left.gpus = zn_idset_minus(&left.gpus, held);
+	return left;
+}
+
+/* What both have. */
+static struct zn_free both(const struct zn_free *a, const struct zn_free *b)
+{
+	return (struct zn_free){ .gpus = zn_idset_and(&a->gpus, &b->gpus), .cpus = zn_idset_and(&a->cpus, &b->cpus),
+	                         .mem_bytes = a->mem_bytes < b->mem_bytes ? a->mem_bytes : b->mem_bytes };
+}
+
+/* ---- zn_pick_ops ------------------------------------------------------------------------------------------- */
+
+static void begin(void *arg, struct zn_pick_have *ret)
+{
+	struct zn_room *r = arg;
+
+	r->beside = without_held(&r->free, &r->held);
+	*ret = have(&r->beside);
+}
+
+static bool take(void *arg, struct zn_pick_job *job, bool beside, struct zn_pick_gap *gap)
+{
+	struct zn_room *r = arg;
+	struct zn_ask ask = ask_of(&job->shape->ask);
+	struct zn_free now = without_held(&r->free, &r->held);
+
+	if (!r->facts || zn_plan_make(r->facts, beside ? &r->beside : &now, &ask, &r->plan, NULL) < 0)
+		return false;
+	take_from(&now, &r->plan);
+	zn_room_take(r, &r->plan);
+	if (beside) /* it may be there still when the first in line starts */
+		r->beside.mem_bytes -= r->plan.mem_bytes < r->beside.mem_bytes ? r->plan.mem_bytes : r->beside.mem_bytes;
+	r->beside = both(&r->beside, &now);
+	gap->now = have(&now);
+	gap->beside = have(&r->beside);
+	return true;
+}
+
+static bool reserve(void *arg, const struct zn_pick_job *job, double now_s, struct zn_pick_gap *gap)
+{
+	struct zn_room *r = arg;
+	struct zn_free now = without_held(&r->free, &r->held), then = now;
+	struct zn_ask ask = ask_of(&job->shape->ask);
+	struct zn_row_node *node;
+	struct zn_plan plan;
+
+	for (uint32_t i = 0; r->facts && (node = zn_row_nth(r->running, i)); i++) {
+		const struct zn_plan *freed = r->plan_of(zn_pick_job_that_runs(node));
+		struct zn_pick_have left;
+		give_to(&then, freed);
+		then = without_held(&then, &r->held);
+		left = have(&then);
+		if (!zn_pick_fits(&job->shape->ask, &left) || zn_plan_make(r->facts, &then, &ask, &plan, NULL) < 0)
+			continue;
+		take_from(&then, &plan);
+		r->beside = both(&now, &then);
+		gap->beside = have(&r->beside);
+		gap->shadow_s = node->key > now_s ? node->key : now_s;
+		return true;
+	}
+	return false;
+}
+
+const struct zn_pick_ops zn_room_ops = { .begin = begin, .take = take, .reserve = reserve };

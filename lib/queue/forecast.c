@@ -1,0 +1,172 @@
+#include "queue/forecast.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ENDS_MAX = 20000 };             /* farther into the future nobody believes it */
+
+struct one {
+	struct zn_pick_job pick;
+	struct zn_order order;
+	struct zn_plan plan;
+};
+
+struct future {
+	struct one *v;
+	size_t n;
+	struct zn_room room;
+	struct zn_pick pick;
+	struct one *wanted;
+};
+
+static const struct zn_plan *plan_of(const struct zn_pick_job *pick)
+{
+	return &((const struct one *)pick)->plan;
+}
+
+struct zn_order zn_forecast_order(const struct zn_job_record *r)
+{
+	return (struct zn_order){
+		.id = r->id, .submit_s = r->submit_s, .begin_s = r->begin_s.v, .limit_s = r->time_limit_s.v,
+		.ask = { .priority = r->priority, .mem_bytes = r->mem_bytes.v, .gpus = (uint32_t)r->gpus,
+		         .cpus = (uint32_t)r->cpus.v, .tasks = (uint32_t)r->tasks,
+		         .nvlink_required = r->nvlink && !strcmp(r->nvlink, "require") },
+	};
+}
+
+static struct zn_plan plan_from(const struct zn_job_record *r)
+{
+	const struct zn_job_alloc *alloc = r->alloc.v;
+	struct zn_plan p = { 0 };
+
+	if (!r->alloc.n)
+		return p;
+	for (size_t i = 0; i < alloc->gpus.n; i++)
+		zn_idset_add(&p.gpus, alloc->gpus.v[i]);
+	if (alloc->cpus && alloc->cpu_list && zn_idset_parse(alloc->cpu_list, &p.cpus, NULL) == 0)
+		p.cpus_held = (uint32_t)alloc->cpus;
+	p.mem_bytes = alloc->mem_bytes.v;
+	return p;
+}
+
+static struct one *add(struct future *f, const struct zn_order *o)
+{
+	struct one *one = &f->v[f->n++];
+
+	*one = (struct one){ .order = *o };
+	zn_order_set(o, &f->room, &one->pick);
+	return one;
+}
+
+static int wait_in_line(struct future *f, struct one *one)
+{
+	return zn_pick_wait(&f->pick, &one->pick, &one->order.ask);
+}
+
+static int fill(struct future *f, const struct zn_picture *p, const struct zn_order *job, double now_s)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < p->n_jobs; i++) {
+		const struct zn_job_record *r = &p->jobs[i];
+		struct zn_order o = zn_forecast_order(r);
+		if (zn_picture_has_place(r)) {
+			struct one *one = add(f, &o);
+			one->plan = plan_from(r);
+			zn_pick_runs(&f->pick, &one->pick, r->start_s.has ? r->start_s.v : now_s, o.ask.gpus);
+		} else if (!strcmp(r->state, "QUEUED") && r->id != job->id) {
+			rc = wait_in_line(f, add(f, &o));
+		}
+	}
+	if (rc == 0)
+		rc = wait_in_line(f, f->wanted = add(f, job));
+	return rc;
+}
+
+static uint64_t count_ahead(const struct future *f, double now_s)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < f->n; i++)
+		n += f->v[i].pick.shape && &f->v[i] != f->wanted &&
+		     zn_line_goes_before(&f->pick.line, &f->v[i].pick, &f->wanted->pick, now_s);
+	return n;
+}
+
+/* True: the wanted one starts. */
+static bool starts(struct future *f, double now_s, struct zn_pick_pass *pass)
+{
+	struct zn_pick_job *pick;
+
+	zn_pick_begin(pass, &f->pick, now_s);
+	while ((pick = zn_pick_next(pass))) {
+		if (pick == &f->wanted->pick)
+			return true;
+		((struct one *)pick)->plan = f->room.plan;
+	}
+	return false;
+}
+
+/* Who keeps it back now. */
+static void note_first(const struct future *f, const struct zn_pick_pass *pass, struct zn_forecast *ret)
+{
+	bool must;
+	const struct zn_pick_job *head = zn_line_head(&f->pick.line, pass->now_s, &must);
+
+	if (!pass->filling || !head || head == &f->wanted->pick)
+		return;
+	ret->behind = head->seq;
+	if (pass->gap.shadow_s < HUGE_VAL && pass->gap.shadow_s > pass->now_s)
+		ret->gap_s = ZN_SOME_F64(pass->gap.shadow_s - pass->now_s);
+}
+
+/* The next end by the limits; false: there is none. */
+static bool end_next(struct future *f, double *now_s)
+{
+	struct zn_row_node *first = zn_row_first(&f->pick.running);
+
+	if (!first || first->key == HUGE_VAL)
+		return false;
+	struct zn_pick_job *ends = zn_pick_job_that_runs(first);
+	*now_s = fmax(*now_s, first->key);
+	zn_room_give(&f->room, plan_of(ends));
+	zn_pick_gone(&f->pick, ends, *now_s);
+	return true;
+}
+
+static void run_on(struct future *f, double now_s, struct zn_forecast *ret)
+{
+	struct zn_pick_pass pass;
+
+	for (int i = 0; i < ENDS_MAX; i++) {
+		if (starts(f, now_s, &pass)) {
+			ret->start_s = ZN_SOME_F64(now_s);
+			return;
+		}
+		if (i == 0)
+			note_first(f, &pass, ret);
+		if (!end_next(f, &now_s))
+			return;
+	}
+}
+
+int zn_forecast(const struct zn_picture *p, const struct zn_facts *facts, const struct zn_free *free_now,
+                const struct zn_order *job, double now_s, struct zn_forecast *ret)
+{
+	struct future f = { .v = calloc(p->n_jobs + 1, sizeof(*f.v)) };
+
+	if (!f.v)
+		return -ENOMEM;
+	f.room = (struct zn_room){ .facts = facts, .free = *free_now, .running = &f.pick.running, .plan_of = plan_of };
+	zn_pick_init(&f.pick, zn_order_policy, fmax(1, zn_room_total(&f.room)), &zn_room_ops, &f.room);
+	int rc = fill(&f, p, job, now_s);
+	if (rc == 0) {
+		*ret = (struct zn_forecast){ .ahead = count_ahead(&f, now_s) };
+		run_on(&f, now_s, ret);
+	}
+	zn_pick_done(&f.pick);
+	free(f.v);
+	return rc;
+}

@@ -1,0 +1,22 @@
+/* forecast: the queue as a picture shows it, run on in virtual time by the picking of zn-schedd itself: every job takes
+ * as long as its limit says, and nobody else comes.
+ */
+#ifndef ZN_QUEUE_FORECAST_H
+#define ZN_QUEUE_FORECAST_H
+
+#include "queue/order.h"
+#include "queue/picture.h"
+
+struct zn_forecast {
+	uint64_t ahead;                /* waiting jobs that come before it now */
+	struct zn_of64 start_s;        /* absent: something without a limit is in its way, or it can never start */
+	uint64_t behind;               /* the first in line, for which something is set aside now; 0: nothing is, or it is this one */
+	struct zn_of64 gap_s;          /* how long it might take now without delaying that one; absent: that is not known */
+};
+
+/* When job, which waits in the picture or would, starts on the node with these facts, of which free is free.  -ENOMEM. */
+int zn_forecast(const struct zn_picture *p, const struct zn_facts *facts, const struct zn_free *free,
+                const struct zn_order *job, double now_s, struct zn_forecast *ret);
+struct zn_order zn_forecast_order(const struct zn_job_record *job);
+
+#endif

@@ -1,0 +1,127 @@
+/* line: the queue's jobs as pick knows them: in line while they wait, in the room while they have a place. */
+#include <stddef.h>
+
+#include "base/clock.h"
+#include "queue/jobs.h"
+#include "queue/order.h"
+
+static struct zn_job *job_of(struct zn_pick_job *pick)
+{
+	return (struct zn_job *)((char *)pick - offsetof(struct zn_job, pick));
+}
+
+static const struct zn_plan *plan_of(const struct zn_pick_job *pick)
+{
+	const struct zn_job *job = (const struct zn_job *)((const char *)pick - offsetof(struct zn_job, pick));
+
+	return &job->place->plan;
+}
+
+void zn__line_init(struct zn_jobs *q)
+{
+	q->room = (struct zn_room){ .running = &q->pick.running, .plan_of = plan_of };
+	zn_pick_init(&q->pick, zn_order_policy, 1, &zn_room_ops, &q->room);
+}
+
+static struct zn_order order_of(const struct zn_job *job)
+{
+	return (struct zn_order){
+		.id = job->id, .submit_s = job->submit_s, .begin_s = job->begin_s, .limit_s = job->limit_s,
+		.ask = { .priority = job->priority, .mem_bytes = job->mem_bytes, .gpus = job->gpus,
+		         .cpus = job->cpus.has ? (uint32_t)job->cpus.v : 0, .tasks = job->tasks,
+		         .nvlink_required = job->nvlink_required },
+	};
+}
+
+int zn__line_push(struct zn_jobs *q, struct zn_job *job)
+{
+	struct zn_order o = order_of(job);
+
+	if (job->state != ZN_JOB_QUEUED || job->pick.shape)
+		return 0;
+	zn_order_set(&o, &q->room, &job->pick);
+	return zn_pick_wait(&q->pick, &job->pick, &o.ask);
+}
+
+void zn__line_remove(struct zn_jobs *q, struct zn_job *job)
+{
+	if (job->pick.shape)
+		zn_pick_gone(&q->pick, &job->pick, zn_now_s());
+}
+
+int zn_jobs_reorder(struct zn_jobs *q, struct zn_job *job)
+{
+	if (job->pick.runs) {
+		double start_s = job->pick.start_s;
+		zn_pick_gone(&q->pick, &job->pick, zn_now_s());
+		struct zn_order o = order_of(job);
+		zn_order_set(&o, &q->room, &job->pick);
+		zn_pick_runs(&q->pick, &job->pick, start_s, job->gpus);
+	}
+	zn__line_remove(q, job);
+	return zn__line_push(q, job);
+}
+
+/* ---- the room --------------------------------------------------------------------------------------------- */
+
+/* How large a job is depends on how much there is. */
+static void measure_all(struct zn_jobs *q)
+{
+	q->pick.line.total = zn_room_total(&q->room) > 0 ? zn_room_total(&q->room) : 1;
+	for (struct zn_job *job = q->by_id; job; job = job->hh.next)
+		if (job->pick.shape)
+			zn_jobs_reorder(q, job);
+}
+
+void zn_jobs_set_facts(struct zn_jobs *q, const struct zn_facts *facts)
+{
+	double total = zn_room_total(&q->room);
+
+	q->room.facts = facts;
+	q->room.free = facts ? zn_plan_idle(facts) : (struct zn_free){ 0 };
+	if (facts && zn_room_total(&q->room) != total)
+		measure_all(q);
+	for (struct zn_job *job = q->by_id; job; job = job->hh.next)
+		if (zn_job_has_alloc(job->state) && job->place)
+			zn_jobs_take(q, job);
+}
+
+void zn_jobs_take(struct zn_jobs *q, struct zn_job *job)
+{
+	struct zn_order o = order_of(job);
+
+	zn_room_take(&q->room, &job->place->plan);
+	if (job->pick.runs)
+		return;
+	zn_order_set(&o, &q->room, &job->pick);
+	zn_pick_runs(&q->pick, &job->pick, job->start_s > 0 ? job->start_s : zn_now_s(), job->gpus);
+}
+
+void zn_jobs_give(struct zn_jobs *q, struct zn_job *job)
+{
+	zn_room_give(&q->room, &job->place->plan);
+	zn_pick_gone(&q->pick, &job->pick, zn_now_s());
+}
+
+struct zn_job *zn_jobs_next(struct zn_pick_pass *pass)
+{
+	struct zn_pick_job *pick = zn_pick_next(pass);
+
+	return pick ? job_of(pick) : NULL;
+}
+
+double zn_jobs_unblock(struct zn_jobs *q, double now_s)
+{
+	return zn_line_wake(&q->pick.line, now_s);
+}
+
+void zn_jobs_defer(struct zn_job *job, double now_s)
+{
+	static const double first_wait_s = 0.5, longest_wait_s = 30;
+	double wait_s = first_wait_s;
+
+	for (uint32_t i = 0; i < job->refusals && wait_s < longest_wait_s; i++)
+		wait_s *= 2;
+	job->refusals++;
+	zn_line_defer(&job->pick, now_s + (wait_s < longest_wait_s ? wait_s : longest_wait_s));
+}

@@ -1,0 +1,62 @@
+#!/usr/bin/env bats
+# Which of the waiting jobs starts next: the order, what is set aside for the first in line, and what goes in between.
+load queue
+
+@test "what is short enough goes in between, what would delay the first in line does not" {
+	blocker -g 7 --time 1h >number                                  # job 1 has seven of eight GPUs
+	await RUNNING 1
+	zn-submit -g 8 --time 1h --output /dev/null -- true              # 2 is first in line
+	zn-submit -g 1 --time 10h --output /dev/null -- true             # 3 would keep it waiting
+	zn-submit -g 1 --time 10m --output /dev/null -- true             # 4 would not
+	zn-queue wait 4
+	[ "$(state 2) $(state 3)" = "QUEUED QUEUED" ]
+	run -0 zn-queue why -o table 3
+	[ "${lines[0]}" = "job 3 is QUEUED: it fits, but would delay job 2, which comes before it" ]
+	[[ $output == *"waiting before it: 1"* && $output == *"with --time "*" it would start now"* ]]
+	zn-queue modify --time 5m 3                                      # so he does
+	zn-queue wait 3
+	touch go
+	zn-queue wait 2
+}
+
+@test "when a job starts at the latest is told from the limits" {
+	blocker -g 8 --time 1h >number
+	await RUNNING 1
+	zn-submit -g 8 --time 30m --output /dev/null -- true
+	zn-submit -g 8 --time 2h --output /dev/null -- true
+	start=$(field start_s 1)
+	for of in "2 3600" "3 5400"; do
+		expected=$(zn-queue why -o json "${of% *}" | sed -n 's/.*"expected_s":\([0-9.]*\).*/\1/p')
+		awk "BEGIN { exit !($expected - $start - ${of#* } < 1 && $expected - $start - ${of#* } > -1) }"
+	done
+	zn-submit -g 8 --output /dev/null -- true                        # without a limit
+	zn-queue modify --time 0 1
+	run -0 zn-queue why -o json 2
+	[[ $output != *expected_s* ]]
+	touch go
+}
+
+@test "where nobody has a limit the others pass who fit" {
+	blocker -g 7 >number
+	await RUNNING 1
+	zn-submit -g 8 --output /dev/null -- true
+	zn-submit -g 1 --output /dev/null -- true
+	zn-queue wait 3
+	[ "$(state 2)" = QUEUED ]
+	touch go
+	zn-queue wait 2
+}
+
+@test "a higher priority comes first; among equal ones who waits longest for what he asks" {
+	blocker -g 8 >number
+	await RUNNING 1
+	zn-submit -g 8 --time 10h --output /dev/null -- true
+	zn-submit -g 8 --time 1m --output /dev/null -- true
+	zn-submit -g 8 --time 10h -p 1 --output /dev/null -- true
+	for of in "2 2" "3 1" "4 0"; do
+		[ "$(zn-queue why -o json "${of% *}" | sed -n 's/.*"ahead":\([0-9]*\).*/\1/p')" = "${of#* }" ]
+	done
+	touch go
+	zn-queue wait 2 3 4
+	[ "$(zn-queue history -o csv --fields start_s,id --no-heading | sort -n | cut -d, -f2 | paste -sd' ')" = "1 4 3 2" ]
+}

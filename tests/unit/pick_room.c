@@ -1,0 +1,171 @@
+/* A room against what must hold of it, with its own books: nothing twice, no backfill that delays the first in line,
+ * everybody starts, the same again.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "machine.h"
+#include "pick/room.h"
+#include "tap.h"
+
+enum { JOBS = 300, ROUNDS = 40 };
+
+struct job {
+	struct zn_pick_job pick;
+	struct zn_pick_ask ask;
+	struct zn_plan plan;
+	double run_s, end_s, promise_s;   /* end_s 0: it has not started; promise_s 0: nothing was promised */
+	bool ended;
+};
+
+static struct job jobs[JOBS];
+static struct zn_facts *facts;
+
+static const struct zn_plan *plan_of(const struct zn_pick_job *pick)
+{
+	return &((const struct job *)pick)->plan;
+}
+
+static void make_jobs(unsigned seed, const struct zn_room *room)
+{
+	double at = 0;
+
+	srand(seed);
+	for (unsigned i = 0; i < JOBS; i++) {
+		struct job *j = &jobs[i];
+		bool limited = rand() % 6;
+		*j = (struct job){ .run_s = 1 + rand() % 500 };
+		at += rand() % 3 ? rand() % 60 : 0;
+		j->ask = (struct zn_pick_ask){
+			.gpus = (uint32_t)(rand() % 5 ? rand() % 5 : rand() % (int)(facts->n_gpus + 1)), .tasks = 1,
+			.cpus = (uint32_t)(rand() % 3 ? 0 : 1 + rand() % (int)facts->n_cpus),
+			.mem_bytes = rand() % 3 ? 0 : (uint64_t)(rand() % 60) << 30,
+		};
+		j->pick = (struct zn_pick_job){
+			.seq = i, .submit_s = at, .estimate_s = j->run_s * (1 + rand() % 3),
+			.size = (float)zn_room_size(room, &j->ask),
+		};
+		j->pick.limit_s = limited ? j->pick.estimate_s : HUGE_VAL;
+	}
+}
+
+/* ---- the books ----------------------------------------------------------------------------------------- */
+
+/* Whether what runs now has anything twice, or more than there is. */
+static bool is_over(const struct zn_free *idle)
+{
+	struct zn_idset gpus = { 0 }, cpus = { 0 };
+	uint64_t mem = 0;
+
+	for (const struct job *j = jobs; j < jobs + JOBS; j++) {
+		if (!j->end_s || j->ended)
+			continue;
+		struct zn_idset both_gpus = zn_idset_and(&gpus, &j->plan.gpus), both_cpus = zn_idset_and(&cpus, &j->plan.cpus);
+		if (!zn_idset_is_empty(&both_gpus) || zn_idset_count(&j->plan.gpus) != j->ask.gpus)
+			return true;
+		gpus = zn_idset_or(&gpus, &j->plan.gpus);
+		mem += j->plan.mem_bytes;
+		if (!j->plan.cpus_held)
+			continue;
+		if (!zn_idset_is_empty(&both_cpus) || zn_idset_count(&j->plan.cpus) < j->ask.cpus)
+			return true;
+		cpus = zn_idset_or(&cpus, &j->plan.cpus);
+	}
+	return mem > idle->mem_bytes;
+}
+
+static struct job *next_end(void)
+{
+	struct job *next = NULL;
+
+	for (struct job *j = jobs; j < jobs + JOBS; j++)
+		if (j->end_s && !j->ended && (!next || j->end_s < next->end_s))
+			next = j;
+	return next;
+}
+
+struct seen { bool over, late; unsigned started, promises; };
+
+static void look(struct zn_pick *p, struct zn_room *room, const struct zn_free *idle, double now, struct seen *seen)
+{
+	struct zn_pick_pass pass;
+	struct zn_pick_job *pick;
+	bool must;
+
+	zn_pick_begin(&pass, p, now);
+	while ((pick = zn_pick_next(&pass))) {
+		struct job *j = (struct job *)pick;
+		j->plan = room->plan;
+		j->end_s = now + j->run_s;
+		seen->started++;
+		seen->late |= j->promise_s && now > j->promise_s;
+		seen->over |= is_over(idle);
+	}
+	struct job *head = (struct job *)zn_line_head(&p->line, now, &must);
+	if (head && pass.filling && pass.gap.shadow_s < HUGE_VAL && pass.gap.shadow_s > now) {
+		seen->promises++;
+		if (!head->promise_s || pass.gap.shadow_s < head->promise_s)
+			head->promise_s = pass.gap.shadow_s;
+	}
+}
+
+static struct seen run(enum zn_pick_order order, unsigned seed)
+{
+	struct zn_room room = { .facts = facts, .plan_of = plan_of };
+	struct zn_free idle = room.free = zn_plan_idle(facts);
+	struct zn_pick p;
+	struct seen seen = { 0 };
+	unsigned come = 0, gone = 0;
+
+	room.running = &p.running;
+	zn_pick_init(&p, (struct zn_pick_policy){ .order = order, .backfill = true }, zn_room_total(&room), &zn_room_ops, &room);
+	make_jobs(seed, &room);
+	while (gone < JOBS) {
+		struct job *end = next_end();
+		double now = come < JOBS ? jobs[come].pick.submit_s : 1e18;
+		if (come == JOBS && !end)
+			break; /* somebody never starts */
+		now = end && end->end_s < now ? end->end_s : now;
+		for (; (end = next_end()) && end->end_s <= now; gone++) {
+			end->ended = true;
+			zn_room_give(&room, &end->plan);
+			zn_pick_gone(&p, &end->pick, now);
+		}
+		for (; come < JOBS && jobs[come].pick.submit_s <= now; come++)
+			zn_pick_wait(&p, &jobs[come].pick, &jobs[come].ask);
+		look(&p, &room, &idle, now, &seen);
+	}
+	zn_pick_done(&p);
+	return seen;
+}
+
+int main(void)
+{
+	static double starts[JOBS];
+	bool over = false, late = false, all = true, repeats = true;
+	unsigned promises = 0;
+
+	facts = machine_new("numa:2 core:8 pu:2 gpu:4 mem:64");
+	for (unsigned seed = 1; seed <= ROUNDS; seed++) {
+		struct seen s = run(ZN_PICK_ARRIVAL, seed);
+		over |= s.over;
+		late |= s.late;
+		promises += s.promises;
+		all &= s.started == JOBS;
+		for (unsigned i = 0; i < JOBS; i++)
+			starts[i] = jobs[i].pick.start_s;
+		run(ZN_PICK_ARRIVAL, seed);
+		for (unsigned i = 0; i < JOBS; i++)
+			repeats &= starts[i] == jobs[i].pick.start_s;
+		s = run(ZN_PICK_SLOWDOWN, seed);
+		over |= s.over;
+		all &= s.started == JOBS;
+	}
+	tap_ok(!over, "no GPU, CPU or byte is given out twice, and each gets what it asks for");
+	tap_ok(!late && promises > 1000, "no backfill delays the first in line (%u reservations)", promises);
+	tap_ok(all, "everybody starts");
+	tap_ok(repeats, "the same jobs start at the same times again");
+	machine_free(facts);
+	return tap_done();
+}
