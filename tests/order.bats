@@ -60,3 +60,17 @@ load queue
 	zn-queue wait 2 3 4
 	[ "$(zn-queue history -o csv --fields start_s,id --no-heading | sort -n | cut -d, -f2 | paste -sd' ')" = "1 4 3 2" ]
 }
+
+@test "one that can never start here keeps nobody back" {
+	blocker -g 7 --time 1h >number
+	await RUNNING 1
+	zn-submit -g 9 -p 5 --time 1h --output /dev/null -- true
+	zn-submit -g 8 --time 1h --output /dev/null -- true              # the first in line all the same
+	zn-submit -g 1 --time 10h --output /dev/null -- true
+	zn-submit -g 1 --time 10m --output /dev/null -- true
+	zn-queue wait 5
+	[[ $(zn-queue why -o table 4) == *"would delay job 3"* ]]
+	[[ $(zn-queue why -o table 2) == *"can never start here"* ]]
+	touch go
+	zn-queue wait 3 4
+}

@@ -200,24 +200,29 @@ static struct zn_pick_job *better(const struct zn_line *l, struct zn_pick_job *b
 	return best && zn_line_goes_before(l, best, job, now_s) ? best : job;
 }
 
-static struct zn_pick_job *most_urgent(const struct zn_line *l, double now_s)
+static bool is_out(const struct zn_pick_shape *s, uint64_t pass)
+{
+	return s->sleeps || s->no_room == pass;
+}
+
+static struct zn_pick_job *most_urgent(const struct zn_line *l, uint64_t pass, double now_s)
 {
 	struct zn_pick_job *best = NULL;
 
 	for (const struct zn_pick_shape *s = l->shapes; s; s = s->hh.next)
-		for (size_t i = 0; !s->sleeps && i < s->n_classes; i++)
+		for (size_t i = 0; !is_out(s, pass) && i < s->n_classes; i++)
 			best = better(l, best, job_of(zn_row_first(&s->classes[i].jobs), in_class), now_s);
 	return best;
 }
 
-struct zn_pick_job *zn_line_head(const struct zn_line *l, double now_s, bool *ret_must)
+struct zn_pick_job *zn_line_head(const struct zn_line *l, uint64_t pass, double now_s, bool *ret_must)
 {
 	struct zn_row_node *first = zn_row_first(&l->all);
 	struct zn_pick_job *oldest = first ? job_of(first, all) : NULL;
 
 	*ret_must = oldest && l->order == ZN_PICK_SLOWDOWN && zn_row_first_count(&l->all) > overtaken_max_s &&
-	            !oldest->shape->sleeps;
-	return *ret_must ? oldest : most_urgent(l, now_s);
+	            !is_out(oldest->shape, pass);
+	return *ret_must ? oldest : most_urgent(l, pass, now_s);
 }
 
 /* Of each class, so that only their heads need to be compared. */
@@ -233,7 +238,7 @@ struct zn_pick_job *zn_line_fitting(const struct zn_line *l, const struct zn_pic
 	struct zn_pick_job *best = NULL;
 
 	for (const struct zn_pick_shape *s = l->shapes; s; s = s->hh.next) {
-		if (s->sleeps || s->no_room == gap->pass || !zn_pick_fits(&s->ask, &gap->now))
+		if (is_out(s, gap->pass) || !zn_pick_fits(&s->ask, &gap->now))
 			continue;
 		bool freely = s->no_room_beside != gap->pass && zn_pick_fits(&s->ask, &gap->beside);
 		for (size_t i = 0; i < s->n_classes; i++) {

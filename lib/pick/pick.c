@@ -49,22 +49,21 @@ static struct zn_pick_job *start(struct zn_pick_pass *pass, struct zn_pick_job *
 	return job;
 }
 
-/* Sets what the first in line needs aside.  One that could never start is passed by. */
-static void reserve(struct zn_pick_pass *pass, const struct zn_pick_job *head, bool must)
+/* Sets what the first in line needs aside.  False: it could never start. */
+static bool reserve(struct zn_pick_pass *pass, const struct zn_pick_job *head, bool must)
 {
 	struct zn_pick *p = pass->pick;
 	struct zn_pick_gap *gap = &pass->gap;
 	struct zn_row_node *cut = p->policy.depth ? zn_row_nth(&p->line.all, p->policy.depth) : NULL;
 
-	pass->filling = true;
+	if (!p->ops->reserve(p->arg, head, pass->now_s, gap))
+		return false;
+	if (must && gap->shadow_s == HUGE_VAL)
+		gap->shadow_s = -HUGE_VAL;
 	gap->has_last = cut != NULL;
 	gap->last_seq = cut ? cut->seq : 0;
-	if (!p->ops->reserve(p->arg, head, pass->now_s, gap)) {
-		gap->shadow_s = HUGE_VAL;
-		gap->beside = gap->now;
-	} else if (must && gap->shadow_s == HUGE_VAL) {
-		gap->shadow_s = -HUGE_VAL;
-	}
+	pass->filling = true;
+	return true;
 }
 
 static struct zn_pick_job *fill(struct zn_pick_pass *pass)
@@ -92,18 +91,17 @@ void zn_pick_begin(struct zn_pick_pass *pass, struct zn_pick *p, double now_s)
 struct zn_pick_job *zn_pick_next(struct zn_pick_pass *pass)
 {
 	struct zn_pick *p = pass->pick;
+	struct zn_pick_job *head;
 	bool must;
 
-	if (pass->filling)
-		return fill(pass);
-	struct zn_pick_job *head = zn_line_head(&p->line, pass->now_s, &must);
-	if (!head)
-		return NULL;
-	if (zn_pick_fits(&head->shape->ask, &pass->gap.now) && p->ops->take(p->arg, head, false, &pass->gap))
-		return start(pass, head);
-	if (!p->policy.backfill)
-		return NULL;
-	head->shape->no_room = pass->gap.pass;
-	reserve(pass, head, must);
-	return fill(pass);
+	while (!pass->filling && (head = zn_line_head(&p->line, pass->gap.pass, pass->now_s, &must))) {
+		if (zn_pick_fits(&head->shape->ask, &pass->gap.now) && p->ops->take(p->arg, head, false, &pass->gap))
+			return start(pass, head);
+		if (!p->policy.backfill)
+			return NULL;
+		head->shape->no_room = pass->gap.pass;
+		if (reserve(pass, head, must))
+			pass->first = head;
+	}
+	return pass->filling ? fill(pass) : NULL;
 }

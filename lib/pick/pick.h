@@ -43,7 +43,8 @@ struct zn_pick {
 struct zn_pick_pass {
 	struct zn_pick *pick;
 	double now_s;
-	bool filling;                 /* the first in line has its reservation */
+	bool filling;                 /* first has its reservation */
+	const struct zn_pick_job *first;
 	struct zn_pick_gap gap;
 };
 

@@ -112,12 +112,9 @@ static bool starts(struct future *f, double now_s, struct zn_pick_pass *pass)
 /* Who keeps it back now. */
 static void note_first(const struct future *f, const struct zn_pick_pass *pass, struct zn_forecast *ret)
 {
-	bool must;
-	const struct zn_pick_job *head = zn_line_head(&f->pick.line, pass->now_s, &must);
-
-	if (!pass->filling || !head || head == &f->wanted->pick)
+	if (!pass->filling || pass->first == &f->wanted->pick)
 		return;
-	ret->behind = head->seq;
+	ret->behind = pass->first->seq;
 	if (pass->gap.shadow_s < HUGE_VAL && pass->gap.shadow_s > pass->now_s)
 		ret->gap_s = ZN_SOME_F64(pass->gap.shadow_s - pass->now_s);
 }

@@ -102,8 +102,10 @@ char *zn_job_user_key(uid_t uid, const char *key);
 int zn_job_set_text(char **to, const char *text);  /* a copy, or NULL */
 const char *zn_jobs_intern(struct zn_jobs *q, const char *text);
 
-/* What the node has is another now: facts is NULL, or lives as long as it is not replaced.  What jobs have is taken. */
-void zn_jobs_set_facts(struct zn_jobs *q, const struct zn_facts *facts);
+/* What the node has is this now; facts live until they are replaced.  Those that wait are in line from now on, and what
+ * jobs have is taken.  -ENOMEM: not all of them are.
+ */
+int zn_jobs_set_facts(struct zn_jobs *q, const struct zn_facts *facts);
 /* job has its place from now on, or has it no more. */
 void zn_jobs_take(struct zn_jobs *q, struct zn_job *job);
 void zn_jobs_give(struct zn_jobs *q, struct zn_job *job);

@@ -37,8 +37,8 @@ int zn__line_push(struct zn_jobs *q, struct zn_job *job)
 {
 	struct zn_order o = order_of(job);
 
-	if (job->state != ZN_JOB_QUEUED || job->pick.shape)
-		return 0;
+	if (job->state != ZN_JOB_QUEUED || job->pick.shape || !q->room.facts)
+		return 0; /* how large it is is not known before */
 	zn_order_set(&o, &q->room, &job->pick);
 	return zn_pick_wait(&q->pick, &job->pick, &o.ask);
 }
@@ -64,26 +64,22 @@ int zn_jobs_reorder(struct zn_jobs *q, struct zn_job *job)
 
 /* ---- the room --------------------------------------------------------------------------------------------- */
 
-/* How large a job is depends on how much there is. */
-static void measure_all(struct zn_jobs *q)
-{
-	q->pick.line.total = zn_room_total(&q->room) > 0 ? zn_room_total(&q->room) : 1;
-	for (struct zn_job *job = q->by_id; job; job = job->hh.next)
-		if (job->pick.shape)
-			zn_jobs_reorder(q, job);
-}
-
-void zn_jobs_set_facts(struct zn_jobs *q, const struct zn_facts *facts)
+int zn_jobs_set_facts(struct zn_jobs *q, const struct zn_facts *facts)
 {
 	double total = zn_room_total(&q->room);
+	int rc = 0;
 
 	q->room.facts = facts;
-	q->room.free = facts ? zn_plan_idle(facts) : (struct zn_free){ 0 };
-	if (facts && zn_room_total(&q->room) != total)
-		measure_all(q);
-	for (struct zn_job *job = q->by_id; job; job = job->hh.next)
+	q->room.free = zn_plan_idle(facts);
+	q->pick.line.total = zn_room_total(&q->room) > 0 ? zn_room_total(&q->room) : 1;
+	for (struct zn_job *job = q->by_id; job && rc == 0; job = job->hh.next) {
 		if (zn_job_has_alloc(job->state) && job->place)
 			zn_jobs_take(q, job);
+		if (zn_room_total(&q->room) != total) /* what a job is large by */
+			zn__line_remove(q, job);
+		rc = zn__line_push(q, job);
+	}
+	return rc;
 }
 
 void zn_jobs_take(struct zn_jobs *q, struct zn_job *job)

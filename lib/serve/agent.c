@@ -130,7 +130,8 @@ static void take_topology(struct zn_server *s, struct zn_bytes topology)
 		zn_log("the agent's topology makes no sense: %s", err.text);
 		return;
 	}
-	zn_jobs_set_facts(&s->jobs, facts);
+	if (zn_jobs_set_facts(&s->jobs, facts) < 0)
+		zn_server_fail(s, -ENOMEM);
 	zn_facts_free(s->node.facts);
 	s->node.facts = facts;
 }

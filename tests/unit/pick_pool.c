@@ -163,7 +163,7 @@ static void pass(struct zn_pool *p, double now, struct seen *seen)
 	zn_pick_begin(&look, &p->pick, now);
 	for (;;) {
 		bool must;
-		struct zn_pick_job *first = zn_line_head(&p->pick.line, now, &must);
+		struct zn_pick_job *first = zn_line_head(&p->pick.line, UINT64_MAX, now, &must);
 		if (!head && first && gpus_of(first) > p->free) {
 			head = first;
 			promise = promised(p, head, now);

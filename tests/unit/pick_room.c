@@ -91,7 +91,6 @@ static void look(struct zn_pick *p, struct zn_room *room, const struct zn_free *
 {
 	struct zn_pick_pass pass;
 	struct zn_pick_job *pick;
-	bool must;
 
 	zn_pick_begin(&pass, p, now);
 	while ((pick = zn_pick_next(&pass))) {
@@ -102,7 +101,7 @@ static void look(struct zn_pick *p, struct zn_room *room, const struct zn_free *
 		seen->late |= j->promise_s && now > j->promise_s;
 		seen->over |= is_over(idle);
 	}
-	struct job *head = (struct job *)zn_line_head(&p->line, now, &must);
+	struct job *head = (struct job *)pass.first;
 	if (head && pass.filling && pass.gap.shadow_s < HUGE_VAL && pass.gap.shadow_s > now) {
 		seen->promises++;
 		if (!head->promise_s || pass.gap.shadow_s < head->promise_s)

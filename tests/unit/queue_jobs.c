@@ -1,8 +1,10 @@
 /* Who is next, and what the journal remembers: both against a model that is too simple to be wrong. */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "machine.h"
 #include "queue/digest.h"
 #include "queue/memo.h"
 #include "rec/val.h"
@@ -32,12 +34,12 @@ static struct zn_job *new_job(struct zn_jobs *q, uint64_t id)
 	return job;
 }
 
-/* As pick/line.h says it, of jobs that are all of one size. */
+/* As pick/line.h says it. */
 static double score(const struct zn_job *j, double now_s)
 {
 	double wait_s = now_s > j->submit_s ? now_s - j->submit_s : 0;
 
-	return (wait_s + 60) * (1 / (j->limit_s > 0 ? j->limit_s : 86400));
+	return (wait_s + 60) * (1 / ((j->limit_s > 0 ? j->limit_s : 86400) * sqrt((double)j->pick.size)));
 }
 
 static bool goes_before(const struct zn_job *a, const struct zn_job *b, double now_s)
@@ -62,7 +64,7 @@ static uint64_t model_next(struct zn_job **jobs, size_t n, uint32_t blocked_gpus
 static uint64_t next(const struct zn_jobs *q, double now_s)
 {
 	bool must;
-	struct zn_pick_job *head = zn_line_head(&q->pick.line, now_s, &must);
+	struct zn_pick_job *head = zn_line_head(&q->pick.line, UINT64_MAX, now_s, &must);
 
 	return head ? head->seq : 0;
 }
@@ -93,9 +95,11 @@ static void order(void)
 {
 	struct zn_jobs q;
 	struct zn_job *jobs[JOBS];
+	struct zn_facts *facts = machine_new("numa:2 core:4 gpu:2 mem:64");
 	int wrong = 0;
 
 	zn_jobs_init(&q);
+	zn_jobs_set_facts(&q, facts);
 	for (size_t i = 0; i < JOBS; i++) {
 		jobs[i] = new_job(&q, i + 1);
 		zn_jobs_add(&q, jobs[i]);
@@ -111,6 +115,7 @@ static void order(void)
 	tap_ok(q.count[ZN_JOB_QUEUED] + q.count[ZN_JOB_PENDING] == JOBS, "the counts of the states add up");
 	tap_ok(zn_jobs_move(&q, jobs[0], ZN_JOB_COMPLETED) == -EPERM, "a move that is not legal is refused");
 	zn_jobs_done(&q);
+	machine_free(facts);
 }
 
 static void keys(void)
