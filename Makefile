@@ -37,11 +37,11 @@ all_cflags  := -std=gnu17 -D_GNU_SOURCE -DZN_VERSION='"$(VERSION)"' -Ilib $(WARN
 	-fno-strict-aliasing -pthread $(pc_cflags) $(san) $(CFLAGS) $(CPPFLAGS)
 all_ldflags := -pthread -Wl,--as-needed $(san) $(LDFLAGS)
 
-# What is started once for each job has no libraries to look for, and lies where it was linked to lie, so that nothing
-# is relocated: half of a submit was that.  It is nobody's server, and runs with the rights of who starts it.  Where an archive is
-# missing, or what comes out does not start (glibc's has no way with an rpath), the program is linked like the
-# others; STATIC= asks for that.
-STATIC  ?= zn-submit
+# What is started for each job, or looked at again and again, has no libraries to look for, and lies where it was linked
+# to lie, so that nothing is relocated: half of a submit was that.  It is nobody's server, and runs with the rights of
+# who starts it.  Where an archive is missing, or what comes out does not start (glibc's has no way with an rpath), the
+# program is linked like the others; STATIC= asks for that.
+STATIC  ?= zn-submit zn-queue
 static  := $(if $(SAN),,$(STATIC))
 
 lib_o := $(patsubst %.c,$B/%.o,$(sort $(wildcard lib/*/*.c)))

@@ -1,12 +1,12 @@
 /* zn-queue: see, explain and steer jobs; follow events and output. */
 #include <errno.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "adopt/adopt.h"
+#include "base/account.h"
 #include "base/clock.h"
 #include "base/units.h"
 #include "cli/cli.h"
@@ -60,10 +60,10 @@ static void check_filters(void)
 	if (zn_listing_check(&l, &err) < 0)
 		zn_cli_usage("%s", err.text);
 	if (o.mine) {
-		struct passwd *pw = getpwuid(geteuid());
+		struct zn_account *me = zn_cli_must(zn_arena_new(&arena, struct zn_account));
 		const char **v = zn_cli_must(zn_arena_array(&arena, 1, sizeof(*v)));
-		v[0] = zn_cli_must(pw ? zn_arena_strdup(&arena, pw->pw_name)
-		                      : zn_arena_printf(&arena, "%u", (unsigned)geteuid()));
+		v[0] = zn_account_read(geteuid(), me) == 0 ? me->name
+		       : zn_cli_must(zn_arena_printf(&arena, "%u", (unsigned)geteuid()));
 		o.users = (struct zn_strs){ v, 1 };
 	}
 }

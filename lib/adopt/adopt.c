@@ -75,12 +75,12 @@ static int describe(pid_t pid, const struct zn_adopt_wish *wish, struct zn_arena
                     struct zn_err *err)
 {
 	struct zn_proc_described d;
-	char user[64], name[64];
+	char name[64];
 	int rc = zn_proc_describe(pid, a, &d);
 
 	if (rc < 0)
 		return zn_err_set(err, rc == -ESRCH || rc == -ENOENT ? -ENOENT : rc, "there is no process %d", (int)pid);
-	zn_proc_owner(pid, user, sizeof(user), name, sizeof(name));
+	zn_proc_name(pid, name, sizeof(name));
 	char *key = zn_arena_alloc(a, ZN_KEY);
 	*ret = (struct zn_spec){
 		.job_name = wish->name ? wish->name

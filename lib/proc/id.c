@@ -237,16 +237,24 @@ int zn_proc_env_read(pid_t pid, const char *name, char *to, size_t size)
 	return 0;
 }
 
+void zn_proc_name(pid_t pid, char *to, size_t size)
+{
+	char path[40];
+
+	to[0] = '\0';
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	if (read_small(path, to, size) > 0)
+		to[strcspn(to, "\n")] = '\0';
+}
+
 void zn_proc_owner(pid_t pid, char *user, size_t user_size, char *command, size_t command_size)
 {
 	char path[40], buf[1024];
 	struct passwd pw, *found = NULL;
 	struct stat st;
 
-	user[0] = command[0] = '\0';
-	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
-	if (read_small(path, command, command_size) > 0)
-		command[strcspn(command, "\n")] = '\0';
+	user[0] = '\0';
+	zn_proc_name(pid, command, command_size);
 	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
 	if (stat(path, &st) < 0)
 		return;

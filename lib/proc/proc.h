@@ -55,6 +55,8 @@ int zn_proc_user(pid_t pid, uid_t *ret_uid, gid_t *ret_gid);
 int zn_proc_peak(pid_t pid, uint64_t *ret_bytes);               /* its largest resident size; -ENODATA */
 /* The status of one that has ended and was not waited for, as wait(2) has it; -ESRCH, -EACCES. */
 int zn_proc_zombie_status(const struct zn_proc_id *id, int *ret_status);
+/* What it is called; "" where that can't be seen. */
+void zn_proc_name(pid_t pid, char *to, size_t size);
 /* Whose process it is and what it is called; "" where that can't be seen. */
 void zn_proc_owner(pid_t pid, char *user, size_t user_size, char *command, size_t command_size);
 
