@@ -74,3 +74,30 @@ load queue
 	touch go
 	zn-queue wait 3 4
 }
+
+@test "a job that is suspended keeps nobody back by a limit that stands still" {
+	blocker -g 7 --time 2s --grace 1s >number
+	await RUNNING 1
+	zn-queue suspend 1
+	await SUSPENDED 1
+	zn-submit -g 8 --time 1h --output /dev/null -- true
+	sleep 2.5                                                        # its limit is over, were it not suspended
+	zn-submit -g 1 --output /dev/null -- true
+	zn-queue wait 3
+	[[ $(zn-queue why -o json 2) != *expected_s* ]]
+	zn-queue resume 1
+	touch go
+	zn-queue wait 2
+}
+
+@test "CPUs that the first in line could do without are not set aside" {
+	cpus=$(zn-topo -k machine -o csv --fields cpus --no-heading)
+	[ "$cpus" -ge 2 ] || skip "one CPU alone"
+	blocker -g 7 --time 1h --cpus 1 >number
+	await RUNNING 1
+	zn-submit -g 8 --time 1h --output /dev/null -- true
+	zn-submit --cpus 1 --output /dev/null -- true
+	zn-queue wait 3
+	[ "$(state 2)" = QUEUED ]
+	touch go
+}

@@ -120,7 +120,7 @@ int zn_line_add(struct zn_line *l, struct zn_pick_job *job, const struct zn_pick
 		return -ENOMEM;
 	}
 	job->urgency = 1 / ((job->estimate_s > 1 ? job->estimate_s : 1) * sqrt((double)job->size));
-	job->all = (struct zn_row_node){ .key = key_of(l, job), .seq = job->seq };
+	job->all = (struct zn_row_node){ .key = key_of(l, job), .seq = job->seq, .count = job->overtaken_s };
 	job->in_class = (struct zn_row_node){ .key = key_of(l, job), .seq = job->seq, .low = job->limit_s };
 	job->bucket = bucket;
 	job->shape = s;
@@ -135,6 +135,7 @@ void zn_line_remove(struct zn_line *l, struct zn_pick_job *job)
 	struct zn_pick_class *c = &s->classes[class_at(s, job->bucket)];
 
 	zn_row_remove(&l->all, &job->all);
+	job->overtaken_s = job->all.count;
 	zn_row_remove(&c->jobs, &job->in_class);
 	job->shape = NULL;
 	if (zn_row_size(&c->jobs))
@@ -200,29 +201,24 @@ static struct zn_pick_job *better(const struct zn_line *l, struct zn_pick_job *b
 	return best && zn_line_goes_before(l, best, job, now_s) ? best : job;
 }
 
-static bool is_out(const struct zn_pick_shape *s, uint64_t pass)
+static struct zn_pick_job *older(struct zn_pick_job *best, struct zn_pick_job *job)
 {
-	return s->sleeps || s->no_room == pass;
+	return best && best->seq < job->seq ? best : job;
 }
 
-static struct zn_pick_job *most_urgent(const struct zn_line *l, uint64_t pass, double now_s)
-{
-	struct zn_pick_job *best = NULL;
-
-	for (const struct zn_pick_shape *s = l->shapes; s; s = s->hh.next)
-		for (size_t i = 0; !is_out(s, pass) && i < s->n_classes; i++)
-			best = better(l, best, job_of(zn_row_first(&s->classes[i].jobs), in_class), now_s);
-	return best;
-}
-
+/* The oldest was overtaken by all who overtook any other one. */
 struct zn_pick_job *zn_line_head(const struct zn_line *l, uint64_t pass, double now_s, bool *ret_must)
 {
-	struct zn_row_node *first = zn_row_first(&l->all);
-	struct zn_pick_job *oldest = first ? job_of(first, all) : NULL;
+	struct zn_pick_job *urgent = NULL, *oldest = NULL;
 
-	*ret_must = oldest && l->order == ZN_PICK_SLOWDOWN && zn_row_first_count(&l->all) > overtaken_max_s &&
-	            !is_out(oldest->shape, pass);
-	return *ret_must ? oldest : most_urgent(l, pass, now_s);
+	for (const struct zn_pick_shape *s = l->shapes; s; s = s->hh.next)
+		for (size_t i = 0; s->no_room != pass && i < s->n_classes; i++) {
+			struct zn_pick_job *job = job_of(zn_row_first(&s->classes[i].jobs), in_class);
+			urgent = better(l, urgent, job, now_s);
+			oldest = older(oldest, job);
+		}
+	*ret_must = oldest && l->order == ZN_PICK_SLOWDOWN && zn_row_count(&l->all, &oldest->all) > overtaken_max_s;
+	return *ret_must ? oldest : urgent;
 }
 
 /* Of each class, so that only their heads need to be compared. */
@@ -238,7 +234,7 @@ struct zn_pick_job *zn_line_fitting(const struct zn_line *l, const struct zn_pic
 	struct zn_pick_job *best = NULL;
 
 	for (const struct zn_pick_shape *s = l->shapes; s; s = s->hh.next) {
-		if (is_out(s, gap->pass) || !zn_pick_fits(&s->ask, &gap->now))
+		if (s->sleeps || s->no_room == gap->pass || !zn_pick_fits(&s->ask, &gap->now))
 			continue;
 		bool freely = s->no_room_beside != gap->pass && zn_pick_fits(&s->ask, &gap->beside);
 		for (size_t i = 0; i < s->n_classes; i++) {

@@ -48,7 +48,8 @@ struct zn_pick_job {
 	unsigned bucket;
 	struct zn_pick_shape *shape;  /* NULL: it is in no line */
 	double urgency;               /* 1 / (estimate * sqrt(size)) */
-	bool runs;
+	double overtaken_s;           /* while it is in no line: what passed it, as parts of all there is times seconds */
+	bool runs, charged;           /* charged: to those whom it overtook */
 	double start_s;
 	union {
 		struct { struct zn_row_node all, in_class; };
@@ -103,7 +104,7 @@ double zn_line_wake(struct zn_line *l, double now_s);
 
 /* Both are in the line. */
 bool zn_line_goes_before(const struct zn_line *l, const struct zn_pick_job *a, const struct zn_pick_job *b, double now_s);
-/* Of those who are not known to find no room in this pass.  NULL: there is none.  *ret_must: it was overtaken so often that nothing may delay it any more. */
+/* Of those who are not known to find no room in this pass; also of those who sleep.  NULL: there is none.  *ret_must: it was overtaken so often that nothing may delay it any more. */
 struct zn_pick_job *zn_line_head(const struct zn_line *l, uint64_t pass, double now_s, bool *ret_must);
 /* The first in the order that may start now. */
 struct zn_pick_job *zn_line_fitting(const struct zn_line *l, const struct zn_pick_gap *gap, double now_s);

@@ -33,9 +33,20 @@ void zn_pick_gone(struct zn_pick *p, struct zn_pick_job *job, double now_s)
 		return;
 	double unused_s = job->start_s + job->estimate_s - now_s;
 	zn_row_remove(&p->running, &job->running);
-	job->runs = false;
-	if (unused_s > 0)
+	if (job->charged && unused_s > 0)
 		zn_line_charge(&p->line, job, -unused_s);
+	job->runs = job->charged = false;
+}
+
+void zn_pick_set_limit(struct zn_pick *p, struct zn_pick_job *job, double estimate_s, double limit_s)
+{
+	zn_row_remove(&p->running, &job->running);
+	if (job->charged)
+		zn_line_charge(&p->line, job, estimate_s - job->estimate_s);
+	job->estimate_s = estimate_s;
+	job->limit_s = limit_s;
+	job->running.key = job->start_s + limit_s;
+	zn_row_add(&p->running, &job->running);
 }
 
 static struct zn_pick_job *start(struct zn_pick_pass *pass, struct zn_pick_job *job)
@@ -46,6 +57,7 @@ static struct zn_pick_job *start(struct zn_pick_pass *pass, struct zn_pick_job *
 	zn_line_remove(&p->line, job);
 	zn_line_charge(&p->line, job, job->estimate_s);
 	zn_pick_runs(p, job, pass->now_s, weight);
+	job->charged = true;
 	return job;
 }
 
@@ -95,7 +107,8 @@ struct zn_pick_job *zn_pick_next(struct zn_pick_pass *pass)
 	bool must;
 
 	while (!pass->filling && (head = zn_line_head(&p->line, pass->gap.pass, pass->now_s, &must))) {
-		if (zn_pick_fits(&head->shape->ask, &pass->gap.now) && p->ops->take(p->arg, head, false, &pass->gap))
+		if (!head->shape->sleeps && zn_pick_fits(&head->shape->ask, &pass->gap.now) &&
+		    p->ops->take(p->arg, head, false, &pass->gap))
 			return start(pass, head);
 		if (!p->policy.backfill)
 			return NULL;

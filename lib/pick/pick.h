@@ -26,7 +26,9 @@ struct zn_pick_ops {
 	 * both.  False: there is no room, for nobody of its shape.
 	 */
 	bool (*take)(void *arg, struct zn_pick_job *job, bool beside, struct zn_pick_gap *gap);
-	/* Sets what job, for which there is no room now, needs aside in gap: shadow_s and beside.  False: it could never start. */
+	/* Sets what job, for which there is no room now or which sleeps, needs aside in gap: shadow_s and beside.  False: it
+	 * could never start.
+	 */
 	bool (*reserve)(void *arg, const struct zn_pick_job *job, double now_s, struct zn_pick_gap *gap);
 };
 
@@ -55,6 +57,8 @@ void zn_pick_done(struct zn_pick *p);
 int zn_pick_wait(struct zn_pick *p, struct zn_pick_job *job, const struct zn_pick_ask *ask);
 /* job, which is in no line, runs since start_s. */
 void zn_pick_runs(struct zn_pick *p, struct zn_pick_job *job, double start_s, uint64_t weight);
+/* Of one that runs. */
+void zn_pick_set_limit(struct zn_pick *p, struct zn_pick_job *job, double estimate_s, double limit_s);
 /* It runs no more, or waits no more. */
 void zn_pick_gone(struct zn_pick *p, struct zn_pick_job *job, double now_s);
 

@@ -119,29 +119,40 @@ static bool take(void *arg, struct zn_pick_job *job, bool beside, struct zn_pick
 	return true;
 }
 
+/* Whether ask fits into what is free then; takes it out. */
+static bool set_aside(const struct zn_room *r, const struct zn_pick_ask *wanted, struct zn_free *then)
+{
+	struct zn_ask ask = ask_of(wanted);
+	struct zn_pick_have left = have(then);
+	struct zn_plan plan;
+
+	if (!zn_pick_fits(wanted, &left) || zn_plan_make(r->facts, then, &ask, &plan, NULL) < 0)
+		return false;
+	if (wanted->gpus && !wanted->cpus) /* it takes what CPUs are left, even none */
+		plan.cpus_held = 0;
+	take_from(then, &plan);
+	return true;
+}
+
 static bool reserve(void *arg, const struct zn_pick_job *job, double now_s, struct zn_pick_gap *gap)
 {
 	struct zn_room *r = arg;
 	struct zn_free now = without_held(&r->free, &r->held), then = now;
-	struct zn_ask ask = ask_of(&job->shape->ask);
-	struct zn_row_node *node;
-	struct zn_plan plan;
+	struct zn_row_node *node = NULL;
 
-	for (uint32_t i = 0; r->facts && (node = zn_row_nth(r->running, i)); i++) {
-		const struct zn_plan *freed = r->plan_of(zn_pick_job_that_runs(node));
-		struct zn_pick_have left;
-		give_to(&then, freed);
+	if (!r->facts)
+		return false;
+	for (uint32_t i = 0; !set_aside(r, &job->shape->ask, &then); i++) {
+		node = zn_row_nth(r->running, i);
+		if (!node)
+			return false;
+		give_to(&then, r->plan_of(zn_pick_job_that_runs(node)));
 		then = without_held(&then, &r->held);
-		left = have(&then);
-		if (!zn_pick_fits(&job->shape->ask, &left) || zn_plan_make(r->facts, &then, &ask, &plan, NULL) < 0)
-			continue;
-		take_from(&then, &plan);
-		r->beside = both(&now, &then);
-		gap->beside = have(&r->beside);
-		gap->shadow_s = node->key > now_s ? node->key : now_s;
-		return true;
 	}
-	return false;
+	r->beside = both(&now, &then);
+	gap->beside = have(&r->beside);
+	gap->shadow_s = node && node->key > now_s ? node->key : now_s;
+	return true;
 }
 
 const struct zn_pick_ops zn_room_ops = { .begin = begin, .take = take, .reserve = reserve };

@@ -99,7 +99,7 @@ static struct zn_row_node *add(struct zn_row_node *at, struct zn_row_node *node)
 void zn_row_add(struct zn_row *t, struct zn_row_node *node)
 {
 	node->left = node->right = NULL;
-	node->count = node->owed = 0;
+	node->owed = 0;
 	t->root = add(t->root, node);
 }
 
@@ -197,14 +197,11 @@ void zn_row_count_before(struct zn_row *t, double key, uint64_t seq, double amou
 	}
 }
 
-double zn_row_first_count(const struct zn_row *t)
+double zn_row_count(const struct zn_row *t, const struct zn_row_node *node)
 {
 	double above = 0;
 
-	for (const struct zn_row_node *node = t->root; node; node = node->left) {
-		if (!node->left)
-			return above + node->count;
-		above += node->owed;
-	}
-	return 0;
+	for (const struct zn_row_node *at = t->root; at != node; at = is_before(at, node->key, node->seq) ? at->right : at->left)
+		above += at->owed;
+	return above + node->count;
 }

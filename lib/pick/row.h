@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The caller sets key, seq, low and weight before zn_row_add; the rest is the row's. */
+/* The caller sets key, seq, low, weight and count before zn_row_add; the rest is the row's. */
 struct zn_row_node {
 	double key;                   /* ascending; of equals the lower seq comes first */
 	uint64_t seq;                 /* no two in a row have the same key and seq */
@@ -19,12 +19,13 @@ struct zn_row_node {
 	double lowest;                /* of the subtree */
 	uint64_t sum;
 	uint32_t n;
-	double count, owed;           /* owed: still to be added to the counts of both subtrees */
+	double count;                 /* right again when the node is in no row */
+	double owed;                  /* still to be added to the counts of both subtrees */
 };
 
 struct zn_row { struct zn_row_node *root; };
 
-void zn_row_add(struct zn_row *t, struct zn_row_node *node); /* its count begins at 0 */
+void zn_row_add(struct zn_row *t, struct zn_row_node *node);
 void zn_row_remove(struct zn_row *t, struct zn_row_node *node);
 
 static inline uint32_t zn_row_size(const struct zn_row *t)
@@ -42,6 +43,6 @@ struct zn_row_node *zn_row_reach(const struct zn_row *t, uint64_t want, uint64_t
 
 /* Adds amount to the count of each node before (key, seq). */
 void zn_row_count_before(struct zn_row *t, double key, uint64_t seq, double amount);
-double zn_row_first_count(const struct zn_row *t); /* of the first; 0 for an empty row */
+double zn_row_count(const struct zn_row *t, const struct zn_row_node *node); /* of one that is in it */
 
 #endif

@@ -127,7 +127,8 @@ static bool status_has_signal(pid_t pid, const char *set, int sig)
 
 bool zn_proc_dies_of(pid_t pid, int sig)
 {
-	return ends_by_default(sig) && !status_has_signal(pid, "SigIgn", sig) && !status_has_signal(pid, "SigCgt", sig);
+	return ends_by_default(sig) && !status_has_signal(pid, "SigIgn", sig) && !status_has_signal(pid, "SigCgt", sig) &&
+	       !status_has_signal(pid, "SigBlk", sig); /* who blocks it may take it by sigwait */
 }
 
 /* The last field of its stat, which is 0 for those who may not trace the process. */

@@ -40,7 +40,7 @@ int zn_proc_stat(pid_t pid, struct zn_proc_stat *ret);          /* -ESRCH: there
 int zn_proc_id_read(pid_t pid, struct zn_proc_id *ret);
 bool zn_proc_is_alive(const struct zn_proc_id *id);             /* a zombie is not */
 int zn_proc_signal(const struct zn_proc_id *id, int sig);       /* -ESRCH when it is gone */
-/* True: it neither catches nor ignores sig, whose default is to end it.  False also where that can't be read. */
+/* True: it neither catches nor ignores nor blocks sig, whose default is to end it.  False also where that can't be read. */
 bool zn_proc_dies_of(pid_t pid, int sig);
 /* The value of name in the environment that pid was started with, as far as it fits; -ENOENT: it has none,
  * -EACCES: it may not be read.

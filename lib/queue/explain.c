@@ -121,7 +121,8 @@ static int explain_queued(struct zn_picture *p, const struct zn_job_record *job,
 	e->reasons = reason_list(&why, &p->arena);
 	if (rc < 0 && ask.gpus)
 		add_strangers(p->nodes, &p->arena, &e->reasons);
-	e->smallest = why.smallest[0] ? zn_arena_strdup(&p->arena, why.smallest) : NULL;
+	if (why.smallest[0] && !forecast.behind) /* else what would fit is set aside */
+		e->smallest = zn_arena_strdup(&p->arena, why.smallest);
 	const char *first = e->reasons.n ? ((struct zn_explained_reason *)e->reasons.v)->text : "it does not fit";
 	if (rc == 0 && forecast.behind)
 		explain_behind(&forecast, &p->arena, e);

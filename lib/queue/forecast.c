@@ -29,7 +29,8 @@ static const struct zn_plan *plan_of(const struct zn_pick_job *pick)
 struct zn_order zn_forecast_order(const struct zn_job_record *r)
 {
 	return (struct zn_order){
-		.id = r->id, .submit_s = r->submit_s, .begin_s = r->begin_s.v, .limit_s = r->time_limit_s.v,
+		.id = r->id, .submit_s = r->submit_s, .begin_s = r->begin_s.v, 
+		.limit_s = strcmp(r->state, "SUSPENDED") ? r->time_limit_s.v : 0,
 		.ask = { .priority = r->priority, .mem_bytes = r->mem_bytes.v, .gpus = (uint32_t)r->gpus,
 		         .cpus = (uint32_t)r->cpus.v, .tasks = (uint32_t)r->tasks,
 		         .nvlink_required = r->nvlink && !strcmp(r->nvlink, "require") },

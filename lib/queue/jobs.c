@@ -135,6 +135,7 @@ int zn_jobs_move(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to)
 	q->count[job->state]--;
 	q->count[to]++;
 	job->state = to;
+	zn__line_clock(q, job);
 	return zn__line_push(q, job);
 }
 

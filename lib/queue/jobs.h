@@ -65,6 +65,7 @@ struct zn_job {
 	struct zn_pick_job pick;       /* in line while it is QUEUED, and running while it has a place */
 	/* a steering that waits for the agent's report */
 	bool cancel, requeue;          /* the running attempt ends because of this */
+	double left_s;                 /* of its limit, while it is suspended */
 	uint32_t refusals;             /* starts in a row that the agent put off */
 	bool told;                     /* the agent that is connected was asked to start it */
 	uint64_t view_seq;             /* of its last event */
@@ -124,6 +125,7 @@ struct zn_ask zn_job_ask(const struct zn_job *job);
 void zn__line_init(struct zn_jobs *q);
 int zn__line_push(struct zn_jobs *q, struct zn_job *job);
 void zn__line_remove(struct zn_jobs *q, struct zn_job *job);
+void zn__line_clock(struct zn_jobs *q, struct zn_job *job); /* its limit stands still while it is suspended */
 
 /* The public record; what it points to lives in job and a.  node names the place's node. */
 int zn_job_public(const struct zn_job *job, const char *node, struct zn_arena *a, struct zn_job_record *ret);

@@ -1,4 +1,5 @@
 /* line: the queue's jobs as pick knows them: in line while they wait, in the room while they have a place. */
+#include <math.h>
 #include <stddef.h>
 
 #include "base/clock.h"
@@ -49,14 +50,30 @@ void zn__line_remove(struct zn_jobs *q, struct zn_job *job)
 		zn_pick_gone(&q->pick, &job->pick, zn_now_s());
 }
 
+void zn__line_clock(struct zn_jobs *q, struct zn_job *job)
+{
+	struct zn_pick_job *p = &job->pick;
+
+	if (!p->runs)
+		return;
+	if (job->state == ZN_JOB_SUSPENDED && p->limit_s != HUGE_VAL) {
+		job->left_s = p->start_s + p->limit_s - zn_now_s();
+		zn_pick_set_limit(&q->pick, p, p->estimate_s, HUGE_VAL);
+	} else if (job->state == ZN_JOB_RUNNING && job->left_s > 0) {
+		zn_pick_set_limit(&q->pick, p, p->estimate_s, zn_now_s() + job->left_s - p->start_s);
+		job->left_s = 0;
+	}
+}
+
 int zn_jobs_reorder(struct zn_jobs *q, struct zn_job *job)
 {
+	struct zn_order o = order_of(job);
+	struct zn_pick_job now = job->pick;
+
 	if (job->pick.runs) {
-		double start_s = job->pick.start_s;
-		zn_pick_gone(&q->pick, &job->pick, zn_now_s());
-		struct zn_order o = order_of(job);
-		zn_order_set(&o, &q->room, &job->pick);
-		zn_pick_runs(&q->pick, &job->pick, start_s, job->gpus);
+		zn_order_set(&o, &q->room, &now);
+		zn_pick_set_limit(&q->pick, &job->pick, now.estimate_s, now.limit_s);
+		zn__line_clock(q, job);
 	}
 	zn__line_remove(q, job);
 	return zn__line_push(q, job);
@@ -91,6 +108,7 @@ void zn_jobs_take(struct zn_jobs *q, struct zn_job *job)
 		return;
 	zn_order_set(&o, &q->room, &job->pick);
 	zn_pick_runs(&q->pick, &job->pick, job->start_s > 0 ? job->start_s : zn_now_s(), job->gpus);
+	zn__line_clock(q, job);
 }
 
 void zn_jobs_give(struct zn_jobs *q, struct zn_job *job)

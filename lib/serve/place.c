@@ -21,7 +21,9 @@ static int schedule(struct zn_server *s, struct zn_job *job)
 {
 	int rc = zn_change_state(s, job, ZN_JOB_SCHEDULED, "scheduled", NULL);
 
-	return rc < 0 ? rc : zn_later_start(s, job);
+	if (rc == 0 && zn_later_start(s, job) < 0)
+		zn_server_fail(s, -ENOMEM); /* the next one finds it scheduled, and starts it */
+	return rc;
 }
 
 static int note_place(struct zn_job *job, const struct zn_plan *plan)

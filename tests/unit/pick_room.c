@@ -139,6 +139,54 @@ static struct seen run(enum zn_pick_order order, unsigned seed)
 	return seen;
 }
 
+/* ---- who must not wait for ever ---------------------------------------------------------------------------- */
+
+/* One who wants all GPUs, among narrow ones without a limit that never stop coming; the hour in which it starts, 0:
+ * never.  With an older one in line that can never start; and taken out of the line and put back again and again.
+ */
+static unsigned hour_of_the_wide(bool impossible, bool moved)
+{
+	enum { HOURS = 120, EACH = 2 };
+	static struct job narrow[HOURS * EACH];
+	struct job wide = { .ask = { .gpus = (uint32_t)facts->n_gpus, .tasks = 1 } }, never = { .ask = { .gpus = 99, .tasks = 1 } };
+	struct zn_room room = { .facts = facts, .plan_of = plan_of, .free = zn_plan_idle(facts) };
+	struct zn_pick_pass pass;
+	struct zn_pick_job *pick;
+	struct zn_pick p;
+	unsigned hour = 0;
+
+	room.running = &p.running;
+	zn_pick_init(&p, (struct zn_pick_policy){ .backfill = true }, zn_room_total(&room), &zn_room_ops, &room);
+	never.pick = (struct zn_pick_job){ .seq = 0, .estimate_s = 3600, .limit_s = HUGE_VAL, .size = 99 };
+	wide.pick = (struct zn_pick_job){ .seq = 1 + (uint64_t)facts->n_gpus, .submit_s = 1, .estimate_s = 1e7, .limit_s = HUGE_VAL,
+	                                  .size = (float)facts->n_gpus };
+	if (impossible)
+		zn_pick_wait(&p, &never.pick, &never.ask);
+	for (unsigned i = 0; i < HOURS * EACH && !hour; i++) {
+		double now = 3600. / EACH * i;
+		narrow[i] = (struct job){ .ask = { .gpus = (uint32_t)facts->n_gpus / EACH, .tasks = 1 } };
+		narrow[i].pick = (struct zn_pick_job){ .seq = 1 + (uint64_t)i + (i >= EACH) * (1 + (uint64_t)facts->n_gpus), .submit_s = now,
+		                                       .estimate_s = 3600, .limit_s = HUGE_VAL, .size = (float)narrow[i].ask.gpus };
+		if (i >= EACH && narrow[i - EACH].pick.runs) {
+			zn_room_give(&room, &narrow[i - EACH].plan);
+			zn_pick_gone(&p, &narrow[i - EACH].pick, now);
+		}
+		zn_pick_wait(&p, &narrow[i].pick, &narrow[i].ask);
+		if (i == EACH - 1)
+			zn_pick_wait(&p, &wide.pick, &wide.ask);
+		if (i >= EACH && moved) {
+			zn_pick_gone(&p, &wide.pick, now);
+			zn_pick_wait(&p, &wide.pick, &wide.ask);
+		}
+		for (zn_pick_begin(&pass, &p, now); (pick = zn_pick_next(&pass));) {
+			((struct job *)pick)->plan = room.plan;
+			hour = pick == &wide.pick ? i / EACH : hour;
+		}
+	}
+	zn_pick_done(&p);
+	return hour;
+}
+
 int main(void)
 {
 	static double starts[JOBS];
@@ -165,6 +213,10 @@ int main(void)
 	tap_ok(!late && promises > 1000, "no backfill delays the first in line (%u reservations)", promises);
 	tap_ok(all, "everybody starts");
 	tap_ok(repeats, "the same jobs start at the same times again");
+	unsigned alone = hour_of_the_wide(false, false);
+	tap_ok(alone >= 48 && alone < 60, "who was overtaken by 48 hours of all there is must be next (he starts in hour %u)", alone);
+	tap_ok(hour_of_the_wide(true, false) == alone, "also behind one that can never start");
+	tap_ok(hour_of_the_wide(false, true) == alone, "and when he left the line in between");
 	machine_free(facts);
 	return tap_done();
 }

@@ -22,14 +22,16 @@ static void put(struct zn_row *row, unsigned i)
 {
 	size_t at = n++;
 
-	nodes[i] = (struct zn_row_node){ .key = rand() % 8, .seq = i, .low = rand() % 50, .weight = (uint64_t)rand() % 5 };
+	nodes[i] = (struct zn_row_node){ .key = rand() % 8, .seq = i, .low = rand() % 50, .weight = (uint64_t)rand() % 5,
+	                               .count = counts[i] = rand() % 4 };
 	for (; at && before(&nodes[i], sorted[at - 1]->key, sorted[at - 1]->seq); at--)
 		sorted[at] = sorted[at - 1];
 	sorted[at] = &nodes[i];
-	counts[i] = 0;
 	is_in[i] = true;
 	zn_row_add(row, &nodes[i]);
 }
+
+static bool left_wrong; /* the count of one that was taken out */
 
 static void take(struct zn_row *row, unsigned i)
 {
@@ -40,6 +42,7 @@ static void take(struct zn_row *row, unsigned i)
 	memmove(sorted + at, sorted + at + 1, (--n - at) * sizeof(*sorted));
 	is_in[i] = false;
 	zn_row_remove(row, &nodes[i]);
+	left_wrong |= nodes[i].count != counts[i];
 }
 
 static void count(struct zn_row *row)
@@ -79,7 +82,7 @@ static bool is_same(const struct zn_row *row)
 
 	return zn_row_size(row) == n && zn_row_first(row) == (n ? sorted[0] : NULL) &&
 	       zn_row_nth(row, nth) == (nth < n ? sorted[nth] : NULL) && same_within(row) && same_reach(row) &&
-	       zn_row_first_count(row) == (n ? counts[sorted[0]->seq] : 0);
+	       (nth >= n || zn_row_count(row, sorted[nth]) == counts[sorted[nth]->seq]) && !left_wrong;
 }
 
 int main(void)

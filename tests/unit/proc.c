@@ -111,6 +111,12 @@ static void test_dies_of(void)
 	tap_ok(!zn_proc_dies_of(getpid(), SIGUSR2), "nor of one that it catches");
 	signal(SIGUSR1, SIG_DFL);
 	signal(SIGUSR2, SIG_DFL);
+	sigset_t one;
+	sigemptyset(&one);
+	sigaddset(&one, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &one, NULL);
+	tap_ok(!zn_proc_dies_of(getpid(), SIGUSR1), "nor of one that it blocks, and may wait for");
+	sigprocmask(SIG_UNBLOCK, &one, NULL);
 }
 
 static void test_env(void)

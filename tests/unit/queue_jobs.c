@@ -10,7 +10,7 @@
 #include "rec/val.h"
 #include "tap.h"
 
-enum { JOBS = 400, STEPS = 20000 };
+enum { JOBS = 400, STEPS = 20000, PASS = 7 };
 
 static uint32_t seed = 12345;
 
@@ -64,7 +64,7 @@ static uint64_t model_next(struct zn_job **jobs, size_t n, uint32_t blocked_gpus
 static uint64_t next(const struct zn_jobs *q, double now_s)
 {
 	bool must;
-	struct zn_pick_job *head = zn_line_head(&q->pick.line, UINT64_MAX, now_s, &must);
+	struct zn_pick_job *head = zn_line_head(&q->pick.line, PASS, now_s, &must);
 
 	return head ? head->seq : 0;
 }
@@ -72,7 +72,7 @@ static uint64_t next(const struct zn_jobs *q, double now_s)
 static void block(struct zn_jobs *q, uint32_t gpus)
 {
 	for (struct zn_pick_shape *s = q->pick.line.shapes; s; s = s->hh.next)
-		s->sleeps = s->ask.gpus == gpus;
+		s->no_room = s->ask.gpus == gpus ? PASS : 0;
 }
 
 static void step(struct zn_jobs *q, struct zn_job *job)
