@@ -393,6 +393,7 @@ reboot() {
 all_are_dead() {
 	local pid pids spool=$ZENITH_SPOOL
 	pids=$(ZENITH_SPOOL='' grep -lsF "ZENITH_SPOOL=$spool" /proc/[0-9]*/environ | cut -d/ -f3)
+	for pid in $pids; do kill -STOP "$pid" 2>/dev/null || :; done # so that nobody sees another one die
 	for pid in $pids; do kill -KILL "$pid" 2>/dev/null || :; done
 	[ -z "$pids" ]
 }
