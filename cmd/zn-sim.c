@@ -251,6 +251,7 @@ int main(int argc, char **argv)
 	int at = zn_cli_parse(&cmd, argc, argv);
 	struct sim s = { .to_s = 1e18 };
 	struct zn_err err = { 0 };
+	struct zn_arena arena = { 0 };
 
 	struct zn_writer *w = zn_cli_writer(kinds, false);
 	check_usage(argc, at);
@@ -262,7 +263,7 @@ int main(int argc, char **argv)
 	if (rc == 0)
 		rc = zn_trace_read(argv[at], &s.trace, &err);
 	if (rc == 0) {
-		s.jobs = zn_cli_must(calloc(s.trace.n + 1, sizeof(*s.jobs)));
+		s.jobs = zn_cli_must(zn_arena_array(&arena, s.trace.n + 1, sizeof(*s.jobs))); /* which has its pages at once */
 		s.can_start = zn_cli_must(calloc(s.trace.n + 1, sizeof(*s.can_start)));
 		rc = simulate(&s, &err);
 	}
@@ -270,7 +271,7 @@ int main(int argc, char **argv)
 		put_jobs(w, &s);
 	if (rc == 0)
 		put_summary(w, &s);
-	free(s.jobs);
+	zn_arena_done(&arena);
 	free(s.can_start);
 	zn_trace_done(&s.trace);
 	zn_cluster_done(&s.cluster);
