@@ -104,7 +104,9 @@ double zn_line_wake(struct zn_line *l, double now_s);
 
 /* Both are in the line. */
 bool zn_line_goes_before(const struct zn_line *l, const struct zn_pick_job *a, const struct zn_pick_job *b, double now_s);
-/* Of those who are not known to find no room in this pass; also of those who sleep.  NULL: there is none.  *ret_must: it was overtaken so often that nothing may delay it any more. */
+/* Of those who are not known to find no room in this pass; also of those who sleep.  NULL: there is none.
+ * *ret_must: it was overtaken by so much that nothing may delay it any more.
+ */
 struct zn_pick_job *zn_line_head(const struct zn_line *l, uint64_t pass, double now_s, bool *ret_must);
 /* The first in the order that may start now. */
 struct zn_pick_job *zn_line_fitting(const struct zn_line *l, const struct zn_pick_gap *gap, double now_s);

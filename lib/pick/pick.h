@@ -53,7 +53,7 @@ struct zn_pick_pass {
 /* total: the size of all there is. */
 void zn_pick_init(struct zn_pick *p, struct zn_pick_policy policy, double total, const struct zn_pick_ops *ops, void *arg);
 void zn_pick_done(struct zn_pick *p);
-/* job waits from now on; it asks at most what there is.  -ENOMEM. */
+/* job waits from now on; one that asks more than there is keeps nobody back.  -ENOMEM. */
 int zn_pick_wait(struct zn_pick *p, struct zn_pick_job *job, const struct zn_pick_ask *ask);
 /* job, which is in no line, runs since start_s. */
 void zn_pick_runs(struct zn_pick *p, struct zn_pick_job *job, double start_s, uint64_t weight);

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-static struct zn_ask ask_of(const struct zn_pick_ask *a)
+struct zn_ask zn_room_ask(const struct zn_pick_ask *a)
 {
 	return (struct zn_ask){ .gpus = a->gpus, .cpus = { .has = a->cpus > 0, .v = a->cpus }, .mem_bytes = a->mem_bytes,
 	                        .tasks = a->tasks, .nvlink_required = a->nvlink_required };
@@ -104,7 +104,7 @@ static void begin(void *arg, struct zn_pick_have *ret)
 static bool take(void *arg, struct zn_pick_job *job, bool beside, struct zn_pick_gap *gap)
 {
 	struct zn_room *r = arg;
-	struct zn_ask ask = ask_of(&job->shape->ask);
+	struct zn_ask ask = zn_room_ask(&job->shape->ask);
 	struct zn_free now = without_held(&r->free, &r->held);
 
 	if (!r->facts || zn_plan_make(r->facts, beside ? &r->beside : &now, &ask, &r->plan, NULL) < 0)
@@ -122,7 +122,7 @@ static bool take(void *arg, struct zn_pick_job *job, bool beside, struct zn_pick
 /* Whether ask fits into what is free then; takes it out. */
 static bool set_aside(const struct zn_room *r, const struct zn_pick_ask *wanted, struct zn_free *then)
 {
-	struct zn_ask ask = ask_of(wanted);
+	struct zn_ask ask = zn_room_ask(wanted);
 	struct zn_pick_have left = have(then);
 	struct zn_plan plan;
 

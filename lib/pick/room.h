@@ -19,6 +19,9 @@ struct zn_room {
 
 extern const struct zn_pick_ops zn_room_ops; /* arg: a zn_room */
 
+/* What the planner is asked. */
+struct zn_ask zn_room_ask(const struct zn_pick_ask *a);
+
 /* Without zn_pick, for a plan that was made elsewhere. */
 void zn_room_take(struct zn_room *r, const struct zn_plan *plan);
 void zn_room_give(struct zn_room *r, const struct zn_plan *plan);

@@ -74,13 +74,6 @@ static void add_strangers(const struct zn_node_record *node, struct zn_arena *a,
 	*reasons = (struct zn_list){ v, n };
 }
 
-static struct zn_ask ask_of(const struct zn_job_record *job)
-{
-	return (struct zn_ask){ .gpus = (uint32_t)job->gpus, .cpus = job->cpus, .tasks = (uint32_t)job->tasks,
-	                        .mem_bytes = job->mem_bytes.has ? job->mem_bytes.v : 0,
-	                        .nvlink_required = job->nvlink && !strcmp(job->nvlink, "require") };
-}
-
 /* There is room for it, but that is set aside for somebody else. */
 static void explain_behind(const struct zn_forecast *forecast, struct zn_arena *a, E *e)
 {
@@ -99,7 +92,8 @@ static int explain_queued(struct zn_picture *p, const struct zn_job_record *job,
 	struct zn_free free;
 	struct zn_plan plan;
 	struct zn_why why = { 0 };
-	struct zn_ask ask = ask_of(job);
+	struct zn_order order = zn_forecast_order(job);
+	struct zn_ask ask = zn_room_ask(&order.ask);
 
 	if (!p->n_nodes || strcmp(p->nodes->state, "up")) {
 		e->answer = p->n_nodes && p->nodes->reason ? p->nodes->reason : "no node has reported yet";
@@ -109,7 +103,6 @@ static int explain_queued(struct zn_picture *p, const struct zn_job_record *job,
 	if (rc < 0)
 		return rc;
 	rc = zn_plan_make(facts, &free, &ask, &plan, &why);
-	struct zn_order order = zn_forecast_order(job);
 	struct zn_forecast forecast = { 0 };
 	int forecasted = zn_forecast(p, facts, &free, &order, zn_now_s(), &forecast);
 	zn_facts_free(facts);

@@ -37,21 +37,6 @@ struct zn_order zn_forecast_order(const struct zn_job_record *r)
 	};
 }
 
-static struct zn_plan plan_from(const struct zn_job_record *r)
-{
-	const struct zn_job_alloc *alloc = r->alloc.v;
-	struct zn_plan p = { 0 };
-
-	if (!r->alloc.n)
-		return p;
-	for (size_t i = 0; i < alloc->gpus.n; i++)
-		zn_idset_add(&p.gpus, alloc->gpus.v[i]);
-	if (alloc->cpus && alloc->cpu_list && zn_idset_parse(alloc->cpu_list, &p.cpus, NULL) == 0)
-		p.cpus_held = (uint32_t)alloc->cpus;
-	p.mem_bytes = alloc->mem_bytes.v;
-	return p;
-}
-
 static struct one *add(struct future *f, const struct zn_order *o)
 {
 	struct one *one = &f->v[f->n++];
@@ -75,7 +60,7 @@ static int fill(struct future *f, const struct zn_picture *p, const struct zn_or
 		struct zn_order o = zn_forecast_order(r);
 		if (zn_picture_has_place(r)) {
 			struct one *one = add(f, &o);
-			one->plan = plan_from(r);
+			one->plan = zn_picture_place(r);
 			zn_pick_runs(&f->pick, &one->pick, r->start_s.has ? r->start_s.v : now_s, o.ask.gpus);
 		} else if (!strcmp(r->state, "QUEUED") && r->id != job->id) {
 			rc = wait_in_line(f, add(f, &o));

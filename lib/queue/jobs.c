@@ -139,12 +139,6 @@ int zn_jobs_move(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to)
 	return zn__line_push(q, job);
 }
 
-struct zn_ask zn_job_ask(const struct zn_job *job)
-{
-	return (struct zn_ask){ .gpus = job->gpus, .cpus = job->cpus, .mem_bytes = job->mem_bytes,
-	                        .tasks = job->tasks, .nvlink_required = job->nvlink_required };
-}
-
 static int public_alloc(const struct zn_job *job, const char *node, struct zn_arena *a, struct zn_job_record *r)
 {
 	const struct zn_plan *plan = &job->place->plan;

@@ -119,7 +119,6 @@ struct zn_job *zn_jobs_next(struct zn_pick_pass *pass);
 double zn_jobs_unblock(struct zn_jobs *q, double now_s);
 /* The agent put a start of job, which is QUEUED again, off: its shape waits, longer each time. */
 void zn_jobs_defer(struct zn_job *job, double now_s);
-struct zn_ask zn_job_ask(const struct zn_job *job);
 
 /* Inside the room: the line of an empty queue; into the line, if it is QUEUED, and out of it. */
 void zn__line_init(struct zn_jobs *q);

@@ -1,3 +1,4 @@
+#include "pick/room.h"
 #include "queue/picture.h"
 
 #include <errno.h>
@@ -86,16 +87,19 @@ bool zn_picture_has_place(const struct zn_job_record *job)
 	return !strcmp(job->state, "SCHEDULED") || !strcmp(job->state, "RUNNING") || !strcmp(job->state, "SUSPENDED");
 }
 
-static void take_alloc(struct zn_free *f, const struct zn_job_alloc *alloc)
+struct zn_plan zn_picture_place(const struct zn_job_record *r)
 {
-	struct zn_idset cpus;
+	const struct zn_job_alloc *alloc = r->alloc.v;
+	struct zn_plan p = { 0 };
 
+	if (!r->alloc.n)
+		return p;
 	for (size_t i = 0; i < alloc->gpus.n; i++)
-		zn_idset_remove(&f->gpus, alloc->gpus.v[i]);
-	if (alloc->cpus && alloc->cpu_list && zn_idset_parse(alloc->cpu_list, &cpus, NULL) == 0)
-		f->cpus = zn_idset_minus(&f->cpus, &cpus);
-	if (alloc->mem_bytes.has)
-		f->mem_bytes -= alloc->mem_bytes.v < f->mem_bytes ? alloc->mem_bytes.v : f->mem_bytes;
+		zn_idset_add(&p.gpus, alloc->gpus.v[i]);
+	if (alloc->cpus && alloc->cpu_list && zn_idset_parse(alloc->cpu_list, &p.cpus, NULL) == 0)
+		p.cpus_held = (uint32_t)alloc->cpus;
+	p.mem_bytes = alloc->mem_bytes.v;
+	return p;
 }
 
 int zn_picture_node(const struct zn_picture *p, struct zn_node_record *node, struct zn_facts **ret_facts,
@@ -114,23 +118,23 @@ int zn_picture_node(const struct zn_picture *p, struct zn_node_record *node, str
 	zn_arena_done(&a);
 	if (rc < 0)
 		return rc;
-	struct zn_free f = zn_plan_idle(facts);
+	struct zn_room room = { .free = zn_plan_idle(facts) };
 	uint64_t jobs = 0;
 	for (size_t i = 0; i < p->n_jobs; i++) {
 		if (!zn_picture_has_place(&p->jobs[i]))
 			continue;
+		struct zn_plan place = zn_picture_place(&p->jobs[i]);
+		zn_room_take(&room, &place);
 		jobs++;
-		for (size_t k = 0; k < p->jobs[i].alloc.n; k++)
-			take_alloc(&f, (const struct zn_job_alloc *)p->jobs[i].alloc.v + k);
 	}
 	const struct zn_node_held *held = node->held.v;
 	for (size_t i = 0; i < node->held.n; i++)
-		zn_idset_remove(&f.gpus, held[i].gpu);
-	node->cpus_free = ZN_SOME_U64(zn_idset_count(&f.cpus));
-	node->gpus_free = ZN_SOME_U64(zn_idset_count(&f.gpus));
-	node->mem_free_bytes = ZN_SOME_U64(f.mem_bytes);
+		zn_idset_remove(&room.free.gpus, held[i].gpu);
+	node->cpus_free = ZN_SOME_U64(zn_idset_count(&room.free.cpus));
+	node->gpus_free = ZN_SOME_U64(zn_idset_count(&room.free.gpus));
+	node->mem_free_bytes = ZN_SOME_U64(room.free.mem_bytes);
 	node->jobs = ZN_SOME_U64(jobs); /* the record's own number is that of its writing */
 	*ret_facts = facts;
-	*ret_free = f;
+	*ret_free = room.free;
 	return 0;
 }

@@ -25,6 +25,7 @@ void zn_picture_done(struct zn_picture *p);
 const struct zn_job_record *zn_picture_job(const struct zn_picture *p, uint64_t id);
 
 bool zn_picture_has_place(const struct zn_job_record *job);
+struct zn_plan zn_picture_place(const struct zn_job_record *job); /* what it has or had; nothing: it never had a place */
 
 /* The node's facts and what is free on it in this picture.  Also fills its cpus_free, gpus_free,
  * mem_free_bytes and jobs.  -ENODATA: its agent has said nothing yet.
