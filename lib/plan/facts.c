@@ -127,6 +127,8 @@ int zn_facts_decode(const msgpack_object *list, struct zn_facts **ret, struct zn
 		zn_err_set(err, rc, "out of memory");
 	for (size_t i = 0; rc == 0 && i < list->via.array.size; i++)
 		rc = decode_one(&list->via.array.ptr[i], f, err);
+	if (rc == 0 && (rc = zn_facts_wire(f)) < 0)
+		zn_err_set(err, rc, "out of memory");
 	if (rc < 0) {
 		zn_facts_free(f);
 		return rc;

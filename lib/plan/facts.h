@@ -16,6 +16,7 @@ struct zn_facts {
 	struct zn_nic *nics; size_t n_nics;
 	struct zn_nvme *nvmes; size_t n_nvmes;
 	struct zn_link *links; size_t n_links;  /* every GPU-GPU and GPU-NIC pair, a before b */
+	struct zn__wiring *wiring;   /* the links between GPUs once more, for the planner */
 	const char *note;            /* why a GPU driver that is there could not be used in full, or NULL; no
 	                              * record holds it */
 	struct zn_topo *topo;        /* what was read, and is borrowed from above; NULL for decoded facts */
@@ -30,6 +31,8 @@ int zn_facts_make(struct zn_topo *topo, struct zn_gpus *drivers, struct zn_facts
 /* This machine's CPUs and NUMA nodes alone, as zn_topo_read_cpus; the mock, if there is one, is read whole. */
 int zn_facts_read_cpus(const struct zn_idset *only, struct zn_facts **ret, struct zn_err *err);
 void zn_facts_free(struct zn_facts *f);
+/* After links were changed by hand.  -ENOMEM. */
+int zn_facts_wire(struct zn_facts *f);
 
 /* All facts as an array of records (machine, numa, cpu, gpu, nic, nvme, link), the "topology" of a node
  * record, and back.

@@ -206,7 +206,9 @@ static int join_all(struct zn_facts *f)
 	f->n_nvmes = t->n_nvmes;
 	f->note = f->drivers ? f->drivers->note : NULL;
 	int rc = join_gpus(f);
-	return rc < 0 ? rc : link_all(f);
+	if (rc == 0)
+		rc = link_all(f);
+	return rc < 0 ? rc : zn_facts_wire(f);
 }
 
 static void give_back(struct zn_facts *f)

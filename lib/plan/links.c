@@ -15,83 +15,22 @@
  */
 #include "plan/links.h"
 
-#include <ctype.h>
-#include <stdlib.h>
-#include <string.h>
+#include "plan/wiring.h"
 
-/* Where the bandwidth is not known.  20 GB/s is one link of the first NVLink; below it only the order
- * means something.
- */
-enum { NV_MBPS = 160000, MBPS_MAX = 1000000000 };
-static const struct { const char *type; uint32_t mbps; } paths[] = {
-	{ "PIX", 120000 }, { "PXB", 100000 }, { "PHB", 80000 }, { "NODE", 60000 }, { "SYS", 40000 },
-};
-
-static bool is_nvlink(const char *type)
+static uint32_t worth(const struct zn__links *l, unsigned a, unsigned b)
 {
-	return type && type[0] == 'N' && type[1] == 'V' && isdigit((unsigned char)type[2]);
+	return l->even ? 1 : l->mbps[a][b];
 }
 
-static uint32_t type_mbps(const char *type)
-{
-	if (is_nvlink(type)) {
-		unsigned long links = strtoul(type + 2, NULL, 10);
-		return links > 64 ? 64 * NV_MBPS : (links ? (uint32_t)links : 1) * NV_MBPS;
-	}
-	for (size_t i = 0; type && i < sizeof(paths) / sizeof(paths[0]); i++)
-		if (!strcmp(type, paths[i].type))
-			return paths[i].mbps;
-	return 0;
-}
-
-static uint32_t link_mbps(const struct zn_link *link)
-{
-	double mbps = link->link_gbps.v * 1000;
-
-	if (!link->link_gbps.has || !(mbps >= 0))
-		return type_mbps(link->type);
-	return mbps > MBPS_MAX ? MBPS_MAX : (uint32_t)(mbps + 0.5);
-}
-
-/* The number in "gpu12"; false for every other name. */
-static bool gpu_number(const char *name, unsigned *ret)
-{
-	unsigned n = 0;
-
-	if (!name || strncmp(name, "gpu", 3) || !isdigit((unsigned char)name[3]))
-		return false;
-	for (name += 3; isdigit((unsigned char)*name); name++) {
-		n = n * 10 + (unsigned)(*name - '0');
-		if (n >= ZN_IDSET_MAX)
-			return false;
-	}
-	*ret = n;
-	return !*name;
-}
-
-static void set_pair(struct zn__links *l, unsigned a, unsigned b, uint32_t mbps, bool nv)
-{
-	l->mbps[a][b] = l->mbps[b][a] = mbps;
-	l->nvlinked[a] &= ~(UINT64_C(1) << b);
-	l->nvlinked[b] &= ~(UINT64_C(1) << a);
-	if (nv) {
-		l->nvlinked[a] |= UINT64_C(1) << b;
-		l->nvlinked[b] |= UINT64_C(1) << a;
-	}
-}
-
-/* Before any link is read: as near as their NUMA nodes are. */
-static void guess_pairs(struct zn__links *l)
+static void fill_pairs(struct zn__links *l, const struct zn__wiring *w, const uint16_t at[ZN__LINKS_MAX])
 {
 	for (unsigned a = 0; a < l->n; a++) {
-		l->mbps[a][a] = 0;
-		l->nvlinked[a] = 0;
-	}
-	for (unsigned a = 0; a < l->n; a++)
-		for (unsigned b = 0; b < a; b++) {
-			bool near = l->numa[a].has && l->numa[b].has && l->numa[a].v == l->numa[b].v;
-			set_pair(l, a, b, type_mbps(near ? "NODE" : "SYS"), false);
+		const uint32_t *row = &w->pairs[(size_t)at[a] * w->n];
+		for (unsigned b = 0; b < l->n; b++) {
+			l->mbps[a][b] = zn__pair_mbps(row[at[b]]);
+			l->nvlinked[a] |= (uint64_t)(row[at[b]] >> 31) << b;
 		}
+	}
 }
 
 static bool is_even(const struct zn__links *l)
@@ -106,26 +45,26 @@ static bool is_even(const struct zn__links *l)
 
 void zn__links_make(struct zn__links *l, const struct zn_facts *f, const struct zn_idset *gpus)
 {
-	uint8_t at[ZN_IDSET_MAX] = { 0 }; /* 1 + position of a GPU's number */
-	unsigned a, b;
+	const struct zn__wiring *w = f->wiring;
+	uint16_t at[ZN__LINKS_MAX];
 
 	l->n = 0;
 	zn_idset_each(id, gpus) {
-		for (size_t i = 0; i < f->n_gpus && l->n < ZN__LINKS_MAX; i++)
-			if (f->gpus[i].gpu == (uint32_t)id) {
-				l->gpu[l->n] = (uint32_t)id;
-				l->numa[l->n] = f->gpus[i].numa;
-				at[id] = (uint8_t)++l->n;
-				break;
-			}
+		if (l->n == ZN__LINKS_MAX)
+			break;
+		if (!w->position[id])
+			continue;
+		at[l->n] = (uint16_t)(w->position[id] - 1);
+		l->gpu[l->n] = (uint32_t)id;
+		l->numa[l->n] = f->gpus[at[l->n]].numa;
+		l->nvlinked[l->n++] = 0;
 	}
-	guess_pairs(l);
-	for (size_t i = 0; i < f->n_links; i++) {
-		const struct zn_link *link = &f->links[i];
-		if (gpu_number(link->a, &a) && gpu_number(link->b, &b) && a != b && at[a] && at[b])
-			set_pair(l, at[a] - 1u, at[b] - 1u, link_mbps(link), is_nvlink(link->type));
+	l->even = w->is_even;
+	if (!l->even) {
+		fill_pairs(l, w, at);
+		l->even = is_even(l);
 	}
-	l->even = is_even(l);
+	l->all_nvlinked = l->even && l->n > 1 && w->pairs[(size_t)at[0] * w->n + at[1]] >> 31;
 }
 
 struct choice {
@@ -330,7 +269,7 @@ bool zn__links_choose(const struct zn__links *l, unsigned n, bool nvlink, struct
 	if (!n)
 		mask = 0;
 	else if (l->even)
-		mask = !nvlink || n == 1 || l->nvlinked[0] ? choose_even(l, n) : 0;
+		mask = !nvlink || n == 1 || l->all_nvlinked ? choose_even(l, n) : 0;
 	else if (l->n <= ZN__LINKS_EXACT)
 		mask = choose_exact(l, n, nvlink);
 	else
@@ -356,8 +295,8 @@ void zn__links_chain(const struct zn__links *l, unsigned order[ZN__LINKS_MAX])
 		unsigned best = (unsigned)__builtin_ctzll(left), last = n ? order[n - 1] : best;
 		for (uint64_t m = left & (left - 1); n && m; m &= m - 1) {
 			unsigned i = (unsigned)__builtin_ctzll(m);
-			if (l->mbps[last][i] != l->mbps[last][best]
-			        ? l->mbps[last][i] > l->mbps[last][best]
+			if (worth(l, last, i) != worth(l, last, best)
+			        ? worth(l, last, i) > worth(l, last, best)
 			        : is_same_numa(l, last, i) && !is_same_numa(l, last, best))
 				best = i;
 		}

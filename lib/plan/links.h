@@ -1,8 +1,4 @@
-/* links: which GPUs of a machine belong together.  Private to plan.
- *
- * A link's worth is its bandwidth in megabits a second and direction.  Where the facts do not say it, the
- * kind of path stands in, so that NVn > PIX > PXB > PHB > NODE > SYS.
- */
+/* links: which GPUs of a machine belong together, by what their links are worth (wiring.h).  Private to plan. */
 #ifndef ZN_PLAN_LINKS_H
 #define ZN_PLAN_LINKS_H
 
@@ -15,7 +11,8 @@ enum {
 
 struct zn__links {
 	unsigned n;
-	bool even;                                 /* every pair is linked like every other */
+	bool even;                                 /* every pair is linked like every other: mbps and nvlinked may be empty */
+	bool all_nvlinked;                         /* and that by NVLink */
 	uint32_t gpu[ZN__LINKS_MAX];               /* ascending numbers; masks below count in this order */
 	struct zn_ou64 numa[ZN__LINKS_MAX];
 	uint32_t mbps[ZN__LINKS_MAX][ZN__LINKS_MAX];

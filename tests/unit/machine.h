@@ -90,6 +90,13 @@ static void machine_links(struct zn_facts *f, const struct machine_text *t)
 			machine_link(f, a, b, t->nv ? nv : a / t->gpu == b / t->gpu ? "NODE" : "SYS");
 }
 
+/* Once its links and GPUs are as they shall be. */
+static void machine_wire(struct zn_facts *f)
+{
+	if (zn_facts_wire(f) < 0)
+		abort();
+}
+
 static struct zn_facts *machine_new(const char *text)
 {
 	struct zn_facts *f = calloc(1, sizeof(*f));
@@ -110,6 +117,7 @@ static struct zn_facts *machine_new(const char *text)
 		.cores = t.numa * t.core, .cpus = (uint32_t)f->n_cpus, .gpus = (uint32_t)f->n_gpus,
 		.mem_bytes = (uint64_t)t.numa * t.mem << 30,
 	};
+	machine_wire(f);
 	return f;
 }
 

@@ -88,6 +88,7 @@ static struct zn_facts *table_machine(unsigned t)
 	}
 	for (size_t i = 0; i < f->n_links; i++)
 		f->links[i].link_gbps = ZN_SOME_F64(gbps_of(f->links[i].type));
+	machine_wire(f);
 	return f;
 }
 
@@ -252,6 +253,7 @@ static void test_random_links(void)
 			f->links[i].type = draw(3) ? "NV1" : "SYS";
 			f->links[i].link_gbps = ZN_SOME_F64(1 + draw(4));
 		}
+		machine_wire(f);
 		wrong += wrong_choices(f, round % 2) != 0;
 		machine_free(f);
 	}
@@ -400,6 +402,7 @@ static void test_unknown(void)
 	for (size_t i = 0; i < f->n_gpus; i++)
 		f->gpus[i].numa.has = false;
 	f->n_numas = f->n_links = 0;
+	machine_wire(f);
 	now = zn_plan_idle(f);
 	tap_ok(zn_plan_make(f, &now, &gpu, &p, NULL) == 0 && is_list(&p.gpus, "0-1") && is_list(&p.cpus, "0-3") &&
 	       is_list(&p.numas, ""), "no numa node known: the machine is one place, memory stays unsaid");
@@ -411,6 +414,7 @@ static void test_unknown(void)
 		f->gpus[i].numa.has = false;
 	for (size_t i = 0; i < f->n_cpus; i++)
 		f->cpus[i].core = UINT32_MAX - (uint32_t)i;
+	machine_wire(f);
 	now = zn_plan_idle(f);
 	tap_ok(zn_plan_make(f, &now, &gpu, &p, NULL) == 0 && p.cpus_held == 4,
 	       "gpus that hang nowhere get a slice of the machine; huge core numbers do no harm");
