@@ -9,21 +9,27 @@
 #include "base/units.h"
 #include "cli/cli.h"
 #include "job/record.h"
+#include "sim/saturate.h"
 #include "sim/summary.h"
+#include "sim/cluster.h"
 #include "sim/trace.h"
 
 static struct {
 	const char *cluster, *policy, *estimates, *scale, *from, *to;
-	struct zn_ou64 gpus, depth;
-	bool flat, per_vc, only_summary;
+	struct zn_ou64 gpus, depth, seed;
+	bool flat, saturate, per_vc, only_summary;
 } o = { .policy = "default", .estimates = "user" };
 
 static const struct zn_opt opts[] = {
 	{ 'c', "cluster", ZN_OPT_STR, "FILE", &o.cluster, "file", "the nodes: CSV with a column gpus, and vc for those that belong to one" },
 	{ 'g', "gpus", ZN_OPT_U64, "N", &o.gpus, NULL, "a cluster of N GPUs, instead of a file" },
 	{ 0, "flat", ZN_OPT_FLAG, NULL, &o.flat, NULL, "take the cluster for one pool of equal GPUs, whichever node they are on" },
-	{ 'p', "policy", ZN_OPT_CHOICE, "POLICY", &o.policy, "default|easy|fcfs|sjf",
-	  "default: as zenith(7) orders and backfills; easy: in order of arrival, with backfill; fcfs: without; sjf: shortest estimate first" },
+	{ 0, "saturate", ZN_OPT_FLAG, NULL, &o.saturate, NULL,
+	  "fill the nodes with the jobs of the trace in random order, none of which ends, and say how full they get" },
+	{ 0, "seed", ZN_OPT_U64, "N", &o.seed, NULL, "with --saturate: another random order for each N (default 1)" },
+	{ 'p', "policy", ZN_OPT_CHOICE, "POLICY", &o.policy, "default|easy|fcfs|sjf|bestfit|random",
+	  "default: as zenith(7) orders and backfills; easy: in order of arrival, with backfill; fcfs: without; sjf: shortest estimate first; "
+	  "with --saturate default, bestfit or random" },
 	{ 0, "depth", ZN_OPT_U64, "N", &o.depth, NULL, "backfill looks at N jobs behind the first (default: at all)" },
 	{ 'e', "estimates", ZN_OPT_CHOICE, "WHOSE", &o.estimates, "user|exact",
 	  "user: what was asked for, where the trace has it, but no less than it took; exact: what it took" },
@@ -39,7 +45,7 @@ static const struct zn_opt opts[] = {
 static const struct zn_cmd cmd = {
 	.name = "zn-sim",
 	.brief = "run a recorded workload through the scheduler in virtual time",
-	.synopsis = "--flat (--cluster FILE | --gpus N) [options] TRACE",
+	.synopsis = "--flat (--cluster FILE | --gpus N) [options] TRACE\n--saturate --cluster FILE [--seed N] [options] TRACE",
 	.opts = opts,
 	.complete = "file",
 };
@@ -75,12 +81,35 @@ static struct zn_pick_policy policy(void)
 	};
 }
 
+static bool places(void) /* a policy of --saturate; default is one of both */
+{
+	return !strcmp(o.policy, "bestfit") || !strcmp(o.policy, "random");
+}
+
+static void check_saturate(void)
+{
+	if (o.flat || o.gpus.has || o.depth.has || o.per_vc || o.scale || o.from || o.to || strcmp(o.estimates, "user"))
+		zn_cli_usage("option '--saturate' knows no time: give --cluster, and of the others --policy and --seed alone");
+	if (!o.cluster)
+		zn_cli_usage("option '--saturate' needs the nodes: give --cluster");
+	if (!places() && strcmp(o.policy, "default"))
+		zn_cli_usage("option '--policy': '%s' orders jobs; with --saturate give default, bestfit or random", o.policy);
+}
+
 static void check_usage(int argc, int at)
 {
 	if (at + 1 != argc)
 		zn_cli_usage(at == argc ? "a trace is missing" : "one trace at a time");
+	if (o.saturate) {
+		check_saturate();
+		return;
+	}
 	if (!o.flat)
-		zn_cli_usage("this version places on one pool of equal GPUs alone: give --flat");
+		zn_cli_usage("this version runs jobs on one pool of equal GPUs alone: give --flat, or --saturate for the nodes");
+	if (places())
+		zn_cli_usage("option '--policy': '%s' needs --saturate", o.policy);
+	if (o.seed.has)
+		zn_cli_usage("option '--seed' needs --saturate");
 	if (!o.cluster == !o.gpus.has)
 		zn_cli_usage("give either --cluster or --gpus");
 	if (o.per_vc && o.gpus.has)
@@ -245,34 +274,83 @@ static void put_summary(struct zn_writer *w, struct sim *s)
 	zn_writer_put(w, &zn_summary_kind, &sum);
 }
 
+static int run(struct sim *s, const char *path, struct zn_writer *w, struct zn_err *err)
+{
+	struct zn_arena arena = { 0 };
+
+	policy();
+	int rc = read_cluster(&s->cluster, err);
+	if (rc == 0)
+		rc = zn_trace_read(path, ZN_TRACE_RUN, &s->trace, err);
+	if (rc == 0) {
+		s->jobs = zn_cli_must(zn_arena_array(&arena, s->trace.n + 1, sizeof(*s->jobs))); /* which has its pages at once */
+		s->can_start = zn_cli_must(calloc(s->trace.n + 1, sizeof(*s->can_start)));
+		rc = simulate(s, err);
+	}
+	if (rc == 0 && !o.only_summary)
+		put_jobs(w, s);
+	if (rc == 0)
+		put_summary(w, s);
+	zn_arena_done(&arena);
+	free(s->can_start);
+	return rc;
+}
+
+/* ---- filling it ---------------------------------------------------------------------------------------- */
+
+static void put_saturation(void *w, const struct zn_saturation *now)
+{
+	struct zn_saturation r = *now;
+
+	r.policy = o.policy;
+	zn_writer_put(w, &zn_saturation_kind, &r);
+}
+
+static void skip_saturation(void *w, const struct zn_saturation *now)
+{
+	(void)w;
+	(void)now;
+}
+
+static int saturate(struct sim *s, const char *path, struct zn_writer *w, struct zn_err *err)
+{
+	struct zn_saturate_sum sum;
+	struct zn_saturate ask = {
+		.trace = &s->trace, .cluster = &s->cluster, .seed = o.seed.has ? o.seed.v : 1, .arg = w,
+		.tell = o.only_summary ? skip_saturation : put_saturation,
+		.policy = !strcmp(o.policy, "bestfit") ? ZN_FLEET_BESTFIT : !strcmp(o.policy, "random") ? ZN_FLEET_RANDOM : ZN_FLEET_FRAGMENT,
+	};
+	int rc = zn_cluster_read(o.cluster, &s->cluster, err);
+
+	if (rc == 0)
+		rc = zn_trace_read(path, ZN_TRACE_PLACE, &s->trace, err);
+	if (rc == 0)
+		rc = zn_saturate(&ask, &sum, err);
+	if (rc < 0)
+		return rc;
+	struct zn_summary r = {
+		.policy = o.policy, .jobs = sum.placed, .never = sum.refused, .gpus = s->cluster.gpus, .util = sum.allocated,
+		.fragmentation = ZN_SOME_F64(sum.fragmentation), .decisions = sum.decisions.n,
+		.decision_p50_us = zn_sim_times_us(&sum.decisions, 0.5), .decision_p99_us = zn_sim_times_us(&sum.decisions, 0.99),
+		.decision_max_us = (double)sum.decisions.max_ns / 1e3,
+	};
+	zn_writer_put(w, &zn_summary_kind, &r);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
-	static const struct zn_kind *const kinds[] = { &zn_job_kind, &zn_summary_kind, NULL };
+	static const struct zn_kind *const kinds[] = { &zn_job_kind, &zn_saturation_kind, &zn_summary_kind, NULL };
 	int at = zn_cli_parse(&cmd, argc, argv);
 	struct sim s = { .to_s = 1e18 };
 	struct zn_err err = { 0 };
-	struct zn_arena arena = { 0 };
 
 	struct zn_writer *w = zn_cli_writer(kinds, false);
 	check_usage(argc, at);
 	s.scale = number("scale", o.scale, 0, 1);
 	s.from_s = number("from", o.from, 0, 0);
 	s.to_s = number("to", o.to, 0, 1e18);
-	policy();
-	int rc = read_cluster(&s.cluster, &err);
-	if (rc == 0)
-		rc = zn_trace_read(argv[at], &s.trace, &err);
-	if (rc == 0) {
-		s.jobs = zn_cli_must(zn_arena_array(&arena, s.trace.n + 1, sizeof(*s.jobs))); /* which has its pages at once */
-		s.can_start = zn_cli_must(calloc(s.trace.n + 1, sizeof(*s.can_start)));
-		rc = simulate(&s, &err);
-	}
-	if (rc == 0 && !o.only_summary)
-		put_jobs(w, &s);
-	if (rc == 0)
-		put_summary(w, &s);
-	zn_arena_done(&arena);
-	free(s.can_start);
+	int rc = o.saturate ? saturate(&s, argv[at], w, &err) : run(&s, argv[at], w, &err);
 	zn_trace_done(&s.trace);
 	zn_cluster_done(&s.cluster);
 	return zn_cli_end(w, rc < 0 ? fail(rc, &err) : ZN_EXIT_OK);

@@ -14,7 +14,8 @@ _zn_sim()
 	case $prev in
 	-c|--cluster) compopt -o filenames; _zn_reply -f; return ;;
 	-g|--gpus) :; return ;;
-	-p|--policy) _zn_reply -W 'default easy fcfs sjf'; return ;;
+	--seed) :; return ;;
+	-p|--policy) _zn_reply -W 'default easy fcfs sjf bestfit random'; return ;;
 	--depth) :; return ;;
 	-e|--estimates) _zn_reply -W 'user exact'; return ;;
 	--scale) :; return ;;
@@ -25,7 +26,7 @@ _zn_sim()
 	--complete) _zn_reply -W 'bash zsh fish'; return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		_zn_reply -W '-c --cluster -g --gpus --flat -p --policy --depth -e --estimates --per-vc --scale --from --to -s --summary -o --output --fields --no-heading -h --help --version --complete'
+		_zn_reply -W '-c --cluster -g --gpus --flat --saturate --seed -p --policy --depth -e --estimates --per-vc --scale --from --to -s --summary -o --output --fields --no-heading -h --help --version --complete'
 	else
 		compopt -o filenames; _zn_reply -f
 	fi

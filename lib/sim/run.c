@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { PROGRESS_EACH = 4096 };
 static const double short_job_s = 10; /* below it a slowdown says nothing (Feitelson and Rudolph, JSSPP 1998) */
@@ -42,44 +41,6 @@ static struct zn_sim_job *ends_pop(struct ends *e)
 	return first;
 }
 
-/* ---- how long it takes to decide ----------------------------------------------------------------------- */
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static void note_time(struct zn_sim_times *t, uint64_t ns)
-{
-	unsigned at = ns < 4 ? (unsigned)ns : 4 * (62 - (unsigned)__builtin_clzll(ns)) + (unsigned)(ns >> (61 - __builtin_clzll(ns)) & 3);
-
-	t->count[at < ZN_SIM_TIMES ? at : ZN_SIM_TIMES - 1]++;
-	t->n++;
-	if (ns > t->max_ns)
-		t->max_ns = ns;
-}
-
-/* The longest time that the bucket holds. */
-static double bucket_ns(unsigned at)
-{
-	return at < 4 ? at : ldexp(5 + at % 4, (int)(at / 4) - 1) - 1;
-}
-
-double zn_sim_times_us(const struct zn_sim_times *t, double p)
-{
-	uint64_t seen = 0;
-
-	for (unsigned at = 0; at < ZN_SIM_TIMES; at++) {
-		seen += t->count[at];
-		if (t->n && (double)seen >= p * (double)t->n)
-			return (bucket_ns(at) < (double)t->max_ns ? bucket_ns(at) : (double)t->max_ns) / 1e3;
-	}
-	return 0;
-}
-
 /* ---- the loop ------------------------------------------------------------------------------------------ */
 
 struct run {
@@ -111,7 +72,7 @@ static int take_events(struct run *r)
 
 static void decide(struct run *r, struct zn_sim_times *times)
 {
-	uint64_t from = now_ns();
+	uint64_t from = zn_sim_clock_ns();
 	struct zn_pick_pass pass;
 	struct zn_pick_job *pick;
 
@@ -121,7 +82,7 @@ static void decide(struct run *r, struct zn_sim_times *times)
 		job->end_s = r->now_s + job->duration_s;
 		ends_push(&r->ends, job);
 	}
-	note_time(times, now_ns() - from);
+	zn_sim_times_note(times, zn_sim_clock_ns() - from);
 }
 
 static void add_up(const struct run *r, struct zn_sim_sum *sum)

@@ -3,6 +3,7 @@
 #define ZN_SIM_RUN_H
 
 #include "pick/pool.h"
+#include "sim/times.h"
 #include "zenith.h"
 
 struct zn_sim_job {
@@ -11,10 +12,6 @@ struct zn_sim_job {
 	double end_s;
 	size_t trace;                 /* which of the trace it is */
 };
-
-/* How long decisions took: the counts of 4 buckets for each doubling of the nanoseconds. */
-enum { ZN_SIM_TIMES = 256 };
-struct zn_sim_times { uint64_t count[ZN_SIM_TIMES], n, max_ns; };
 
 struct zn_sim_sum {
 	size_t jobs;
@@ -30,8 +27,5 @@ struct zn_sim_sum {
  */
 int zn_sim_run(struct zn_sim_job *jobs, size_t n, uint32_t gpus, struct zn_pick_policy policy, struct zn_sim_sum *sum,
                void (*progress)(size_t done), struct zn_err *err);
-
-/* A duration that the share p (0..1) of the decisions did not exceed, to a fifth. */
-double zn_sim_times_us(const struct zn_sim_times *t, double p);
 
 #endif

@@ -17,6 +17,7 @@ static const struct zn_field fields[] = {
 	F(jct_mean_s, F64, "JCT", "mean time from submission to end, seconds"),
 	F(bsld_mean, F64, "BSLD", "mean bounded slowdown: (wait + run) / run, of a run of 10 s at least"),
 	F(util, F64, "UTIL", "share of the GPU time between first submission and last end that jobs used"),
+	F(fragmentation, OF64, "FRAG", "with --saturate: share of the GPUs still free that the usual jobs can't use, on the average"),
 	F(decisions, U64, "DECISIONS", "looks at the queue"),
 	F(decision_p50_us, F64, "P50-US", "what half of the decisions took at most, microseconds"),
 	F(decision_p99_us, F64, "P99-US", "what 99 of 100 took at most, microseconds"),

@@ -12,6 +12,7 @@ struct zn_summary {
 	double makespan_s;
 	double wait_mean_s, wait_p99_s, wait_max_s, jct_mean_s;
 	double bsld_mean, util;
+	struct zn_of64 fragmentation;
 	uint64_t decisions;
 	double decision_p50_us, decision_p99_us, decision_max_us;
 	struct zn_of64 jobs_per_s;    /* of the simulation itself */

@@ -2,60 +2,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/lines.h"
+#include "sim/csv.h"
 #include "sim/trace_priv.h"
 
-enum { COLUMNS_MAX = 64 };
-static const double seconds_max = 1e12;
+#define seconds_max 1e12
 
-enum column { ID, SUBMIT, DURATION, WALLTIME, GPUS, USER, VC, COLUMNS };
+enum column { ID, SUBMIT, DURATION, WALLTIME, GPUS, GPU_MILLI, CPUS, MEM, NUMBERS, USER = NUMBERS, VC, MODEL, COLUMNS };
 static const char *const names[COLUMNS] = {
-	"job_id", "submit_s", "duration_s", "walltime_s", "gpus", "user", "vc",
+	"job_id", "submit_s", "duration_s", "walltime_s", "gpus", "gpu_milli", "cpus", "mem_mb", "user", "vc", "gpu_model",
 };
+static const double largest[NUMBERS] = { 1e15, seconds_max, seconds_max, seconds_max, ZN__TRACE_GPUS_MAX, 1000, 1e9, 1e12 };
 
 /* Where each column is in a line of the file; -1: the file has none. */
 struct layout { int at[COLUMNS]; size_t n; };
 
-static int read_header(const struct zn_lines *l, char *line, const char *const *wanted, size_t n_wanted, int *at,
-                       struct zn_err *err)
+static int need_columns(const struct zn_lines *l, const struct layout *y, enum zn_trace_use use, struct zn_err *err)
 {
-	char *fields[COLUMNS_MAX];
-	size_t n = zn_line_cut(line, ',', fields, COLUMNS_MAX);
+	static const enum column needed[] = { GPUS, SUBMIT, DURATION };
 
-	for (size_t w = 0; w < n_wanted; w++) {
-		at[w] = -1;
-		for (size_t i = 0; i < n; i++) {
-			if (strcmp(fields[i], wanted[w]))
-				continue;
-			if (at[w] >= 0)
-				return zn_lines_bad(l, err, "column '%s' is there twice", wanted[w]);
-			at[w] = (int)i;
-		}
-	}
-	return (int)n;
-}
-
-static int need_columns(const struct zn_lines *l, const struct layout *y, struct zn_err *err)
-{
-	static const enum column needed[] = { SUBMIT, DURATION, GPUS };
-
-	for (size_t i = 0; i < sizeof(needed) / sizeof(*needed); i++)
+	for (size_t i = 0; i < (use == ZN_TRACE_RUN ? 3 : 1); i++)
 		if (y->at[needed[i]] < 0)
 			return zn_lines_bad(l, err, "there is no column '%s'", names[needed[i]]);
-	return 0;
-}
-
-/* A number that is not negative; 0 where there is none.  -EBADMSG. */
-static int take_number(const struct zn_lines *l, const char *text, const char *what, double max, double *ret,
-                       struct zn_err *err)
-{
-	*ret = 0;
-	if (!text || !*text)
-		return 0;
-	if (!zn_field_number(text, ret))
-		return zn_lines_bad(l, err, "%s '%s' is no number", what, text);
-	if (*ret < 0 || *ret > max)
-		return zn_lines_bad(l, err, "%s %s is not between 0 and %.0f", what, text, max);
 	return 0;
 }
 
@@ -86,53 +53,54 @@ static int in_order(const struct zn_lines *l, const struct zn_trace *t, double s
 	return zn_lines_bad(l, err, "submitted at %.15g, before the job above it (%.15g)", submit_s, t->jobs[t->n - 1].submit_s);
 }
 
+static int take_texts(struct zn_trace *t, const char *const field[COLUMNS], struct zn_trace_job *job)
+{
+	const struct zn_trace_job *last = t->n ? job - 1 : NULL;
+
+	job->user = keep(t, field[USER], last ? last->user : NULL);
+	job->vc = keep(t, field[VC], last ? last->vc : NULL);
+	job->gpu_model = keep(t, field[MODEL], last ? last->gpu_model : NULL);
+	return job->user && job->vc && job->gpu_model ? 0 : -ENOMEM;
+}
+
 static int take_job(struct zn_trace *t, size_t *cap, const struct zn_lines *l, const char *const field[COLUMNS],
                     struct zn_err *err)
 {
-	const struct zn_trace_job *last = t->n ? &t->jobs[t->n - 1] : NULL;
-	double id = (double)(t->n + t->left_out), submit_s, duration_s, walltime_s, gpus;
+	double v[NUMBERS];
 	int rc = 0;
 
-	if (field[ID] && *field[ID])
-		rc = take_number(l, field[ID], names[ID], 1e15, &id, err);
-	if (rc == 0)
-		rc = take_number(l, field[SUBMIT], names[SUBMIT], seconds_max, &submit_s, err);
-	if (rc == 0)
-		rc = take_number(l, field[DURATION], names[DURATION], seconds_max, &duration_s, err);
-	if (rc == 0)
-		rc = take_number(l, field[WALLTIME], names[WALLTIME], seconds_max, &walltime_s, err);
-	if (rc == 0)
-		rc = take_number(l, field[GPUS], names[GPUS], ZN__TRACE_GPUS_MAX, &gpus, err);
+	for (size_t i = 0; rc == 0 && i < NUMBERS; i++)
+		rc = zn__csv_number(l, field[i], names[i], largest[i], &v[i], err);
 	if (rc < 0)
 		return rc;
-	if (!*field[SUBMIT] || !*field[DURATION] || gpus < 1) {
+	if (t->use == ZN_TRACE_RUN && (!*field[SUBMIT] || !*field[DURATION] || v[GPUS] < 1)) {
 		t->left_out++;
 		return 0;
 	}
-	rc = in_order(l, t, submit_s, err);
+	rc = t->use == ZN_TRACE_RUN ? in_order(l, t, v[SUBMIT], err) : 0;
 	if (rc < 0)
 		return rc;
-	const char *user = keep(t, field[USER], last ? last->user : NULL), *vc = keep(t, field[VC], last ? last->vc : NULL);
 	struct zn_trace_job *job = zn__trace_new_job(t, cap);
-	if (!job || !user || !vc)
+	if (!job)
 		return zn_err_set(err, -ENOMEM, "out of memory");
-	*job = (struct zn_trace_job){ .id = (uint64_t)id, .submit_s = submit_s, .duration_s = duration_s,
-	                              .walltime_s = walltime_s, .gpus = (uint32_t)gpus, .user = user, .vc = vc };
+	*job = (struct zn_trace_job){
+		.id = field[ID] && *field[ID] ? (uint64_t)v[ID] : t->n + t->left_out,
+		.submit_s = v[SUBMIT], .duration_s = v[DURATION], .walltime_s = v[WALLTIME], .gpus = (uint32_t)v[GPUS],
+		.gpu_milli = v[GPU_MILLI] >= 1 && v[GPUS] == 1 ? (uint32_t)v[GPU_MILLI] : 1000,
+		.cpus = v[CPUS], .mem_mb = v[MEM],
+	};
+	if (take_texts(t, field, job) < 0)
+		return zn_err_set(err, -ENOMEM, "out of memory");
 	t->n++;
 	return 0;
 }
 
 static int take_csv(struct zn_trace *t, size_t *cap, struct zn_lines *l, char *line, const struct layout *y, struct zn_err *err)
 {
-	char *fields[COLUMNS_MAX];
-	const char *field[COLUMNS] = { 0 };
-	size_t n = zn_line_cut(line, ',', fields, COLUMNS_MAX);
+	const char *field[COLUMNS];
+	int rc = zn__csv_cut(l, line, y->n, y->at, COLUMNS, field, err);
 
-	if (n != y->n)
-		return zn_lines_bad(l, err, "%zu fields, where the first line has %zu", n, y->n);
-	for (size_t i = 0; i < COLUMNS; i++)
-		field[i] = y->at[i] < 0 ? NULL : fields[y->at[i]];
-	return take_job(t, cap, l, field, err);
+	return rc < 0 ? rc : take_job(t, cap, l, field, err);
 }
 
 /* Fields of the format, from 0; -1 stands for what is not known. */
@@ -177,9 +145,9 @@ static int take_lines(struct zn_trace *t, struct zn_lines *l, struct zn_err *err
 		} else if (swf) {
 			rc = take_swf(t, &cap, l, line, err);
 		} else if (!y.n) {
-			rc = read_header(l, line, names, COLUMNS, y.at, err);
+			rc = zn__csv_header(l, line, names, COLUMNS, y.at, err);
 			y.n = rc < 0 ? 0 : (size_t)rc;
-			rc = rc < 0 ? rc : need_columns(l, &y, err);
+			rc = rc < 0 ? rc : need_columns(l, &y, t->use, err);
 		} else if (*line) {
 			rc = take_csv(t, &cap, l, line, &y, err);
 		}
@@ -189,12 +157,12 @@ static int take_lines(struct zn_trace *t, struct zn_lines *l, struct zn_err *err
 	return rc;
 }
 
-int zn_trace_read(const char *path, struct zn_trace *ret, struct zn_err *err)
+int zn_trace_read(const char *path, enum zn_trace_use use, struct zn_trace *ret, struct zn_err *err)
 {
 	struct zn_lines l;
 	int first = 0;
 
-	*ret = (struct zn_trace){ 0 };
+	*ret = (struct zn_trace){ .use = use };
 	int rc = zn_lines_open(path, &l, err);
 	if (rc == 0)
 		rc = zn_lines_peek(&l, &first, err);
@@ -215,92 +183,4 @@ void zn_trace_done(struct zn_trace *t)
 	free(t->jobs);
 	zn_arena_done(&t->arena);
 	*t = (struct zn_trace){ 0 };
-}
-
-/* ---- the cluster --------------------------------------------------------------------------------------- */
-
-static struct zn_sim_pool *pool_of(struct zn_cluster *c, const char *vc)
-{
-	for (size_t i = 0; i < c->n; i++)
-		if (!strcmp(c->pools[i].vc, vc))
-			return &c->pools[i];
-	struct zn_sim_pool *v = reallocarray(c->pools, c->n + 1, sizeof(*v));
-	char *name = zn_arena_strdup(&c->arena, vc);
-	if (v)
-		c->pools = v;
-	if (!v || !name)
-		return NULL;
-	v[c->n] = (struct zn_sim_pool){ .vc = name };
-	return &v[c->n++];
-}
-
-static int take_node(struct zn_cluster *c, struct zn_lines *l, char *line, const int at[2], size_t n_columns, struct zn_err *err)
-{
-	char *fields[COLUMNS_MAX];
-	size_t n = zn_line_cut(line, ',', fields, COLUMNS_MAX);
-	double gpus;
-
-	if (n != n_columns)
-		return zn_lines_bad(l, err, "%zu fields, where the first line has %zu", n, n_columns);
-	int rc = take_number(l, fields[at[0]], "gpus", ZN__TRACE_GPUS_MAX, &gpus, err);
-	if (rc < 0)
-		return rc;
-	struct zn_sim_pool *p = pool_of(c, at[1] < 0 ? "" : fields[at[1]]);
-	if (!p)
-		return zn_err_set(err, -ENOMEM, "out of memory");
-	if (gpus > ZN__TRACE_GPUS_MAX - c->gpus)
-		return zn_lines_bad(l, err, "more than %d GPUs in all", ZN__TRACE_GPUS_MAX);
-	p->gpus += (uint32_t)gpus;
-	c->gpus += (uint32_t)gpus;
-	return 0;
-}
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(((const struct zn_sim_pool *)a)->vc, ((const struct zn_sim_pool *)b)->vc);
-}
-
-static int take_nodes(struct zn_cluster *c, struct zn_lines *l, struct zn_err *err)
-{
-	static const char *const wanted[] = { "gpus", "vc" };
-	int at[2], n = 0, rc;
-	char *line;
-
-	while ((rc = zn_lines_next(l, &line, err)) > 0) {
-		if (!n) {
-			rc = n = read_header(l, line, wanted, 2, at, err);
-			if (rc >= 0 && at[0] < 0)
-				rc = zn_lines_bad(l, err, "there is no column 'gpus'");
-		} else if (*line) {
-			rc = take_node(c, l, line, at, (size_t)n, err);
-		}
-		if (rc < 0)
-			return rc;
-	}
-	if (rc == 0 && !c->gpus)
-		rc = zn_err_set(err, -EBADMSG, "'%s' has no GPUs", l->path);
-	return rc;
-}
-
-int zn_cluster_read(const char *path, struct zn_cluster *ret, struct zn_err *err)
-{
-	struct zn_lines l;
-
-	*ret = (struct zn_cluster){ 0 };
-	int rc = zn_lines_open(path, &l, err);
-	if (rc == 0)
-		rc = take_nodes(ret, &l, err);
-	zn_lines_close(&l);
-	if (rc < 0)
-		zn_cluster_done(ret);
-	else
-		qsort(ret->pools, ret->n, sizeof(*ret->pools), by_name);
-	return rc;
-}
-
-void zn_cluster_done(struct zn_cluster *c)
-{
-	free(c->pools);
-	zn_arena_done(&c->arena);
-	*c = (struct zn_cluster){ 0 };
 }

@@ -16,30 +16,27 @@ struct zn_trace_job {
 	double submit_s, duration_s;
 	double walltime_s;            /* what the user asked for; 0: it is not known */
 	uint32_t gpus;                /* or processors, in a log of a machine that has none */
+	uint32_t gpu_milli;           /* of each: 1000, or less of a single one */
+	double cpus, mem_mb;          /* 0: it is not known */
 	const char *user, *vc;        /* "" where the trace has none */
+	const char *gpu_model;        /* "A|B": either will do; "": any */
+};
+
+enum zn_trace_use {
+	ZN_TRACE_RUN,                 /* only jobs with GPUs and times, in order */
+	ZN_TRACE_PLACE,               /* all, in any order, whatever their times */
 };
 
 struct zn_trace {
+	enum zn_trace_use use;
 	struct zn_arena arena;
-	struct zn_trace_job *jobs;    /* as they were submitted */
+	struct zn_trace_job *jobs;    /* as they were submitted, or in the order of the file */
 	size_t n;
 	size_t left_out;              /* without GPUs, submission or duration: nothing of them can be simulated */
 };
 
 /* -EBADMSG with file and line for what makes no sense: no number, a negative one, a time before the one above it. */
-int zn_trace_read(const char *path, struct zn_trace *ret, struct zn_err *err);
+int zn_trace_read(const char *path, enum zn_trace_use use, struct zn_trace *ret, struct zn_err *err);
 void zn_trace_done(struct zn_trace *t);
-
-struct zn_sim_pool { const char *vc; uint32_t gpus; };
-struct zn_cluster {
-	struct zn_arena arena;
-	struct zn_sim_pool *pools;    /* by name of their vc; those without one are "" */
-	size_t n;
-	uint32_t gpus;                /* all of them */
-};
-
-/* CSV of nodes: gpus, and vc if a node belongs to one. */
-int zn_cluster_read(const char *path, struct zn_cluster *ret, struct zn_err *err);
-void zn_cluster_done(struct zn_cluster *c);
 
 #endif

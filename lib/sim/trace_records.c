@@ -28,13 +28,13 @@ static const char *keep(struct zn_trace *t, const char *text)
 static int take_job(struct zn_trace *t, size_t *cap, const struct zn_rec *rec, const char *path, const struct zn_job_record *j,
                     struct zn_err *err)
 {
-	if (!j->gpus || !j->start_s.has || !j->end_s.has) { /* it asked for none, or never ran to an end */
+	if (t->use == ZN_TRACE_RUN && (!j->gpus || !j->start_s.has || !j->end_s.has)) { /* it asked for none, or never ran to an end */
 		t->left_out++;
 		return 0;
 	}
 	if (j->gpus > ZN__TRACE_GPUS_MAX)
 		return bad(rec, path, j, "has more GPUs than there can be", err);
-	if (j->submit_s < 0 || j->end_s.v < j->start_s.v)
+	if (j->submit_s < 0 || (j->end_s.has && j->end_s.v < j->start_s.v))
 		return bad(rec, path, j, "ends before it starts", err);
 	struct zn_trace_job *to = zn__trace_new_job(t, cap);
 	const char *user = keep(t, j->user), *vc = keep(t, j->account);
@@ -42,7 +42,8 @@ static int take_job(struct zn_trace *t, size_t *cap, const struct zn_rec *rec, c
 		return zn_err_set(err, -ENOMEM, "out of memory");
 	*to = (struct zn_trace_job){ .id = j->id, .submit_s = j->submit_s, .duration_s = j->end_s.v - j->start_s.v,
 	                             .walltime_s = j->time_limit_s.has ? j->time_limit_s.v : 0, .gpus = (uint32_t)j->gpus,
-	                             .user = user, .vc = vc };
+	                             .gpu_milli = 1000, .cpus = (double)j->cpus.v, .mem_mb = (double)j->mem_bytes.v / (1 << 20),
+	                             .user = user, .vc = vc, .gpu_model = "" };
 	t->n++;
 	return 0;
 }
@@ -73,7 +74,7 @@ static int take_records(struct zn_trace *t, struct zn_reader *r, const char *pat
 			break;
 	}
 	zn_arena_done(&a);
-	if (rc == 0 && t->n)
+	if (rc == 0 && t->n && t->use == ZN_TRACE_RUN)
 		qsort(t->jobs, t->n, sizeof(*t->jobs), by_submission);
 	return rc;
 }

@@ -352,7 +352,7 @@ static void fuzz_trace(const uint8_t *p, size_t n)
 
 	must(fd >= 0 && write(fd, p, n) == (ssize_t)n);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	int rc = zn_trace_read(path, &t, &err);
+	int rc = zn_trace_read(path, ZN_TRACE_RUN, &t, &err);
 	must(rc == 0 || (rc == -EBADMSG && *err.text));
 	if (rc == 0) {
 		run_trace(&t);

@@ -1,0 +1,125 @@
+#include "sim/cluster.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/csv.h"
+#include "sim/trace_priv.h"
+
+enum column { GPUS, CPUS, MEM, NUMBERS, VC = NUMBERS, MODEL, COLUMNS };
+static const char *const names[COLUMNS] = { "gpus", "cpus", "mem_mb", "vc", "gpu_model" };
+static const double largest[NUMBERS] = { ZN__TRACE_GPUS_MAX, 1e9, 1e12 };
+
+static struct zn_sim_pool *pool_of(struct zn_cluster *c, const char *vc)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (!strcmp(c->pools[i].vc, vc))
+			return &c->pools[i];
+	struct zn_sim_pool *v = reallocarray(c->pools, c->n + 1, sizeof(*v));
+	char *name = zn_arena_strdup(&c->arena, vc);
+	if (v)
+		c->pools = v;
+	if (!v || !name)
+		return NULL;
+	v[c->n] = (struct zn_sim_pool){ .vc = name };
+	return &v[c->n++];
+}
+
+/* Room for one more behind c->nodes. */
+static struct zn_sim_node *new_node(struct zn_cluster *c, size_t *cap)
+{
+	if (c->n_nodes == *cap) {
+		*cap = *cap ? 2 * *cap : 64;
+		struct zn_sim_node *v = reallocarray(c->nodes, *cap, sizeof(*v));
+		if (!v)
+			return NULL;
+		c->nodes = v;
+	}
+	return &c->nodes[c->n_nodes];
+}
+
+static const char *keep_model(struct zn_cluster *c, const char *text)
+{
+	const char *last = c->n_nodes ? c->nodes[c->n_nodes - 1].gpu_model : NULL;
+
+	if (!text || !*text)
+		return "";
+	return last && !strcmp(text, last) ? last : zn_arena_strdup(&c->arena, text);
+}
+
+static int take_node(struct zn_cluster *c, size_t *cap, const struct zn_lines *l, const char *const field[COLUMNS], struct zn_err *err)
+{
+	double v[NUMBERS];
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < NUMBERS; i++)
+		rc = zn__csv_number(l, field[i], names[i], largest[i], &v[i], err);
+	if (rc < 0)
+		return rc;
+	if (v[GPUS] > ZN__TRACE_GPUS_MAX - c->gpus)
+		return zn_lines_bad(l, err, "more than %d GPUs in all", ZN__TRACE_GPUS_MAX);
+	struct zn_sim_pool *pool = pool_of(c, field[VC] ? field[VC] : "");
+	struct zn_sim_node *node = new_node(c, cap);
+	const char *model = keep_model(c, field[MODEL]);
+	if (!pool || !node || !model)
+		return zn_err_set(err, -ENOMEM, "out of memory");
+	*node = (struct zn_sim_node){ .gpus = (uint32_t)v[GPUS], .cpus = v[CPUS], .mem_mb = v[MEM], .gpu_model = model };
+	c->n_nodes++;
+	pool->gpus += node->gpus;
+	c->gpus += node->gpus;
+	return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct zn_sim_pool *)a)->vc, ((const struct zn_sim_pool *)b)->vc);
+}
+
+static int take_nodes(struct zn_cluster *c, struct zn_lines *l, struct zn_err *err)
+{
+	const char *field[COLUMNS];
+	int at[COLUMNS], n = 0, rc;
+	size_t cap = 0;
+	char *line;
+
+	while ((rc = zn_lines_next(l, &line, err)) > 0) {
+		if (!n) {
+			rc = n = zn__csv_header(l, line, names, COLUMNS, at, err);
+			if (rc >= 0 && at[GPUS] < 0)
+				rc = zn_lines_bad(l, err, "there is no column 'gpus'");
+		} else if (*line) {
+			rc = zn__csv_cut(l, line, (size_t)n, at, COLUMNS, field, err);
+			rc = rc < 0 ? rc : take_node(c, &cap, l, field, err);
+		}
+		if (rc < 0)
+			return rc;
+	}
+	if (rc == 0 && !c->gpus)
+		rc = zn_err_set(err, -EBADMSG, "'%s' has no GPUs", l->path);
+	return rc;
+}
+
+int zn_cluster_read(const char *path, struct zn_cluster *ret, struct zn_err *err)
+{
+	struct zn_lines l;
+
+	*ret = (struct zn_cluster){ 0 };
+	int rc = zn_lines_open(path, &l, err);
+	if (rc == 0)
+		rc = take_nodes(ret, &l, err);
+	zn_lines_close(&l);
+	if (rc < 0)
+		zn_cluster_done(ret);
+	else
+		qsort(ret->pools, ret->n, sizeof(*ret->pools), by_name);
+	return rc;
+}
+
+void zn_cluster_done(struct zn_cluster *c)
+{
+	free(c->nodes);
+	free(c->pools);
+	zn_arena_done(&c->arena);
+	*c = (struct zn_cluster){ 0 };
+}

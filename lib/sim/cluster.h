@@ -1,0 +1,31 @@
+/* cluster: the nodes that a workload is to run on, out of a CSV file. */
+#ifndef ZN_SIM_CLUSTER_H
+#define ZN_SIM_CLUSTER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "zenith.h"
+
+struct zn_sim_node {
+	uint32_t gpus;
+	double cpus, mem_mb;          /* 0: not known, and as much as is asked for */
+	const char *gpu_model;        /* "" where the file has none */
+};
+struct zn_sim_pool { const char *vc; uint32_t gpus; };
+
+struct zn_cluster {
+	struct zn_arena arena;
+	struct zn_sim_node *nodes;    /* in the order of the file */
+	size_t n_nodes;
+	struct zn_sim_pool *pools;    /* by name of their vc; those without one are "" */
+	size_t n;
+	uint32_t gpus;                /* all of them */
+};
+
+/* CSV of nodes: gpus, and what of cpus, mem_mb, gpu_model and vc is there. */
+int zn_cluster_read(const char *path, struct zn_cluster *ret, struct zn_err *err);
+void zn_cluster_done(struct zn_cluster *c);
+
+#endif

@@ -1,0 +1,216 @@
+#include "sim/saturate.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TASKS_MAX = 1 << 27, MARKS = 130 };
+enum { NO_MODEL = ZN_FLEET_MODELS - 1, MODELS_MAX = NO_MODEL }; /* NO_MODEL is that of no node */
+static const double unknown = 1e9;            /* CPUs or megabytes of a node that does not say */
+
+#define F(member, type, heading, help) ZN_FIELD(struct zn_saturation, member, type, heading, help)
+static const struct zn_field fields[] = {
+	F(policy, STR, "POLICY", "who decided"),
+	F(seed, U64, "SEED", "which order the tasks came in"),
+	F(arrived_pct, F64, "ARRIVED", "what the tasks that came asked for, percent of all GPUs"),
+	F(allocated_pct, F64, "ALLOCATED", "what they got, percent of all GPUs"),
+	F(placed, U64, "PLACED", "tasks that got a place"),
+	F(refused, U64, "REFUSED", "tasks that got none"),
+	{ 0 }
+};
+const struct zn_kind zn_saturation_kind = {
+	.name = "saturation", .brief = "how full a cluster was when so much had arrived", .fields = fields,
+	.size = sizeof(struct zn_saturation),
+};
+
+struct filling {
+	const struct zn_saturate *s;
+	struct zn_fleet fleet;
+	const char *models[ZN_FLEET_MODELS];
+	uint32_t n_models;
+	struct zn_fleet_task *tasks;          /* of the trace */
+	uint32_t *order;                      /* the tasks as they come */
+	size_t n, cap;
+	uint64_t random, arrived_milli;
+	struct zn_saturate_sum sum;
+};
+
+/* ---- the cluster ------------------------------------------------------------------------------------------- */
+
+static int model_number(struct filling *f, const char *model, size_t len)
+{
+	for (uint32_t i = 0; i < f->n_models; i++)
+		if (strlen(f->models[i]) == len && !memcmp(f->models[i], model, len))
+			return (int)i;
+	return -ENOENT;
+}
+
+static int add_node(struct filling *f, const struct zn_sim_node *node, struct zn_err *err)
+{
+	int model = model_number(f, node->gpu_model, strlen(node->gpu_model));
+
+	if (node->gpus > ZN_FLEET_GPUS)
+		return zn_err_set(err, -EBADMSG, "a node has %u GPUs, more than the %d that can be placed on", (unsigned)node->gpus,
+		                  ZN_FLEET_GPUS);
+	if (model < 0 && f->n_models == MODELS_MAX)
+		return zn_err_set(err, -EBADMSG, "the cluster has more than %d kinds of GPUs", MODELS_MAX);
+	if (model < 0) {
+		model = (int)f->n_models;
+		f->models[f->n_models++] = node->gpu_model;
+	}
+	int rc = zn_fleet_add(&f->fleet, node->gpus, (uint32_t)model, (uint64_t)llround((node->cpus ? node->cpus : unknown) * 1000),
+	                      (uint64_t)llround((node->mem_mb ? node->mem_mb : unknown) * (1 << 20)));
+	return rc < 0 ? zn_err_set(err, rc, "out of memory") : 0;
+}
+
+/* ---- the tasks --------------------------------------------------------------------------------------------- */
+
+static uint64_t model_mask(struct filling *f, const char *models)
+{
+	uint64_t mask = 0;
+
+	for (const char *at = models, *end; *at; at = *end ? end + 1 : end) {
+		end = strchrnul(at, '|');
+		int model = model_number(f, at, (size_t)(end - at));
+		mask |= UINT64_C(1) << (model < 0 ? NO_MODEL : model);
+	}
+	return mask;
+}
+
+static int make_tasks(struct filling *f)
+{
+	f->tasks = calloc(f->s->trace->n + 1, sizeof(*f->tasks));
+	if (!f->tasks)
+		return -ENOMEM;
+	for (size_t i = 0; i < f->s->trace->n; i++) {
+		const struct zn_trace_job *job = &f->s->trace->jobs[i];
+		f->tasks[i] = (struct zn_fleet_task){
+			.gpus = job->gpus, .gpu_milli = job->gpus ? job->gpu_milli : 0, .cpu_milli = (uint64_t)llround(job->cpus * 1000),
+			.mem_bytes = (uint64_t)llround(job->mem_mb * (1 << 20)), .models = model_mask(f, job->gpu_model),
+		};
+	}
+	return 0;
+}
+
+static uint64_t milli_of(const struct zn_fleet_task *task)
+{
+	return (uint64_t)task->gpus * task->gpu_milli;
+}
+
+static uint64_t draw(struct filling *f, uint64_t below) /* splitmix64; the bias is below 2^-37 */
+{
+	uint64_t z = f->random += UINT64_C(0x9e3779b97f4a7c15);
+
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return (z ^ z >> 31) % below;
+}
+
+static int add_to_order(struct filling *f, uint32_t task)
+{
+	if (f->n == f->cap) {
+		size_t cap = f->cap ? 2 * f->cap : 1024;
+		uint32_t *v = reallocarray(f->order, cap, sizeof(*v));
+		if (!v)
+			return -ENOMEM;
+		f->order = v;
+		f->cap = cap;
+	}
+	f->order[f->n++] = task;
+	return 0;
+}
+
+static int make_order(struct filling *f, struct zn_err *err)
+{
+	uint64_t asked = 0, enough = (f->fleet.gpu_milli * MARKS + 99) / 100;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < f->s->trace->n; i++) {
+		asked += milli_of(&f->tasks[i]);
+		rc = add_to_order(f, (uint32_t)i);
+	}
+	if (rc == 0 && !asked)
+		return zn_err_set(err, -EBADMSG, "no job of the trace asks for GPUs");
+	if (rc == 0 && (double)enough / (double)asked * (double)f->n > TASKS_MAX)
+		return zn_err_set(err, -EBADMSG, "the jobs of the trace are too small to fill the cluster");
+	while (rc == 0 && asked < enough) {
+		uint32_t task = (uint32_t)draw(f, f->s->trace->n);
+		asked += milli_of(&f->tasks[task]);
+		rc = add_to_order(f, task);
+	}
+	for (size_t i = f->n; rc == 0 && i > 1; i--) {
+		size_t j = draw(f, i);
+		uint32_t task = f->order[j];
+		f->order[j] = f->order[i - 1];
+		f->order[i - 1] = task;
+	}
+	return rc < 0 ? zn_err_set(err, rc, "out of memory") : 0;
+}
+
+/* ---- filling ----------------------------------------------------------------------------------------------- */
+
+static int place(struct filling *f, const struct zn_fleet_task *task)
+{
+	struct zn_fleet_spot spot;
+	uint64_t from = zn_sim_clock_ns();
+	int rc = task->gpus > ZN_FLEET_GPUS ? -EAGAIN : zn_fleet_saw(&f->fleet, task);
+
+	if (rc == 0)
+		rc = zn_fleet_choose(&f->fleet, task, &spot);
+	if (rc == 0)
+		zn_fleet_take(&f->fleet, task, &spot);
+	zn_sim_times_note(&f->sum.decisions, zn_sim_clock_ns() - from);
+	f->sum.placed += rc == 0;
+	f->sum.refused += rc == -EAGAIN;
+	f->arrived_milli += milli_of(task);
+	return rc == -EAGAIN ? 0 : rc;
+}
+
+static double allocated(const struct filling *f)
+{
+	return (double)f->fleet.used_milli / (double)f->fleet.gpu_milli;
+}
+
+static int fill(struct filling *f)
+{
+	unsigned told = 0;
+
+	for (size_t i = 0; i < f->n && told < MARKS; i++) {
+		int rc = place(f, &f->tasks[f->order[i]]);
+		if (rc < 0)
+			return rc;
+		while (told < MARKS && f->arrived_milli * 100 >= f->fleet.gpu_milli * (told + 1))
+			f->s->tell(f->s->arg, &(struct zn_saturation){ .seed = f->s->seed, .arrived_pct = ++told,
+				.allocated_pct = 100 * allocated(f), .placed = f->sum.placed, .refused = f->sum.refused });
+	}
+	f->sum.allocated = allocated(f);
+	f->sum.fragmentation = zn_fleet_fragmentation(&f->fleet);
+	return 0;
+}
+
+int zn_saturate(const struct zn_saturate *s, struct zn_saturate_sum *ret, struct zn_err *err)
+{
+	struct filling *f = calloc(1, sizeof(*f));
+	int rc = 0;
+
+	if (!f)
+		return zn_err_set(err, -ENOMEM, "out of memory");
+	f->s = s;
+	f->random = s->seed;
+	zn_fleet_init(&f->fleet, s->policy, s->seed);
+	for (size_t i = 0; rc == 0 && i < s->cluster->n_nodes; i++)
+		rc = add_node(f, &s->cluster->nodes[i], err);
+	if (rc == 0 && (rc = make_tasks(f)) < 0)
+		zn_err_set(err, rc, "out of memory");
+	if (rc == 0)
+		rc = make_order(f, err);
+	if (rc == 0 && (rc = fill(f)) < 0)
+		zn_err_set(err, rc, "out of memory");
+	*ret = f->sum;
+	zn_fleet_done(&f->fleet);
+	free(f->tasks);
+	free(f->order);
+	free(f);
+	return rc;
+}
