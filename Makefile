@@ -80,7 +80,7 @@ $B/%.o: %.c
 	$(q)mkdir -p $(@D)
 	$(q)$(CC) $(all_cflags) -MMD -MP -c -o $@ $<
 
-tests: $(units) $(tools) $(fakes)
+tests: $(units) $(tools) $(fakes) $B/tests/fuzz/records.o # which scripts/fuzz links
 
 check: all tests
 	$(q)B=$(abspath $B) scripts/run-tests $(T)

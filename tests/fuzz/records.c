@@ -1,4 +1,4 @@
-/* records: everything in lib/rec that reads bytes from others, and the traces of zn-sim, under libFuzzer (scripts/fuzz).  The first
+/* records: everything in lib/rec that reads bytes from others, and the traces and clusters of zn-sim, under libFuzzer (scripts/fuzz).  The first
  * byte chooses what the rest is taken for.  Beside not crashing, what comes out must be true: an accepted
  * record survives MessagePack -> JSON -> MessagePack, a frame with a flipped bit is never taken.
  */
@@ -15,6 +15,7 @@
 #include "rec/wire.h"
 #include "rec/writer.h"
 #include "sim/run.h"
+#include "sim/saturate.h"
 #include "sim/trace.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -331,9 +332,10 @@ static void run_trace(const struct zn_trace *t)
 	for (size_t i = 0; i < t->n; i++)
 		if (t->jobs[i].gpus <= GPUS) {
 			double run_s = t->jobs[i].duration_s, wall_s = t->jobs[i].walltime_s;
+			double most_s = wall_s > run_s ? wall_s : run_s;
 			jobs[n] = (struct zn_sim_job){ .duration_s = run_s, .end_s = -1, .pick = {
-				.seq = n, .submit_s = t->jobs[i].submit_s, .estimate_s = wall_s > run_s ? wall_s : run_s,
-				.gpus = t->jobs[i].gpus } };
+				.seq = n, .submit_s = t->jobs[i].submit_s, .estimate_s = most_s, .limit_s = most_s,
+				.size = (float)t->jobs[i].gpus } };
 			n++;
 		}
 	must(zn_sim_run(jobs, n, GPUS, (struct zn_pick_policy){ .backfill = true }, &sum, NULL, NULL) == 0);
@@ -343,15 +345,22 @@ static void run_trace(const struct zn_trace *t)
 	free(jobs);
 }
 
+/* A file of these bytes; returns its descriptor. */
+static int as_file(const uint8_t *p, size_t n, char path[64])
+{
+	int fd = memfd_create("bytes", MFD_CLOEXEC);
+
+	must(fd >= 0 && write(fd, p, n) == (ssize_t)n);
+	snprintf(path, 64, "/proc/self/fd/%d", fd);
+	return fd;
+}
+
 static void fuzz_trace(const uint8_t *p, size_t n)
 {
 	struct zn_err err = { "" };
 	struct zn_trace t;
 	char path[64];
-	int fd = memfd_create("trace", MFD_CLOEXEC);
-
-	must(fd >= 0 && write(fd, p, n) == (ssize_t)n);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	int fd = as_file(p, n, path);
 	int rc = zn_trace_read(path, ZN_TRACE_RUN, &t, &err);
 	must(rc == 0 || (rc == -EBADMSG && *err.text));
 	if (rc == 0) {
@@ -361,10 +370,64 @@ static void fuzz_trace(const uint8_t *p, size_t n)
 	close(fd);
 }
 
+static void on_percent(void *arg, const struct zn_saturation *now)
+{
+	double *last = arg;
+
+	must(now->arrived_pct == *last + 1 && now->allocated_pct >= 0 && now->allocated_pct <= 100);
+	*last = now->arrived_pct;
+}
+
+/* Filled, unless that takes long. */
+static void fill_cluster(const struct zn_cluster *c, const struct zn_trace *t)
+{
+	double asked = 0, last = 0;
+	struct zn_saturate s = { .trace = t, .cluster = c, .seed = 1, .arg = &last, .tell = on_percent };
+	struct zn_saturate_sum sum;
+	struct zn_err err = { "" };
+
+	for (size_t i = 0; i < t->n; i++)
+		asked += t->jobs[i].gpus * t->jobs[i].gpu_milli / 1000.;
+	if (c->gpus > 1000 || asked < c->gpus / 100.)
+		return;
+	for (int policy = ZN_FLEET_FRAGMENT; policy <= ZN_FLEET_RANDOM; policy++, last = 0) {
+		s.policy = (enum zn_fleet_policy)policy;
+		int rc = zn_saturate(&s, &sum, &err);
+		must(rc == 0 ? last == 130 && sum.allocated <= 1 : rc == -EBADMSG && *err.text);
+	}
+}
+
+/* Up to a NUL a cluster, behind it a trace. */
+static void fuzz_cluster(const uint8_t *p, size_t n)
+{
+	const uint8_t *end = memchr(p, 0, n), *rest = end ? end + 1 : p + n;
+	struct zn_err err = { "" };
+	struct zn_cluster c;
+	struct zn_trace t;
+	char path[64];
+	int fd = as_file(p, end ? (size_t)(end - p) : n, path);
+	int rc = zn_cluster_read(path, &c, &err);
+
+	must(rc == 0 || (rc == -EBADMSG && *err.text));
+	close(fd);
+	if (rc < 0)
+		return;
+	fd = as_file(rest, (size_t)(p + n - rest), path);
+	rc = zn_trace_read(path, ZN_TRACE_PLACE, &t, &err);
+	must(rc == 0 || (rc == -EBADMSG && *err.text));
+	if (rc == 0) {
+		fill_cluster(&c, &t);
+		zn_trace_done(&t);
+	}
+	zn_cluster_done(&c);
+	close(fd);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	static void (*const targets[])(const uint8_t *, size_t) = {
 		fuzz_msgpack, fuzz_json, fuzz_frame, fuzz_stream, fuzz_expr, fuzz_decode, fuzz_trace,
+		fuzz_cluster,
 	};
 
 	if (n)
