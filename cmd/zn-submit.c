@@ -21,7 +21,7 @@
 #include "queue/watch.h"
 
 static struct {
-	const char *name, *directory, *output, *error, *key, *nvlink, *signal, *on_end, *mail, *mail_on;
+	const char *name, *directory, *output, *error, *key, *nvlink, *signal, *on_end, *mail, *mail_on, *after;
 	struct zn_ou64 gpus, cpus, mem, tasks, requeue;
 	struct zn_of64 limit, begin, grace, timeout;
 	struct zn_oi64 priority;
@@ -44,6 +44,7 @@ static const struct zn_opt opts[] = {
 	{ 0, "output", ZN_OPT_STR, "FILE", &o.output, "file", "standard output; %j job, %r rank, %n node (default: zn-%j.out)" },
 	{ 0, "error", ZN_OPT_STR, "FILE", &o.error, "file", "standard error (default: where the output goes)" },
 	{ 0, "begin", ZN_OPT_TIME, "TIME", &o.begin, NULL, "not before: 18:30, +2h, 2026-12-31T18:30" },
+	{ 0, "after", ZN_OPT_STR, "JOB[:HOW],...", &o.after, NULL, "not before these jobs have ended: ok (the default), any or fail" },
 	{ 0, "hold", ZN_OPT_FLAG, NULL, &o.hold, NULL, "wait for zn-queue release" },
 	{ 0, "requeue", ZN_OPT_U64, "N", &o.requeue, NULL, "run again up to N times if the machine or its agent failed" },
 	{ 0, "signal", ZN_OPT_STR, "NAME", &o.signal, NULL, "first signal when the job must end (default TERM)" },
@@ -145,6 +146,9 @@ static int take_options(struct zn_spec *s, struct zn_err *err)
 	s->policy.priority = o.priority;
 	s->policy.signal = o.signal;
 	s->locality.nvlink = o.nvlink;
+	rc = o.after ? zn_after_parse(o.after, &arena, &s->policy.after, err) : 0;
+	if (rc < 0)
+		return rc;
 	if (o.pty && !o.dry_run) {
 		rc = o.follow ? zn_err_set(err, -EINVAL, "--pty shows what --follow would") : zn_cli_pty_open(&pty, err);
 		if (rc < 0)

@@ -26,6 +26,7 @@ struct zn_job_record {
 	const char *nvlink;
 	double submit_s;
 	struct zn_of64 begin_s, start_s, end_s;
+	const char *after;             /* the jobs that it still waits for: "12:ok,13:any" */
 	struct zn_oi64 exit_code;
 	const char *signal;
 	struct zn_list alloc;          /* struct zn_job_alloc */
@@ -44,7 +45,7 @@ struct zn_job_record {
 struct zn_event {
 	uint64_t seq;
 	double time_s;
-	const char *event;             /* submitted, queued, held, scheduled, started, suspended, resumed,
+	const char *event;             /* submitted, queued, waits, held, scheduled, started, suspended, resumed,
 	                                * requeued, modified, completed, failed, cancelled */
 	struct zn_job_record job;
 };

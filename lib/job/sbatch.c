@@ -228,7 +228,26 @@ static int take_mail_type(struct asked *q, const char *value)
 	return 0;
 }
 
-enum kind { FLAG, NUMBER, GPUS, MEM, TIME, TEXT, KEEP, BEGIN, SIGNAL, GRES, NODES, NICE, EXPORT, MAIL_USER, MAIL_TYPE, IGNORED, IGNORED_FLAG, NEVER };
+/* afterok:1:2,afterany:3 as our 1:ok,2:ok,3:any. */
+static int take_dependency(struct asked *q, const char *value, struct zn_err *err)
+{
+	static const struct { const char *theirs, *ours; } kinds[] = { { "afterok", "ok" }, { "afterany", "any" }, { "afternotok", "fail" } };
+	char *list = zn_arena_strdup(q->a, value), *after = list ? zn_arena_strdup(q->a, "") : NULL;
+
+	for (char *item; after && (item = strsep(&list, ","));) {
+		char *kind = strsep(&item, ":");
+		size_t i = 0;
+		while (i < 3 && strcmp(kind, kinds[i].theirs))
+			i++;
+		if (i == 3 || !item || strchr(value, '?'))
+			return zn_err_set(err, -EOPNOTSUPP, "#SBATCH --dependency '%s': only afterok, afterany and afternotok, all of them, can be had", value);
+		for (char *job; after && (job = strsep(&item, ":"));)
+			after = zn_arena_printf(q->a, "%s%s%s:%s", after, *after ? "," : "", job, kinds[i].ours);
+	}
+	return after ? say(q, "--after", after) : -ENOMEM;
+}
+
+enum kind { FLAG, NUMBER, GPUS, MEM, TIME, TEXT, KEEP, BEGIN, SIGNAL, GRES, NODES, NICE, DEPENDENCY, EXPORT, MAIL_USER, MAIL_TYPE, IGNORED, IGNORED_FLAG, NEVER };
 
 static const struct option {
 	char key;
@@ -266,7 +285,7 @@ static const struct option {
 	{ 0, "mail-type", MAIL_TYPE, NULL, 0 },
 	{ 'N', "nodes", NODES, NULL, 0 },
 	{ 'a', "array", NEVER, NULL, 0 },
-	{ 'd', "dependency", NEVER, NULL, 0 },
+	{ 'd', "dependency", DEPENDENCY, NULL, 0 },
 	{ 'L', "licenses", NEVER, NULL, 0 },
 	{ 'A', "account", IGNORED, NULL, 0 }, { 'p', "partition", IGNORED, NULL, 0 }, { 'q', "qos", IGNORED, NULL, 0 },
 	{ 'C', "constraint", IGNORED, NULL, 0 }, { 'w', "nodelist", IGNORED, NULL, 0 }, { 'x', "exclude", IGNORED, NULL, 0 },
@@ -337,6 +356,8 @@ static int take(struct asked *q, const struct option *o, const char *value, stru
 		return take_signal(q, value, err);
 	case NICE: /* larger is less urgent; a hundred when it does not say */
 		return say(q, o->ours, zn_arena_printf(q->a, "%ld", value ? -strtol(value, NULL, 10) : -100l));
+	case DEPENDENCY:
+		return take_dependency(q, value, err);
 	case EXPORT:
 		return take_export(q, value);
 	case MAIL_USER:

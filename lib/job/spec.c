@@ -49,7 +49,7 @@ static const struct zn_field policy_fields[] = {
 	ZN_FIELD(struct zn_spec_policy, begin_s, OTIME, "", "not before"),
 	ZN_FIELD(struct zn_spec_policy, deadline_s, OTIME, "", "not after"),
 	ZN_FIELD(struct zn_spec_policy, every, STR, "", "calendar expression of a recurring job"),
-	ZN_FIELD(struct zn_spec_policy, after, ANY, "", "jobs it waits for"),
+	ZN_FIELD_SUB(struct zn_spec_policy, after, SUBS, &zn_spec_after_kind, "", "jobs it waits for"),
 	ZN_FIELD(struct zn_spec_policy, array, STR, "", "indices of an array"),
 	{ 0 },
 };
@@ -152,7 +152,6 @@ static int check_granted(const struct zn_spec *s, struct zn_err *err)
 		{ "queue", p->queue },
 		{ "deadline_s", p->deadline_s.has },
 		{ "every", p->every },
-		{ "after", p->after.p },
 		{ "array", p->array },
 	};
 
@@ -173,6 +172,8 @@ static int check_policy(const struct zn_spec *s, struct zn_err *err)
 		rc = zn_err_set(err, -EBADMSG, "signal '%s' is none", p->signal);
 	if (rc == 0)
 		rc = check_count("requeue", p->requeue, 0, 1000000, err);
+	if (rc == 0)
+		rc = zn_after_check(&p->after, err);
 	if (rc == 0 && p->priority.has && (p->priority.v < INT32_MIN || p->priority.v > INT32_MAX))
 		rc = zn_err_set(err, -EBADMSG, "priority must fit in 32 bits, not %lld", (long long)p->priority.v);
 	if (rc == 0 && s->locality.nvlink && strcmp(s->locality.nvlink, "require") &&
@@ -228,9 +229,9 @@ static int check_adopt(const struct zn_spec *s, struct zn_err *err)
 	if (a->pid.v < 2 || a->pid.v > INT32_MAX || !a->start_ticks.has)
 		return zn_err_set(err, -EBADMSG, "what is adopted is named by pid, from 2, and start_ticks");
 	if (s->command || s->script || s->arguments.n || s->error || (s->hold.has && s->hold.v) || s->policy.begin_s.has ||
-	    s->policy.requeue.v || r->cpus.has || r->tasks.v > 1 || r->gpus_per_node.has)
+	    s->policy.requeue.v || s->policy.after.n || r->cpus.has || r->tasks.v > 1 || r->gpus_per_node.has)
 		return zn_err_set(err, -EBADMSG, "a process that runs already can be given no command, arguments, error file, "
-		                  "begin, hold, requeue, cpus or tasks");
+		                  "begin, after, hold, requeue, cpus or tasks");
 	if (r->gpus.has && r->gpus.v != a->gpus.n)
 		return zn_err_set(err, -EBADMSG, "gpus must be as many as adopt names");
 	for (size_t i = 0; i < a->gpus.n; i++)

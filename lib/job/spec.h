@@ -4,6 +4,7 @@
 #ifndef ZN_JOB_SPEC_H
 #define ZN_JOB_SPEC_H
 
+#include "job/after.h"
 #include "rec/field.h"
 #include "zenith.h"
 
@@ -27,7 +28,7 @@ struct zn_spec_policy {
 	struct zn_ou64 requeue;
 	struct zn_of64 begin_s, deadline_s;
 	const char *every;
-	struct zn_bytes after;         /* [{job, on}] */
+	struct zn_list after;          /* of zn_spec_after */
 	const char *array;
 };
 
@@ -79,7 +80,7 @@ enum {
 #define ZN_SPEC_SECONDS_MAX 3.2e9      /* about a century */
 
 /* Is it complete and within bounds?  -EBADMSG and a sentence; -EOPNOTSUPP for a wish that this version
- * can't grant (arrays, dependencies, several nodes, ...), which is better said than ignored.
+ * can't grant (arrays, several nodes, ...), which is better said than ignored.
  */
 int zn_spec_check(const struct zn_spec *spec, struct zn_err *err);
 /* A name that may be printed on one line: no control bytes, valid UTF-8, at most ZN_SPEC_NAME_MAX. */

@@ -1,4 +1,4 @@
-#include "queue/jobs.h"
+#include "queue/awaited.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -80,7 +80,8 @@ int zn_jobs_add(struct zn_jobs *q, struct zn_job *job)
 	q->count[job->state]++;
 	if (job->env)
 		job->env->refs++;
-	return zn__line_push(q, job);
+	int rc = zn__awaited_add(q, job);
+	return rc < 0 ? rc : zn__line_push(q, job);
 }
 
 void zn_job_free(struct zn_job *job)
@@ -90,6 +91,7 @@ void zn_job_free(struct zn_job *job)
 	free(job->name);
 	free(job->key);
 	free(job->reason);
+	free(job->after);
 	free(job->place);
 	free(job);
 }
@@ -120,6 +122,7 @@ void zn_jobs_done(struct zn_jobs *q)
 		HASH_DEL(q->envs, e);
 		free(e);
 	}
+	zn__awaited_done(q);
 	zn_pick_done(&q->pick);
 	HASH_ITER(hh, q->words, w, next_word) {
 		HASH_DEL(q->words, w);
@@ -210,6 +213,8 @@ int zn_job_public(const struct zn_job *job, const char *node, struct zn_arena *a
 		r.mem_bytes = ZN_SOME_U64(job->mem_bytes);
 	if (job->limit_s > 0)
 		r.time_limit_s = ZN_SOME_F64(job->limit_s);
+	if (job->after)
+		r.after = zn_after_text(job->after, a);
 	if (job->begin_s > 0)
 		r.begin_s = ZN_SOME_F64(job->begin_s);
 	if (job->start_s > 0)

@@ -39,6 +39,7 @@ struct zn_job {
 	gid_t gid;
 	const char *user, *account;    /* interned; account NULL: none */
 	char *name, *reason;           /* malloc'ed or NULL */
+	struct zn_after *after;        /* while it is PENDING: the jobs that it waits for; malloc'ed or NULL */
 	char *key;                     /* "UID:KEY", as it is hashed; NULL: none */
 	unsigned char digest[ZN_DIGEST];
 	int64_t priority;
@@ -75,6 +76,7 @@ struct zn_job {
 struct zn_jobs {
 	struct zn_job *by_id, *by_key;
 	struct zn_env *envs;
+	struct zn_awaited *awaited;    /* by number */
 	struct zn_pick pick;
 	struct zn_room room;
 	struct zn_word *words;         /* interned texts */

@@ -120,6 +120,8 @@ int zn_memo_job(struct zn_jobs *q, const struct zn_memo_submit *m, struct zn_loc
 	ask_from_spec(job, &m->spec);
 	if (m->spec.key)
 		job->key = zn_job_user_key(job->uid, m->spec.key);
+	if (m->spec.policy.after.n && !(job->after = zn_after_new(&m->spec.policy.after)))
+		goto fail;
 	if (m->spec.policy.account && !(job->account = zn_jobs_intern(q, m->spec.policy.account)))
 		goto fail;
 	if (!job->user || (m->spec.key && !job->key) || zn_job_set_text(&job->name, zn_spec_name(&m->spec)) < 0)
@@ -286,6 +288,10 @@ static int replay_change(struct zn_jobs *q, const msgpack_object *map, struct zn
 		return zn_err_set(err, -EBADMSG, "job %llu has the unknown state '%s'", (unsigned long long)m.id,
 		                  m.state ? m.state : "");
 	change_numbers(job, &m);
+	if (state != ZN_JOB_PENDING) { /* all that it waited for has come */
+		free(job->after);
+		job->after = NULL;
+	}
 	job->confinement = m.confinement ? zn_jobs_intern(q, m.confinement) : NULL;
 	rc = replay_place(job, &m, err);
 	if (rc == 0)

@@ -29,10 +29,13 @@ void zn_job_finish(struct zn_server *s, struct zn_job *job, enum zn_job_state to
 		zn_place_give(s, job);
 	if (!job->end_s) /* one that never began */
 		job->end_s = zn_now_s();
+	free(job->after);
+	job->after = NULL;
 	if (zn_change_state(s, job, to, event, reason) < 0)
 		return;
 	zn_hook_finish(s, job);
 	zn_end_submit(s, job);
+	zn_after_note(s, job->id);
 	free(job->place); /* the history has it */
 	job->place = NULL;
 }

@@ -79,13 +79,8 @@ static int op_cancel(struct zn_server *s, struct wish *w)
 	char *by = zn_conn_uid(w->conn) == job->uid ? (char *)"cancelled"
 	           : zn_arena_printf(&s->arena, "cancelled by %s", zn_uid_name(s, zn_conn_uid(w->conn)));
 	if (zn_job_is_waiting(job->state)) {
-		job->end_s = zn_now_s();
-		int rc = zn_change_state(s, job, ZN_JOB_CANCELLED, "cancelled", by);
-		if (rc == 0)
-			zn_hook_finish(s, job);
-		if (rc == 0)
-			zn_end_submit(s, job);
-		return rc;
+		zn_job_finish(s, job, ZN_JOB_CANCELLED, by);
+		return s->status;
 	}
 	job->cancel = true;
 	zn_job_set_text(&job->reason, by);

@@ -149,6 +149,7 @@ static int recover(struct zn_server *s, struct zn_err *err)
 	s->durable = s->seq;
 	check_reboot(s);
 	promote_all(s);
+	zn_after_recover(s);
 	if (r.records)
 		zn_log("recovered %llu records: %llu jobs waiting, %llu placed", (unsigned long long)r.records,
 		       (unsigned long long)(s->jobs.count[ZN_JOB_PENDING] + s->jobs.count[ZN_JOB_QUEUED]),
@@ -237,6 +238,7 @@ static void on_durable(evutil_socket_t fd, short what, void *arg)
 void zn_turn_end(struct zn_server *s)
 {
 	do {
+		zn_after_run(s);
 		if (s->want_pick)
 			zn_place_pass(s);
 		if (s->status < 0)
@@ -294,7 +296,7 @@ static void on_begin(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	s->begin_first = 0;
 	HASH_ITER(hh, s->jobs.by_id, job, next) {
-		if (job->state != ZN_JOB_PENDING || job->hold || job->begin_s > now)
+		if (job->state != ZN_JOB_PENDING || job->hold || job->after || job->begin_s > now)
 			continue;
 		zn_submit_promote(s, job);
 		zn_change_save(s, job, "queued");
@@ -448,6 +450,7 @@ static void finish(struct zn_server *s)
 	zn_agent_disconnect(s);
 	zn_later_drop_all(s);
 	zn_hook_drop_all(s);
+	zn_after_drop_all(s);
 	struct event *const events[] = { s->on_durable, s->on_begin, s->on_deferred, s->on_view, s->on_snapshot, s->on_drop,
 	                                 s->node.retry, s->on_signal[0], s->on_signal[1], s->on_signal[2] };
 	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
@@ -506,6 +509,7 @@ int zn_serve(const struct zn_serve_opts *opts, struct zn_err *err)
 	TAILQ_INIT(&s->conns);
 	TAILQ_INIT(&s->laters);
 	STAILQ_INIT(&s->hook_waits);
+	STAILQ_INIT(&s->ended);
 	zn_jobs_init(&s->jobs);
 	signal(SIGPIPE, SIG_IGN);
 	s->conns_max = conns_max();

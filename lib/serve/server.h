@@ -90,6 +90,7 @@ struct zn_server {
 	pid_t hook_pids[ZN_HOOKS];            /* running */
 	int hooks;
 	STAILQ_HEAD(, zn_hook_wait) hook_waits;
+	STAILQ_HEAD(, zn_awaited) ended;      /* jobs that ended, and those who waited for it are not told yet */
 	const char *last_name;         /* of last_uid, as of last_name_s */
 	uid_t last_uid;
 	double last_name_s;
@@ -134,6 +135,14 @@ void zn_submit_promote(struct zn_server *s, struct zn_job *job); /* PENDING -> Q
 void zn_begin_arm(struct zn_server *s);
 /* The job as it was asked, with its environment, in s->arena. */
 int zn_submit_body(struct zn_server *s, const struct zn_job *job, struct zn_memo_submit *ret, struct zn_err *err);
+
+/* after.c */
+/* Whether a job that waits for these could ever start.  -EBADMSG. */
+int zn_after_may(struct zn_server *s, const struct zn_list *after, struct zn_err *err);
+void zn_after_note(struct zn_server *s, uint64_t job);   /* it has ended */
+void zn_after_recover(struct zn_server *s);
+void zn_after_run(struct zn_server *s);                  /* those who waited for what was noted start, wait on, or never will */
+void zn_after_drop_all(struct zn_server *s);
 
 /* adopt.c */
 /* Whether it can be adopted now at the wish of user by, and whose process it is. */

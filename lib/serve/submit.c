@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "node/shepherd.h"
+#include "queue/awaited.h"
 #include "queue/digest.h"
 #include "serve/server.h"
 
@@ -120,6 +121,8 @@ static int create(struct zn_server *s, struct zn_spec *spec, uid_t uid, gid_t gi
                   const unsigned char *digest, struct zn_job **ret)
 {
 	struct zn_env *env = NULL;
+	struct zn_after_one missed;
+	enum zn_job_state ended;
 	int rc = env_store(s, uid, &spec->environment, &env);
 
 	if (rc < 0)
@@ -137,6 +140,7 @@ static int create(struct zn_server *s, struct zn_spec *spec, uid_t uid, gid_t gi
 	rc = zn_memo_job(&s->jobs, &m, loc, ret);
 	if (rc < 0)
 		return rc;
+	zn_jobs_after(&s->jobs, *ret, &missed, &ended); /* none is: zn_after_may */
 	(*ret)->view_seq = (uint64_t)seq;
 	rc = zn_jobs_add(&s->jobs, *ret);
 	if (rc < 0)
@@ -181,6 +185,10 @@ int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, 
 	if (rc)
 		return rc < 0 ? rc : 0;
 	rc = room_for(s, err);
+	if (requeue_of) /* all that it waited for was there once */
+		spec.policy.after = (struct zn_list){ 0 };
+	if (rc == 0)
+		rc = zn_after_may(s, &spec.policy.after, err);
 	if (rc == 0 && spec.adopt.pid.has)
 		rc = take_over(s, &spec, digest, &uid, &gid, ret_id, err);
 	if (rc)
@@ -221,6 +229,8 @@ void zn_submit_promote(struct zn_server *s, struct zn_job *job)
 		return;
 	if (job->hold) {
 		zn_job_set_text(&job->reason, "held by its owner");
+	} else if (job->after) {
+		zn_job_set_text(&job->reason, zn_after_waits(job->after, &s->arena));
 	} else if (job->begin_s > zn_now_s()) {
 		zn_job_set_text(&job->reason, "waits for its begin time");
 		if (!s->begin_first || job->begin_s < s->begin_first)
@@ -237,7 +247,7 @@ void zn_begin_arm(struct zn_server *s)
 	double first = 0;
 
 	for (struct zn_job *job = s->jobs.by_id; job; job = job->hh.next)
-		if (job->state == ZN_JOB_PENDING && !job->hold && job->begin_s > 0 &&
+		if (job->state == ZN_JOB_PENDING && !job->hold && !job->after && job->begin_s > 0 &&
 		    (first == 0 || job->begin_s < first))
 			first = job->begin_s;
 	begin_at(s, first);
