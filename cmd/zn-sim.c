@@ -122,7 +122,7 @@ static void check_usage(int argc, int at)
 static int read_cluster(struct zn_cluster *c, struct zn_err *err)
 {
 	if (o.cluster) {
-		int rc = zn_cluster_read(o.cluster, c, err);
+		int rc = zn_cluster_read(o.cluster, ZN_TRACE_RUN, c, err);
 		if (rc < 0 || o.per_vc)
 			return rc;
 	}
@@ -320,7 +320,7 @@ static int saturate(struct sim *s, const char *path, struct zn_writer *w, struct
 		.tell = o.only_summary ? skip_saturation : put_saturation,
 		.policy = !strcmp(o.policy, "bestfit") ? ZN_FLEET_BESTFIT : !strcmp(o.policy, "random") ? ZN_FLEET_RANDOM : ZN_FLEET_FRAGMENT,
 	};
-	int rc = zn_cluster_read(o.cluster, &s->cluster, err);
+	int rc = zn_cluster_read(o.cluster, ZN_TRACE_PLACE, &s->cluster, err);
 
 	if (rc == 0)
 		rc = zn_trace_read(path, ZN_TRACE_PLACE, &s->trace, err);

@@ -233,25 +233,52 @@ filled() {
 	[ "$(zn-sim --saturate -s -c nodes tasks -o json | wc -l)" -eq 1 ]
 }
 
-@test "nodes and tasks that can't be are refused; a task that no node could hold is only not placed" {
-	printf 'gpus,gpu_model\n8,A\n' >nodes
-	printf 'gpus,gpu_milli,gpu_model\n1,1000,\n1,500,B\n9,1000,\n70,1000,\n1,500,A|B\n1,500,\n' >tasks
-	zn-sim --saturate -c nodes tasks -o json | tail -n 1 | grep -Eq '"util":(1\.0|0\.[0-9]+)'
-	bad() { run --separate-stderr -65 zn-sim --saturate -c nodes tasks; [ "$stderr" = "zn-sim: $1" ]; }
-	echo gpus,gpu_milli >tasks
-	echo 0,0 >>tasks
-	bad "no job of the trace asks for GPUs"
-	printf 'gpus,gpu_milli\n1,1001\n' >tasks
-	bad "'tasks', line 2: gpu_milli 1001 is not between 0 and 1000"
-	printf 'gpus,gpu_milli\n1,1\n' >tasks
-	printf 'gpus\n65\n' >nodes
-	bad "a node has 65 GPUs, more than the 64 that can be placed on"
-	{ echo gpus; yes 64 | head -n 5000; } >nodes
-	bad "the jobs of the trace are too small to fill the cluster"
-	printf 'gpus,cpus\n8,-1\n' >nodes
-	bad "'nodes', line 2: cpus -1 is not between 0 and 1000000000"
-	{ echo gpus,gpu_model; for i in {1..64}; do echo "1,M$i"; done; } >nodes
-	bad "the cluster has more than 63 kinds of GPUs"
+# fills NODES TASKS: what these, each with its heading, come to: "placed,refused,util,fragmentation".
+fills() {
+	printf '%b' "$1" >nodes
+	printf '%b' "$2" >tasks
+	zn-sim --saturate -s "${@:3}" -c nodes tasks -o csv --no-heading --fields jobs,never,util,fragmentation
+}
+
+@test "each task goes on one node that has all it asks, or nowhere" {
+	[ "$(fills 'gpus\n2\n2\n' 'gpus\n4\n3\n')" = 0,2,0.0,1.0 ]      # never over two nodes
+	[ "$(fills 'gpus\n2\n' 'gpus\n9\n')" = 0,1,0.0,1.0 ]
+	[ "$(fills 'gpus\n2\n' 'gpus\n70\n')" = 0,1,0.0,0.0 ]            # which is not usual: it can run on no node at all
+	[ "$(fills 'gpus,cpus,mem_mb\n8,4,100\n' 'gpus,cpus,mem_mb\n1,1,10\n' | cut -d, -f1,3)" = 4,0.5 ]
+	[ "$(fills 'gpus,cpus,mem_mb\n8,4,100\n' 'gpus,cpus,mem_mb\n1,0.1,50\n' | cut -d, -f1,3)" = 2,0.25 ]
+	[ "$(fills 'gpus,cpus\n8,\n' 'gpus,cpus\n1,1000000\n' | cut -d, -f1,3)" = 8,1.0 ]   # what is not known is enough
+	[ "$(fills 'gpus,cpus\n8,0\n' 'gpus,cpus\n1,1\n' | cut -d, -f1,3)" = 0,0.0 ]        # none is none
+}
+
+@test "a task runs on the models it names, and shares a GPU where there is room for its share" {
+	[ "$(fills 'gpus,gpu_model\n4,A\n4,B\n' 'gpus,gpu_model\n1,B\n' | cut -d, -f3)" = 0.5 ]
+	[ "$(fills 'gpus,gpu_model\n4,A\n4,B\n4,C\n' 'gpus,gpu_model\n1,C|A\n' | cut -d, -f3)" = 0.6666666666666666 ]
+	[ "$(fills 'gpus,gpu_model\n4,A\n' 'gpus,gpu_model\n1,D\n' | cut -d, -f1,3)" = 0,0.0 ]
+	[ "$(fills 'gpus\n4\n' 'gpus,gpu_model\n1,D\n' | cut -d, -f3)" = 1.0 ]                # no node says what it has
+	[ "$(fills 'gpus,gpu_milli\n2,\n' 'gpus,gpu_milli\n1,600\n')" = 2,3,0.6,1.0 ]
+	[ "$(fills 'gpus\n2\n' 'gpus,gpu_milli\n1,500\n')" = 4,2,1.0,0.0 ]
+	for seed in 1 2 3; do # at random, the share may break up the second GPU, too
+		fills 'gpus\n2\n' 'gpus,gpu_milli\n1,300\n1,300\n1,300\n1,1000\n' -p random --seed $seed
+	done | cut -d, -f3 | sort -u | grep -q -v '^1'
+}
+
+@test "nodes and tasks that make no sense are refused with their line" {
+	bad() { printf '%b' "$1" >nodes; printf '%b' "$2" >tasks; run --separate-stderr -65 zn-sim --saturate -c nodes tasks; [ "$stderr" = "zn-sim: $3" ] || { echo "$stderr"; false; }; }
+	bad 'gpus\n8\n' 'gpus\n0\n' "no job of the trace asks for GPUs"
+	bad 'gpus\n8\n' 'gpus,gpu_milli\n1,1001\n' "'tasks', line 2: gpu_milli 1001 is not between 0 and 1000"
+	bad 'gpus\n8\n' 'gpus,gpu_milli\n1,0\n' "'tasks', line 2: gpu_milli is 0, and gpus is not"
+	bad 'gpus\n8\n' 'gpus,gpu_milli\n0.5,\n' "'tasks', line 2: gpus 0.5 is no whole number"
+	bad 'gpus\n65\n' 'gpus\n1\n' "'nodes', line 2: a node has 65 GPUs, more than the 64 that can be placed on"
+	bad 'gpus,cpus\n8,-1\n' 'gpus\n1\n' "'nodes', line 2: cpus -1 is not between 0 and 1000000000"
+	bad "gpus\n$(yes '64\n' | head -n 5000 | tr -d '\n')" 'gpus,gpu_milli\n1,1\n' "the jobs of the trace are too small to fill the cluster"
+	models=$(for i in {1..63}; do printf '1,M%d\\n' "$i"; done)
+	bad "gpus,gpu_model\n$models" 'gpus\n1\n' "the cluster has more than 62 kinds of GPUs"
+}
+
+@test "what only placing looks at is not looked at without" {
+	printf 'submit_s,duration_s,gpus,cpus,cpus,gpu_milli\n0,1,1,-1,many,9999\n' >trace
+	printf 'gpus,cpus,mem_mb\n65,?,-1\n' >cluster
+	[ "$(zn-sim --flat -c cluster -s -o csv --no-heading --fields jobs,gpus trace)" = 1,65 ]
 }
 
 @test "what it does not do it says" {

@@ -1,10 +1,11 @@
 /* choose: on which node a task goes, and on which of its GPUs. */
 #include <errno.h>
 
+#include "base/random.h"
 #include "fleet/frag.h"
 #include "fleet/shape.h"
 
-/* ---- what a node is worth to a task ------------------------------------------------------------------------ */
+/* ---- what a task costs on a node --------------------------------------------------------------------------- */
 
 static bool fits(const struct zn_fleet_node *node, const struct zn_fleet_task *task)
 {
@@ -18,20 +19,20 @@ static bool fits(const struct zn_fleet_node *node, const struct zn_fleet_task *t
 	return n >= task->gpus;
 }
 
-/* What would be left of it, in parts of the largest node. */
+/* What would be left of it: of what is not known, nothing. */
 static double left_of(const struct zn_fleet *f, const struct zn_fleet_node *node, const struct zn_fleet_task *task)
 {
 	static const double gpus = 8.0 * ZN_GPU_MILLI;
 	double left = (node->free_milli - task->gpus * task->gpu_milli) / gpus;
 
-	if (f->cpu_milli_max)
+	if (f->cpu_milli_max && node->cpu_milli <= f->cpu_milli_max)
 		left += (double)(node->cpu_milli - task->cpu_milli) / (double)f->cpu_milli_max;
-	if (f->mem_bytes_max)
+	if (f->mem_bytes_max && node->mem_bytes <= f->mem_bytes_max)
 		left += (double)(node->mem_bytes - task->mem_bytes) / (double)f->mem_bytes_max;
 	return left;
 }
 
-static double frag_of(const struct zn_fleet *f, struct zn_fleet_node *node, const struct zn__left *left)
+static double frag_before(const struct zn_fleet *f, struct zn_fleet_node *node, const struct zn__left *left)
 {
 	if (node->frag_by != f->usual->version) {
 		node->frag = zn__frag(f->usual, left);
@@ -46,10 +47,11 @@ static double frag_score(const struct zn_fleet *f, struct zn_fleet_node *node, c
 	struct zn__left left;
 
 	zn__left_of(node, &left);
-	return zn__frag_score(f->usual, &left, frag_of(f, node, &left), task, milli);
+	return zn__frag_score(f->usual, &left, frag_before(f, node, &left), task, milli);
 }
 
-static double worth(const struct zn_fleet *f, struct zn_fleet_node *node, const struct zn_fleet_task *task)
+/* The less the better. */
+static double cost(const struct zn_fleet *f, struct zn_fleet_node *node, const struct zn_fleet_task *task)
 {
 	uint32_t milli;
 
@@ -58,12 +60,12 @@ static double worth(const struct zn_fleet *f, struct zn_fleet_node *node, const 
 	return f->policy == ZN_FLEET_FRAGMENT ? frag_score(f, node, task, &milli) : left_of(f, node, task);
 }
 
-/* ---- choosing ---------------------------------------------------------------------------------------------- */
+/* ---- the tournament of a shape ----------------------------------------------------------------------------- */
 
 static void look_at_all(struct zn_fleet *f, struct zn__shape *s)
 {
 	for (size_t i = 0; i < f->n; i++)
-		s->tree.v[s->tree.size + i] = worth(f, &f->nodes[i], &s->task);
+		s->tree.v[s->tree.size + i] = cost(f, &f->nodes[i], &s->task);
 	zn__tree_settle(&s->tree);
 }
 
@@ -72,40 +74,30 @@ static void look_at_changed(struct zn_fleet *f, struct zn__shape *s)
 	for (uint64_t c = s->seen; c < f->changes; c++) {
 		uint32_t at = f->log[c % f->cap];
 		if (f->nodes[at].changed == c) /* else it changed again after that */
-			zn__tree_set(&s->tree, at, worth(f, &f->nodes[at], &s->task));
+			zn__tree_set(&s->tree, at, cost(f, &f->nodes[at], &s->task));
 	}
 }
 
-static int catch_up(struct zn_fleet *f, struct zn__shape *s)
+static void catch_up(struct zn_fleet *f, struct zn__shape *s)
 {
 	uint64_t version = f->usual->version;
 
-	if (!s->tree.v && zn__tree_make(&s->tree, f->n) < 0)
-		return -ENOMEM;
 	if (s->usual != version || f->changes - s->seen > f->n / 2)
 		look_at_all(f, s);
 	else
 		look_at_changed(f, s);
 	s->usual = version;
 	s->seen = f->changes;
-	return 0;
 }
 
-static uint64_t draw(struct zn_fleet *f) /* splitmix64 (Steele, Lea, Flood, OOPSLA 2014) */
-{
-	uint64_t z = f->random += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
+/* ---- which node -------------------------------------------------------------------------------------------- */
 
 static int choose_any(struct zn_fleet *f, const struct zn_fleet_task *task, size_t *ret)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < f->n; i++)
-		if (fits(&f->nodes[i], task) && draw(f) % ++n == 0)
+		if (fits(&f->nodes[i], task) && zn_random(&f->random) % ++n == 0)
 			*ret = i;
 	return n ? 0 : -EAGAIN;
 }
@@ -126,7 +118,7 @@ static uint64_t any_gpu(struct zn_fleet *f, const struct zn_fleet_node *node, ui
 	uint64_t gpu = 0, n = 0;
 
 	for (uint32_t i = 0; i < node->gpus; i++)
-		if (node->milli[i] >= milli && draw(f) % ++n == 0)
+		if (node->milli[i] >= milli && zn_random(&f->random) % ++n == 0)
 			gpu = UINT64_C(1) << i;
 	return gpu;
 }
@@ -168,19 +160,38 @@ static uint64_t gpus_on(struct zn_fleet *f, struct zn_fleet_node *node, const st
 	return gpu_with(node, milli);
 }
 
+static int choose_once(struct zn_fleet *f, const struct zn_fleet_task *task, size_t *ret)
+{
+	double best = HUGE_VAL;
+
+	for (size_t i = 0; i < f->n; i++) {
+		double c = cost(f, &f->nodes[i], task);
+		if (c < best) {
+			best = c;
+			*ret = i;
+		}
+	}
+	return best < HUGE_VAL ? 0 : -EAGAIN;
+}
+
 static int choose_best(struct zn_fleet *f, const struct zn_fleet_task *task, size_t *ret)
 {
 	struct zn__shape *s = zn__shape_get(f, task);
 
-	if (!s || catch_up(f, s) < 0)
+	if (!s)
 		return -ENOMEM;
+	if (!s->asked++)
+		return choose_once(f, task, ret);
+	if (!zn__shape_tree(f, s))
+		return -ENOMEM;
+	catch_up(f, s);
 	return zn__tree_first(&s->tree, ret) ? 0 : -EAGAIN;
 }
 
 int zn_fleet_choose(struct zn_fleet *f, const struct zn_fleet_task *task, struct zn_fleet_spot *ret)
 {
 	size_t at = 0;
-	int rc = f->policy == ZN_FLEET_RANDOM ? choose_any(f, task, &at) : choose_best(f, task, &at);
+	int rc = !f->n ? -EAGAIN : f->policy == ZN_FLEET_RANDOM ? choose_any(f, task, &at) : choose_best(f, task, &at);
 
 	if (rc == 0)
 		*ret = (struct zn_fleet_spot){ .node = (uint32_t)at, .gpus = gpus_on(f, &f->nodes[at], task) };

@@ -49,9 +49,9 @@ int zn_fleet_add(struct zn_fleet *f, uint32_t gpus, uint32_t model, uint64_t cpu
 	for (uint32_t i = 0; i < gpus; i++)
 		node->milli[i] = ZN_GPU_MILLI;
 	f->gpu_milli += node->free_milli;
-	if (cpu_milli > f->cpu_milli_max)
+	if (cpu_milli != ZN_FLEET_UNKNOWN && cpu_milli > f->cpu_milli_max)
 		f->cpu_milli_max = cpu_milli;
-	if (mem_bytes > f->mem_bytes_max)
+	if (mem_bytes != ZN_FLEET_UNKNOWN && mem_bytes > f->mem_bytes_max)
 		f->mem_bytes_max = mem_bytes;
 	return 0;
 }
@@ -91,20 +91,22 @@ void zn_fleet_give(struct zn_fleet *f, const struct zn_fleet_task *task, const s
 
 int zn_fleet_saw(struct zn_fleet *f, const struct zn_fleet_task *task)
 {
-	struct zn__shape *s = zn__shape_get(f, task);
+	struct zn__shape *s = f->n ? zn__shape_get(f, task) : NULL;
 
-	return s ? zn__usual_saw(f, s) : -ENOMEM;
+	return s ? zn__usual_saw(f, s) : f->n ? -ENOMEM : 0;
 }
 
-double zn_fleet_fragmentation(const struct zn_fleet *f)
+int zn_fleet_fragmentation(struct zn_fleet *f, double *ret)
 {
 	double frag = 0, left_milli = 0;
+	int rc = f->n ? zn__usual_look(f) : 0;
 
-	for (size_t i = 0; f->usual && i < f->n; i++) {
+	for (size_t i = 0; rc == 0 && i < f->n; i++) {
 		struct zn__left left;
 		zn__left_of(&f->nodes[i], &left);
-		frag += zn__frag(f->usual, &left);
+		frag += zn__frag_pure(f->usual, &left);
 		left_milli += left.milli;
 	}
-	return left_milli > 0 ? frag / left_milli : 0;
+	*ret = left_milli > 0 ? frag / left_milli : 0;
+	return rc;
 }

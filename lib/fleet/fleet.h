@@ -8,7 +8,8 @@
  * Which tasks are usual is learned from those that came.
  *
  * Looking for the node costs what changed since the last task of the same shape came, and the logarithm of the nodes:
- * each shape keeps a tournament over all nodes (tree.h).
+ * each shape that came twice keeps a tournament over all nodes (tree.h), of the last ZN_FLEET_TREES shapes.  For any other
+ * task all nodes are looked at.
  */
 #ifndef ZN_FLEET_FLEET_H
 #define ZN_FLEET_FLEET_H
@@ -20,8 +21,10 @@
 enum {
 	ZN_FLEET_GPUS = 64,           /* on one node, at most */
 	ZN_FLEET_MODELS = 64,         /* kinds of GPUs in one fleet, at most */
+	ZN_FLEET_TREES = 256,
 	ZN_GPU_MILLI = 1000,          /* a whole GPU */
 };
+#define ZN_FLEET_UNKNOWN (UINT64_MAX / 2) /* CPUs or memory of a node: always enough */
 
 struct zn_fleet_task {
 	uint32_t gpus;                /* 0 to ZN_FLEET_GPUS */
@@ -32,7 +35,7 @@ struct zn_fleet_task {
 
 enum zn_fleet_policy {
 	ZN_FLEET_FRAGMENT,            /* the default: as above */
-	ZN_FLEET_BESTFIT,             /* the node with the least left, in parts of the largest node */
+	ZN_FLEET_BESTFIT,             /* the node with the least left: CPUs and memory in parts of the largest, GPUs of 8 */
 	ZN_FLEET_RANDOM,              /* any node that has room */
 };
 
@@ -63,6 +66,8 @@ struct zn_fleet {
 	uint64_t came, next_look;     /* tasks, and with how many of them what is usual is looked at again */
 	struct zn__shape *shapes;
 	struct zn__usual *usual;      /* what is asked most */
+	struct zn__shape *trees_first, *trees_last; /* shapes with a tournament, by their last use */
+	size_t trees;
 	uint64_t random;
 };
 
@@ -75,11 +80,13 @@ void zn_fleet_done(struct zn_fleet *f);
 int zn_fleet_add(struct zn_fleet *f, uint32_t gpus, uint32_t model, uint64_t cpu_milli, uint64_t mem_bytes);
 /* task came: from now on such tasks are a little more usual.  -ENOMEM. */
 int zn_fleet_saw(struct zn_fleet *f, const struct zn_fleet_task *task);
-/* The best place for it now.  -EAGAIN: there is none; -ENOMEM. */
+/* The best place for it now, whether or not it was seen.  -EAGAIN: there is none; -ENOMEM. */
 int zn_fleet_choose(struct zn_fleet *f, const struct zn_fleet_task *task, struct zn_fleet_spot *ret);
 void zn_fleet_take(struct zn_fleet *f, const struct zn_fleet_task *task, const struct zn_fleet_spot *spot);
 void zn_fleet_give(struct zn_fleet *f, const struct zn_fleet_task *task, const struct zn_fleet_spot *spot);
-/* Of what is free, the part (0 to 1) that the usual tasks could not use, on the average; 0 when nothing is free. */
-double zn_fleet_fragmentation(const struct zn_fleet *f);
+/* Of what is free, the part (0 to 1) that the usual tasks with GPUs could not use, on the average (FGD); 0 when nothing is
+ * free, or no such task came.  -ENOMEM.
+ */
+int zn_fleet_fragmentation(struct zn_fleet *f, double *ret);
 
 #endif

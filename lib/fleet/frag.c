@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-static const double filled_weight = 0.1;
+static const double filling = 0.1;
 static const double noise = 1e-9; /* of sums that are equal on paper */
 
 void zn__left_of(const struct zn_fleet_node *node, struct zn__left *ret)
@@ -48,7 +48,8 @@ static uint32_t lost_to(const struct zn__usual_task *t, const struct zn__left *l
 	return lost;
 }
 
-static double frag_of(const struct zn__usual_task *t, const struct zn__left *left)
+/* filled_weight: how much what is left of a node that is filled with it counts. */
+static double frag_for(const struct zn__usual_task *t, const struct zn__left *left, double filled_weight)
 {
 	uint64_t copies;
 
@@ -68,8 +69,19 @@ double zn__frag(const struct zn__usual *u, const struct zn__left *left)
 	double sum = 0;
 
 	for (size_t i = 0; left->milli && i < u->n; i++)
-		sum += u->v[i].weight * frag_of(&u->v[i], left);
+		sum += u->v[i].weight * frag_for(&u->v[i], left, filling);
 	return sum;
+}
+
+double zn__frag_pure(const struct zn__usual *u, const struct zn__left *left)
+{
+	double sum = 0, weights = 0;
+
+	for (size_t i = 0; i < u->n; i++) {
+		sum += u->v[i].weight * frag_for(&u->v[i], left, 0);
+		weights += u->v[i].weight;
+	}
+	return weights > 0 ? sum / weights : 0;
 }
 
 /* ---- a task that comes ------------------------------------------------------------------------------------- */

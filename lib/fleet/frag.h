@@ -1,9 +1,9 @@
 /* frag: how much of a node's free GPUs the usual tasks could not use.  Private to fleet.
  *
  * Of one usual task, the node's fragmentation is all that is free if the task does not fit, else what is free on GPUs
- * with too little for it; that of the node is the mean over the usual tasks, by how often they come (FGD, section 3).
- * To that a tenth of a second measure is added: what is left when the node is filled with copies of the task, until its
- * CPUs or GPUs are used up.  It tells nodes apart that have GPUs to spare and too few CPUs.
+ * with too little for it; that of the node is the sum over the usual tasks with GPUs, by how often they come (FGD, section
+ * 3).  For choosing, nine tenths of that count, and one tenth of what is left when the node is filled with copies of the
+ * task until its CPUs or GPUs are used up: this tells nodes apart that have GPUs to spare and too few CPUs.
  */
 #ifndef ZN_FLEET_FRAG_H
 #define ZN_FLEET_FRAG_H
@@ -15,7 +15,7 @@ struct zn__usual_task { uint32_t gpus, milli; uint64_t cpu_milli, models; double
 
 enum { ZN__USUAL_MAX = 64 };
 struct zn__usual {
-	struct zn__usual_task v[ZN__USUAL_MAX]; /* with GPUs; the weights of all tasks sum up to 1 */
+	struct zn__usual_task v[ZN__USUAL_MAX]; /* with GPUs; weights: of all usual tasks, those without too, they sum up to 1 */
 	size_t n;
 	uint64_t version;
 };
@@ -28,8 +28,10 @@ struct zn__left {
 };
 
 void zn__left_of(const struct zn_fleet_node *node, struct zn__left *ret);
-/* In thousandths of a GPU. */
+/* In thousandths of a GPU, for choosing. */
 double zn__frag(const struct zn__usual *u, const struct zn__left *left);
+/* As FGD measures it, in the mean over the usual tasks with GPUs. */
+double zn__frag_pure(const struct zn__usual *u, const struct zn__left *left);
 /* How little of what is free on a node, whose fragmentation is before, the task breaks up: -100 (best) to 0, in whole steps; of a share also the
  * least free GPU on which it breaks up as little as on any.  The task fits.
  *

@@ -1,6 +1,4 @@
-/* shape: the tasks that ask the same, how often they came, and which node is the best for the next one.  Private to
- * fleet.
- */
+/* shape: the tasks that ask the same, how often they came, and which node is the best for the next one.  Private to fleet. */
 #ifndef ZN_FLEET_SHAPE_H
 #define ZN_FLEET_SHAPE_H
 
@@ -12,9 +10,11 @@
 struct zn__shape {
 	struct zn_fleet_task task;
 	uint64_t count;
-	struct zn__tree tree;         /* what each node is worth to it */
+	uint64_t asked;               /* how often a place was looked for */
+	struct zn__tree tree;         /* what it costs on each node, once asked twice */
 	uint64_t seen;                /* the changes that are in it */
 	uint64_t usual;               /* the version of the usual tasks that it is by; 0: there is no tree yet */
+	struct zn__shape *before, *after; /* of those with a tree, by their last use */
 	UT_hash_handle hh;
 };
 
@@ -22,7 +22,11 @@ struct zn__shape {
 struct zn__shape *zn__shape_get(struct zn_fleet *f, const struct zn_fleet_task *task);
 void zn__shapes_done(struct zn_fleet *f);
 
+/* Its tournament, made if need be, and that of whoever was not asked for longest gone; false: out of memory. */
+bool zn__shape_tree(struct zn_fleet *f, struct zn__shape *shape);
+
 /* usual.c: counts it, and looks again at what is usual when so many more have come as there were.  -ENOMEM. */
 int zn__usual_saw(struct zn_fleet *f, struct zn__shape *shape);
+int zn__usual_look(struct zn_fleet *f);                  /* now.  -ENOMEM */
 
 #endif

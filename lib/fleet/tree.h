@@ -12,7 +12,11 @@ struct zn__tree {
 
 /* n leaves, all HUGE_VAL.  -ENOMEM. */
 int zn__tree_make(struct zn__tree *t, size_t n);
-static inline void zn__tree_done(struct zn__tree *t) { free(t->v); }
+static inline void zn__tree_done(struct zn__tree *t)
+{
+	free(t->v);
+	t->v = NULL;
+}
 
 void zn__tree_set(struct zn__tree *t, size_t i, double value);
 /* After leaves were written straight to v[size + i]. */

@@ -1,6 +1,6 @@
-/* usual: the tasks that are asked most, by what came.  Of those with GPUs the commonest are taken until they are 95 % of
- * all; rarer ones only blur the picture.  Memory is not looked at: GPU nodes run out of CPUs first.  Every look costs all
- * that was remembered of nodes, so the second comes when there are twice as many tasks, and so on.
+/* usual: the tasks that are asked most, by what came: the commonest until they are 95 % of all, and of these those with
+ * GPUs.  Rarer ones only blur the picture.  Memory is not looked at: GPU nodes run out of CPUs first.  Every look costs all
+ * that was remembered of nodes, so the next one comes when there are twice as many tasks.
  */
 #include <errno.h>
 #include <string.h>
@@ -8,7 +8,6 @@
 #include "fleet/frag.h"
 #include "fleet/shape.h"
 
-enum { FIRST_LOOK = 64 };
 static const double enough = 0.95;
 
 static int by_kind(const void *a, const void *b)
@@ -44,24 +43,22 @@ static size_t merge(struct zn__usual_task *v, size_t n)
 	return kept;
 }
 
-/* Of all tasks, those without GPUs too; these are left out after the cut. */
 static void keep_most(struct zn__usual *u, struct zn__usual_task *v, size_t n, double total)
 {
-	double sum = 0, kept = 0;
+	double sum = 0;
 
 	qsort(v, n, sizeof(*v), by_weight);
 	u->n = 0;
 	for (size_t i = 0; i < n && sum < enough * total && u->n < ZN__USUAL_MAX; i++) {
 		sum += v[i].weight;
-		kept += v[i].weight;
 		if (v[i].gpus)
 			u->v[u->n++] = v[i];
 	}
 	for (size_t i = 0; i < u->n; i++)
-		u->v[i].weight /= kept;
+		u->v[i].weight /= sum;
 }
 
-static int look(struct zn_fleet *f)
+int zn__usual_look(struct zn_fleet *f)
 {
 	size_t n = 0;
 	double total = 0;
@@ -88,6 +85,6 @@ int zn__usual_saw(struct zn_fleet *f, struct zn__shape *shape)
 	f->came++;
 	if (f->came < f->next_look)
 		return 0;
-	f->next_look = f->came < FIRST_LOOK ? FIRST_LOOK : 2 * f->came;
-	return look(f);
+	f->next_look = 2 * f->came;
+	return zn__usual_look(f);
 }

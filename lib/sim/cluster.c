@@ -8,8 +8,12 @@
 #include "sim/trace_priv.h"
 
 enum column { GPUS, CPUS, MEM, NUMBERS, VC = NUMBERS, MODEL, COLUMNS };
-static const char *const names[COLUMNS] = { "gpus", "cpus", "mem_mb", "vc", "gpu_model" };
-static const double largest[NUMBERS] = { ZN__TRACE_GPUS_MAX, 1e9, 1e12 };
+static const struct zn__column columns[COLUMNS] = {
+	[GPUS] = { .name = "gpus", .max = ZN__TRACE_GPUS_MAX, .whole = true },
+	[CPUS] = { .name = "cpus", .max = 1e9, .place = true },
+	[MEM] = { .name = "mem_mb", .max = 1e12, .place = true },
+	[VC] = { .name = "vc" }, [MODEL] = { .name = "gpu_model", .place = true },
+};
 
 static struct zn_sim_pool *pool_of(struct zn_cluster *c, const char *vc)
 {
@@ -48,23 +52,27 @@ static const char *keep_model(struct zn_cluster *c, const char *text)
 	return last && !strcmp(text, last) ? last : zn_arena_strdup(&c->arena, text);
 }
 
-static int take_node(struct zn_cluster *c, size_t *cap, const struct zn_lines *l, const char *const field[COLUMNS], struct zn_err *err)
+static int take_node(struct zn_cluster *c, enum zn_trace_use use, size_t *cap, const struct zn_lines *l,
+                     const char *const field[COLUMNS], struct zn_err *err)
 {
 	double v[NUMBERS];
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < NUMBERS; i++)
-		rc = zn__csv_number(l, field[i], names[i], largest[i], &v[i], err);
+		rc = zn__csv_number(l, field[i], &columns[i], &v[i], err);
 	if (rc < 0)
 		return rc;
 	if (v[GPUS] > ZN__TRACE_GPUS_MAX - c->gpus)
 		return zn_lines_bad(l, err, "more than %d GPUs in all", ZN__TRACE_GPUS_MAX);
+	if (use == ZN_TRACE_PLACE && v[GPUS] > ZN_FLEET_GPUS)
+		return zn_lines_bad(l, err, "a node has %.0f GPUs, more than the %d that can be placed on", v[GPUS], ZN_FLEET_GPUS);
 	struct zn_sim_pool *pool = pool_of(c, field[VC] ? field[VC] : "");
 	struct zn_sim_node *node = new_node(c, cap);
 	const char *model = keep_model(c, field[MODEL]);
 	if (!pool || !node || !model)
 		return zn_err_set(err, -ENOMEM, "out of memory");
-	*node = (struct zn_sim_node){ .gpus = (uint32_t)v[GPUS], .cpus = v[CPUS], .mem_mb = v[MEM], .gpu_model = model };
+	*node = (struct zn_sim_node){ .gpus = (uint32_t)v[GPUS], .cpus = zn__csv_says(field[CPUS]) ? v[CPUS] : -1,
+	                              .mem_mb = zn__csv_says(field[MEM]) ? v[MEM] : -1, .gpu_model = model };
 	c->n_nodes++;
 	pool->gpus += node->gpus;
 	c->gpus += node->gpus;
@@ -76,7 +84,7 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct zn_sim_pool *)a)->vc, ((const struct zn_sim_pool *)b)->vc);
 }
 
-static int take_nodes(struct zn_cluster *c, struct zn_lines *l, struct zn_err *err)
+static int take_nodes(struct zn_cluster *c, enum zn_trace_use use, struct zn_lines *l, struct zn_err *err)
 {
 	const char *field[COLUMNS];
 	int at[COLUMNS], n = 0, rc;
@@ -85,12 +93,12 @@ static int take_nodes(struct zn_cluster *c, struct zn_lines *l, struct zn_err *e
 
 	while ((rc = zn_lines_next(l, &line, err)) > 0) {
 		if (!n) {
-			rc = n = zn__csv_header(l, line, names, COLUMNS, at, err);
+			rc = n = zn__csv_header(l, line, columns, COLUMNS, use == ZN_TRACE_PLACE, at, err);
 			if (rc >= 0 && at[GPUS] < 0)
 				rc = zn_lines_bad(l, err, "there is no column 'gpus'");
 		} else if (*line) {
 			rc = zn__csv_cut(l, line, (size_t)n, at, COLUMNS, field, err);
-			rc = rc < 0 ? rc : take_node(c, &cap, l, field, err);
+			rc = rc < 0 ? rc : take_node(c, use, &cap, l, field, err);
 		}
 		if (rc < 0)
 			return rc;
@@ -100,14 +108,14 @@ static int take_nodes(struct zn_cluster *c, struct zn_lines *l, struct zn_err *e
 	return rc;
 }
 
-int zn_cluster_read(const char *path, struct zn_cluster *ret, struct zn_err *err)
+int zn_cluster_read(const char *path, enum zn_trace_use use, struct zn_cluster *ret, struct zn_err *err)
 {
 	struct zn_lines l;
 
 	*ret = (struct zn_cluster){ 0 };
 	int rc = zn_lines_open(path, &l, err);
 	if (rc == 0)
-		rc = take_nodes(ret, &l, err);
+		rc = take_nodes(ret, use, &l, err);
 	zn_lines_close(&l);
 	if (rc < 0)
 		zn_cluster_done(ret);

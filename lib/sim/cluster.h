@@ -6,11 +6,13 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "fleet/fleet.h"
+#include "sim/trace.h"
 #include "zenith.h"
 
 struct zn_sim_node {
 	uint32_t gpus;
-	double cpus, mem_mb;          /* 0: not known, and as much as is asked for */
+	double cpus, mem_mb;          /* below 0: not known, and always enough */
 	const char *gpu_model;        /* "" where the file has none */
 };
 struct zn_sim_pool { const char *vc; uint32_t gpus; };
@@ -24,8 +26,8 @@ struct zn_cluster {
 	uint32_t gpus;                /* all of them */
 };
 
-/* CSV of nodes: gpus, and what of cpus, mem_mb, gpu_model and vc is there. */
-int zn_cluster_read(const char *path, struct zn_cluster *ret, struct zn_err *err);
+/* CSV of nodes: gpus and, if it is there, vc; to place on them what of cpus, mem_mb and gpu_model is there, too. */
+int zn_cluster_read(const char *path, enum zn_trace_use use, struct zn_cluster *ret, struct zn_err *err);
 void zn_cluster_done(struct zn_cluster *c);
 
 #endif

@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/random.h"
+
 enum { TASKS_MAX = 1 << 27, MARKS = 130 };
-enum { NO_MODEL = ZN_FLEET_MODELS - 1, MODELS_MAX = NO_MODEL }; /* NO_MODEL is that of no node */
-static const double unknown = 1e9;            /* CPUs or megabytes of a node that does not say */
+enum { NO_MODEL = ZN_FLEET_MODELS - 1, NO_GPUS = NO_MODEL - 1, MODELS_MAX = NO_GPUS }; /* of no node; of nodes without GPUs */
 
 #define F(member, type, heading, help) ZN_FIELD(struct zn_saturation, member, type, heading, help)
 static const struct zn_field fields[] = {
@@ -24,11 +25,14 @@ const struct zn_kind zn_saturation_kind = {
 	.size = sizeof(struct zn_saturation),
 };
 
+static const double milli = 1000, mib = 1 << 20;
+
 struct filling {
 	const struct zn_saturate *s;
 	struct zn_fleet fleet;
 	const char *models[ZN_FLEET_MODELS];
 	uint32_t n_models;
+	bool names_models;                    /* the cluster does; where it does not, any will do */
 	struct zn_fleet_task *tasks;          /* of the trace */
 	uint32_t *order;                      /* the tasks as they come */
 	size_t n, cap;
@@ -46,21 +50,34 @@ static int model_number(struct filling *f, const char *model, size_t len)
 	return -ENOENT;
 }
 
-static int add_node(struct filling *f, const struct zn_sim_node *node, struct zn_err *err)
+/* The number of a node's model, of a new one too; NO_MODEL: there are too many. */
+static uint32_t take_model(struct filling *f, const struct zn_sim_node *node)
 {
 	int model = model_number(f, node->gpu_model, strlen(node->gpu_model));
 
-	if (node->gpus > ZN_FLEET_GPUS)
-		return zn_err_set(err, -EBADMSG, "a node has %u GPUs, more than the %d that can be placed on", (unsigned)node->gpus,
-		                  ZN_FLEET_GPUS);
-	if (model < 0 && f->n_models == MODELS_MAX)
+	if (!node->gpus)
+		return NO_GPUS;
+	if (model >= 0)
+		return (uint32_t)model;
+	if (f->n_models == MODELS_MAX)
+		return NO_MODEL;
+	f->names_models |= *node->gpu_model;
+	f->models[f->n_models] = node->gpu_model;
+	return f->n_models++;
+}
+
+static uint64_t amount(double v, double unit)
+{
+	return v < 0 ? ZN_FLEET_UNKNOWN : (uint64_t)llround(v * unit);
+}
+
+static int add_node(struct filling *f, const struct zn_sim_node *node, struct zn_err *err)
+{
+	uint32_t model = take_model(f, node);
+
+	if (model == NO_MODEL)
 		return zn_err_set(err, -EBADMSG, "the cluster has more than %d kinds of GPUs", MODELS_MAX);
-	if (model < 0) {
-		model = (int)f->n_models;
-		f->models[f->n_models++] = node->gpu_model;
-	}
-	int rc = zn_fleet_add(&f->fleet, node->gpus, (uint32_t)model, (uint64_t)llround((node->cpus ? node->cpus : unknown) * 1000),
-	                      (uint64_t)llround((node->mem_mb ? node->mem_mb : unknown) * (1 << 20)));
+	int rc = zn_fleet_add(&f->fleet, node->gpus, model, amount(node->cpus, milli), amount(node->mem_mb, mib));
 	return rc < 0 ? zn_err_set(err, rc, "out of memory") : 0;
 }
 
@@ -70,6 +87,8 @@ static uint64_t model_mask(struct filling *f, const char *models)
 {
 	uint64_t mask = 0;
 
+	if (!f->names_models)
+		return 0;
 	for (const char *at = models, *end; *at; at = *end ? end + 1 : end) {
 		end = strchrnul(at, '|');
 		int model = model_number(f, at, (size_t)(end - at));
@@ -86,8 +105,8 @@ static int make_tasks(struct filling *f)
 	for (size_t i = 0; i < f->s->trace->n; i++) {
 		const struct zn_trace_job *job = &f->s->trace->jobs[i];
 		f->tasks[i] = (struct zn_fleet_task){
-			.gpus = job->gpus, .gpu_milli = job->gpus ? job->gpu_milli : 0, .cpu_milli = (uint64_t)llround(job->cpus * 1000),
-			.mem_bytes = (uint64_t)llround(job->mem_mb * (1 << 20)), .models = model_mask(f, job->gpu_model),
+			.gpus = job->gpus, .gpu_milli = job->gpus ? job->gpu_milli : 0, .cpu_milli = amount(job->cpus, milli),
+			.mem_bytes = amount(job->mem_mb, mib), .models = model_mask(f, job->gpu_model),
 		};
 	}
 	return 0;
@@ -96,15 +115,6 @@ static int make_tasks(struct filling *f)
 static uint64_t milli_of(const struct zn_fleet_task *task)
 {
 	return (uint64_t)task->gpus * task->gpu_milli;
-}
-
-static uint64_t draw(struct filling *f, uint64_t below) /* splitmix64; the bias is below 2^-37 */
-{
-	uint64_t z = f->random += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return (z ^ z >> 31) % below;
 }
 
 static int add_to_order(struct filling *f, uint32_t task)
@@ -135,12 +145,12 @@ static int make_order(struct filling *f, struct zn_err *err)
 	if (rc == 0 && (double)enough / (double)asked * (double)f->n > TASKS_MAX)
 		return zn_err_set(err, -EBADMSG, "the jobs of the trace are too small to fill the cluster");
 	while (rc == 0 && asked < enough) {
-		uint32_t task = (uint32_t)draw(f, f->s->trace->n);
+		uint32_t task = (uint32_t)(zn_random(&f->random) % f->s->trace->n);
 		asked += milli_of(&f->tasks[task]);
 		rc = add_to_order(f, task);
 	}
 	for (size_t i = f->n; rc == 0 && i > 1; i--) {
-		size_t j = draw(f, i);
+		size_t j = zn_random(&f->random) % i;
 		uint32_t task = f->order[j];
 		f->order[j] = f->order[i - 1];
 		f->order[i - 1] = task;
@@ -185,8 +195,7 @@ static int fill(struct filling *f)
 				.allocated_pct = 100 * allocated(f), .placed = f->sum.placed, .refused = f->sum.refused });
 	}
 	f->sum.allocated = allocated(f);
-	f->sum.fragmentation = zn_fleet_fragmentation(&f->fleet);
-	return 0;
+	return zn_fleet_fragmentation(&f->fleet, &f->sum.fragmentation);
 }
 
 int zn_saturate(const struct zn_saturate *s, struct zn_saturate_sum *ret, struct zn_err *err)
@@ -198,7 +207,7 @@ int zn_saturate(const struct zn_saturate *s, struct zn_saturate_sum *ret, struct
 		return zn_err_set(err, -ENOMEM, "out of memory");
 	f->s = s;
 	f->random = s->seed;
-	zn_fleet_init(&f->fleet, s->policy, s->seed);
+	zn_fleet_init(&f->fleet, s->policy, zn_random(&f->random));
 	for (size_t i = 0; rc == 0 && i < s->cluster->n_nodes; i++)
 		rc = add_node(f, &s->cluster->nodes[i], err);
 	if (rc == 0 && (rc = make_tasks(f)) < 0)

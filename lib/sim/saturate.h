@@ -35,8 +35,7 @@ struct zn_saturate_sum {
 	struct zn_sim_times decisions;
 };
 
-/* -EBADMSG for what can't be simulated: nodes with more than ZN_FLEET_GPUS GPUs, too many kinds of GPUs, no task with
- * GPUs, or so small ones that more than a hundred million would be needed.
+/* -EBADMSG for what can't be simulated: too many kinds of GPUs, no task with GPUs, or so small ones that more than a hundred million would be needed.
  */
 int zn_saturate(const struct zn_saturate *s, struct zn_saturate_sum *ret, struct zn_err *err);
 

@@ -6,16 +6,16 @@
 
 static const struct zn_field fields[] = {
 	F(policy, STR, "POLICY", "who decided"),
-	F(jobs, U64, "JOBS", "jobs that ran"),
+	F(jobs, U64, "JOBS", "jobs that ran; with --saturate: that got a place"),
 	F(left_out, U64, "LEFT-OUT", "jobs of the trace without GPUs, submission or duration"),
-	F(never, U64, "NEVER", "jobs that ask more than there is, and never start"),
+	F(never, U64, "NEVER", "jobs that ask more than there is, and never start; with --saturate: that got no place"),
 	F(gpus, U64, "GPUS", "GPUs of the cluster"),
-	F(makespan_s, DUR, "MAKESPAN", "from the first submission to the last end"),
-	F(wait_mean_s, F64, "WAIT", "mean time from submission to start, seconds"),
-	F(wait_p99_s, F64, "WAIT-P99", "what 99 of 100 jobs waited at most, seconds"),
-	F(wait_max_s, F64, "WAIT-MAX", "the longest wait, seconds"),
-	F(jct_mean_s, F64, "JCT", "mean time from submission to end, seconds"),
-	F(bsld_mean, F64, "BSLD", "mean bounded slowdown: (wait + run) / run, of a run of 10 s at least"),
+	F(makespan_s, ODUR, "MAKESPAN", "from the first submission to the last end"),
+	F(wait_mean_s, OF64, "WAIT", "mean time from submission to start, seconds"),
+	F(wait_p99_s, OF64, "WAIT-P99", "what 99 of 100 jobs waited at most, seconds"),
+	F(wait_max_s, OF64, "WAIT-MAX", "the longest wait, seconds"),
+	F(jct_mean_s, OF64, "JCT", "mean time from submission to end, seconds"),
+	F(bsld_mean, OF64, "BSLD", "mean bounded slowdown: (wait + run) / run, of a run of 10 s at least"),
 	F(util, F64, "UTIL", "share of the GPU time between first submission and last end that jobs used"),
 	F(fragmentation, OF64, "FRAG", "with --saturate: share of the GPUs still free that the usual jobs can't use, on the average"),
 	F(decisions, U64, "DECISIONS", "looks at the queue"),
@@ -37,6 +37,11 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static double mean(double sum, double n)
+{
+	return n > 0 ? sum / n : 0;
+}
+
 void zn_summary_make(const struct zn_sim_sum *sum, double *waits_s, struct zn_summary *ret)
 {
 	double n = (double)sum->jobs;
@@ -45,14 +50,12 @@ void zn_summary_make(const struct zn_sim_sum *sum, double *waits_s, struct zn_su
 	                            .decision_p50_us = zn_sim_times_us(&sum->decisions, 0.5),
 	                            .decision_p99_us = zn_sim_times_us(&sum->decisions, 0.99),
 	                            .decision_max_us = (double)sum->decisions.max_ns / 1e3 };
-	if (!sum->jobs)
-		return;
 	qsort(waits_s, sum->jobs, sizeof(*waits_s), by_value);
-	ret->makespan_s = sum->last_s - sum->first_s;
-	ret->wait_mean_s = sum->wait_s / n;
-	ret->wait_p99_s = waits_s[(size_t)(n * 0.99)];
-	ret->wait_max_s = waits_s[sum->jobs - 1];
-	ret->jct_mean_s = sum->jct_s / n;
-	ret->bsld_mean = sum->bsld / n;
+	ret->makespan_s = ZN_SOME_F64(sum->last_s - sum->first_s);
+	ret->wait_mean_s = ZN_SOME_F64(mean(sum->wait_s, n));
+	ret->wait_p99_s = ZN_SOME_F64(sum->jobs ? waits_s[(size_t)(n * 0.99)] : 0);
+	ret->wait_max_s = ZN_SOME_F64(sum->jobs ? waits_s[sum->jobs - 1] : 0);
+	ret->jct_mean_s = ZN_SOME_F64(mean(sum->jct_s, n));
+	ret->bsld_mean = ZN_SOME_F64(mean(sum->bsld, n));
 	ret->util = sum->capacity_gpu_s > 0 ? sum->gpu_s / sum->capacity_gpu_s : 0;
 }

@@ -9,9 +9,8 @@ struct zn_summary {
 	const char *policy;
 	uint64_t jobs, left_out, never;
 	uint64_t gpus;
-	double makespan_s;
-	double wait_mean_s, wait_p99_s, wait_max_s, jct_mean_s;
-	double bsld_mean, util;
+	struct zn_of64 makespan_s, wait_mean_s, wait_p99_s, wait_max_s, jct_mean_s, bsld_mean; /* absent without a time */
+	double util;
 	struct zn_of64 fragmentation;
 	uint64_t decisions;
 	double decision_p50_us, decision_p99_us, decision_max_us;

@@ -8,10 +8,17 @@
 #define seconds_max 1e12
 
 enum column { ID, SUBMIT, DURATION, WALLTIME, GPUS, GPU_MILLI, CPUS, MEM, NUMBERS, USER = NUMBERS, VC, MODEL, COLUMNS };
-static const char *const names[COLUMNS] = {
-	"job_id", "submit_s", "duration_s", "walltime_s", "gpus", "gpu_milli", "cpus", "mem_mb", "user", "vc", "gpu_model",
+static const struct zn__column columns[COLUMNS] = {
+	[ID] = { .name = "job_id", .max = 1e15, .whole = true },
+	[SUBMIT] = { .name = "submit_s", .max = seconds_max },
+	[DURATION] = { .name = "duration_s", .max = seconds_max },
+	[WALLTIME] = { .name = "walltime_s", .max = seconds_max },
+	[GPUS] = { .name = "gpus", .max = ZN__TRACE_GPUS_MAX, .whole = true },
+	[GPU_MILLI] = { .name = "gpu_milli", .max = 1000, .whole = true, .place = true },
+	[CPUS] = { .name = "cpus", .max = 1e9, .place = true },
+	[MEM] = { .name = "mem_mb", .max = 1e12, .place = true },
+	[USER] = { .name = "user" }, [VC] = { .name = "vc" }, [MODEL] = { .name = "gpu_model", .place = true },
 };
-static const double largest[NUMBERS] = { 1e15, seconds_max, seconds_max, seconds_max, ZN__TRACE_GPUS_MAX, 1000, 1e9, 1e12 };
 
 /* Where each column is in a line of the file; -1: the file has none. */
 struct layout { int at[COLUMNS]; size_t n; };
@@ -22,7 +29,7 @@ static int need_columns(const struct zn_lines *l, const struct layout *y, enum z
 
 	for (size_t i = 0; i < (use == ZN_TRACE_RUN ? 3 : 1); i++)
 		if (y->at[needed[i]] < 0)
-			return zn_lines_bad(l, err, "there is no column '%s'", names[needed[i]]);
+			return zn_lines_bad(l, err, "there is no column '%s'", columns[needed[i]].name);
 	return 0;
 }
 
@@ -70,9 +77,11 @@ static int take_job(struct zn_trace *t, size_t *cap, const struct zn_lines *l, c
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < NUMBERS; i++)
-		rc = zn__csv_number(l, field[i], names[i], largest[i], &v[i], err);
+		rc = zn__csv_number(l, field[i], &columns[i], &v[i], err);
 	if (rc < 0)
 		return rc;
+	if (v[GPUS] >= 1 && zn__csv_says(field[GPU_MILLI]) && !v[GPU_MILLI])
+		return zn_lines_bad(l, err, "gpu_milli is 0, and gpus is not");
 	if (t->use == ZN_TRACE_RUN && (!*field[SUBMIT] || !*field[DURATION] || v[GPUS] < 1)) {
 		t->left_out++;
 		return 0;
@@ -86,7 +95,7 @@ static int take_job(struct zn_trace *t, size_t *cap, const struct zn_lines *l, c
 	*job = (struct zn_trace_job){
 		.id = field[ID] && *field[ID] ? (uint64_t)v[ID] : t->n + t->left_out,
 		.submit_s = v[SUBMIT], .duration_s = v[DURATION], .walltime_s = v[WALLTIME], .gpus = (uint32_t)v[GPUS],
-		.gpu_milli = v[GPU_MILLI] >= 1 && v[GPUS] == 1 ? (uint32_t)v[GPU_MILLI] : 1000,
+		.gpu_milli = v[GPU_MILLI] && v[GPUS] == 1 ? (uint32_t)v[GPU_MILLI] : 1000,
 		.cpus = v[CPUS], .mem_mb = v[MEM],
 	};
 	if (take_texts(t, field, job) < 0)
@@ -145,7 +154,7 @@ static int take_lines(struct zn_trace *t, struct zn_lines *l, struct zn_err *err
 		} else if (swf) {
 			rc = take_swf(t, &cap, l, line, err);
 		} else if (!y.n) {
-			rc = zn__csv_header(l, line, names, COLUMNS, y.at, err);
+			rc = zn__csv_header(l, line, columns, COLUMNS, t->use == ZN_TRACE_PLACE, y.at, err);
 			y.n = rc < 0 ? 0 : (size_t)rc;
 			rc = rc < 0 ? rc : need_columns(l, &y, t->use, err);
 		} else if (*line) {

@@ -1,5 +1,5 @@
-/* trace: a recorded workload: job records, as zn-queue history writes them; CSV as the columns of its first line say, or the Standard Workload Format
- * (https://www.cs.huji.ac.il/labs/parallel/workload/swf.html), which begins with ';'.  These two may be gzipped.
+/* trace: a recorded workload: job records, as zn-queue history writes them; CSV as the columns of its first line say,
+ * or the Standard Workload Format (https://www.cs.huji.ac.il/labs/parallel/workload/swf.html), which begins with ';'.  These two may be gzipped.
  */
 #ifndef ZN_SIM_TRACE_H
 #define ZN_SIM_TRACE_H
@@ -32,7 +32,7 @@ struct zn_trace {
 	struct zn_arena arena;
 	struct zn_trace_job *jobs;    /* as they were submitted, or in the order of the file */
 	size_t n;
-	size_t left_out;              /* without GPUs, submission or duration: nothing of them can be simulated */
+	size_t left_out;              /* of ZN_TRACE_RUN: without GPUs, submission or duration */
 };
 
 /* -EBADMSG with file and line for what makes no sense: no number, a negative one, a time before the one above it. */

@@ -1,6 +1,7 @@
 /* trace_records: a trace out of job records, as zn-queue history and zn-sim write them. */
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -42,7 +43,8 @@ static int take_job(struct zn_trace *t, size_t *cap, const struct zn_rec *rec, c
 		return zn_err_set(err, -ENOMEM, "out of memory");
 	*to = (struct zn_trace_job){ .id = j->id, .submit_s = j->submit_s, .duration_s = j->end_s.v - j->start_s.v,
 	                             .walltime_s = j->time_limit_s.has ? j->time_limit_s.v : 0, .gpus = (uint32_t)j->gpus,
-	                             .gpu_milli = 1000, .cpus = (double)j->cpus.v, .mem_mb = (double)j->mem_bytes.v / (1 << 20),
+	                             .gpu_milli = 1000, .cpus = fmin((double)j->cpus.v, 1e9),
+	                             .mem_mb = fmin((double)j->mem_bytes.v / (1 << 20), 1e12),
 	                             .user = user, .vc = vc, .gpu_model = "" };
 	t->n++;
 	return 0;

@@ -406,7 +406,7 @@ static void fuzz_cluster(const uint8_t *p, size_t n)
 	struct zn_trace t;
 	char path[64];
 	int fd = as_file(p, end ? (size_t)(end - p) : n, path);
-	int rc = zn_cluster_read(path, &c, &err);
+	int rc = zn_cluster_read(path, ZN_TRACE_PLACE, &c, &err);
 
 	must(rc == 0 || (rc == -EBADMSG && *err.text));
 	close(fd);

@@ -9,14 +9,14 @@
 #include "fleet/fleet.h"
 #include "tap.h"
 
-enum { NODES = 70, KINDS = 40, STEPS = 4000, GPUS = 16, RUNNING_MAX = 4000 };
+enum { NODES = 70, KINDS_MAX = 300, USUAL_MAX = 64, STEPS = 4000, GPUS = 16, RUNNING_MAX = 4000 };
 
 struct book { unsigned gpus, model, milli[GPUS]; uint64_t cpu, mem; };
 struct running { struct zn_fleet_task task; struct zn_fleet_spot spot; };
 
 static struct book books[NODES], idle[NODES];
-static struct zn_fleet_task kinds[KINDS];
-static unsigned came[KINDS];
+static struct zn_fleet_task kinds[KINDS_MAX];
+static unsigned came[KINDS_MAX], n_kinds;
 static struct running running[RUNNING_MAX];
 static size_t n_running;
 
@@ -24,7 +24,7 @@ static unsigned draw(unsigned below) { return (unsigned)rand() % below; }
 
 /* ---- what is usual ------------------------------------------------------------------------------------------ */
 
-static struct usual { struct zn_fleet_task task; double weight; } usual[KINDS];
+static struct usual { struct zn_fleet_task task; double weight; } usual[KINDS_MAX];
 static unsigned n_usual;
 
 static bool is_alike(const struct zn_fleet_task *a, const struct zn_fleet_task *b)
@@ -51,7 +51,7 @@ static void learn(void)
 	unsigned n = 0;
 
 	n_usual = 0;
-	for (unsigned k = 0; k < KINDS; k++) {
+	for (unsigned k = 0; k < n_kinds; k++) {
 		unsigned i = 0;
 		total += came[k];
 		while (i < n && !is_alike(&usual[i].task, &kinds[k]))
@@ -67,15 +67,16 @@ static void learn(void)
 				usual[i] = usual[j];
 				usual[j] = t;
 			}
-	for (unsigned i = 0; i < n && kept < 0.95 * total; i++) {
+	for (unsigned i = 0, gpus = 0; i < n && kept < 0.95 * total && gpus < USUAL_MAX; i++) {
 		kept += usual[i].weight;
+		gpus += usual[i].task.gpus > 0;
 		usual[n_usual++] = usual[i];
 	}
 	for (unsigned i = 0; i < n_usual; i++)
 		usual[i].weight /= kept;
 }
 
-/* ---- what a node is worth ----------------------------------------------------------------------------------- */
+/* ---- how good a node is ----------------------------------------------------------------------------------- */
 
 static unsigned room_for(const struct book *b, unsigned milli)
 {
@@ -146,8 +147,8 @@ static uint64_t first_whole(const struct book *b, unsigned n)
 	return mask;
 }
 
-/* The GPUs of that node that are best, and what it is worth with them: the more the better. */
-static double worth(const struct book *b, const struct zn_fleet_task *t, enum zn_fleet_policy policy, uint64_t *gpus)
+/* The GPUs of that node that are best, and how good it is with them: the more the better. */
+static double good(const struct book *b, const struct zn_fleet_task *t, enum zn_fleet_policy policy, uint64_t *gpus)
 {
 	double best = HUGE_VAL, best_milli = 0;
 
@@ -183,7 +184,7 @@ static int brute(const struct zn_fleet_task *t, enum zn_fleet_policy policy, str
 		uint64_t gpus;
 		if (!has_room(&books[i], t))
 			continue;
-		double w = worth(&books[i], t, policy, &gpus);
+		double w = good(&books[i], t, policy, &gpus);
 		if (w > best) {
 			best = w;
 			*ret = (struct zn_fleet_spot){ .node = i, .gpus = gpus };
@@ -212,7 +213,7 @@ static void make_nodes(struct zn_fleet *f)
 
 static void make_kinds(void)
 {
-	for (unsigned k = 0; k < KINDS; k++) {
+	for (unsigned k = 0; k < n_kinds; k++) {
 		struct zn_fleet_task *t = &kinds[k];
 		*t = (struct zn_fleet_task){ .gpus = draw(4) ? 1 : 1u << draw(5), .gpu_milli = 1000, .cpu_milli = 500 * draw(16),
 		                             .mem_bytes = draw(4), .models = draw(5) ? 0 : 1 + draw(7) };
@@ -257,28 +258,30 @@ static bool place_one(struct zn_fleet *f, const struct zn_fleet_task *t, enum zn
 	return true;
 }
 
-static void test_day(enum zn_fleet_policy policy, unsigned seed)
+static void test_day(enum zn_fleet_policy policy, unsigned seed, unsigned of_kinds)
 {
 	struct zn_fleet f;
 	unsigned arrivals = 0, next = 1, wrong = 0;
 
 	srand(seed);
 	n_running = n_usual = 0;
+	n_kinds = of_kinds;
 	zn_fleet_init(&f, policy, 1);
 	make_nodes(&f);
 	make_kinds();
 	for (unsigned step = 0; step < STEPS && !wrong; step++) {
-		unsigned k = draw(3) ? draw(KINDS) : draw(5), burst = draw(50) ? 1 : draw(60);
+		unsigned k = draw(3) ? draw(n_kinds) : draw(5), burst = draw(50) ? 1 : draw(60);
 		while (burst-- && n_running && draw(5) < 2 + step / 2000)
 			end_one(&f);
 		came[k]++;
 		if (++arrivals >= next) {
-			next = arrivals < 64 ? 64 : 2 * arrivals;
+			next = 2 * arrivals;
 			learn();
 		}
 		wrong += zn_fleet_saw(&f, &kinds[k]) < 0 || !place_one(&f, &kinds[k], policy);
 	}
-	tap_ok(!wrong && n_running > 20, "policy %d, seed %u: %d tasks go where looking at every node sends them", policy, seed, STEPS);
+	tap_ok(!wrong && n_running > 20, "policy %d, %u kinds of tasks, seed %u: %d go where looking at every node sends them", policy,
+	       n_kinds, seed, STEPS);
 	while (n_running)
 		end_one(&f);
 	bool same = !f.used_milli;
@@ -294,7 +297,7 @@ static void test_random(void)
 	struct zn_fleet f;
 	struct zn_fleet_task t = { .gpus = 1, .gpu_milli = 600 };
 	struct zn_fleet_spot spot;
-	uint64_t seen = 0;
+	uint64_t seen = 0, gpus = 0;
 	unsigned n = 0;
 
 	zn_fleet_init(&f, ZN_FLEET_RANDOM, 7);
@@ -305,18 +308,51 @@ static void test_random(void)
 		zn_fleet_take(&f, &t, &spot);
 		n++;
 		seen |= n <= 16 ? UINT64_C(1) << spot.node : 0;
+		gpus |= n <= 16 ? spot.gpus : 0;
 	}
 	tap_ok(n == 64, "at random each GPU gets one task of more than half of it");
-	tap_ok(seen & 0xffff && seen >> 16, "in no order");
+	tap_ok(seen & 0xffff && seen >> 16 && gpus == 3, "in no order");
+	zn_fleet_done(&f);
+}
+
+static void test_edges(void)
+{
+	struct zn_fleet f;
+	struct zn_fleet_task gpu = { .gpus = 1, .gpu_milli = 600, .cpu_milli = 1 }, cpu = { .cpu_milli = 1 }, large = { .cpu_milli = 1 << 30 };
+	struct zn_fleet_spot spot;
+	double frag;
+
+	zn_fleet_init(&f, ZN_FLEET_FRAGMENT, 1);
+	tap_ok(zn_fleet_saw(&f, &gpu) == 0 && zn_fleet_choose(&f, &gpu, &spot) == -EAGAIN && zn_fleet_fragmentation(&f, &frag) == 0 &&
+	       frag == 0, "a fleet without nodes has no room");
+	if (zn_fleet_add(&f, 2, 0, ZN_FLEET_UNKNOWN, ZN_FLEET_UNKNOWN) < 0)
+		abort();
+	tap_ok(zn_fleet_choose(&f, &gpu, &spot) == 0 && spot.gpus == 1, "a task that was never seen is placed");
+	for (int i = 0; i < 2; i++) {
+		if (zn_fleet_saw(&f, &gpu) < 0 || zn_fleet_choose(&f, &gpu, &spot) < 0)
+			abort();
+		zn_fleet_take(&f, &gpu, &spot);
+	}
+	tap_ok(spot.gpus == 2 && zn_fleet_choose(&f, &gpu, &spot) == -EAGAIN, "the one node gives both of its GPUs, and no third");
+	tap_ok(zn_fleet_choose(&f, &large, &spot) == 0, "CPUs that are not known are always enough");
+	for (int i = 0; i < 50; i++)
+		if (zn_fleet_saw(&f, &cpu) < 0)
+			abort();
+	tap_ok(zn_fleet_fragmentation(&f, &frag) == 0 && frag == 0, "tasks without GPUs alone are usual: nothing is of no use to any with");
+	for (int i = 0; i < 50; i++)
+		if (zn_fleet_saw(&f, &gpu) < 0)
+			abort();
+	tap_ok(zn_fleet_fragmentation(&f, &frag) == 0 && frag == 1, "what is free is of no use to the usual task");
 	zn_fleet_done(&f);
 }
 
 int main(void)
 {
 	for (unsigned seed = 1; seed <= 6; seed++)
-		test_day(ZN_FLEET_FRAGMENT, seed);
+		test_day(ZN_FLEET_FRAGMENT, seed, seed < 5 ? 40 : 300);
 	for (unsigned seed = 7; seed <= 9; seed++)
-		test_day(ZN_FLEET_BESTFIT, seed);
+		test_day(ZN_FLEET_BESTFIT, seed, seed < 9 ? 40 : 300);
 	test_random();
+	test_edges();
 	return tap_done();
 }
