@@ -133,6 +133,31 @@ static int run_nodes(int argc, char **argv)
 	return zn_cli_end(w, ZN_EXIT_OK);
 }
 
+static const struct zn_kind *const quota_kinds[] = { &zn_quota_kind, NULL };
+
+static void put_quota(void *w, const struct zn_quota *q)
+{
+	zn_writer_put(w, &zn_quota_kind, q);
+}
+
+static int run_quotas(int argc, char **argv)
+{
+	struct zn_picture p;
+	struct zn_err err = { 0 };
+
+	if (argc)
+		zn_cli_usage("'%s' is too much", argv[0]);
+	int rc = zn_picture_of_spool(spool, &p, &err);
+	if (rc == 0)
+		rc = zn_picture_count(&p, spool, &err);
+	if (rc < 0)
+		return fail(rc, &err);
+	struct zn_writer *w = zn_cli_writer(quota_kinds, false);
+	rc = zn_payers_each(&p.payers, put_quota, w);
+	zn_picture_done(&p);
+	return zn_cli_end(w, rc < 0 ? fail(rc, &err) : ZN_EXIT_OK);
+}
+
 /* ---- job numbers ---- */
 
 static uint64_t *parse_ids(int argc, char **argv)
@@ -295,6 +320,8 @@ static int answer_each(int argc, char **argv, const struct zn_kind *const *kinds
 	int code = ZN_EXIT_OK;
 	int rc = zn_picture_of_spool(spool, &a.picture, &err);
 
+	if (rc == 0)
+		rc = zn_picture_count(&a.picture, spool, &err);
 	if (rc < 0)
 		return fail(rc, &err);
 	if (zn_cli_format() != ZN_FORMAT_TABLE || zn_cli_output.fields)
@@ -516,6 +543,7 @@ static const struct zn_cmd verbs[] = {
 	{ .name = "log", .brief = "show a job's output", .synopsis = "[options] JOB", .opts = log_opts, .run = run_log, .complete = "job" },
 	{ .name = "events", .brief = "show what happened to jobs", .synopsis = "[options]", .opts = events_opts, .run = run_events },
 	{ .name = "history", .brief = "list the jobs that have ended", .synopsis = "[options]", .opts = history_opts, .run = run_history },
+	{ .name = "quotas", .brief = "list what users and accounts may use, and use", .synopsis = "[options]", .opts = record_opts, .run = run_quotas },
 	{ .name = "nodes", .brief = "list the machines that run jobs", .synopsis = "[options]", .opts = nodes_opts, .run = run_nodes },
 	{ 0 },
 };

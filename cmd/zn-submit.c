@@ -21,7 +21,7 @@
 #include "queue/watch.h"
 
 static struct {
-	const char *name, *directory, *output, *error, *key, *nvlink, *signal, *on_end, *mail, *mail_on, *after;
+	const char *name, *directory, *output, *error, *key, *nvlink, *signal, *on_end, *mail, *mail_on, *after, *account;
 	struct zn_ou64 gpus, cpus, mem, tasks, requeue;
 	struct zn_of64 limit, begin, grace, timeout;
 	struct zn_oi64 priority;
@@ -37,6 +37,7 @@ static const struct zn_opt opts[] = {
 	{ 'm', "mem", ZN_OPT_BYTES, "SIZE", &o.mem, NULL, "memory for the whole job, a limit where the machine can hold it to one" },
 	{ 't', "time", ZN_OPT_DUR, "TIME", &o.limit, NULL, "longest running time: 90, 1h30m, 02:00:00" },
 	{ 'p', "priority", ZN_OPT_I64, "N", &o.priority, NULL, "larger is more urgent (default 0)" },
+	{ 'A', "account", ZN_OPT_STR, "NAME", &o.account, NULL, "who pays: whose quota it counts for, beside the user's" },
 	{ 0, "tasks", ZN_OPT_U64, "N", &o.tasks, NULL, "processes that start together, each with its rank (default 1)" },
 	{ 0, "nvlink", ZN_OPT_CHOICE, "WISH", &o.nvlink, "require|prefer", "NVLink between the GPUs (default: prefer)" },
 	{ 0, "env", ZN_OPT_STRS, "K=V", &o.env, NULL, "set a variable beside the environment of now; may be repeated" },
@@ -145,6 +146,7 @@ static int take_options(struct zn_spec *s, struct zn_err *err)
 	s->policy.grace_s = o.grace;
 	s->policy.priority = o.priority;
 	s->policy.signal = o.signal;
+	s->policy.account = o.account;
 	s->locality.nvlink = o.nvlink;
 	rc = o.after ? zn_after_parse(o.after, &arena, &s->policy.after, err) : 0;
 	if (rc < 0)

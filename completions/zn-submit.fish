@@ -6,6 +6,7 @@ complete -c zn-submit -s c -l cpus -x -d 'hardware threads for the whole job, it
 complete -c zn-submit -s m -l mem -x -d 'memory for the whole job, a limit where the machine can hold it to one'
 complete -c zn-submit -s t -l time -x -d 'longest running time: 90, 1h30m, 02:00:00'
 complete -c zn-submit -s p -l priority -x -d 'larger is more urgent (default 0)'
+complete -c zn-submit -s A -l account -x -d 'who pays: whose quota it counts for, beside the user\'s'
 complete -c zn-submit -l tasks -x -d 'processes that start together, each with its rank (default 1)'
 complete -c zn-submit -l nvlink -x -a 'require prefer' -d 'NVLink between the GPUs (default: prefer)'
 complete -c zn-submit -l env -x -d 'set a variable beside the environment of now; may be repeated'
@@ -32,4 +33,4 @@ complete -c zn-submit -s o -l format -x -a 'table json csv msgpack' -d 'a record
 complete -c zn-submit -s h -l help -d 'print this help'
 complete -c zn-submit -l version -d 'print the version'
 complete -c zn-submit -l complete -x -a 'bash zsh fish' -d 'print the completions for a shell'
-complete -c zn-submit -x -a '(__fish_complete_subcommand -- -n --name -g --gpus -c --cpus -m --mem -t --time -p --priority --tasks --nvlink --env -D --chdir --output --error --begin --after --requeue --signal --grace --on-end --mail --mail-on --key --timeout -o --format)'
+complete -c zn-submit -x -a '(__fish_complete_subcommand -- -n --name -g --gpus -c --cpus -m --mem -t --time -p --priority -A --account --tasks --nvlink --env -D --chdir --output --error --begin --after --requeue --signal --grace --on-end --mail --mail-on --key --timeout -o --format)'

@@ -33,6 +33,7 @@ static struct zn_pick_shape *shape_get(struct zn_line *l, const struct zn_pick_a
 	key.gpus = ask->gpus;
 	key.cpus = ask->cpus;
 	key.tasks = ask->tasks;
+	key.payer = ask->payer;
 	key.nvlink_required = ask->nvlink_required;
 	HASH_FIND(hh, l->shapes, &key, sizeof(key), s);
 	if (s)
@@ -42,6 +43,7 @@ static struct zn_pick_shape *shape_get(struct zn_line *l, const struct zn_pick_a
 		return NULL;
 	memcpy(&s->ask, &key, sizeof(key));
 	HASH_ADD(hh, l->shapes, ask, sizeof(key), s);
+	l->n_paid += s->hh.tbl && s->ask.payer;
 	if (s->hh.tbl)
 		return s;
 	free(s);
@@ -51,6 +53,7 @@ static struct zn_pick_shape *shape_get(struct zn_line *l, const struct zn_pick_a
 static void shape_free(struct zn_line *l, struct zn_pick_shape *s)
 {
 	HASH_DEL(l->shapes, s);
+	l->n_paid -= s->ask.payer != 0;
 	free(s->classes);
 	free(s);
 }
@@ -212,7 +215,7 @@ struct zn_pick_job *zn_line_head(const struct zn_line *l, uint64_t pass, double 
 	struct zn_pick_job *urgent = NULL, *oldest = NULL;
 
 	for (const struct zn_pick_shape *s = l->shapes; s; s = s->hh.next)
-		for (size_t i = 0; s->no_room != pass && i < s->n_classes; i++) {
+		for (size_t i = 0; !s->is_out && s->no_room != pass && i < s->n_classes; i++) {
 			struct zn_pick_job *job = job_of(zn_row_first(&s->classes[i].jobs), in_class);
 			urgent = better(l, urgent, job, now_s);
 			oldest = older(oldest, job);
@@ -234,7 +237,7 @@ struct zn_pick_job *zn_line_fitting(const struct zn_line *l, const struct zn_pic
 	struct zn_pick_job *best = NULL;
 
 	for (const struct zn_pick_shape *s = l->shapes; s; s = s->hh.next) {
-		if (s->sleeps || s->no_room == gap->pass || !zn_pick_fits(&s->ask, &gap->now))
+		if (s->is_out || s->sleeps || s->no_room == gap->pass || !zn_pick_fits(&s->ask, &gap->now))
 			continue;
 		bool freely = s->no_room_beside != gap->pass && zn_pick_fits(&s->ask, &gap->beside);
 		for (size_t i = 0; i < s->n_classes; i++) {

@@ -32,6 +32,7 @@ struct zn_pick_ask {
 	uint64_t mem_bytes;
 	uint32_t gpus, cpus;
 	uint32_t tasks;
+	uint32_t payer;               /* who may not start more than he is allowed; 0: there is no limit */
 	bool nvlink_required;
 };
 
@@ -70,6 +71,7 @@ struct zn_pick_shape {
 	size_t n_classes, cap_classes;
 	double not_before_s;          /* 0, or when it may be looked at again, by the clock of zn_line_wake */
 	bool sleeps;                  /* it may not */
+	bool is_out;                  /* its payer has all that he is allowed: as if none of it waited */
 	uint64_t no_room, no_room_beside; /* numbers of the passes in which none was found */
 	UT_hash_handle hh;
 };
@@ -79,6 +81,7 @@ struct zn_line {
 	double total;                 /* the size of all there is */
 	struct zn_row all;            /* by arrival, or by what ZN_PICK_SHORTEST says */
 	struct zn_pick_shape *shapes;
+	size_t n_paid;                /* shapes with a payer */
 };
 
 /* What may start early: there is room for it and it is over in time, or there is room beside what is set aside for the
@@ -104,7 +107,7 @@ double zn_line_wake(struct zn_line *l, double now_s);
 
 /* Both are in the line. */
 bool zn_line_goes_before(const struct zn_line *l, const struct zn_pick_job *a, const struct zn_pick_job *b, double now_s);
-/* Of those who are not known to find no room in this pass; also of those who sleep.  NULL: there is none.
+/* Of those who are not out, and not known to find no room in this pass; also of those who sleep.  NULL: there is none.
  * *ret_must: it was overtaken by so much that nothing may delay it any more.
  */
 struct zn_pick_job *zn_line_head(const struct zn_line *l, uint64_t pass, double now_s, bool *ret_must);

@@ -100,12 +100,20 @@ void zn_pick_begin(struct zn_pick_pass *pass, struct zn_pick *p, double now_s)
 	pass->gap.beside = pass->gap.now;
 }
 
+/* The caller has counted what started before. */
+static void ask_payers(struct zn_pick *p)
+{
+	for (struct zn_pick_shape *s = p->line.n_paid && p->ops->may ? p->line.shapes : NULL; s; s = s->hh.next)
+		s->is_out = s->ask.payer && !p->ops->may(p->arg, &s->ask);
+}
+
 struct zn_pick_job *zn_pick_next(struct zn_pick_pass *pass)
 {
 	struct zn_pick *p = pass->pick;
 	struct zn_pick_job *head;
 	bool must;
 
+	ask_payers(p);
 	while (!pass->filling && (head = zn_line_head(&p->line, pass->gap.pass, pass->now_s, &must))) {
 		if (!head->shape->sleeps && zn_pick_fits(&head->shape->ask, &pass->gap.now) &&
 		    p->ops->take(p->arg, head, false, &pass->gap))

@@ -30,6 +30,8 @@ struct zn_pick_ops {
 	 * could never start.
 	 */
 	bool (*reserve)(void *arg, const struct zn_pick_job *job, double now_s, struct zn_pick_gap *gap);
+	/* Whether the payer of this may have so much more now.  NULL: they all may. */
+	bool (*may)(void *arg, const struct zn_pick_ask *ask);
 };
 
 struct zn_pick {

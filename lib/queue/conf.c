@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <ini.h>
+#include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +13,7 @@
 #include "base/account.h"
 #include "base/units.h"
 
-enum kind { DURATION, YES_NO, TEXT };
+enum kind { DURATION, YES_NO, TEXT, COUNT, SIZE, HOURS };
 
 struct row {
 	const char *section, *key;
@@ -30,11 +32,24 @@ static const struct row rows[] = {
 	{ "operators", "users", TEXT, offsetof(struct zn_conf, operators) },
 };
 
+/* In struct zn_quota. */
+static const struct row quota_rows[] = {
+	{ "quota", "running", COUNT, offsetof(struct zn_quota, running) },
+	{ "quota", "queued", COUNT, offsetof(struct zn_quota, queued) },
+	{ "quota", "gpus", COUNT, offsetof(struct zn_quota, gpus) },
+	{ "quota", "cpus", COUNT, offsetof(struct zn_quota, cpus) },
+	{ "quota", "mem", SIZE, offsetof(struct zn_quota, mem_bytes) },
+	{ "quota", "gpu_hours", HOURS, offsetof(struct zn_quota, gpu_hours) },
+	{ "quota", "window", DURATION, offsetof(struct zn_quota, window_s) },
+};
+enum { WINDOW_S = 7 * 86400, WINDOW_MIN_S = 1, SECTION_MAX = 49 }; /* inih cuts longer names of sections */
+
 struct reading {
 	struct zn_conf *conf;
 	struct zn_err *err;
 	const char *file;
 	unsigned seen;             /* a bit per row */
+	unsigned *quota_seen;      /* the same of each quota */
 	int rc;
 };
 
@@ -49,9 +64,22 @@ static int yes_no(const char *text, bool *ret)
 	return 0;
 }
 
-static int set(struct zn_conf *conf, const struct row *row, const char *value)
+static int hours(const char *text, struct zn_of64 *ret)
 {
-	void *to = (char *)conf + row->at;
+	char *end;
+	double v = strtod(text, &end);
+
+	if (end == text || *end || !(v >= 0) || v > 1e12)
+		return -EINVAL;
+	*ret = ZN_SOME_F64(v);
+	return 0;
+}
+
+/* of: what the row's offset is in. */
+static int set(struct zn_conf *conf, void *of, const struct row *row, const char *value)
+{
+	void *to = (char *)of + row->at;
+	struct zn_ou64 *number = to;
 
 	switch (row->kind) {
 	case DURATION:
@@ -61,30 +89,104 @@ static int set(struct zn_conf *conf, const struct row *row, const char *value)
 	case TEXT:
 		*(const char **)to = zn_arena_strdup(&conf->arena, value);
 		return *(const char **)to ? 0 : -ENOMEM;
+	case COUNT:
+		number->has = true;
+		return zn_parse_u64(value, 0, INT64_MAX, &number->v, NULL);
+	case SIZE:
+		number->has = true;
+		return zn_parse_bytes(value, &number->v, NULL);
+	case HOURS:
+		return hours(value, to);
 	}
 	return -EINVAL;
+}
+
+__attribute__((format(printf, 2, 3)))
+static void complain(struct reading *r, const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+
+	if (r->rc < 0) /* the first one stands */
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	r->rc = zn_err_set(r->err, -EINVAL, "'%s': %s", r->file, text);
+}
+
+/* One line of a section whose keys are these rows. */
+static void take_row(struct reading *r, void *of, const struct row *row, unsigned bit, unsigned *seen, const char *section,
+                     const char *value)
+{
+	if (*seen & bit) /* inih hands on a continued line as the key once more */
+		complain(r, "[%s] %s stands twice or goes on in a second line", section, row->key);
+	*seen |= bit;
+	if (set(r->conf, of, row, value) < 0)
+		complain(r, "[%s] %s = '%s' makes no sense", section, row->key, value);
+}
+
+/* That of "user:ann", a new one if need be; the sections of one may stand apart.  NULL: out of memory. */
+static struct zn_quota *quota_get(struct reading *r, const char *of, const char *name, unsigned **ret_seen)
+{
+	struct zn_quotas *q = &r->conf->quotas;
+	size_t at = 0;
+
+	while (at < q->n && (strcmp(q->v[at].of, of) || strcmp(q->v[at].name, name)))
+		at++;
+	if (at == q->n) {
+		struct zn_quota *v = reallocarray(q->v, q->n + 1, sizeof(*v));
+		unsigned *seen = v ? reallocarray(r->quota_seen, q->n + 1, sizeof(*seen)) : NULL;
+		q->v = v ? v : q->v;
+		r->quota_seen = seen ? seen : r->quota_seen;
+		char *copy = seen ? zn_arena_strdup(&r->conf->arena, name) : NULL;
+		if (!copy)
+			return NULL;
+		r->quota_seen[at] = 0;
+		q->v[q->n++] = (struct zn_quota){ .of = of, .name = copy, .window_s = WINDOW_S };
+	}
+	*ret_seen = &r->quota_seen[at];
+	return &q->v[at];
+}
+
+static void take_quota(struct reading *r, const char *section, const char *key, const char *value)
+{
+	const char *whose = section + strlen("quota "), *name = strchr(whose, ':');
+	bool user = !strncmp(whose, "user:", 5), account = !strncmp(whose, "account:", 8);
+	size_t row = 0, n = sizeof(quota_rows) / sizeof(*quota_rows);
+	unsigned *seen;
+
+	while (row < n && strcmp(quota_rows[row].key, key))
+		row++;
+	if ((!user && !account) || !name[1] || strlen(section) >= SECTION_MAX) {
+		complain(r, "[%s] is none: [quota user:NAME] or [quota account:NAME], of %d bytes at most", section, SECTION_MAX - 1);
+	} else if (row == n) {
+		complain(r, "[%s] has no key '%s'", section, key);
+	} else {
+		struct zn_quota *q = quota_get(r, user ? "user" : "account", name + 1, &seen);
+		if (q)
+			take_row(r, q, &quota_rows[row], 1u << row, seen, section, value);
+		else
+			r->rc = zn_err_set(r->err, -ENOMEM, "out of memory");
+		if (q && q->window_s < WINDOW_MIN_S)
+			complain(r, "[%s] window = '%s': a second at least", section, value);
+	}
 }
 
 static int on_line(void *arg, const char *section, const char *key, const char *value)
 {
 	struct reading *r = arg;
+	size_t i = 0, n = sizeof(rows) / sizeof(*rows);
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		if (strcmp(rows[i].section, section) || strcmp(rows[i].key, key))
-			continue;
-		if (r->seen & 1u << i && r->rc == 0) /* inih hands on a continued line as the key once more */
-			r->rc = zn_err_set(r->err, -EINVAL, "'%s': [%s] %s stands twice or goes on in a second line",
-			                   r->file, section, key);
-		r->seen |= 1u << i;
-		int rc = set(r->conf, &rows[i], value);
-		if (rc < 0 && r->rc == 0)
-			r->rc = zn_err_set(r->err, rc, "'%s': [%s] %s = '%s' makes no sense", r->file, section,
-			                   key, value);
-		return rc == 0;
-	}
-	if (r->rc == 0)
-		r->rc = zn_err_set(r->err, -EINVAL, "'%s': [%s] has no key '%s'", r->file, section, key);
-	return 0;
+	while (i < n && (strcmp(rows[i].section, section) || strcmp(rows[i].key, key)))
+		i++;
+	if (!strncmp(section, "quota ", 6))
+		take_quota(r, section, key, value);
+	else if (i < n)
+		take_row(r, r->conf, &rows[i], 1u << i, &r->seen, section, value);
+	else
+		complain(r, "[%s] has no key '%s'", section, key);
+	return r->rc == 0;
 }
 
 static bool usual_file(char *path, size_t size)
@@ -118,6 +220,7 @@ int zn_conf_read(const char *file, struct zn_conf *ret, struct zn_err *err)
 	if (file || usual_file(path, sizeof(path))) {
 		struct reading r = { .conf = &conf, .err = err, .file = path };
 		int rc = ini_parse(path, on_line, &r);
+		free(r.quota_seen);
 		if (rc < 0 && r.rc == 0)
 			r.rc = zn_err_set(err, -ENOENT, "can't read the configuration '%s': %s", path, strerror(errno));
 		else if (rc > 0 && r.rc == 0)
@@ -133,6 +236,8 @@ int zn_conf_read(const char *file, struct zn_conf *ret, struct zn_err *err)
 
 void zn_conf_done(struct zn_conf *conf)
 {
+	free(conf->quotas.v);
+	conf->quotas = (struct zn_quotas){ 0 };
 	zn_arena_done(&conf->arena);
 }
 

@@ -9,6 +9,8 @@
  *             on_finish = COMMAND         run by /bin/sh when a job has ended
  *             system_accounts = no        machine-wide: may root and accounts below 1000 submit?
  *   [operators]  users = ann, bob
+ *   [quota user:ann], [quota user:*], [quota account:vision]
+ *             running, queued, gpus, cpus = number; mem = size; gpu_hours = number in window = 7d
  */
 #ifndef ZN_QUEUE_CONF_H
 #define ZN_QUEUE_CONF_H
@@ -17,6 +19,7 @@
 #include <stddef.h>
 
 #include "base/arena.h"
+#include "quota/quota.h"
 #include "zenith.h"
 
 struct zn_conf {
@@ -25,6 +28,7 @@ struct zn_conf {
 	bool autostart, system_accounts;
 	const char *on_finish;      /* NULL: none */
 	const char *operators;      /* comma-separated, NULL: none */
+	struct zn_quotas quotas;
 };
 
 /* -EINVAL with file and line for an unknown section, key or value. */

@@ -86,6 +86,18 @@ static void explain_behind(const struct zn_forecast *forecast, struct zn_arena *
 		                              zn_format_duration(floor(forecast->gap_s.v), limit));
 }
 
+/* NULL: its user and account may have so much more. */
+static const char *over_quota(struct zn_picture *p, const struct zn_job_record *job, const struct zn_order *order)
+{
+	int64_t payer = zn_payers_get(&p->payers, job->user, job->account);
+	struct zn_use use = zn_room_use(&order->ask);
+	const char *text = NULL;
+
+	if (payer > 0)
+		zn_payer_may(&p->payers, (uint32_t)payer, &use, &p->arena, &text);
+	return text;
+}
+
 static int explain_queued(struct zn_picture *p, const struct zn_job_record *job, E *e, struct zn_err *err)
 {
 	struct zn_facts *facts;
@@ -116,8 +128,13 @@ static int explain_queued(struct zn_picture *p, const struct zn_job_record *job,
 		add_strangers(p->nodes, &p->arena, &e->reasons);
 	if (why.smallest[0] && !forecast.behind) /* else what would fit is set aside */
 		e->smallest = zn_arena_strdup(&p->arena, why.smallest);
+	const char *quota = over_quota(p, job, &order);
+	if (quota)
+		e->smallest = NULL;
 	const char *first = e->reasons.n ? ((struct zn_explained_reason *)e->reasons.v)->text : "it does not fit";
-	if (rc == 0 && forecast.behind)
+	if (quota && rc != -EINVAL)
+		e->answer = quota;
+	else if (rc == 0 && forecast.behind)
 		explain_behind(&forecast, &p->arena, e);
 	else if (rc == 0)
 		e->answer = job->reason ? job->reason : "it fits: it starts in a moment";

@@ -17,6 +17,7 @@ struct future {
 	struct one *v;
 	size_t n;
 	struct zn_room room;
+	struct zn_payers payers;
 	struct zn_pick pick;
 	struct one *wanted;
 };
@@ -51,6 +52,22 @@ static int wait_in_line(struct future *f, struct one *one)
 	return zn_pick_wait(&f->pick, &one->pick, &one->order.ask);
 }
 
+static void count_start(struct future *f, const struct one *one, double start_s)
+{
+	struct zn_use use = zn_room_use(&one->order.ask);
+
+	zn_payer_add(&f->payers, one->order.ask.payer, &use);
+	zn_payer_began(&f->payers, one->order.ask.payer, one->order.ask.gpus, start_s);
+}
+
+static void count_end(struct future *f, const struct one *one, double now_s)
+{
+	struct zn_use use = zn_room_use(&one->order.ask);
+
+	zn_payer_take(&f->payers, one->order.ask.payer, &use);
+	zn_payer_ended(&f->payers, one->order.ask.payer, one->order.ask.gpus, one->pick.start_s, now_s);
+}
+
 static int fill(struct future *f, const struct zn_picture *p, const struct zn_order *job, double now_s)
 {
 	int rc = 0;
@@ -58,16 +75,26 @@ static int fill(struct future *f, const struct zn_picture *p, const struct zn_or
 	for (size_t i = 0; rc == 0 && i < p->n_jobs; i++) {
 		const struct zn_job_record *r = &p->jobs[i];
 		struct zn_order o = zn_forecast_order(r);
+		int64_t payer = zn_payers_get(&f->payers, r->user, r->account);
+		if (payer < 0)
+			return (int)payer;
+		o.ask.payer = (uint32_t)payer;
 		if (zn_picture_has_place(r)) {
 			struct one *one = add(f, &o);
 			one->plan = zn_picture_place(r);
 			zn_pick_runs(&f->pick, &one->pick, r->start_s.has ? r->start_s.v : now_s, o.ask.gpus);
-		} else if (!strcmp(r->state, "QUEUED") && r->id != job->id) {
-			rc = wait_in_line(f, add(f, &o));
+			count_start(f, one, one->pick.start_s);
+		} else if (!strcmp(r->state, "QUEUED")) {
+			struct one *one = add(f, &o);
+			rc = wait_in_line(f, one);
+			f->wanted = r->id == job->id ? one : f->wanted;
 		}
 	}
-	if (rc == 0)
-		rc = wait_in_line(f, f->wanted = add(f, job));
+	if (rc == 0 && !f->wanted) {
+		f->wanted = add(f, job);
+		rc = wait_in_line(f, f->wanted);
+	}
+	zn_payers_take_ledgers(&f->payers, &p->payers);
 	return rc;
 }
 
@@ -86,11 +113,13 @@ static bool starts(struct future *f, double now_s, struct zn_pick_pass *pass)
 {
 	struct zn_pick_job *pick;
 
+	f->payers.now_s = now_s;
 	zn_pick_begin(pass, &f->pick, now_s);
 	while ((pick = zn_pick_next(pass))) {
 		if (pick == &f->wanted->pick)
 			return true;
 		((struct one *)pick)->plan = f->room.plan;
+		count_start(f, (struct one *)pick, now_s);
 	}
 	return false;
 }
@@ -115,6 +144,7 @@ static bool end_next(struct future *f, double *now_s)
 	struct zn_pick_job *ends = zn_pick_job_that_runs(first);
 	*now_s = fmax(*now_s, first->key);
 	zn_room_give(&f->room, plan_of(ends));
+	count_end(f, (const struct one *)ends, *now_s);
 	zn_pick_gone(&f->pick, ends, *now_s);
 	return true;
 }
@@ -142,7 +172,8 @@ int zn_forecast(const struct zn_picture *p, const struct zn_facts *facts, const 
 
 	if (!f.v)
 		return -ENOMEM;
-	f.room = (struct zn_room){ .facts = facts, .free = *free_now, .running = &f.pick.running, .plan_of = plan_of };
+	zn_payers_init(&f.payers, p->quotas);
+	f.room = (struct zn_room){ .payers = &f.payers, .facts = facts, .free = *free_now, .running = &f.pick.running, .plan_of = plan_of };
 	zn_pick_init(&f.pick, zn_order_policy, fmax(1, zn_room_total(&f.room)), &zn_room_ops, &f.room);
 	int rc = fill(&f, p, job, now_s);
 	if (rc == 0) {
@@ -150,6 +181,7 @@ int zn_forecast(const struct zn_picture *p, const struct zn_facts *facts, const 
 		run_on(&f, now_s, ret);
 	}
 	zn_pick_done(&f.pick);
+	zn_payers_done(&f.payers);
 	free(f.v);
 	return rc;
 }

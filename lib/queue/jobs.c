@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "queue/awaited.h"
 
 #include <errno.h>
@@ -80,6 +81,12 @@ int zn_jobs_add(struct zn_jobs *q, struct zn_job *job)
 	q->count[job->state]++;
 	if (job->env)
 		job->env->refs++;
+	int64_t payer = zn_payers_get(&q->payers, job->user, job->account);
+	if (payer < 0)
+		return (int)payer;
+	job->payer = (uint32_t)payer;
+	if (zn_job_is_waiting(job->state))
+		zn_payer_add(&q->payers, job->payer, &(struct zn_use){ .queued = 1 });
 	int rc = zn__awaited_add(q, job);
 	return rc < 0 ? rc : zn__line_push(q, job);
 }
@@ -102,6 +109,7 @@ void zn_jobs_drop(struct zn_jobs *q, struct zn_job *job)
 	HASH_DELETE(hh, q->by_id, job);
 	if (job->key)
 		HASH_DELETE(hh_key, q->by_key, job);
+	zn__jobs_set_state(q, job, ZN_JOB_CANCELLED, zn_now_s());
 	q->count[job->state]--;
 	if (job->env && --job->env->refs == 0) {
 		HASH_DEL(q->envs, job->env);
@@ -123,6 +131,7 @@ void zn_jobs_done(struct zn_jobs *q)
 		free(e);
 	}
 	zn__awaited_done(q);
+	zn_payers_done(&q->payers);
 	zn_pick_done(&q->pick);
 	HASH_ITER(hh, q->words, w, next_word) {
 		HASH_DEL(q->words, w);
@@ -130,14 +139,68 @@ void zn_jobs_done(struct zn_jobs *q)
 	}
 }
 
+/* ---- who is counted for it --------------------------------------------------------------------------------- */
+
+void zn_jobs_set_quotas(struct zn_jobs *q, struct zn_quotas quotas)
+{
+	zn_payers_init(&q->payers, quotas);
+	q->room.payers = quotas.n ? &q->payers : NULL;
+}
+
+static void count_place(struct zn_jobs *q, struct zn_job *job, bool had, bool has)
+{
+	struct zn_use use = zn_job_use(job);
+
+	if (has && !had)
+		zn_payer_add(&q->payers, job->payer, &use);
+	if (had && !has)
+		zn_payer_take(&q->payers, job->payer, &use);
+}
+
+static void count_wait(struct zn_jobs *q, struct zn_job *job, bool waited, bool waits)
+{
+	struct zn_use one = { .queued = 1 };
+
+	if (waits && !waited)
+		zn_payer_add(&q->payers, job->payer, &one);
+	if (waited && !waits)
+		zn_payer_take(&q->payers, job->payer, &one);
+}
+
+/* Of one that a snapshot shows when it had ended, all of it at once. */
+static void count_time(struct zn_jobs *q, struct zn_job *job, bool had, bool has, double at_s)
+{
+	if (has && !job->counted_s && job->start_s > 0) {
+		job->counted_s = job->start_s;
+		zn_payer_began(&q->payers, job->payer, job->gpus, job->counted_s);
+	} else if (!has && job->counted_s) {
+		zn_payer_ended(&q->payers, job->payer, job->gpus, job->counted_s, job->end_s > 0 ? job->end_s : at_s);
+		job->counted_s = 0;
+	} else if (!has && !had && zn_job_is_finished(job->state) && job->start_s > 0) {
+		zn_payer_ran(&q->payers, job->payer, job->gpus, job->start_s, job->end_s);
+	}
+}
+
+void zn__jobs_set_state(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to, double at_s)
+{
+	enum zn_job_state from = job->state;
+
+	q->count[from]--;
+	q->count[to]++;
+	job->state = to;
+	if (!job->payer || zn_job_is_finished(from))
+		return;
+	count_wait(q, job, zn_job_is_waiting(from), zn_job_is_waiting(to));
+	count_place(q, job, zn_job_has_alloc(from), zn_job_has_alloc(to));
+	count_time(q, job, zn_job_has_alloc(from), zn_job_has_alloc(to), at_s);
+}
+
 int zn_jobs_move(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to)
 {
 	if (!zn_job_can_become(job->state, to))
 		return -EPERM;
 	zn__line_remove(q, job);
-	q->count[job->state]--;
-	q->count[to]++;
-	job->state = to;
+	zn__jobs_set_state(q, job, to, zn_now_s());
 	zn__line_clock(q, job);
 	return zn__line_push(q, job);
 }

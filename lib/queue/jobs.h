@@ -47,6 +47,8 @@ struct zn_job {
 	bool nvlink_required;
 	bool on_end;                   /* something is to be run then */
 	uint32_t gpus, tasks;
+	uint32_t payer;                /* who is counted for it; 0: nobody */
+	double counted_s;              /* its GPUs are counted since then; 0: they are not */
 	struct zn_ou64 cpus;
 	uint64_t mem_bytes;
 	double limit_s, grace_s;       /* 0: no limit */
@@ -79,6 +81,7 @@ struct zn_jobs {
 	struct zn_awaited *awaited;    /* by number */
 	struct zn_pick pick;
 	struct zn_room room;
+	struct zn_payers payers;
 	struct zn_word *words;         /* interned texts */
 	uint64_t next_id;
 	struct zn_env *moved;          /* where zn_memo_moved is: environments come in order */
@@ -96,6 +99,10 @@ int zn_jobs_add(struct zn_jobs *q, struct zn_job *job);
 /* Forgets a finished job. */
 void zn_jobs_drop(struct zn_jobs *q, struct zn_job *job);
 void zn_job_free(struct zn_job *job);
+/* Before the first job comes.  quotas live as long as q. */
+void zn_jobs_set_quotas(struct zn_jobs *q, struct zn_quotas quotas);
+/* What it counts for against a quota. */
+struct zn_use zn_job_use(const struct zn_job *job);
 /* The one way a state changes; keeps counts and groups right.  -EPERM if the move is not legal. */
 int zn_jobs_move(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to);
 /* After priority or limit changed.  -ENOMEM: it is in line no more. */
@@ -122,7 +129,9 @@ double zn_jobs_unblock(struct zn_jobs *q, double now_s);
 /* The agent put a start of job, which is QUEUED again, off: its shape waits, longer each time. */
 void zn_jobs_defer(struct zn_job *job, double now_s);
 
-/* Inside the room: the line of an empty queue; into the line, if it is QUEUED, and out of it. */
+/* Inside the room: the state, and what is counted by it; at_s is when. */
+void zn__jobs_set_state(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to, double at_s);
+/* The line of an empty queue; into the line, if it is QUEUED, and out of it. */
 void zn__line_init(struct zn_jobs *q);
 int zn__line_push(struct zn_jobs *q, struct zn_job *job);
 void zn__line_remove(struct zn_jobs *q, struct zn_job *job);

@@ -55,12 +55,24 @@ static int take_job(struct zn_latest *l, struct zn_bytes record, struct zn_err *
 	return rc < 0 ? rc : put_job(l, &job);
 }
 
+static int take_quota(struct zn_latest *l, struct zn_bytes record)
+{
+	struct zn_bytes *v = reallocarray(l->quotas, l->n_quotas + 1, sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	l->quotas = v;
+	return keep(l, record, &v[l->n_quotas++]);
+}
+
 static int take(struct zn_latest *l, struct zn_bytes record, struct zn_err *err)
 {
 	struct zn_bytes kind = zn_raw_get(record, "kind");
 
 	if (zn_raw_is_text(kind, "event"))
 		return take_job(l, zn_raw_get(record, "job"), err);
+	if (zn_raw_is_text(kind, "quota"))
+		return take_quota(l, record);
 	return zn_raw_is_text(kind, "node") ? keep(l, record, &l->node) : 0;
 }
 
@@ -92,7 +104,7 @@ int zn_latest_read(struct zn_view_reader *r, struct zn_latest *ret, struct zn_er
 
 	while (taken == 0 && (rc = zn_view_next(r, &record, err)) > 0) {
 		if (rc == 2)
-			l.n_jobs = 0;
+			l.n_jobs = l.n_quotas = 0;
 		else
 			taken = take(&l, record, err);
 	}
@@ -122,6 +134,7 @@ ssize_t zn_latest_find(const struct zn_latest *l, uint64_t id)
 void zn_latest_done(struct zn_latest *l)
 {
 	free(l->jobs);
+	free(l->quotas);
 	zn_arena_done(&l->arena);
 	*l = (struct zn_latest){ 0 };
 }

@@ -13,6 +13,8 @@ struct zn_latest {
 	bool is_mixed;                 /* they came in another order: sorted at the end */
 	uint64_t n_records;            /* which became these */
 	struct zn_bytes node;          /* p is NULL: no node has reported yet */
+	struct zn_bytes *quotas;
+	size_t n_quotas;
 };
 
 /* Everything the reader has now. */

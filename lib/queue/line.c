@@ -30,8 +30,15 @@ static struct zn_order order_of(const struct zn_job *job)
 		.id = job->id, .submit_s = job->submit_s, .begin_s = job->begin_s, .limit_s = job->limit_s,
 		.ask = { .priority = job->priority, .mem_bytes = job->mem_bytes, .gpus = job->gpus,
 		         .cpus = job->cpus.has ? (uint32_t)job->cpus.v : 0, .tasks = job->tasks,
-		         .nvlink_required = job->nvlink_required },
+		         .payer = job->payer, .nvlink_required = job->nvlink_required },
 	};
+}
+
+struct zn_use zn_job_use(const struct zn_job *job)
+{
+	struct zn_order o = order_of(job);
+
+	return zn_room_use(&o.ask);
 }
 
 int zn__line_push(struct zn_jobs *q, struct zn_job *job)

@@ -242,12 +242,10 @@ static int replay_place(struct zn_job *job, const C *m, struct zn_err *err)
 }
 
 /* The journal is the truth: a state is set, not moved to, since damage may have swallowed a step. */
-static int set_state(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to)
+static int set_state(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to, double at_s)
 {
 	zn__line_remove(q, job);
-	q->count[job->state]--;
-	q->count[to]++;
-	job->state = to;
+	zn__jobs_set_state(q, job, to, at_s);
 	return zn__line_push(q, job);
 }
 
@@ -299,7 +297,7 @@ static int replay_change(struct zn_jobs *q, const msgpack_object *map, struct zn
 	if (rc == 0)
 		rc = zn_job_set_text(&job->reason, m.reason);
 	if (rc == 0)
-		rc = set_state(q, job, state);
+		rc = set_state(q, job, state, m.time_s);
 	*ret_event = m.event;
 	*ret_job = job;
 	*ret_time_s = m.time_s;

@@ -28,6 +28,18 @@ static int take_node(struct zn_picture *p, struct zn_bytes record, struct zn_err
 	return p->nodes ? zn_raw_decode(&zn_node_kind, record, &p->arena, p->nodes, err) : -ENOMEM;
 }
 
+static int take_quotas(struct zn_picture *p, const struct zn_latest *l, struct zn_err *err)
+{
+	int rc = 0;
+
+	p->quotas.v = zn_arena_array(&p->arena, l->n_quotas + 1, sizeof(*p->quotas.v));
+	if (!p->quotas.v)
+		return -ENOMEM;
+	for (; rc == 0 && p->quotas.n < l->n_quotas; p->quotas.n++)
+		rc = zn_raw_decode(&zn_quota_kind, l->quotas[p->quotas.n], &p->arena, &p->quotas.v[p->quotas.n], err);
+	return rc;
+}
+
 int zn_picture_read(struct zn_view_reader *r, struct zn_picture *ret, struct zn_err *err)
 {
 	struct zn_picture p = { 0 };
@@ -37,6 +49,8 @@ int zn_picture_read(struct zn_view_reader *r, struct zn_picture *ret, struct zn_
 	if (rc < 0)
 		return rc;
 	rc = take_node(&p, l.node, err);
+	if (rc == 0)
+		rc = take_quotas(&p, &l, err);
 	if (rc == 0)
 		rc = take_jobs(&p, &l, err);
 	zn_latest_done(&l);
@@ -65,6 +79,7 @@ int zn_picture_of_spool(const char *spool, struct zn_picture *ret, struct zn_err
 
 void zn_picture_done(struct zn_picture *p)
 {
+	zn_payers_done(&p->payers);
 	zn_arena_done(&p->arena);
 }
 

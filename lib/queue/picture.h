@@ -15,6 +15,8 @@ struct zn_picture {
 	size_t n_jobs;
 	struct zn_node_record *nodes;
 	size_t n_nodes;
+	struct zn_quotas quotas;
+	struct zn_payers payers;       /* what they have now: zn_picture_count */
 };
 
 /* Everything the reader has now. */
@@ -24,6 +26,8 @@ int zn_picture_of_spool(const char *spool, struct zn_picture *ret, struct zn_err
 void zn_picture_done(struct zn_picture *p);
 const struct zn_job_record *zn_picture_job(const struct zn_picture *p, uint64_t id);
 
+/* Counts what everybody has, and used lately by the history, against the quotas; before anything below. */
+int zn_picture_count(struct zn_picture *p, const char *spool, struct zn_err *err);
 bool zn_picture_has_place(const struct zn_job_record *job);
 struct zn_plan zn_picture_place(const struct zn_job_record *job); /* what it has or had; nothing: it never had a place */
 

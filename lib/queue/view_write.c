@@ -280,6 +280,13 @@ int zn_view_put_node(struct zn_view *v, uint64_t seq, const struct zn_node_recor
 	return rc < 0 ? rc : mark(v, seq);
 }
 
+int zn_view_put_quota(struct zn_view *v, uint64_t seq, const struct zn_quota *quota)
+{
+	int rc = zn_encode(&zn_quota_kind, quota, &v->out);
+
+	return rc < 0 ? rc : mark(v, seq);
+}
+
 static void day_of(double epoch_s, char day[16])
 {
 	time_t t = (time_t)epoch_s;

@@ -69,7 +69,7 @@ static int take_file(struct zn_server *s, int dirfd, const char *name, uid_t uid
 	if (rc == 0)
 		rc = zn_decode(&zn_spec_kind, &map, &s->arena, &spec, err);
 	if (rc == 0)
-		rc = zn_submit_take(s, &spec, uid, gid, 0, &id, err);
+		rc = zn_submit_take(s, &spec, uid, gid, 0, false, &id, err);
 	return rc;
 }
 

@@ -57,7 +57,7 @@ static int submit(struct zn_server *s, const struct zn_job *job, const char *key
 		.policy.priority = ZN_SOME_I64(INT32_MAX), .policy.account = body.spec.policy.account,
 	};
 	rc = spec.job_name ? arguments(s, job, body.spec.on_end, &spec.arguments) : -ENOMEM;
-	return rc < 0 ? rc : zn_submit_take(s, &spec, job->uid, job->gid, 0, &id, err);
+	return rc < 0 ? rc : zn_submit_take(s, &spec, job->uid, job->gid, 0, true, &id, err);
 }
 
 void zn_end_submit(struct zn_server *s, const struct zn_job *job)

@@ -1,5 +1,6 @@
 /* place: a pass over the queue: who is picked is placed. */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -76,17 +77,21 @@ static void watch_strangers(struct zn_server *s)
 		s->node.watching = want;
 }
 
-/* Another pass when the first of the shapes whose start was put off may be tried again. */
-static void wait_for_deferred(struct zn_server *s, double at_s)
+/* Another pass when the first of the shapes whose start was put off may be tried again, or who used up his hours may have
+ * some.
+ */
+static void wait_for_more(struct zn_server *s, double deferred_s)
 {
-	double wait_us = at_s * 1e6 - (double)zn_boot_ns() / 1e3;
-	uint64_t us = wait_us > 0 ? (uint64_t)wait_us + 1 : 0;
-	struct timeval tv = { .tv_sec = (time_t)(us / 1000000), .tv_usec = (suseconds_t)(us % 1000000) };
+	double again_s = zn_payers_again_s(&s->jobs.payers), wait_s = again_s > 0 ? again_s - s->jobs.payers.now_s : HUGE_VAL;
 
-	if (at_s == 0)
-		event_del(s->on_deferred);
-	else
+	if (deferred_s > 0)
+		wait_s = fmin(wait_s, fmax(0, deferred_s - (double)zn_boot_ns() / 1e9));
+	uint64_t us = wait_s < HUGE_VAL ? (uint64_t)(wait_s * 1e6) + 1 : 0;
+	struct timeval tv = { .tv_sec = (time_t)(us / 1000000), .tv_usec = (suseconds_t)(us % 1000000) };
+	if (us)
 		event_add(s->on_deferred, &tv);
+	else
+		event_del(s->on_deferred);
 }
 
 /* On a full disk what is left is for the ends of jobs; look again in a while. */
@@ -112,8 +117,9 @@ void zn_place_pass(struct zn_server *s)
 		watch_strangers(s);
 		return;
 	}
-	wait_for_deferred(s, zn_jobs_unblock(&s->jobs, (double)zn_boot_ns() / 1e9));
-	zn_pick_begin(&pass, &s->jobs.pick, zn_now_s());
+	s->jobs.payers.now_s = zn_now_s();
+	wait_for_more(s, zn_jobs_unblock(&s->jobs, (double)zn_boot_ns() / 1e9));
+	zn_pick_begin(&pass, &s->jobs.pick, s->jobs.payers.now_s);
 	while ((job = zn_jobs_next(&pass)) && place_picked(s, job) == 0)
 		;
 	watch_strangers(s);

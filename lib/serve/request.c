@@ -52,7 +52,7 @@ static int wrong_state(struct wish *w, const char *wish)
 static int op_submit(struct zn_server *s, struct wish *w)
 {
 	uint64_t id;
-	int rc = zn_submit_take(s, &w->r->job, zn_conn_uid(w->conn), zn_conn_gid(w->conn), 0, &id, &w->err);
+	int rc = zn_submit_take(s, &w->r->job, zn_conn_uid(w->conn), zn_conn_gid(w->conn), 0, false, &id, &w->err);
 
 	if (rc == 0)
 		w->reply.id = ZN_SOME_U64(id);
@@ -142,7 +142,7 @@ static int requeue_finished(struct zn_server *s, struct wish *w, struct zn_memo_
 
 	body->spec.key = NULL;
 	body->spec.hold = (struct zn_obool){ 0 };
-	int rc = zn_submit_take(s, &body->spec, w->job->uid, w->job->gid, w->job->id, &id, &w->err);
+	int rc = zn_submit_take(s, &body->spec, w->job->uid, w->job->gid, w->job->id, false, &id, &w->err);
 	if (rc == 0)
 		w->reply.id = ZN_SOME_U64(id);
 	return rc;

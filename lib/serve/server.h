@@ -128,8 +128,8 @@ void zn_later_run(struct zn_server *s);
 void zn_later_drop_all(struct zn_server *s);
 void zn_later_forget(struct zn_server *s, struct zn_conn *conn);
 
-/* submit.c */
-int zn_submit_take(struct zn_server *s, const struct zn_spec *spec, uid_t uid, gid_t gid, uint64_t requeue_of,
+/* submit.c.  for_us: a job of our own making, which no quota keeps out. */
+int zn_submit_take(struct zn_server *s, const struct zn_spec *spec, uid_t uid, gid_t gid, uint64_t requeue_of, bool for_us,
                    uint64_t *ret_id, struct zn_err *err);
 void zn_submit_promote(struct zn_server *s, struct zn_job *job); /* PENDING -> QUEUED if nothing holds it */
 void zn_begin_arm(struct zn_server *s);
@@ -143,6 +143,10 @@ void zn_after_note(struct zn_server *s, uint64_t job);   /* it has ended */
 void zn_after_recover(struct zn_server *s);
 void zn_after_run(struct zn_server *s);                  /* those who waited for what was noted start, wait on, or never will */
 void zn_after_drop_all(struct zn_server *s);
+
+/* quota.c */
+int zn_quota_accepts(struct zn_server *s, const struct zn_spec *spec, uid_t uid, struct zn_err *err); /* -EAGAIN, -EBADMSG */
+void zn_quota_publish(struct zn_server *s);
 
 /* adopt.c */
 /* Whether it can be adopted now at the wish of user by, and whose process it is. */

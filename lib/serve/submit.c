@@ -167,7 +167,7 @@ static int take_over(struct zn_server *s, struct zn_spec *spec, const unsigned c
 	return find_same(s, *uid, spec, digest, ret_id, err);
 }
 
-int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, gid_t gid, uint64_t requeue_of,
+int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, gid_t gid, uint64_t requeue_of, bool for_us,
                    uint64_t *ret_id, struct zn_err *err)
 {
 	unsigned char digest[ZN_DIGEST];
@@ -189,6 +189,8 @@ int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, 
 		spec.policy.after = (struct zn_list){ 0 };
 	if (rc == 0)
 		rc = zn_after_may(s, &spec.policy.after, err);
+	if (rc == 0 && !for_us && !spec.adopt.pid.has)
+		rc = zn_quota_accepts(s, &spec, uid, err);
 	if (rc == 0 && spec.adopt.pid.has)
 		rc = take_over(s, &spec, digest, &uid, &gid, ret_id, err);
 	if (rc)

@@ -15,6 +15,7 @@ struct job {
 	struct zn_pick_job pick;
 	struct zn_pick_ask ask;
 	struct zn_plan plan;
+	unsigned user;
 	double run_s, end_s, promise_s;   /* end_s 0: it has not started; promise_s 0: nothing was promised */
 	bool ended;
 };
@@ -85,7 +86,52 @@ static struct job *next_end(void)
 	return next;
 }
 
-struct seen { bool over, late; unsigned started, promises; };
+/* ---- quotas: users 1 to 4 may have so much, 0 all -------------------------------------------------------------- */
+
+enum { USERS = 5 };
+static const struct { uint64_t running, gpus, cpus, mem_bytes; } may[USERS] = {
+	[1] = { .running = 2 }, [2] = { .gpus = 3 }, [3] = { .cpus = 8 }, [4] = { .mem_bytes = UINT64_C(60) << 30, .gpus = 6 },
+};
+
+static struct zn_ou64 most(uint64_t n) { return (struct zn_ou64){ .has = n > 0, .v = n }; }
+
+static void make_payers(struct zn_payers *p, struct zn_quota v[USERS])
+{
+	static const char *const names[USERS] = { "none", "ann", "bob", "eve", "kim" };
+
+	for (unsigned u = 1; u < USERS; u++)
+		v[u - 1] = (struct zn_quota){ .of = "user", .name = names[u], .running = most(may[u].running), .gpus = most(may[u].gpus),
+		                              .cpus = most(may[u].cpus), .mem_bytes = most(may[u].mem_bytes), .window_s = 3600 };
+	zn_payers_init(p, (struct zn_quotas){ v, USERS - 1 });
+	for (struct job *j = jobs; j < jobs + JOBS; j++) {
+		j->user = (unsigned)rand() % USERS;
+		if ((may[j->user].gpus && j->ask.gpus > may[j->user].gpus) || (may[j->user].cpus && j->ask.cpus > may[j->user].cpus))
+			j->user = 0; /* else it could never start */
+		j->ask.payer = (uint32_t)zn_payers_get(p, names[j->user], NULL);
+	}
+}
+
+/* By the books of the jobs themselves. */
+static bool is_over_quota(void)
+{
+	for (unsigned u = 1; u < USERS; u++) {
+		uint64_t running = 0, of_gpus = 0, of_cpus = 0, of_mem = 0;
+		for (const struct job *j = jobs; j < jobs + JOBS; j++) {
+			if (j->user != u || !j->end_s || j->ended)
+				continue;
+			running++;
+			of_gpus += j->ask.gpus;
+			of_cpus += j->ask.cpus ? j->ask.cpus : j->ask.gpus ? 0 : 1;
+			of_mem += j->ask.mem_bytes;
+		}
+		if ((may[u].running && running > may[u].running) || (may[u].gpus && of_gpus > may[u].gpus) ||
+		    (may[u].cpus && of_cpus > may[u].cpus) || (may[u].mem_bytes && of_mem > may[u].mem_bytes))
+			return true;
+	}
+	return false;
+}
+
+struct seen { bool over, late, over_quota; unsigned started, promises; };
 
 static void look(struct zn_pick *p, struct zn_room *room, const struct zn_free *idle, double now, struct seen *seen)
 {
@@ -98,6 +144,10 @@ static void look(struct zn_pick *p, struct zn_room *room, const struct zn_free *
 		j->plan = room->plan;
 		j->end_s = now + j->run_s;
 		seen->started++;
+		struct zn_use use = zn_room_use(&j->ask);
+		if (room->payers)
+			zn_payer_add(room->payers, j->ask.payer, &use);
+		seen->over_quota |= is_over_quota();
 		seen->late |= j->promise_s && now > j->promise_s;
 		seen->over |= is_over(idle);
 	}
@@ -109,8 +159,10 @@ static void look(struct zn_pick *p, struct zn_room *room, const struct zn_free *
 	}
 }
 
-static struct seen run(enum zn_pick_order order, unsigned seed)
+static struct seen run(enum zn_pick_order order, unsigned seed, bool quotas)
 {
+	struct zn_payers payers;
+	struct zn_quota v[USERS];
 	struct zn_room room = { .facts = facts, .plan_of = plan_of };
 	struct zn_free idle = room.free = zn_plan_idle(facts);
 	struct zn_pick p;
@@ -120,6 +172,10 @@ static struct seen run(enum zn_pick_order order, unsigned seed)
 	room.running = &p.running;
 	zn_pick_init(&p, (struct zn_pick_policy){ .order = order, .backfill = true }, zn_room_total(&room), &zn_room_ops, &room);
 	make_jobs(seed, &room);
+	if (quotas) {
+		make_payers(&payers, v);
+		room.payers = &payers;
+	}
 	while (gone < JOBS) {
 		struct job *end = next_end();
 		double now = come < JOBS ? jobs[come].pick.submit_s : 1e18;
@@ -127,7 +183,10 @@ static struct seen run(enum zn_pick_order order, unsigned seed)
 			break; /* somebody never starts */
 		now = end && end->end_s < now ? end->end_s : now;
 		for (; (end = next_end()) && end->end_s <= now; gone++) {
+			struct zn_use use = zn_room_use(&end->ask);
 			end->ended = true;
+			if (quotas)
+				zn_payer_take(&payers, end->ask.payer, &use);
 			zn_room_give(&room, &end->plan);
 			zn_pick_gone(&p, &end->pick, now);
 		}
@@ -136,6 +195,8 @@ static struct seen run(enum zn_pick_order order, unsigned seed)
 		look(&p, &room, &idle, now, &seen);
 	}
 	zn_pick_done(&p);
+	if (quotas)
+		zn_payers_done(&payers);
 	return seen;
 }
 
@@ -190,27 +251,34 @@ static unsigned hour_of_the_wide(bool impossible, bool moved)
 int main(void)
 {
 	static double starts[JOBS];
-	bool over = false, late = false, all = true, repeats = true;
+	bool over = false, late = false, all = true, repeats = true, over_quota = false;
 	unsigned promises = 0;
 
 	facts = machine_new("numa:2 core:8 pu:2 gpu:4 mem:64");
 	for (unsigned seed = 1; seed <= ROUNDS; seed++) {
-		struct seen s = run(ZN_PICK_ARRIVAL, seed);
+		struct seen s = run(ZN_PICK_ARRIVAL, seed, false);
 		over |= s.over;
 		late |= s.late;
 		promises += s.promises;
 		all &= s.started == JOBS;
 		for (unsigned i = 0; i < JOBS; i++)
 			starts[i] = jobs[i].pick.start_s;
-		run(ZN_PICK_ARRIVAL, seed);
+		run(ZN_PICK_ARRIVAL, seed, false);
 		for (unsigned i = 0; i < JOBS; i++)
 			repeats &= starts[i] == jobs[i].pick.start_s;
-		s = run(ZN_PICK_SLOWDOWN, seed);
+		s = run(ZN_PICK_SLOWDOWN, seed, false);
 		over |= s.over;
 		all &= s.started == JOBS;
+		for (int order = ZN_PICK_SLOWDOWN; order <= ZN_PICK_ARRIVAL; order++) {
+			s = run((enum zn_pick_order)order, seed, true);
+			over |= s.over;
+			over_quota |= s.over_quota;
+			all &= s.started == JOBS;
+		}
 	}
 	tap_ok(!over, "no GPU, CPU or byte is given out twice, and each gets what it asks for");
 	tap_ok(!late && promises > 1000, "no backfill delays the first in line (%u reservations)", promises);
+	tap_ok(!over_quota, "nobody has more than he is allowed at once");
 	tap_ok(all, "everybody starts");
 	tap_ok(repeats, "the same jobs start at the same times again");
 	unsigned alone = hour_of_the_wide(false, false);

@@ -1,0 +1,70 @@
+/* picture_count: what everybody has against the quotas, out of the view and the history, as zn-schedd counts it. */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "queue/forecast.h"
+#include "rec/raw.h"
+
+static int count_job(struct zn_picture *p, const struct zn_job_record *r)
+{
+	int64_t payer = zn_payers_get(&p->payers, r->user, r->account);
+	struct zn_order o = zn_forecast_order(r);
+	struct zn_use use = zn_room_use(&o.ask), one = { .queued = 1 };
+
+	if (payer <= 0)
+		return (int)payer;
+	if (!strcmp(r->state, "PENDING") || !strcmp(r->state, "QUEUED"))
+		zn_payer_add(&p->payers, (uint32_t)payer, &one);
+	if (!zn_picture_has_place(r))
+		return 0;
+	zn_payer_add(&p->payers, (uint32_t)payer, &use);
+	if (r->start_s.has)
+		zn_payer_began(&p->payers, (uint32_t)payer, (double)r->gpus, r->start_s.v);
+	return 0;
+}
+
+struct past { struct zn_picture *p; struct zn_err *err; };
+
+/* Of those that ended: their GPU time. */
+static int count_ended(void *arg, struct zn_bytes event)
+{
+	struct past *past = arg;
+	struct zn_arena a = { 0 };
+	struct zn_job_record r;
+	int rc = zn_raw_decode(&zn_job_kind, zn_raw_get(event, "job"), &a, &r, past->err);
+	int64_t payer = rc == 0 && r.gpus && r.start_s.has && r.end_s.has ? zn_payers_get(&past->p->payers, r.user, r.account) : 0;
+
+	if (payer > 0)
+		zn_payer_ran(&past->p->payers, (uint32_t)payer, (double)r.gpus, r.start_s.v, r.end_s.v);
+	zn_arena_done(&a);
+	return payer < 0 ? (int)payer : rc;
+}
+
+/* 0: no hours are counted. */
+static double longest_window_s(const struct zn_quotas *q)
+{
+	double longest_s = 0;
+
+	for (size_t i = 0; i < q->n; i++)
+		if (q->v[i].gpu_hours.has)
+			longest_s = fmax(longest_s, q->v[i].window_s);
+	return longest_s;
+}
+
+int zn_picture_count(struct zn_picture *p, const char *spool, struct zn_err *err)
+{
+	double window_s = longest_window_s(&p->quotas), now_s = zn_now_s();
+	struct past past = { p, err };
+	int rc = 0;
+
+	zn_payers_init(&p->payers, p->quotas);
+	p->payers.now_s = now_s;
+	for (size_t i = 0; rc == 0 && p->quotas.n && i < p->n_jobs; i++)
+		rc = count_job(p, &p->jobs[i]);
+	if (rc == 0 && window_s > 0)
+		rc = zn_history_each(spool, now_s - window_s, false, count_ended, &past, err);
+	return rc < 0 ? rc : 0;
+}

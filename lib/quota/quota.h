@@ -1,0 +1,79 @@
+/* quota: what a user or an account may use, at once and over time, and whether one more job is within that.  Pure: the
+ * caller says what happens, and what time it is.
+ */
+#ifndef ZN_QUOTA_QUOTA_H
+#define ZN_QUOTA_QUOTA_H
+
+#include <uthash.h>
+
+#include "base/arena.h"
+#include "quota/ledger.h"
+#include "rec/field.h"
+
+/* As it is configured, and as the view tells it. */
+struct zn_quota {
+	const char *of;                /* "user" or "account" */
+	const char *name;              /* "*": each that has none of its own */
+	struct zn_ou64 running, queued, gpus, cpus, mem_bytes;
+	struct zn_of64 gpu_hours;      /* in window_s */
+	double window_s;
+	/* what they have, when somebody asks: zn_payers_each */
+	struct zn_ou64 running_now, queued_now, gpus_now, cpus_now, mem_now_bytes;
+	struct zn_of64 gpu_hours_used;
+};
+struct zn_quotas { struct zn_quota *v; size_t n; };
+extern const struct zn_kind zn_quota_kind;
+
+/* What a job takes, or what all together have. */
+struct zn_use { uint64_t running, queued, gpus, cpus, mem_bytes; };
+
+/* A user or an account of whom is counted. */
+struct zn_owner {
+	const struct zn_quota *quota;
+	struct zn_use use;
+	double gpus_on, gpus_since;    /* of jobs that run: the sum of their GPUs, and of GPUs times start */
+	struct zn_ledger ledger;       /* of jobs that ran */
+	UT_hash_handle hh;
+	char name[];                   /* "user ann" */
+};
+
+/* Who is counted for a job: its user, its account, or both. */
+struct zn_payer { struct zn_owner *owner[2]; };
+
+struct zn_payers {
+	struct zn_quotas quotas;
+	struct zn_owner *owners;       /* by name */
+	struct zn_payer *v;            /* from 1 on */
+	size_t n;
+	double now_s;                  /* of zn_payer_may */
+};
+
+/* quotas live as long. */
+void zn_payers_init(struct zn_payers *p, struct zn_quotas quotas);
+void zn_payers_done(struct zn_payers *p);
+/* Its number, from 1; 0: nobody is counted; -ENOMEM.  Either may be NULL. */
+int64_t zn_payers_get(struct zn_payers *p, const char *user, const char *account);
+
+void zn_payer_add(struct zn_payers *p, uint32_t payer, const struct zn_use *use);
+void zn_payer_take(struct zn_payers *p, uint32_t payer, const struct zn_use *use);
+/* A job with so many GPUs began to run; ended; ran, all at once. */
+void zn_payer_began(struct zn_payers *p, uint32_t payer, double gpus, double start_s);
+void zn_payer_ended(struct zn_payers *p, uint32_t payer, double gpus, double start_s, double end_s);
+void zn_payer_ran(struct zn_payers *p, uint32_t payer, double gpus, double start_s, double end_s);
+
+/* What was used up to now, from the books of another. */
+void zn_payers_take_ledgers(struct zn_payers *p, const struct zn_payers *from);
+/* GPU seconds in the window that ends now. */
+double zn_owner_gpu_s(struct zn_owner *o, double now_s);
+/* Calls each with everybody whom a quota names, and who else is counted: what they may have, and have; by name.  -ENOMEM. */
+int zn_payers_each(struct zn_payers *p, void (*each)(void *arg, const struct zn_quota *q), void *arg);
+/* Whether use may be added now: what it has of running, gpus, cpus and mem_bytes.  For a no, *ret (may be NULL) is one
+ * sentence without a full stop, in a.
+ */
+bool zn_payer_may(struct zn_payers *p, uint32_t payer, const struct zn_use *use, struct zn_arena *a, const char **ret);
+/* When, after now_s, somebody who used up his hours may have some again; 0: nobody did. */
+double zn_payers_again_s(struct zn_payers *p);
+/* Whether such a job may be submitted.  -EAGAIN: too many wait; -EBADMSG: it asks more than is allowed at all. */
+int zn_payer_accepts(struct zn_payers *p, uint32_t payer, const struct zn_use *use, struct zn_err *err);
+
+#endif

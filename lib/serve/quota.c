@@ -1,0 +1,28 @@
+/* quota: what is configured, asked at each submit and shown in the view. */
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "serve/server.h"
+
+int zn_quota_accepts(struct zn_server *s, const struct zn_spec *spec, uid_t uid, struct zn_err *err)
+{
+	const struct zn_spec_resources *r = &spec->resources;
+	const struct zn_pick_ask ask = {
+		.gpus = (uint32_t)(r->gpus.has ? r->gpus.v : r->gpus_per_node.v), .cpus = (uint32_t)r->cpus.v, .mem_bytes = r->mem_bytes.v,
+		.tasks = r->tasks.has ? (uint32_t)r->tasks.v : 1,
+	};
+	struct zn_use use = zn_room_use(&ask);
+	int64_t payer = zn_payers_get(&s->jobs.payers, zn_uid_name(s, uid), spec->policy.account);
+
+	return payer <= 0 ? (int)payer : zn_payer_accepts(&s->jobs.payers, (uint32_t)payer, &use, err);
+}
+
+void zn_quota_publish(struct zn_server *s)
+{
+	for (size_t i = 0; i < s->conf.quotas.n; i++) {
+		int rc = zn_view_put_quota(s->view, s->seq, &s->conf.quotas.v[i]);
+		if (rc < 0)
+			zn_log("view: quota: %s", strerror(-rc));
+	}
+}

@@ -1,0 +1,128 @@
+#!/usr/bin/env bats
+# Quotas: what users and accounts may use at once and over time.
+load queue
+
+conf() { cat >conf; export ZENITH_CONFIG=$dir/conf; }
+quick() { zn-submit --output /dev/null "$@"; }
+why() { zn-queue why -o table "$1" | head -n 1; }
+me() { id -un; }
+
+@test "who has all that he is allowed waits, with the reason; others go on; then he starts" {
+	conf <<<$'[quota account:vision]\ngpus = 3\n[quota account:talk]\nrunning = 1\n'
+	blocker -g 2 -A vision -t 1h >number                             # 1
+	quick -g 2 -A vision -p 5 -t 1h -- true                          # 2 is first in line, and out
+	quick -A talk -t 1h -- sh -c "until [ -e go2 ]; do sleep 0.02; done" # 3
+	quick -A talk -- true                                            # 4
+	quick -g 6 -- true                                               # 5 takes what 2 might have waited for
+	quick -g 1 -A vision -- true                                     # 6 is within it
+	zn-queue wait 5 6
+	[ "$(why 2)" = "job 2 is QUEUED: account vision has 2 of 3 gpus, and may have no more" ]
+	[ "$(why 4)" = "job 4 is QUEUED: account talk has 1 of 1 running jobs, and may have no more" ]
+	zn-queue why -o json 2 >two
+	run ! grep smallest two
+	expected=$(sed -n 's/.*"expected_s":\([0-9.]*\).*/\1/p' two)
+	awk "BEGIN { d = $expected - $(field start_s 1) - 3600; exit !(d < 1 && d > -1) }"
+	touch go go2
+	zn-queue wait 2 4
+}
+
+@test "cpus and memory that jobs ask for are counted; a job that asks more than is allowed is not accepted" {
+	conf <<<$'[quota user:*]\ncpus = 1\nmem = 1G\ngpus = 4\n'
+	no() { run --separate-stderr -65 quick "${@:2}" -- true; [ "$stderr" = "zn-submit: $1" ] || { echo "$stderr"; false; }; }
+	no "it asks 5 gpus, and user $(me) may have 4 (quota)" -g 5
+	no "it asks 2 cpus, and user $(me) may have 1 (quota)" -c 2
+	no "it asks 1073741825 bytes of memory, and user $(me) may have 1073741824 (quota)" -m 1073741825
+	blocker -g 1 -m 600M >number
+	quick -g 1 -m 500M -- true
+	quick -w -g 3 -m 400M -- true
+	[ "$(why 2)" = "job 2 is QUEUED: user $(me) has 600.0M of 1.0G of memory, and may have no more" ]
+	touch go
+	zn-queue wait 1 2
+}
+
+@test "so many may wait: the next one is told to try again, but a retry of one that was accepted is not" {
+	conf <<<"[quota user:$(me)]"$'\nqueued = 2\n'
+	quick --hold --key a -- true
+	quick --hold -- true
+	run --separate-stderr -75 quick --hold --key b -- true
+	[ "$stderr" = "zn-submit: user $(me) has 2 jobs that wait, and may have 2 (quota)" ]
+	[ "$(quick --hold --key a -- true)" = 1 ]
+	zn-queue release 1
+	zn-queue wait 1
+	[ "$(quick --hold --key b -- true)" = 3 ]
+	row='{"command":"/bin/true","directory":"/tmp","output":"/dev/null","hold":true}'
+	zn-queue cancel 3
+	run --separate-stderr -75 zn-submit --records <<<"$row"$'\n'"$row"$'\n'"$row"
+	[ "$output" = 4 ]
+}
+
+@test "what is run at a job's end is not kept out by its owner's quota" {
+	conf <<<$'[quota user:*]\nqueued = 1\nrunning = 1\n'
+	quick --on-end "touch $dir/ended" -- sleep 0.3
+	quick -- sleep 0.1
+	until_true exists ended
+	zn-queue wait 1 2
+}
+
+@test "GPU hours in a window are counted while a job runs, and until the window has passed on" {
+	conf <<<"[quota user:$(me)]"$'\ngpu_hours = 0.0005\nwindow = 6s\n' # 1.8 GPU seconds
+	quick -w -g 4 -- sleep 0.6
+	quick -g 1 -- true
+	quick -w -- true                                                 # without GPUs
+	[[ $(why 2) == "job 2 is QUEUED: user $(me) used "*" of 0.0005 GPU hours in 6.00s" ]]
+	[[ $(zn-queue quotas -o csv --no-heading --fields name,gpu_hours,gpu_hours_used) == "$(me),0.0005,0.000"[6-9]* ]]
+	kill -KILL "$(pid_of zn-schedd)"                                 # the journal knows it still
+	zn-queue release 1 2>/dev/null || true
+	[ "$(state 2)" = QUEUED ]
+	zn-queue wait 2
+	awk "BEGIN { d = $(field start_s 2) - $(field end_s 1); exit !(d > 4 && d < 9) }"
+}
+
+@test "what runs and waits is counted again after a start of zn-schedd; suspended and requeued jobs are counted right" {
+	conf <<<$'[quota user:*]\ngpus = 3\n'
+	blocker -g 2 --requeue 1 >number
+	quick -g 2 -- true
+	await RUNNING 1
+	zn-queue suspend 1
+	use() { zn-queue quotas -o csv --no-heading --fields running_now,queued_now,gpus_now; }
+	until_true test "$(use)" = 1,1,2
+	kill -KILL "$(pid_of zn-schedd)"
+	quick -g 1 -w -- true
+	[ "$(state 2) $(use)" = "QUEUED 1,1,2" ]
+	zn-queue resume 1
+	zn-queue requeue 1
+	touch go
+	zn-queue wait 1 2
+	until_true test "$(use)" = 0,0,0
+}
+
+@test "quotas are listed: those that are named, and of each who is there" {
+	conf <<<$'[quota user:*]\ngpus = 3\n[quota account:vision]\nrunning = 2\n[quota user:nobody-here]\ncpus = 8\nwindow = 1d\n'
+	blocker -g 1 -c 1 -m 1M -A vision >number
+	await RUNNING 1
+	run -0 zn-queue quotas -o csv --fields of,name,running_now,running,gpus_now,gpus,cpus_now,cpus,mem_now_bytes,window_s
+	[ "${lines[1]}" = "account,vision,1,2,1,,1,,1048576,604800.0" ]
+	[ "$(printf '%s\n' "${lines[@]}" | grep -c "^user,$(me),1,,1,3,1,,1048576,604800.0$")" -eq 1 ]
+	[ "$(printf '%s\n' "${lines[@]}" | grep -c '^user,nobody-here,0,,0,,0,8,0,86400.0$')" -eq 1 ]
+	[ "${#lines[@]}" -eq 4 ]
+	touch go
+}
+
+@test "a queue without quotas lists none; scripts name their account for Slurm" {
+	printf '#!/bin/sh\n#SBATCH -A vision\n#ZN --name x\nexit 0\n' >job.sh
+	zn-submit -w --output /dev/null job.sh
+	[ "$(field account 1)" = vision ]
+	[ -z "$(zn-queue quotas -o json)" ]
+}
+
+@test "a quota that makes no sense is named with its file, and nothing starts" {
+	bad() { printf '%s\n' "$1" >bad.conf; run --separate-stderr -64 zn-schedd --config "$dir/bad.conf" --spool "$dir/spool"; [ "$stderr" = "zn-schedd: '$dir/bad.conf': $2" ] || { echo "$stderr"; false; }; }
+	bad $'[quota user:ann]\ngpus = many' "[quota user:ann] gpus = 'many' makes no sense"
+	bad $'[quota user:ann]\ngpus = -1' "[quota user:ann] gpus = '-1' makes no sense"
+	bad $'[quota user:ann]\nshoes = 1' "[quota user:ann] has no key 'shoes'"
+	bad $'[quota user:ann]\ngpus = 1\n[quota user:bob]\ngpus = 2\n[quota user:ann]\ngpus = 3' "[quota user:ann] gpus stands twice or goes on in a second line"
+	bad $'[quota group:ann]\ngpus = 1' "[quota group:ann] is none: [quota user:NAME] or [quota account:NAME], of 48 bytes at most"
+	bad $'[quota user:]\ngpus = 1' "[quota user:] is none: [quota user:NAME] or [quota account:NAME], of 48 bytes at most"
+	bad $'[quota user:ann]\ngpu_hours = nan' "[quota user:ann] gpu_hours = 'nan' makes no sense"
+	bad $'[quota user:ann]\nwindow = 0.5s' "[quota user:ann] window = '0.5s': a second at least"
+}
