@@ -158,6 +158,25 @@ static int run_quotas(int argc, char **argv)
 	return zn_cli_end(w, rc < 0 ? fail(rc, &err) : ZN_EXIT_OK);
 }
 
+static const struct zn_kind *const share_kinds[] = { &zn_share_kind, NULL };
+
+static int run_shares(int argc, char **argv)
+{
+	struct zn_picture p;
+	struct zn_err err = { 0 };
+
+	if (argc)
+		zn_cli_usage("'%s' is too much", argv[0]);
+	int rc = zn_picture_of_spool(spool, &p, &err);
+	if (rc < 0)
+		return fail(rc, &err);
+	struct zn_writer *w = zn_cli_writer(share_kinds, false);
+	for (size_t i = 0; i < p.n_shares; i++)
+		zn_writer_put(w, &zn_share_kind, &p.shares[i]);
+	zn_picture_done(&p);
+	return zn_cli_end(w, ZN_EXIT_OK);
+}
+
 /* ---- job numbers ---- */
 
 static uint64_t *parse_ids(int argc, char **argv)
@@ -544,6 +563,7 @@ static const struct zn_cmd verbs[] = {
 	{ .name = "events", .brief = "show what happened to jobs", .synopsis = "[options]", .opts = events_opts, .run = run_events },
 	{ .name = "history", .brief = "list the jobs that have ended", .synopsis = "[options]", .opts = history_opts, .run = run_history },
 	{ .name = "quotas", .brief = "list what users and accounts may use, and use", .synopsis = "[options]", .opts = record_opts, .run = run_quotas },
+	{ .name = "shares", .brief = "list what users used lately of their share", .synopsis = "[options]", .opts = record_opts, .run = run_shares },
 	{ .name = "nodes", .brief = "list the machines that run jobs", .synopsis = "[options]", .opts = nodes_opts, .run = run_nodes },
 	{ 0 },
 };

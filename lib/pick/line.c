@@ -42,6 +42,7 @@ static struct zn_pick_shape *shape_get(struct zn_line *l, const struct zn_pick_a
 	if (!s)
 		return NULL;
 	memcpy(&s->ask, &key, sizeof(key));
+	s->factor = 1;
 	HASH_ADD(hh, l->shapes, ask, sizeof(key), s);
 	l->n_paid += s->hh.tbl && s->ask.payer;
 	if (s->hh.tbl)
@@ -181,7 +182,7 @@ static double score(const struct zn_pick_job *job, double now_s)
 {
 	double wait_s = now_s - job->submit_s;
 
-	return ((wait_s > 0 ? wait_s : 0) + patience_s) * job->urgency;
+	return ((wait_s > 0 ? wait_s : 0) + patience_s) * job->urgency * job->shape->factor;
 }
 
 bool zn_line_goes_before(const struct zn_line *l, const struct zn_pick_job *a, const struct zn_pick_job *b, double now_s)

@@ -5,7 +5,7 @@
  *
  *     (wait + 60 s) / (estimate * sqrt(size))
  *
- * that is a slowdown, weighted for width.  Nothing is sorted for it: jobs of one shape (what they ask) and nearly one
+ * that is a slowdown, weighted for width; times the fair share of who asks.  Nothing is sorted for it: jobs of one shape (what they ask) and nearly one
  * estimate are a class, in which the first to arrive is the first; only the heads of the classes are compared.
  *
  * The order alone would let a wide or long job, or one of a low priority, wait for ever.  So each waiting job counts
@@ -71,6 +71,7 @@ struct zn_pick_shape {
 	size_t n_classes, cap_classes;
 	double not_before_s;          /* 0, or when it may be looked at again, by the clock of zn_line_wake */
 	bool sleeps;                  /* it may not */
+	double factor;                /* of the urgency of its jobs: the fair share of its payer */
 	bool is_out;                  /* its payer has all that he is allowed: as if none of it waited */
 	uint64_t no_room, no_room_beside; /* numbers of the passes in which none was found */
 	UT_hash_handle hh;

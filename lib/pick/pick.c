@@ -103,8 +103,10 @@ void zn_pick_begin(struct zn_pick_pass *pass, struct zn_pick *p, double now_s)
 /* The caller has counted what started before. */
 static void ask_payers(struct zn_pick *p)
 {
-	for (struct zn_pick_shape *s = p->line.n_paid && p->ops->may ? p->line.shapes : NULL; s; s = s->hh.next)
+	for (struct zn_pick_shape *s = p->line.n_paid && p->ops->may ? p->line.shapes : NULL; s; s = s->hh.next) {
 		s->is_out = s->ask.payer && !p->ops->may(p->arg, &s->ask);
+		s->factor = s->ask.payer ? p->ops->factor(p->arg, s->ask.payer) : 1;
+	}
 }
 
 struct zn_pick_job *zn_pick_next(struct zn_pick_pass *pass)

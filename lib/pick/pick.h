@@ -32,6 +32,8 @@ struct zn_pick_ops {
 	bool (*reserve)(void *arg, const struct zn_pick_job *job, double now_s, struct zn_pick_gap *gap);
 	/* Whether the payer of this may have so much more now.  NULL: they all may. */
 	bool (*may)(void *arg, const struct zn_pick_ask *ask);
+	/* What the urgency of his jobs is multiplied by.  NULL: 1. */
+	double (*factor)(void *arg, uint32_t payer);
 };
 
 struct zn_pick {

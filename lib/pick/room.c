@@ -169,4 +169,11 @@ static bool may(void *arg, const struct zn_pick_ask *ask)
 	return !r->payers || zn_payer_may(r->payers, ask->payer, &use, NULL, NULL);
 }
 
-const struct zn_pick_ops zn_room_ops = { .begin = begin, .take = take, .reserve = reserve, .may = may };
+static double factor(void *arg, uint32_t payer)
+{
+	const struct zn_room *r = arg;
+
+	return r->payers ? zn_payer_factor(r->payers, payer) : 1;
+}
+
+const struct zn_pick_ops zn_room_ops = { .factor = factor, .begin = begin, .take = take, .reserve = reserve, .may = may };

@@ -30,6 +30,7 @@ static const struct row rows[] = {
 	{ "queue", "on_finish", TEXT, offsetof(struct zn_conf, on_finish) },
 	{ "queue", "system_accounts", YES_NO, offsetof(struct zn_conf, system_accounts) },
 	{ "operators", "users", TEXT, offsetof(struct zn_conf, operators) },
+	{ "fair_share", "half_life", DURATION, offsetof(struct zn_conf, shares.half_life_s) },
 };
 
 /* In struct zn_quota. */
@@ -173,6 +174,34 @@ static void take_quota(struct reading *r, const char *section, const char *key, 
 	}
 }
 
+static void take_share(struct reading *r, const char *section, const char *key, const char *value)
+{
+	struct zn_shares *s = &r->conf->shares;
+	const char *whose = section + strlen("share "), *name = strchr(whose, ':');
+	bool user = !strncmp(whose, "user:", 5), account = !strncmp(whose, "account:", 8);
+	char *end;
+	double shares = strtod(value, &end);
+
+	if ((!user && !account) || !name[1] || strlen(section) >= SECTION_MAX)
+		complain(r, "[%s] is none: [share user:NAME] or [share account:NAME], of %d bytes at most", section, SECTION_MAX - 1);
+	else if (strcmp(key, "shares"))
+		complain(r, "[%s] has no key '%s'", section, key);
+	else if (end == value || *end || !(shares >= 0.001) || shares > 1e9)
+		complain(r, "[%s] %s = '%s': a number from 0.001 to 1e9", section, key, value);
+	for (size_t i = 0; r->rc == 0 && i < s->n; i++)
+		if (!strcmp(s->v[i].name, name + 1) && !strcmp(s->v[i].of, user ? "user" : "account"))
+			complain(r, "[%s] %s stands twice or goes on in a second line", section, key);
+	if (r->rc < 0)
+		return;
+	struct zn_share *v = reallocarray(s->v, s->n + 1, sizeof(*v));
+	char *copy = v ? zn_arena_strdup(&r->conf->arena, name + 1) : NULL;
+	s->v = v ? v : s->v;
+	if (copy)
+		s->v[s->n++] = (struct zn_share){ .of = user ? "user" : "account", .name = copy, .shares = shares };
+	else
+		r->rc = zn_err_set(r->err, -ENOMEM, "out of memory");
+}
+
 static int on_line(void *arg, const char *section, const char *key, const char *value)
 {
 	struct reading *r = arg;
@@ -182,6 +211,8 @@ static int on_line(void *arg, const char *section, const char *key, const char *
 		i++;
 	if (!strncmp(section, "quota ", 6))
 		take_quota(r, section, key, value);
+	else if (!strncmp(section, "share ", 6))
+		take_share(r, section, key, value);
 	else if (i < n)
 		take_row(r, r->conf, &rows[i], 1u << i, &r->seen, section, value);
 	else
@@ -212,7 +243,8 @@ static bool usual_file(char *path, size_t size)
 
 int zn_conf_read(const char *file, struct zn_conf *ret, struct zn_err *err)
 {
-	struct zn_conf conf = { .grace_s = 30, .history_s = 30 * 86400.0, .idle_exit_s = 3600, .autostart = true };
+	struct zn_conf conf = { .grace_s = 30, .history_s = 30 * 86400.0, .idle_exit_s = 3600, .autostart = true,
+	                        .shares.half_life_s = 7 * 86400.0 };
 	char path[4096];
 
 	if (file)
@@ -237,6 +269,8 @@ int zn_conf_read(const char *file, struct zn_conf *ret, struct zn_err *err)
 void zn_conf_done(struct zn_conf *conf)
 {
 	free(conf->quotas.v);
+	free(conf->shares.v);
+	conf->shares = (struct zn_shares){ 0 };
 	conf->quotas = (struct zn_quotas){ 0 };
 	zn_arena_done(&conf->arena);
 }

@@ -11,6 +11,9 @@
  *   [operators]  users = ann, bob
  *   [quota user:ann], [quota user:*], [quota account:vision]
  *             running, queued, gpus, cpus = number; mem = size; gpu_hours = number in window = 7d
+ *   [fair_share] half_life = 7d         of what was used; 0: there is none
+ *   [share user:ann], [share account:vision]
+ *             shares = 1
  */
 #ifndef ZN_QUEUE_CONF_H
 #define ZN_QUEUE_CONF_H
@@ -29,6 +32,7 @@ struct zn_conf {
 	const char *on_finish;      /* NULL: none */
 	const char *operators;      /* comma-separated, NULL: none */
 	struct zn_quotas quotas;
+	struct zn_shares shares;
 };
 
 /* -EINVAL with file and line for an unknown section, key or value. */

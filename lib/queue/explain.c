@@ -22,6 +22,7 @@ static const struct zn_field explained_fields[] = {
 	ZN_FIELD(E, state, STR, "STATE", "its state"),
 	ZN_FIELD(E, answer, STR, "WHY", "one sentence"),
 	ZN_FIELD(E, ahead, OU64, "AHEAD", "waiting jobs that come before it"),
+	ZN_FIELD(E, fair_share, OF64, "FAIR", "what its urgency is multiplied by for what its user used lately"),
 	ZN_FIELD(E, expected_s, OTIME, "START", "when it starts, should each job take as long as its limit and nobody else come"),
 	ZN_FIELD_SUB(E, reasons, SUBS, &reason_kind, "", "each thing that rejected it, with a count"),
 	ZN_FIELD(E, smallest, STR, "", "the smallest change with which it would start now"),
@@ -86,6 +87,13 @@ static void explain_behind(const struct zn_forecast *forecast, struct zn_arena *
 		                              zn_format_duration(floor(forecast->gap_s.v), limit));
 }
 
+static struct zn_of64 fair_share(struct zn_picture *p, const struct zn_job_record *job)
+{
+	int64_t payer = p->n_shares ? zn_payers_get(&p->payers, job->user, job->account) : 0;
+
+	return payer > 0 ? ZN_SOME_F64(zn_payer_factor(&p->payers, (uint32_t)payer)) : (struct zn_of64){ 0 };
+}
+
 /* NULL: its user and account may have so much more. */
 static const char *over_quota(struct zn_picture *p, const struct zn_job_record *job, const struct zn_order *order)
 {
@@ -129,6 +137,7 @@ static int explain_queued(struct zn_picture *p, const struct zn_job_record *job,
 	if (why.smallest[0] && !forecast.behind) /* else what would fit is set aside */
 		e->smallest = zn_arena_strdup(&p->arena, why.smallest);
 	const char *quota = over_quota(p, job, &order);
+	e->fair_share = fair_share(p, job);
 	if (quota)
 		e->smallest = NULL;
 	const char *first = e->reasons.n ? ((struct zn_explained_reason *)e->reasons.v)->text : "it does not fit";

@@ -57,7 +57,7 @@ static void count_start(struct future *f, const struct one *one, double start_s)
 	struct zn_use use = zn_room_use(&one->order.ask);
 
 	zn_payer_add(&f->payers, one->order.ask.payer, &use);
-	zn_payer_began(&f->payers, one->order.ask.payer, one->order.ask.gpus, start_s);
+	zn_payer_began(&f->payers, one->order.ask.payer, &use, start_s);
 }
 
 static void count_end(struct future *f, const struct one *one, double now_s)
@@ -65,7 +65,7 @@ static void count_end(struct future *f, const struct one *one, double now_s)
 	struct zn_use use = zn_room_use(&one->order.ask);
 
 	zn_payer_take(&f->payers, one->order.ask.payer, &use);
-	zn_payer_ended(&f->payers, one->order.ask.payer, one->order.ask.gpus, one->pick.start_s, now_s);
+	zn_payer_ended(&f->payers, one->order.ask.payer, &use, one->pick.start_s, now_s);
 }
 
 static int fill(struct future *f, const struct zn_picture *p, const struct zn_order *job, double now_s)
@@ -95,7 +95,7 @@ static int fill(struct future *f, const struct zn_picture *p, const struct zn_or
 		rc = wait_in_line(f, f->wanted);
 	}
 	zn_payers_take_ledgers(&f->payers, &p->payers);
-	return rc;
+	return rc == 0 ? zn_picture_weigh(p, &f->payers) : rc;
 }
 
 static uint64_t count_ahead(const struct future *f, double now_s)
@@ -172,7 +172,7 @@ int zn_forecast(const struct zn_picture *p, const struct zn_facts *facts, const 
 
 	if (!f.v)
 		return -ENOMEM;
-	zn_payers_init(&f.payers, p->quotas);
+	zn_payers_init(&f.payers, p->quotas, zn_picture_shares(p));
 	f.room = (struct zn_room){ .payers = &f.payers, .facts = facts, .free = *free_now, .running = &f.pick.running, .plan_of = plan_of };
 	zn_pick_init(&f.pick, zn_order_policy, fmax(1, zn_room_total(&f.room)), &zn_room_ops, &f.room);
 	int rc = fill(&f, p, job, now_s);

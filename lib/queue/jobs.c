@@ -141,10 +141,10 @@ void zn_jobs_done(struct zn_jobs *q)
 
 /* ---- who is counted for it --------------------------------------------------------------------------------- */
 
-void zn_jobs_set_quotas(struct zn_jobs *q, struct zn_quotas quotas)
+void zn_jobs_set_quotas(struct zn_jobs *q, struct zn_quotas quotas, struct zn_shares shares)
 {
-	zn_payers_init(&q->payers, quotas);
-	q->room.payers = quotas.n ? &q->payers : NULL;
+	zn_payers_init(&q->payers, quotas, shares);
+	q->room.payers = quotas.n || shares.half_life_s > 0 ? &q->payers : NULL;
 }
 
 static void count_place(struct zn_jobs *q, struct zn_job *job, bool had, bool has)
@@ -170,14 +170,16 @@ static void count_wait(struct zn_jobs *q, struct zn_job *job, bool waited, bool 
 /* Of one that a snapshot shows when it had ended, all of it at once. */
 static void count_time(struct zn_jobs *q, struct zn_job *job, bool had, bool has, double at_s)
 {
+	struct zn_use use = zn_job_use(job);
+
 	if (has && !job->counted_s && job->start_s > 0) {
 		job->counted_s = job->start_s;
-		zn_payer_began(&q->payers, job->payer, job->gpus, job->counted_s);
+		zn_payer_began(&q->payers, job->payer, &use, job->counted_s);
 	} else if (!has && job->counted_s) {
-		zn_payer_ended(&q->payers, job->payer, job->gpus, job->counted_s, job->end_s > 0 ? job->end_s : at_s);
+		zn_payer_ended(&q->payers, job->payer, &use, job->counted_s, job->end_s > 0 ? job->end_s : at_s);
 		job->counted_s = 0;
 	} else if (!has && !had && zn_job_is_finished(job->state) && job->start_s > 0) {
-		zn_payer_ran(&q->payers, job->payer, job->gpus, job->start_s, job->end_s);
+		zn_payer_ran(&q->payers, job->payer, &use, job->start_s, job->end_s);
 	}
 }
 

@@ -99,8 +99,8 @@ int zn_jobs_add(struct zn_jobs *q, struct zn_job *job);
 /* Forgets a finished job. */
 void zn_jobs_drop(struct zn_jobs *q, struct zn_job *job);
 void zn_job_free(struct zn_job *job);
-/* Before the first job comes.  quotas live as long as q. */
-void zn_jobs_set_quotas(struct zn_jobs *q, struct zn_quotas quotas);
+/* Before the first job comes.  Both live as long as q. */
+void zn_jobs_set_quotas(struct zn_jobs *q, struct zn_quotas quotas, struct zn_shares shares);
 /* What it counts for against a quota. */
 struct zn_use zn_job_use(const struct zn_job *job);
 /* The one way a state changes; keeps counts and groups right.  -EPERM if the move is not legal. */

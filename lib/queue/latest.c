@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The record's bytes are only lent. */
 static int keep(struct zn_latest *l, struct zn_bytes record, struct zn_bytes *ret)
@@ -65,12 +66,37 @@ static int take_quota(struct zn_latest *l, struct zn_bytes record)
 	return keep(l, record, &v[l->n_quotas++]);
 }
 
+static bool is_same(struct zn_bytes a, struct zn_bytes b)
+{
+	return a.n == b.n && (!a.n || !memcmp(a.p, b.p, a.n));
+}
+
+static int take_share(struct zn_latest *l, struct zn_bytes record)
+{
+	size_t at = 0;
+
+	while (at < l->n_shares && (!is_same(zn_raw_get(l->shares[at], "user"), zn_raw_get(record, "user")) ||
+	                            !is_same(zn_raw_get(l->shares[at], "account"), zn_raw_get(record, "account"))))
+		at++;
+	if (at == l->n_shares) {
+		struct zn_bytes *v = reallocarray(l->shares, at + 1, sizeof(*v));
+		if (!v)
+			return -ENOMEM;
+		l->shares = v;
+		l->n_shares++;
+		l->shares[at] = (struct zn_bytes){ 0 };
+	}
+	return keep(l, record, &l->shares[at]);
+}
+
 static int take(struct zn_latest *l, struct zn_bytes record, struct zn_err *err)
 {
 	struct zn_bytes kind = zn_raw_get(record, "kind");
 
 	if (zn_raw_is_text(kind, "event"))
 		return take_job(l, zn_raw_get(record, "job"), err);
+	if (zn_raw_is_text(kind, "share"))
+		return take_share(l, record);
 	if (zn_raw_is_text(kind, "quota"))
 		return take_quota(l, record);
 	return zn_raw_is_text(kind, "node") ? keep(l, record, &l->node) : 0;
@@ -104,7 +130,7 @@ int zn_latest_read(struct zn_view_reader *r, struct zn_latest *ret, struct zn_er
 
 	while (taken == 0 && (rc = zn_view_next(r, &record, err)) > 0) {
 		if (rc == 2)
-			l.n_jobs = l.n_quotas = 0;
+			l.n_jobs = l.n_quotas = l.n_shares = 0;
 		else
 			taken = take(&l, record, err);
 	}
@@ -135,6 +161,7 @@ void zn_latest_done(struct zn_latest *l)
 {
 	free(l->jobs);
 	free(l->quotas);
+	free(l->shares);
 	zn_arena_done(&l->arena);
 	*l = (struct zn_latest){ 0 };
 }

@@ -40,6 +40,18 @@ static int take_quotas(struct zn_picture *p, const struct zn_latest *l, struct z
 	return rc;
 }
 
+static int take_shares(struct zn_picture *p, const struct zn_latest *l, struct zn_err *err)
+{
+	int rc = 0;
+
+	p->shares = zn_arena_array(&p->arena, l->n_shares + 1, sizeof(*p->shares));
+	if (!p->shares)
+		return -ENOMEM;
+	for (; rc == 0 && p->n_shares < l->n_shares; p->n_shares++)
+		rc = zn_raw_decode(&zn_share_kind, l->shares[p->n_shares], &p->arena, &p->shares[p->n_shares], err);
+	return rc;
+}
+
 int zn_picture_read(struct zn_view_reader *r, struct zn_picture *ret, struct zn_err *err)
 {
 	struct zn_picture p = { 0 };
@@ -51,6 +63,8 @@ int zn_picture_read(struct zn_view_reader *r, struct zn_picture *ret, struct zn_
 	rc = take_node(&p, l.node, err);
 	if (rc == 0)
 		rc = take_quotas(&p, &l, err);
+	if (rc == 0)
+		rc = take_shares(&p, &l, err);
 	if (rc == 0)
 		rc = take_jobs(&p, &l, err);
 	zn_latest_done(&l);

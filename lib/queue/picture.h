@@ -16,6 +16,8 @@ struct zn_picture {
 	struct zn_node_record *nodes;
 	size_t n_nodes;
 	struct zn_quotas quotas;
+	struct zn_share_record *shares;
+	size_t n_shares;
 	struct zn_payers payers;       /* what they have now: zn_picture_count */
 };
 
@@ -28,6 +30,9 @@ const struct zn_job_record *zn_picture_job(const struct zn_picture *p, uint64_t 
 
 /* Counts what everybody has, and used lately by the history, against the quotas; before anything below. */
 int zn_picture_count(struct zn_picture *p, const char *spool, struct zn_err *err);
+/* Whether there is fair share; and its factors, as zn-schedd said them last.  -ENOMEM. */
+struct zn_shares zn_picture_shares(const struct zn_picture *p);
+int zn_picture_weigh(const struct zn_picture *p, struct zn_payers *payers);
 bool zn_picture_has_place(const struct zn_job_record *job);
 struct zn_plan zn_picture_place(const struct zn_job_record *job); /* what it has or had; nothing: it never had a place */
 
@@ -43,6 +48,7 @@ struct zn_explained {
 	const char *state, *reason;
 	const char *answer;            /* one sentence */
 	struct zn_ou64 ahead;          /* waiting jobs that come before it */
+	struct zn_of64 fair_share;     /* what its urgency is multiplied by for what its user used lately; absent: 1 */
 	struct zn_of64 expected_s;     /* when it starts, by the limits; absent: they don't say */
 	struct zn_list reasons;        /* struct zn_explained_reason: what rejected it, and how many */
 	const char *smallest;          /* the smallest change with which it would start now */

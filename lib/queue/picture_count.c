@@ -22,7 +22,7 @@ static int count_job(struct zn_picture *p, const struct zn_job_record *r)
 		return 0;
 	zn_payer_add(&p->payers, (uint32_t)payer, &use);
 	if (r->start_s.has)
-		zn_payer_began(&p->payers, (uint32_t)payer, (double)r->gpus, r->start_s.v);
+		zn_payer_began(&p->payers, (uint32_t)payer, &use, r->start_s.v);
 	return 0;
 }
 
@@ -38,7 +38,7 @@ static int count_ended(void *arg, struct zn_bytes event)
 	int64_t payer = rc == 0 && r.gpus && r.start_s.has && r.end_s.has ? zn_payers_get(&past->p->payers, r.user, r.account) : 0;
 
 	if (payer > 0)
-		zn_payer_ran(&past->p->payers, (uint32_t)payer, (double)r.gpus, r.start_s.v, r.end_s.v);
+		zn_payer_ran(&past->p->payers, (uint32_t)payer, &(struct zn_use){ .gpus = r.gpus }, r.start_s.v, r.end_s.v);
 	zn_arena_done(&a);
 	return payer < 0 ? (int)payer : rc;
 }
@@ -54,14 +54,33 @@ static double longest_window_s(const struct zn_quotas *q)
 	return longest_s;
 }
 
+struct zn_shares zn_picture_shares(const struct zn_picture *p)
+{
+	return (struct zn_shares){ .half_life_s = p->n_shares ? 1e9 : 0 };
+}
+
+int zn_picture_weigh(const struct zn_picture *p, struct zn_payers *payers)
+{
+	for (size_t i = 0; i < p->n_shares; i++) {
+		const struct zn_share_record *r = &p->shares[i];
+		struct zn_leaf *leaf = r->user ? zn_leaves_get(&payers->leaves, r->user, r->account) : NULL;
+		if (!leaf)
+			return -ENOMEM;
+		leaf->factor = r->factor;
+	}
+	return 0;
+}
+
 int zn_picture_count(struct zn_picture *p, const char *spool, struct zn_err *err)
 {
 	double window_s = longest_window_s(&p->quotas), now_s = zn_now_s();
 	struct past past = { p, err };
 	int rc = 0;
 
-	zn_payers_init(&p->payers, p->quotas);
+	zn_payers_init(&p->payers, p->quotas, zn_picture_shares(p));
 	p->payers.now_s = now_s;
+	if (zn_picture_weigh(p, &p->payers) < 0)
+		return -ENOMEM;
 	for (size_t i = 0; rc == 0 && p->quotas.n && i < p->n_jobs; i++)
 		rc = count_job(p, &p->jobs[i]);
 	if (rc == 0 && window_s > 0)

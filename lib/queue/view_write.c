@@ -287,6 +287,15 @@ int zn_view_put_quota(struct zn_view *v, uint64_t seq, const struct zn_quota *qu
 	return rc < 0 ? rc : mark(v, seq);
 }
 
+int zn_view_put_share(struct zn_view *v, uint64_t seq, const struct zn_leaf *leaf)
+{
+	struct zn_share_record r = { .user = leaf->user, .account = *leaf->account ? leaf->account : NULL, .share = leaf->share,
+	                             .used = leaf->used, .factor = leaf->factor };
+	int rc = zn_encode(&zn_share_kind, &r, &v->out);
+
+	return rc < 0 ? rc : mark(v, seq);
+}
+
 static void day_of(double epoch_s, char day[16])
 {
 	time_t t = (time_t)epoch_s;

@@ -30,9 +30,9 @@ static const struct zn_field fields[] = {
 };
 const struct zn_kind zn_quota_kind = { "quota", "what somebody may use, and uses", fields, sizeof(Q), NULL };
 
-void zn_payers_init(struct zn_payers *p, struct zn_quotas quotas)
+void zn_payers_init(struct zn_payers *p, struct zn_quotas quotas, struct zn_shares shares)
 {
-	*p = (struct zn_payers){ .quotas = quotas };
+	*p = (struct zn_payers){ .quotas = quotas, .leaves.shares = shares };
 }
 
 void zn_payers_done(struct zn_payers *p)
@@ -43,6 +43,7 @@ void zn_payers_done(struct zn_payers *p)
 		HASH_DEL(p->owners, o);
 		free(o);
 	}
+	zn_leaves_done(&p->leaves);
 	free(p->v);
 	*p = (struct zn_payers){ 0 };
 }
@@ -93,18 +94,31 @@ static int owner_get(struct zn_payers *p, const char *of, const char *name, stru
 	return 0;
 }
 
+/* -ENOMEM. */
+static int payer_of(struct zn_payers *p, const char *user, const char *account, struct zn_payer *ret)
+{
+	int rc = owner_get(p, "user", user, &ret->owner[0]);
+
+	if (rc == 0)
+		rc = owner_get(p, "account", account, &ret->owner[1]);
+	ret->leaf = rc == 0 && user && p->leaves.shares.half_life_s > 0 ? zn_leaves_get(&p->leaves, user, account) : NULL;
+	return rc == 0 && user && p->leaves.shares.half_life_s > 0 && !ret->leaf ? -ENOMEM : rc;
+}
+
+static bool is_same(const struct zn_payer *a, const struct zn_payer *b)
+{
+	return a->owner[0] == b->owner[0] && a->owner[1] == b->owner[1] && a->leaf == b->leaf;
+}
+
 int64_t zn_payers_get(struct zn_payers *p, const char *user, const char *account)
 {
 	struct zn_payer payer;
+	int rc = payer_of(p, user, account, &payer);
 
-	if (!p->quotas.n)
-		return 0;
-	if (owner_get(p, "user", user, &payer.owner[0]) < 0 || owner_get(p, "account", account, &payer.owner[1]) < 0)
-		return -ENOMEM;
-	if (!payer.owner[0] && !payer.owner[1])
-		return 0;
+	if (rc < 0 || (!payer.owner[0] && !payer.owner[1] && !payer.leaf))
+		return rc;
 	for (size_t i = p->n; i; i--) /* mostly one of the last that were asked for */
-		if (p->v[i - 1].owner[0] == payer.owner[0] && p->v[i - 1].owner[1] == payer.owner[1])
+		if (is_same(&p->v[i - 1], &payer))
 			return (int64_t)i;
 	struct zn_payer *v = reallocarray(p->v, p->n + 1, sizeof(*v));
 	if (!v)
@@ -142,7 +156,7 @@ void zn_payer_take(struct zn_payers *p, uint32_t payer, const struct zn_use *use
 	}
 }
 
-void zn_payer_began(struct zn_payers *p, uint32_t payer, double gpus, double start_s)
+static void add_gpus(struct zn_payers *p, uint32_t payer, double gpus, double start_s)
 {
 	each_owner(o, p, payer) {
 		o->gpus_on += gpus;
@@ -150,17 +164,53 @@ void zn_payer_began(struct zn_payers *p, uint32_t payer, double gpus, double sta
 	}
 }
 
-void zn_payer_ran(struct zn_payers *p, uint32_t payer, double gpus, double start_s, double end_s)
+static void add_hours(struct zn_payers *p, uint32_t payer, double gpus, double start_s, double end_s)
 {
 	each_owner(o, p, payer)
 		if (gpus > 0)
 			zn_ledger_add(&o->ledger, start_s, end_s, gpus);
 }
 
-void zn_payer_ended(struct zn_payers *p, uint32_t payer, double gpus, double start_s, double end_s)
+static struct zn_leaf *leaf_of(const struct zn_payers *p, uint32_t payer)
 {
-	zn_payer_began(p, payer, -gpus, start_s);
-	zn_payer_ran(p, payer, gpus, start_s, end_s);
+	return payer ? p->v[payer - 1].leaf : NULL;
+}
+
+void zn_payer_began(struct zn_payers *p, uint32_t payer, const struct zn_use *use, double start_s)
+{
+	struct zn_leaf *leaf = leaf_of(p, payer);
+	double half_s = p->leaves.shares.half_life_s;
+
+	add_gpus(p, payer, (double)use->gpus, start_s);
+	if (leaf) {
+		zn_used_began(&leaf->gpu, half_s, (double)use->gpus, start_s);
+		zn_used_began(&leaf->cpu, half_s, (double)use->cpus, start_s);
+	}
+}
+
+void zn_payer_ran(struct zn_payers *p, uint32_t payer, const struct zn_use *use, double start_s, double end_s)
+{
+	struct zn_leaf *leaf = leaf_of(p, payer);
+	double half_s = p->leaves.shares.half_life_s;
+
+	add_hours(p, payer, (double)use->gpus, start_s, end_s);
+	if (leaf) {
+		zn_used_ran(&leaf->gpu, half_s, (double)use->gpus, start_s, end_s);
+		zn_used_ran(&leaf->cpu, half_s, (double)use->cpus, start_s, end_s);
+	}
+}
+
+void zn_payer_ended(struct zn_payers *p, uint32_t payer, const struct zn_use *use, double start_s, double end_s)
+{
+	struct zn_leaf *leaf = leaf_of(p, payer);
+	double half_s = p->leaves.shares.half_life_s;
+
+	add_gpus(p, payer, -(double)use->gpus, start_s);
+	add_hours(p, payer, (double)use->gpus, start_s, end_s);
+	if (leaf) {
+		zn_used_ended(&leaf->gpu, half_s, (double)use->gpus, start_s, end_s);
+		zn_used_ended(&leaf->cpu, half_s, (double)use->cpus, start_s, end_s);
+	}
 }
 
 void zn_payers_take_ledgers(struct zn_payers *p, const struct zn_payers *from)

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "quota/ledger.h"
+#include "quota/share.h"
 #include "rec/field.h"
 
 /* As it is configured, and as the view tells it. */
@@ -37,29 +38,30 @@ struct zn_owner {
 	char name[];                   /* "user ann" */
 };
 
-/* Who is counted for a job: its user, its account, or both. */
-struct zn_payer { struct zn_owner *owner[2]; };
+/* Who is counted for a job: its user, its account, or both; and its user in its account, where there is fair share. */
+struct zn_payer { struct zn_owner *owner[2]; struct zn_leaf *leaf; };
 
 struct zn_payers {
 	struct zn_quotas quotas;
+	struct zn_leaves leaves;
 	struct zn_owner *owners;       /* by name */
 	struct zn_payer *v;            /* from 1 on */
 	size_t n;
 	double now_s;                  /* of zn_payer_may */
 };
 
-/* quotas live as long. */
-void zn_payers_init(struct zn_payers *p, struct zn_quotas quotas);
+/* quotas and shares live as long. */
+void zn_payers_init(struct zn_payers *p, struct zn_quotas quotas, struct zn_shares shares);
 void zn_payers_done(struct zn_payers *p);
 /* Its number, from 1; 0: nobody is counted; -ENOMEM.  Either may be NULL. */
 int64_t zn_payers_get(struct zn_payers *p, const char *user, const char *account);
 
 void zn_payer_add(struct zn_payers *p, uint32_t payer, const struct zn_use *use);
 void zn_payer_take(struct zn_payers *p, uint32_t payer, const struct zn_use *use);
-/* A job with so many GPUs began to run; ended; ran, all at once. */
-void zn_payer_began(struct zn_payers *p, uint32_t payer, double gpus, double start_s);
-void zn_payer_ended(struct zn_payers *p, uint32_t payer, double gpus, double start_s, double end_s);
-void zn_payer_ran(struct zn_payers *p, uint32_t payer, double gpus, double start_s, double end_s);
+/* A job with so many GPUs and CPUs began to run; ended; ran, all at once. */
+void zn_payer_began(struct zn_payers *p, uint32_t payer, const struct zn_use *use, double start_s);
+void zn_payer_ended(struct zn_payers *p, uint32_t payer, const struct zn_use *use, double start_s, double end_s);
+void zn_payer_ran(struct zn_payers *p, uint32_t payer, const struct zn_use *use, double start_s, double end_s);
 
 /* What was used up to now, from the books of another. */
 void zn_payers_take_ledgers(struct zn_payers *p, const struct zn_payers *from);
@@ -73,6 +75,11 @@ int zn_payers_each(struct zn_payers *p, void (*each)(void *arg, const struct zn_
 bool zn_payer_may(struct zn_payers *p, uint32_t payer, const struct zn_use *use, struct zn_arena *a, const char **ret);
 /* When, after now_s, somebody who used up his hours may have some again; 0: nobody did. */
 double zn_payers_again_s(struct zn_payers *p);
+/* What the urgency of his jobs is multiplied by, as of zn_leaves_weigh. */
+static inline double zn_payer_factor(const struct zn_payers *p, uint32_t payer)
+{
+	return payer && p->v[payer - 1].leaf ? p->v[payer - 1].leaf->factor : 1;
+}
 /* Whether such a job may be submitted.  -EAGAIN: too many wait; -EBADMSG: it asks more than is allowed at all. */
 int zn_payer_accepts(struct zn_payers *p, uint32_t payer, const struct zn_use *use, struct zn_err *err);
 

@@ -118,6 +118,7 @@ void zn_place_pass(struct zn_server *s)
 		return;
 	}
 	s->jobs.payers.now_s = zn_now_s();
+	zn_quota_weigh(s, s->jobs.payers.now_s);
 	wait_for_more(s, zn_jobs_unblock(&s->jobs, (double)zn_boot_ns() / 1e9));
 	zn_pick_begin(&pass, &s->jobs.pick, s->jobs.payers.now_s);
 	while ((job = zn_jobs_next(&pass)) && place_picked(s, job) == 0)

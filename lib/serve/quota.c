@@ -18,8 +18,33 @@ int zn_quota_accepts(struct zn_server *s, const struct zn_spec *spec, uid_t uid,
 	return payer <= 0 ? (int)payer : zn_payer_accepts(&s->jobs.payers, (uint32_t)payer, &use, err);
 }
 
+/* Of who changed by more than a twentieth, or of all. */
+static void publish_shares(struct zn_server *s, bool all)
+{
+	for (struct zn_leaf *leaf = s->jobs.payers.leaves.all; leaf; leaf = leaf->hh.next) {
+		if (!all && fabs(leaf->factor - leaf->said) < leaf->said / 20)
+			continue;
+		leaf->said = leaf->factor;
+		int rc = zn_view_put_share(s->view, s->seq, leaf);
+		if (rc < 0)
+			zn_log("view: share: %s", strerror(-rc));
+	}
+}
+
+void zn_quota_weigh(struct zn_server *s, double now_s)
+{
+	struct zn_leaves *l = &s->jobs.payers.leaves;
+	double before_s = l->weighed_s;
+
+	l->by_cpus = s->node.facts && !s->node.facts->n_gpus;
+	zn_leaves_weigh(l, now_s);
+	if (l->weighed_s != before_s)
+		publish_shares(s, false);
+}
+
 void zn_quota_publish(struct zn_server *s)
 {
+	publish_shares(s, true);
 	for (size_t i = 0; i < s->conf.quotas.n; i++) {
 		int rc = zn_view_put_quota(s->view, s->seq, &s->conf.quotas.v[i]);
 		if (rc < 0)

@@ -146,6 +146,7 @@ void zn_after_drop_all(struct zn_server *s);
 
 /* quota.c */
 int zn_quota_accepts(struct zn_server *s, const struct zn_spec *spec, uid_t uid, struct zn_err *err); /* -EAGAIN, -EBADMSG */
+void zn_quota_weigh(struct zn_server *s, double now_s);  /* the fair shares, before jobs are picked */
 void zn_quota_publish(struct zn_server *s);
 
 /* adopt.c */

@@ -114,6 +114,7 @@ void zn_show_job(const struct zn_job_record *j, struct zn_buf *to)
 	asked_row(to, j);
 	time_row(to, "submitted", ZN_SOME_F64(j->submit_s));
 	time_row(to, "begins", j->begin_s);
+	row(to, "after", j->after);
 	time_row(to, "started", j->start_s);
 	time_row(to, "ended", j->end_s);
 	end_rows(to, j);
@@ -143,6 +144,8 @@ void zn_show_why(const struct zn_explained *e, struct zn_buf *to)
 	}
 	if (e->ahead.has)
 		zn_buf_printf(to, "  waiting before it: %llu\n", (unsigned long long)e->ahead.v);
+	if (e->fair_share.has)
+		zn_buf_printf(to, "  fair share: %.3g of its urgency\n", e->fair_share.v);
 	if (e->expected_s.has)
 		zn_buf_printf(to, "  by the time limits it starts at %s\n", zn_format_time(e->expected_s.v, when));
 	if (e->smallest)

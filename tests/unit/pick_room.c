@@ -102,7 +102,7 @@ static void make_payers(struct zn_payers *p, struct zn_quota v[USERS])
 	for (unsigned u = 1; u < USERS; u++)
 		v[u - 1] = (struct zn_quota){ .of = "user", .name = names[u], .running = most(may[u].running), .gpus = most(may[u].gpus),
 		                              .cpus = most(may[u].cpus), .mem_bytes = most(may[u].mem_bytes), .window_s = 3600 };
-	zn_payers_init(p, (struct zn_quotas){ v, USERS - 1 });
+	zn_payers_init(p, (struct zn_quotas){ v, USERS - 1 }, (struct zn_shares){ 0 });
 	for (struct job *j = jobs; j < jobs + JOBS; j++) {
 		j->user = (unsigned)rand() % USERS;
 		if ((may[j->user].gpus && j->ask.gpus > may[j->user].gpus) || (may[j->user].cpus && j->ask.cpus > may[j->user].cpus))

@@ -73,7 +73,7 @@ static void test_payers(void)
 	struct zn_payers p;
 	struct zn_err err = { 0 };
 
-	zn_payers_init(&p, (struct zn_quotas){ quotas, 3 });
+	zn_payers_init(&p, (struct zn_quotas){ quotas, 3 }, (struct zn_shares){ 0 });
 	int64_t bob = zn_payers_get(&p, "bob", NULL), eve = zn_payers_get(&p, "eve", "vision"), bob2 = zn_payers_get(&p, "bob", "vision");
 	tap_ok(bob > 0 && eve > 0 && bob2 > 0 && bob != eve && bob2 != bob && bob == zn_payers_get(&p, "bob", "other"),
 	       "each has a number, the same again; an account without a quota counts for nothing");
@@ -104,19 +104,19 @@ static void test_hours(void)
 	struct zn_payers p;
 	struct zn_use one = { .running = 1, .gpus = 1 }, none = { .running = 1, .cpus = 1 };
 
-	zn_payers_init(&p, (struct zn_quotas){ quotas, 3 });
+	zn_payers_init(&p, (struct zn_quotas){ quotas, 3 }, (struct zn_shares){ 0 });
 	int64_t ann = zn_payers_get(&p, "ann", NULL);
-	zn_payer_began(&p, (uint32_t)ann, 2, 1000);
+	zn_payer_began(&p, (uint32_t)ann, &(struct zn_use){ .gpus = 2 }, 1000);
 	p.now_s = 1000 + 3599;
 	tap_ok(!*refusal(&p, ann, one), "two GPUs for less than an hour are less than two GPU hours");
 	p.now_s = 1000 + 3600;
 	tap_ok(!strcmp(refusal(&p, ann, one), "user ann used 2 of 2 GPU hours in 1h46m"), "what runs counts while it runs");
 	tap_ok(!*refusal(&p, ann, none), "a job without GPUs uses none");
-	zn_payer_ended(&p, (uint32_t)ann, 2, 1000, 4600);
+	zn_payer_ended(&p, (uint32_t)ann, &(struct zn_use){ .gpus = 2 }, 1000, 4600);
 	tap_ok(*refusal(&p, ann, one) && zn_payers_again_s(&p) == 4700, "and when it has ended, until the window has passed on");
 	p.now_s = 1000 + 6400 + 300;
 	tap_ok(!*refusal(&p, ann, one) && zn_payers_again_s(&p) == 0, "which it has");
-	zn_payer_began(&p, (uint32_t)ann, 1, 0);
+	zn_payer_began(&p, (uint32_t)ann, &(struct zn_use){ .gpus = 1 }, 0);
 	tap_ok(fabs(zn_owner_gpu_s(p.v[ann - 1].owner[0], p.now_s) - (6600 + 6400)) <= 300, "what runs longer than the window counts for all of it");
 	zn_payers_done(&p);
 }
@@ -135,11 +135,11 @@ static void test_each(void)
 	struct zn_payers p;
 	bool good = true;
 
-	zn_payers_init(&p, (struct zn_quotas){ quotas, 3 });
+	zn_payers_init(&p, (struct zn_quotas){ quotas, 3 }, (struct zn_shares){ 0 });
 	zn_payers_get(&p, "zoe", NULL);
 	tap_ok(zn_payers_each(&p, count, &good) == 0 && good && told == 3, "whoever is named, and who else came, is told of once");
 	zn_payers_done(&p);
-	zn_payers_init(&p, (struct zn_quotas){ 0 });
+	zn_payers_init(&p, (struct zn_quotas){ 0 }, (struct zn_shares){ 0 });
 	tap_ok(zn_payers_get(&p, "zoe", "vision") == 0 && zn_payer_may(&p, 0, &(struct zn_use){ .gpus = 99 }, NULL, NULL),
 	       "without quotas nobody is counted, and everybody may");
 	zn_payers_done(&p);
