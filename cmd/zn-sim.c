@@ -17,7 +17,7 @@
 static struct {
 	const char *cluster, *policy, *estimates, *scale, *from, *to;
 	struct zn_ou64 gpus, depth, seed;
-	bool flat, saturate, per_vc, only_summary;
+	bool flat, saturate, per_vc, priorities, fair, only_summary;
 } o = { .policy = "default", .estimates = "user" };
 
 static const struct zn_opt opts[] = {
@@ -33,6 +33,8 @@ static const struct zn_opt opts[] = {
 	{ 0, "depth", ZN_OPT_U64, "N", &o.depth, NULL, "backfill looks at N jobs behind the first (default: at all)" },
 	{ 'e', "estimates", ZN_OPT_CHOICE, "WHOSE", &o.estimates, "user|exact",
 	  "user: what was asked for, where the trace has it, but no less than it took; exact: what it took" },
+	{ 0, "priorities", ZN_OPT_FLAG, NULL, &o.priorities, NULL, "mind the priorities of the trace" },
+	{ 0, "fair", ZN_OPT_FLAG, NULL, &o.fair, NULL, "default with fair share between the users of the trace, in their virtual clusters" },
 	{ 0, "per-vc", ZN_OPT_FLAG, NULL, &o.per_vc, NULL, "each virtual cluster is a pool of its own, for its own jobs" },
 	{ 0, "scale", ZN_OPT_STR, "F", &o.scale, NULL, "multiply the times between submissions; below 1 there is more to do" },
 	{ 0, "from", ZN_OPT_STR, "SECONDS", &o.from, NULL, "only jobs submitted from then on" },
@@ -88,7 +90,7 @@ static bool places(void) /* a policy of --saturate; default is one of both */
 
 static void check_saturate(void)
 {
-	if (o.flat || o.gpus.has || o.depth.has || o.per_vc || o.scale || o.from || o.to || strcmp(o.estimates, "user"))
+	if (o.flat || o.gpus.has || o.depth.has || o.per_vc || o.priorities || o.fair || o.scale || o.from || o.to || strcmp(o.estimates, "user"))
 		zn_cli_usage("option '--saturate' knows no time: give --cluster, and of the others --policy and --seed alone");
 	if (!o.cluster)
 		zn_cli_usage("option '--saturate' needs the nodes: give --cluster");
@@ -110,6 +112,8 @@ static void check_usage(int argc, int at)
 		zn_cli_usage("option '--policy': '%s' needs --saturate", o.policy);
 	if (o.seed.has)
 		zn_cli_usage("option '--seed' needs --saturate");
+	if (o.fair && strcmp(o.policy, "default"))
+		zn_cli_usage("option '--fair': only the default policy knows urgency");
 	if (!o.cluster == !o.gpus.has)
 		zn_cli_usage("give either --cluster or --gpus");
 	if (o.per_vc && o.gpus.has)
@@ -142,6 +146,7 @@ struct sim {
 	struct zn_sim_job *jobs;      /* pool after pool */
 	size_t n_jobs, never;
 	bool *can_start;              /* of the trace's jobs */
+	struct zn_payers payers;
 	struct zn_sim_sum sum;
 	double from_s, to_s, scale;
 	double took_s;
@@ -169,7 +174,10 @@ static size_t gather(struct sim *s, const struct zn_sim_pool *pool)
 		const struct zn_trace_job *t = &s->trace.jobs[i];
 		if (!is_wanted(s, t) || (o.per_vc && strcmp(t->vc, pool->vc)) || t->gpus > pool->gpus)
 			continue;
+		int64_t payer = o.fair ? zn_payers_get(&s->payers, t->user, *t->vc ? t->vc : NULL) : 0;
+		zn_cli_must(payer < 0 ? NULL : s);
 		to[n] = (struct zn_sim_job){
+			.priority = o.priorities ? t->priority : 0, .payer = (uint32_t)payer,
 			.pick = { .seq = n, .submit_s = t->submit_s * s->scale, .estimate_s = estimate(t), .limit_s = estimate(t),
 			          .size = (float)t->gpus },
 			.duration_s = t->duration_s, .trace = i,
@@ -203,6 +211,7 @@ static double seconds(void)
 
 static int simulate(struct sim *s, struct zn_err *err)
 {
+	static const struct zn_shares shares = { .half_life_s = 7 * 86400 }; /* as zenith.conf has it */
 	bool draw = isatty(STDERR_FILENO);
 	double from = seconds();
 	int rc = 0;
@@ -210,8 +219,11 @@ static int simulate(struct sim *s, struct zn_err *err)
 	total = s->trace.n;
 	for (size_t i = 0; rc == 0 && i < s->cluster.n; i++) {
 		struct zn_sim_job *jobs = s->jobs + s->n_jobs;
+		zn_payers_init(&s->payers, (struct zn_quotas){ 0 }, shares);
 		size_t n = gather(s, &s->cluster.pools[i]);
-		rc = zn_sim_run(jobs, n, s->cluster.pools[i].gpus, policy(), &s->sum, draw ? draw_progress : NULL, err);
+		rc = zn_sim_run(jobs, n, s->cluster.pools[i].gpus, policy(), o.fair ? &s->payers : NULL, &s->sum,
+		                draw ? draw_progress : NULL, err);
+		zn_payers_done(&s->payers);
 	}
 	s->took_s = seconds() - from;
 	if (draw)
@@ -225,7 +237,7 @@ static void put_job(struct zn_writer *w, const struct sim *s, const struct zn_tr
 {
 	struct zn_job_record r = {
 		.id = t->id, .user = *t->user ? t->user : NULL, .account = *t->vc ? t->vc : NULL,
-		.gpus = t->gpus, .tasks = 1, .submit_s = t->submit_s * s->scale,
+		.gpus = t->gpus, .tasks = 1, .priority = t->priority, .submit_s = t->submit_s * s->scale,
 		.state = ran ? "COMPLETED" : "QUEUED",
 	};
 	char reason[160];

@@ -8,6 +8,8 @@ complete -c zn-sim -l seed -x -d 'with --saturate: another random order for each
 complete -c zn-sim -s p -l policy -x -a 'default easy fcfs sjf bestfit random' -d 'default: as zenith(7) orders and backfills; easy: in order of arrival, with backfill; fcfs: without; sjf: shortest estimate first; with --saturate default, bestfit or random'
 complete -c zn-sim -l depth -x -d 'backfill looks at N jobs behind the first (default: at all)'
 complete -c zn-sim -s e -l estimates -x -a 'user exact' -d 'user: what was asked for, where the trace has it, but no less than it took; exact: what it took'
+complete -c zn-sim -l priorities -d 'mind the priorities of the trace'
+complete -c zn-sim -l fair -d 'default with fair share between the users of the trace, in their virtual clusters'
 complete -c zn-sim -l per-vc -d 'each virtual cluster is a pool of its own, for its own jobs'
 complete -c zn-sim -l scale -x -d 'multiply the times between submissions; below 1 there is more to do'
 complete -c zn-sim -l from -x -d 'only jobs submitted from then on'

@@ -86,6 +86,23 @@ many_jobs() {
 	[ "$(zn-fmt -o csv --no-heading --select id one | wc -l)" -eq 600 ]
 }
 
+# Ann uses the pool first; then ann, bob and an urgent one of ann wait for it.
+ann_and_bob() {
+	printf '%s\n' submit_s,duration_s,gpus,user,priority 0,1000,4,ann,0 10,100,4,ann,0 20,100,4,bob,0 30,100,4,ann,5
+}
+
+@test "priorities and fair share are minded when that is asked" {
+	ann_and_bob >trace
+	[ "$(starts -g 4 trace)" = "0:0 1:1000 2:1100 3:1200 " ]
+	[ "$(starts -g 4 --fair trace)" = "0:0 1:1100 2:1000 3:1200 " ]
+	[ "$(starts -g 4 --priorities trace)" = "0:0 1:1100 2:1200 3:1000 " ]
+	[ "$(starts -g 4 --fair --priorities trace)" = "0:0 1:1200 2:1100 3:1000 " ]
+	[ "$(starts -g 4 -p fcfs --priorities trace)" = "0:0 1:1100 2:1200 3:1000 " ]
+	zn-sim --flat -g 4 -o msgpack trace >records                     # which say the priority, too
+	[ "$(starts -g 4 -p fcfs --priorities records)" = "0:0 1:1100 2:1200 3:1000 " ]
+	run --separate-stderr -64 zn-sim --flat -g 4 -p easy --fair trace
+}
+
 @test "each virtual cluster is a pool of its own, when that is asked" {
 	four_jobs >trace
 	printf '%s\n' node_id,gpus,vc n1,2,a n2,2,a n3,1,b >cluster

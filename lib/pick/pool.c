@@ -39,7 +39,21 @@ static bool reserve(void *arg, const struct zn_pick_job *job, double now_s, stru
 	return true;
 }
 
-static const struct zn_pick_ops ops = { .begin = begin, .take = take, .reserve = reserve };
+static bool may(void *arg, const struct zn_pick_ask *ask)
+{
+	struct zn_pool *p = arg;
+
+	return !p->payers || zn_payer_may(p->payers, ask->payer, &(struct zn_use){ .running = 1, .gpus = ask->gpus }, NULL, NULL);
+}
+
+static double factor(void *arg, uint32_t payer)
+{
+	const struct zn_pool *p = arg;
+
+	return p->payers ? zn_payer_factor(p->payers, payer) : 1;
+}
+
+static const struct zn_pick_ops ops = { .begin = begin, .take = take, .reserve = reserve, .may = may, .factor = factor };
 
 void zn_pool_init(struct zn_pool *p, struct zn_pick_policy policy, uint32_t gpus)
 {
@@ -47,9 +61,9 @@ void zn_pool_init(struct zn_pool *p, struct zn_pick_policy policy, uint32_t gpus
 	zn_pick_init(&p->pick, policy, gpus, &ops, p);
 }
 
-int zn_pool_wait(struct zn_pool *p, struct zn_pick_job *job)
+int zn_pool_wait(struct zn_pool *p, struct zn_pick_job *job, int64_t priority, uint32_t payer)
 {
-	return zn_pick_wait(&p->pick, job, &(struct zn_pick_ask){ .gpus = gpus_of(job) });
+	return zn_pick_wait(&p->pick, job, &(struct zn_pick_ask){ .gpus = gpus_of(job), .priority = priority, .payer = payer });
 }
 
 void zn_pool_end(struct zn_pool *p, struct zn_pick_job *job, double now_s)

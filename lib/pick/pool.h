@@ -3,15 +3,17 @@
 #define ZN_PICK_POOL_H
 
 #include "pick/pick.h"
+#include "quota/quota.h"
 
 struct zn_pool {
 	uint32_t gpus, free;
+	struct zn_payers *payers;     /* NULL: everybody is alike */
 	struct zn_pick pick;
 };
 
 void zn_pool_init(struct zn_pool *p, struct zn_pick_policy policy, uint32_t gpus);
 /* job, whose size is the number of its GPUs, waits from now on.  -ENOMEM. */
-int zn_pool_wait(struct zn_pool *p, struct zn_pick_job *job);
+int zn_pool_wait(struct zn_pool *p, struct zn_pick_job *job, int64_t priority, uint32_t payer);
 void zn_pool_end(struct zn_pool *p, struct zn_pick_job *job, double now_s); /* it ran */
 
 #endif

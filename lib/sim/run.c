@@ -58,15 +58,44 @@ static double next_time(const struct run *r)
 	return r->ends.n && r->ends.heap[0]->end_s < at ? r->ends.heap[0]->end_s : at;
 }
 
+static struct zn_use use_of(const struct zn_sim_job *job)
+{
+	return (struct zn_use){ .running = 1, .gpus = (uint64_t)job->pick.size };
+}
+
+static void count_start(struct run *r, const struct zn_sim_job *job)
+{
+	struct zn_use use = use_of(job);
+
+	if (!r->pool.payers)
+		return;
+	zn_payer_add(r->pool.payers, job->payer, &use);
+	zn_payer_began(r->pool.payers, job->payer, &use, r->now_s);
+}
+
+static void count_end(struct run *r, const struct zn_sim_job *job)
+{
+	struct zn_use use = use_of(job);
+
+	if (!r->pool.payers)
+		return;
+	zn_payer_take(r->pool.payers, job->payer, &use);
+	zn_payer_ended(r->pool.payers, job->payer, &use, job->pick.start_s, r->now_s);
+}
+
 static int take_events(struct run *r)
 {
 	while (r->ends.n && r->ends.heap[0]->end_s <= r->now_s) {
-		zn_pool_end(&r->pool, &ends_pop(&r->ends)->pick, r->now_s);
+		struct zn_sim_job *job = ends_pop(&r->ends);
+		count_end(r, job);
+		zn_pool_end(&r->pool, &job->pick, r->now_s);
 		r->done++;
 	}
-	while (r->submitted < r->n && r->jobs[r->submitted].pick.submit_s <= r->now_s)
-		if (zn_pool_wait(&r->pool, &r->jobs[r->submitted++].pick) < 0)
+	for (; r->submitted < r->n && r->jobs[r->submitted].pick.submit_s <= r->now_s; r->submitted++) {
+		struct zn_sim_job *job = &r->jobs[r->submitted];
+		if (zn_pool_wait(&r->pool, &job->pick, job->priority, job->payer) < 0)
 			return -ENOMEM;
+	}
 	return 0;
 }
 
@@ -76,11 +105,16 @@ static void decide(struct run *r, struct zn_sim_times *times)
 	struct zn_pick_pass pass;
 	struct zn_pick_job *pick;
 
+	if (r->pool.payers) {
+		r->pool.payers->now_s = r->now_s;
+		zn_leaves_weigh(&r->pool.payers->leaves, r->now_s);
+	}
 	zn_pick_begin(&pass, &r->pool.pick, r->now_s);
 	while ((pick = zn_pick_next(&pass))) {
 		struct zn_sim_job *job = (struct zn_sim_job *)((char *)pick - offsetof(struct zn_sim_job, pick));
 		job->end_s = r->now_s + job->duration_s;
 		ends_push(&r->ends, job);
+		count_start(r, job);
 	}
 	zn_sim_times_note(times, zn_sim_clock_ns() - from);
 }
@@ -110,14 +144,15 @@ static void add_up(const struct run *r, struct zn_sim_sum *sum)
 	sum->jobs += r->n;
 }
 
-int zn_sim_run(struct zn_sim_job *jobs, size_t n, uint32_t gpus, struct zn_pick_policy policy, struct zn_sim_sum *sum,
-               void (*progress)(size_t done), struct zn_err *err)
+int zn_sim_run(struct zn_sim_job *jobs, size_t n, uint32_t gpus, struct zn_pick_policy policy, struct zn_payers *payers,
+               struct zn_sim_sum *sum, void (*progress)(size_t done), struct zn_err *err)
 {
 	struct run r = { .jobs = jobs, .n = n, .ends.heap = calloc(n + 1, sizeof(struct zn_sim_job *)) };
 	size_t told = 0;
 	int rc = r.ends.heap ? 0 : -ENOMEM;
 
 	zn_pool_init(&r.pool, policy, gpus);
+	r.pool.payers = payers;
 	while (rc == 0 && (r.submitted < n || r.ends.n)) {
 		r.now_s = next_time(&r);
 		rc = take_events(&r);

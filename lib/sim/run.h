@@ -8,6 +8,8 @@
 
 struct zn_sim_job {
 	struct zn_pick_job pick;      /* seq: index in the array */
+	int64_t priority;
+	uint32_t payer;               /* in the payers of the run; 0: nobody */
 	double duration_s;            /* at most pick.estimate_s */
 	double end_s;
 	size_t trace;                 /* which of the trace it is */
@@ -23,9 +25,9 @@ struct zn_sim_sum {
 
 /* Runs jobs, which are in the order of their submission, to the end, and adds what came of it to *sum.  At one time
  * what ends comes first, then what is submitted, then one pass.  progress (may be NULL) is called now and then with
- * how many have ended.
+ * how many have ended.  payers (may be NULL): who is counted for the jobs.
  */
-int zn_sim_run(struct zn_sim_job *jobs, size_t n, uint32_t gpus, struct zn_pick_policy policy, struct zn_sim_sum *sum,
-               void (*progress)(size_t done), struct zn_err *err);
+int zn_sim_run(struct zn_sim_job *jobs, size_t n, uint32_t gpus, struct zn_pick_policy policy, struct zn_payers *payers,
+               struct zn_sim_sum *sum, void (*progress)(size_t done), struct zn_err *err);
 
 #endif

@@ -7,7 +7,7 @@
 
 #define seconds_max 1e12
 
-enum column { ID, SUBMIT, DURATION, WALLTIME, GPUS, GPU_MILLI, CPUS, MEM, NUMBERS, USER = NUMBERS, VC, MODEL, COLUMNS };
+enum column { ID, SUBMIT, DURATION, WALLTIME, GPUS, GPU_MILLI, CPUS, MEM, PRIORITY, NUMBERS, USER = NUMBERS, VC, MODEL, COLUMNS };
 static const struct zn__column columns[COLUMNS] = {
 	[ID] = { .name = "job_id", .max = 1e15, .whole = true },
 	[SUBMIT] = { .name = "submit_s", .max = seconds_max },
@@ -17,6 +17,7 @@ static const struct zn__column columns[COLUMNS] = {
 	[GPU_MILLI] = { .name = "gpu_milli", .max = 1000, .whole = true, .place = true },
 	[CPUS] = { .name = "cpus", .max = 1e9, .place = true },
 	[MEM] = { .name = "mem_mb", .max = 1e12, .place = true },
+	[PRIORITY] = { .name = "priority", .max = 1e9, .whole = true },
 	[USER] = { .name = "user" }, [VC] = { .name = "vc" }, [MODEL] = { .name = "gpu_model", .place = true },
 };
 
@@ -96,7 +97,7 @@ static int take_job(struct zn_trace *t, size_t *cap, const struct zn_lines *l, c
 		.id = field[ID] && *field[ID] ? (uint64_t)v[ID] : t->n + t->left_out,
 		.submit_s = v[SUBMIT], .duration_s = v[DURATION], .walltime_s = v[WALLTIME], .gpus = (uint32_t)v[GPUS],
 		.gpu_milli = v[GPU_MILLI] && v[GPUS] == 1 ? (uint32_t)v[GPU_MILLI] : 1000,
-		.cpus = v[CPUS], .mem_mb = v[MEM],
+		.cpus = v[CPUS], .mem_mb = v[MEM], .priority = (int64_t)v[PRIORITY],
 	};
 	if (take_texts(t, field, job) < 0)
 		return zn_err_set(err, -ENOMEM, "out of memory");

@@ -18,6 +18,7 @@ struct zn_trace_job {
 	uint32_t gpus;                /* or processors, in a log of a machine that has none */
 	uint32_t gpu_milli;           /* of each: 1000, or less of a single one */
 	double cpus, mem_mb;          /* 0: it is not known */
+	int64_t priority;             /* larger is more urgent; 0 where the trace has none */
 	const char *user, *vc;        /* "" where the trace has none */
 	const char *gpu_model;        /* "A|B": either will do; "": any */
 };

@@ -338,7 +338,7 @@ static void run_trace(const struct zn_trace *t)
 				.size = (float)t->jobs[i].gpus } };
 			n++;
 		}
-	must(zn_sim_run(jobs, n, GPUS, (struct zn_pick_policy){ .backfill = true }, &sum, NULL, NULL) == 0);
+	must(zn_sim_run(jobs, n, GPUS, (struct zn_pick_policy){ .backfill = true }, NULL, &sum, NULL, NULL) == 0);
 	for (size_t i = 0; i < n; i++)
 		must(jobs[i].pick.start_s >= jobs[i].pick.submit_s && jobs[i].end_s >= jobs[i].pick.start_s);
 	must(sum.jobs == n);
