@@ -36,6 +36,30 @@ load queue
 	touch go
 }
 
+@test "a dry run says when a job would start, and who is in its way" {
+	dry() { zn-submit --dry-run -o json "$@" -- true; }
+	[[ $(dry -g 8) == *'"now":true,'*'"ahead":0,"expected_s":'* ]]
+	blocker -g 7 --time 1h >number
+	await RUNNING 1
+	zn-submit -g 8 --time 30m --output /dev/null -- true
+	start=$(field start_s 1)
+	run -1 dry -g 4 --time 10h                                       # behind both
+	[[ $output == *'"now":false,'*'needs 4 gpus; 1 of 8 is free'* ]]
+	expected=$(sed -n 's/.*"expected_s":\([0-9.]*\).*/\1/p' <<<"$output")
+	awk "BEGIN { d = $expected - $start - 5400; exit !(d < 2 && d > -2) }"
+	[[ $(dry -g 1 --time 10m) == *'"now":true,'*'"gpus":'* ]]         # in between
+	run -1 dry -g 1 --time 10h
+	[[ $output == *'"now":false,'*'it would delay job 2, which comes before it'* ]]
+	run -1 dry --hold
+	[[ $output == *'it would be held'* && $output != *expected_s* ]]
+	run -1 dry --begin +1h
+	[[ $output == *'it would wait for its begin time'* && $output == *expected_s* ]]
+	run -1 dry --after 1
+	[[ $output == *'it would wait for other jobs to end'* ]]
+	[ "$(zn-queue list -o json | wc -l)" -eq 2 ]
+	touch go
+}
+
 @test "where nobody has a limit the others pass who fit" {
 	blocker -g 7 >number
 	await RUNNING 1

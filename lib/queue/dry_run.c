@@ -1,23 +1,81 @@
-/* dry_run: where a submission would go, if it were one. */
+/* dry_run: where a submission would go, and when, if it were one. */
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/account.h"
+#include "base/clock.h"
+#include "queue/forecast.h"
 #include "queue/machine.h"
-#include "queue/picture.h"
 
-static struct zn_ask ask_of(const struct zn_spec *s)
+static struct zn_order order_of(const struct zn_spec *s, double now_s)
 {
 	const struct zn_spec_resources *r = &s->resources;
 
-	return (struct zn_ask){ .gpus = (uint32_t)r->gpus.v, .cpus = r->cpus, .mem_bytes = r->mem_bytes.v,
-	                        .tasks = r->tasks.has ? (uint32_t)r->tasks.v : 1,
-	                        .nvlink_required = s->locality.nvlink && !strcmp(s->locality.nvlink, "require") };
+	return (struct zn_order){
+		.submit_s = now_s, .begin_s = s->policy.begin_s.v, .limit_s = r->time_limit_s.v, .account = s->policy.account,
+		.ask = { .priority = s->policy.priority.v, .gpus = (uint32_t)r->gpus.v, .cpus = (uint32_t)r->cpus.v,
+		         .mem_bytes = r->mem_bytes.v, .tasks = r->tasks.has ? (uint32_t)r->tasks.v : 1,
+		         .nvlink_required = s->locality.nvlink && !strcmp(s->locality.nvlink, "require") },
+	};
 }
 
-static int plan(struct zn_picture *p, const struct zn_ask *ask, struct zn_arena *a, struct zn_planned *ret,
-                struct zn_err *err)
+/* What keeps it from starting now although there is room; NULL: nothing does. */
+static const char *in_the_way(struct zn_picture *p, const struct zn_spec *s, const struct zn_order *o, const struct zn_forecast *f,
+                              struct zn_arena *a)
 {
+	int64_t payer = zn_payers_get(&p->payers, o->user, o->account);
+	struct zn_use use = zn_room_use(&o->ask);
+	const char *text = NULL;
+
+	if (s->hold.v)
+		return "it would be held";
+	if (s->policy.after.n)
+		return "it would wait for other jobs to end";
+	if (payer > 0 && !zn_payer_may(&p->payers, (uint32_t)payer, &use, a, &text))
+		return text;
+	if (o->begin_s > o->submit_s)
+		return "it would wait for its begin time";
+	return f->behind ? zn_arena_printf(a, "it would delay job %llu, which comes before it", (unsigned long long)f->behind) : NULL;
+}
+
+static void add_reason(struct zn_planned *planned, const char *text, struct zn_arena *a)
+{
+	struct zn_explained_reason *r = zn_arena_new(a, struct zn_explained_reason);
+
+	planned->now = false;
+	if (!r || planned->reasons.n)
+		return;
+	*r = (struct zn_explained_reason){ .text = text, .count = 1 };
+	planned->reasons = (struct zn_list){ r, 1 };
+}
+
+/* Among those who wait and run. */
+static int foretell(struct zn_picture *p, const struct zn_facts *facts, const struct zn_free *free, const struct zn_spec *s,
+                    struct zn_order *o, struct zn_arena *a, struct zn_planned *ret)
+{
+	static struct zn_account me;
+	struct zn_forecast f = { 0 };
+
+	o->id = p->n_jobs ? p->jobs[p->n_jobs - 1].id + 1 : 1;
+	o->user = zn_account_read(geteuid(), &me) == 0 ? me.name : NULL;
+	int rc = zn_forecast(p, facts, free, o, fmax(o->submit_s, o->begin_s), &f);
+	if (rc < 0)
+		return rc;
+	ret->ahead = ZN_SOME_U64(f.ahead);
+	if (!s->hold.v && !s->policy.after.n)
+		ret->expected_s = f.start_s;
+	const char *why = in_the_way(p, s, o, &f, a);
+	if (why)
+		add_reason(ret, why, a);
+	return 0;
+}
+
+static int plan(struct zn_picture *p, const struct zn_spec *s, struct zn_arena *a, struct zn_planned *ret, struct zn_err *err)
+{
+	struct zn_order o = order_of(s, zn_now_s());
+	struct zn_ask ask = zn_room_ask(&o.ask);
 	struct zn_facts *facts = NULL;
 	struct zn_free free;
 	char host[256] = "";
@@ -30,7 +88,9 @@ static int plan(struct zn_picture *p, const struct zn_ask *ask, struct zn_arena 
 		gethostname(host, sizeof(host) - 1);
 	}
 	const char *node = zn_arena_strdup(a, p->n_nodes ? p->nodes->node_id : host);
-	int rc = node ? zn_picture_plan(node, facts, &free, p->nodes, ask, a, ret) : -ENOMEM;
+	int rc = node ? zn_picture_plan(node, facts, &free, p->nodes, &ask, a, ret) : -ENOMEM;
+	if (rc != -ENOMEM && rc != -EINVAL) /* else it never starts */
+		rc = foretell(p, facts, &free, s, &o, a, ret);
 	zn_facts_free(facts);
 	return rc == -ENOMEM ? rc : 0;
 }
@@ -38,10 +98,11 @@ static int plan(struct zn_picture *p, const struct zn_ask *ask, struct zn_arena 
 int zn_dry_run(const char *spool, const struct zn_spec *s, struct zn_arena *a, struct zn_planned *ret, struct zn_err *err)
 {
 	struct zn_picture picture = { 0 };
-	struct zn_ask ask = ask_of(s);
 
 	zn_picture_of_spool(spool, &picture, NULL);
-	int rc = plan(&picture, &ask, a, ret, err);
+	int rc = zn_picture_count(&picture, spool, err);
+	if (rc == 0)
+		rc = plan(&picture, s, a, ret, err);
 	zn_picture_done(&picture);
 	return rc;
 }

@@ -33,13 +33,15 @@ const struct zn_kind zn_explained_kind = { "why", "why a job is where it is", ex
 
 #define P struct zn_planned
 static const struct zn_field planned_fields[] = {
-	ZN_FIELD(P, now, BOOL, "NOW", "it fits into what is free at this moment"),
+	ZN_FIELD(P, now, BOOL, "NOW", "it would start at once"),
 	ZN_FIELD(P, node, STR, "NODE", "where it would run"),
 	ZN_FIELD(P, gpus, U32S, "GPUS", "GPU indices"),
 	ZN_FIELD(P, cpus, STR, "CPUS", "CPUs it would be pinned to"),
 	ZN_FIELD(P, cpus_held, U64, "HELD", "how many of them would be its alone; 0: shared"),
 	ZN_FIELD(P, numas, STR, "NUMA", "NUMA nodes whose memory it would use"),
 	ZN_FIELD(P, mem_bytes, OBYTES, "MEM", "memory it would be given"),
+	ZN_FIELD(P, ahead, OU64, "AHEAD", "waiting jobs that come before it"),
+	ZN_FIELD(P, expected_s, OTIME, "START", "when it would start, should each job take as long as its limit and nobody else come"),
 	ZN_FIELD_SUB(P, reasons, SUBS, &reason_kind, "", "why it would not start now"),
 	ZN_FIELD(P, smallest, STR, "", "the smallest change with which it would start now"),
 	{ 0 },

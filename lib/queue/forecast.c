@@ -30,7 +30,7 @@ static const struct zn_plan *plan_of(const struct zn_pick_job *pick)
 struct zn_order zn_forecast_order(const struct zn_job_record *r)
 {
 	return (struct zn_order){
-		.id = r->id, .submit_s = r->submit_s, .begin_s = r->begin_s.v, 
+		.id = r->id, .submit_s = r->submit_s, .begin_s = r->begin_s.v, .user = r->user, .account = r->account,
 		.limit_s = strcmp(r->state, "SUSPENDED") ? r->time_limit_s.v : 0,
 		.ask = { .priority = r->priority, .mem_bytes = r->mem_bytes.v, .gpus = (uint32_t)r->gpus,
 		         .cpus = (uint32_t)r->cpus.v, .tasks = (uint32_t)r->tasks,
@@ -45,6 +45,15 @@ static struct one *add(struct future *f, const struct zn_order *o)
 	*one = (struct one){ .order = *o };
 	zn_order_set(o, &f->room, &one->pick);
 	return one;
+}
+
+/* -ENOMEM. */
+static int find_payer(struct future *f, struct zn_order *o)
+{
+	int64_t payer = zn_payers_get(&f->payers, o->user, o->account);
+
+	o->ask.payer = payer > 0 ? (uint32_t)payer : 0;
+	return payer < 0 ? (int)payer : 0;
 }
 
 static int wait_in_line(struct future *f, struct one *one)
@@ -75,24 +84,23 @@ static int fill(struct future *f, const struct zn_picture *p, const struct zn_or
 	for (size_t i = 0; rc == 0 && i < p->n_jobs; i++) {
 		const struct zn_job_record *r = &p->jobs[i];
 		struct zn_order o = zn_forecast_order(r);
-		int64_t payer = zn_payers_get(&f->payers, r->user, r->account);
-		if (payer < 0)
-			return (int)payer;
-		o.ask.payer = (uint32_t)payer;
-		if (zn_picture_has_place(r)) {
+		rc = find_payer(f, &o);
+		if (rc == 0 && zn_picture_has_place(r)) {
 			struct one *one = add(f, &o);
 			one->plan = zn_picture_place(r);
 			zn_pick_runs(&f->pick, &one->pick, r->start_s.has ? r->start_s.v : now_s, o.ask.gpus);
 			count_start(f, one, one->pick.start_s);
-		} else if (!strcmp(r->state, "QUEUED")) {
+		} else if (rc == 0 && !strcmp(r->state, "QUEUED")) {
 			struct one *one = add(f, &o);
 			rc = wait_in_line(f, one);
 			f->wanted = r->id == job->id ? one : f->wanted;
 		}
 	}
 	if (rc == 0 && !f->wanted) {
-		f->wanted = add(f, job);
-		rc = wait_in_line(f, f->wanted);
+		struct zn_order o = *job;
+		rc = find_payer(f, &o);
+		f->wanted = add(f, &o);
+		rc = rc < 0 ? rc : wait_in_line(f, f->wanted);
 	}
 	zn_payers_take_ledgers(&f->payers, &p->payers);
 	return rc == 0 ? zn_picture_weigh(p, &f->payers) : rc;

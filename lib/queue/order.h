@@ -8,6 +8,7 @@ struct zn_order {
 	uint64_t id;
 	double submit_s, begin_s;      /* begin_s 0: none was asked; it waits since the later of both */
 	double limit_s;                /* 0: none */
+	const char *user, *account;    /* of a forecast, which finds the payer by them */
 	struct zn_pick_ask ask;
 };
 

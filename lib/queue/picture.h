@@ -61,12 +61,14 @@ int zn_picture_explain(struct zn_picture *p, const struct zn_job_record *job, st
 
 /* Where a job with this ask would go now, on which node: the "plan" record of zn-submit --dry-run. */
 struct zn_planned {
-	bool now;                      /* it would start at once if nothing else waited */
+	bool now;                      /* it would start at once */
 	const char *node;
 	struct zn_u32s gpus;
 	const char *cpus, *numas;
 	uint64_t cpus_held;
 	struct zn_ou64 mem_bytes;
+	struct zn_ou64 ahead;          /* waiting jobs that come before it */
+	struct zn_of64 expected_s;     /* when it would start, by the limits; absent: they don't say */
 	struct zn_list reasons;        /* when not */
 	const char *smallest;
 };
