@@ -25,10 +25,10 @@ static struct {
 	bool all, mine, usage;
 	bool follow, error;
 	struct zn_ou64 since;
-	struct zn_of64 days, timeout, grace, limit;
+	struct zn_of64 days, timeout, grace, limit, until;
 	struct zn_oi64 priority;
 	struct zn_ou64 mem;
-	const char *signal, *name, *gpus;
+	const char *signal, *name, *gpus, *reason;
 } o;
 
 static struct zn_arena arena;
@@ -175,6 +175,27 @@ static int run_shares(int argc, char **argv)
 		zn_writer_put(w, &zn_share_kind, &p.shares[i]);
 	zn_picture_done(&p);
 	return zn_cli_end(w, ZN_EXIT_OK);
+}
+
+/* "drain" or "resume", and the node's name where there are several. */
+static int run_node(int argc, char **argv)
+{
+	struct zn_request r = { .reason = o.reason, .until_s = o.until, .node = argc > 1 ? argv[1] : NULL };
+	static struct zn_client *c; /* dropped with the process when something fails */
+	struct zn_reply reply;
+	struct zn_err err = { 0 };
+	bool drain = argc && !strcmp(argv[0], "drain");
+
+	if (argc < 1 || argc > 2 || (!drain && strcmp(argv[0], "resume")))
+		zn_cli_usage("node takes 'drain' or 'resume', and the name of one");
+	if (!drain && (o.reason || o.until.has))
+		zn_cli_usage("options '--reason' and '--until' go with drain");
+	r.op = drain ? "drain" : "undrain";
+	int rc = zn_client_ask(spool, &c, &r, &reply, &err);
+	if (rc < 0)
+		return fail(rc, &err);
+	zn_client_close(c);
+	return zn_cli_end(NULL, reply.ok ? ZN_EXIT_OK : zn_cli_fail((enum zn_exit)reply.code, "%s", reply.error));
 }
 
 /* ---- job numbers ---- */
@@ -509,6 +530,11 @@ static const struct zn_opt nodes_opts[] = {
 	ZN_CLI_OUTPUT_OPTS,
 	{ 0 },
 };
+static const struct zn_opt node_opts[] = {
+	{ 0, "reason", ZN_OPT_STR, "TEXT", &o.reason, NULL, "why, for all who ask" },
+	{ 0, "until", ZN_OPT_TIME, "TIME", &o.until, NULL, "it gets jobs again then: 18:30, +2h, 2026-12-31T18:30" },
+	{ 0 },
+};
 static const struct zn_opt cancel_opts[] = {
 	{ 0, "signal", ZN_OPT_STR, "NAME", &o.signal, NULL, "first signal instead of TERM" },
 	{ 0, "grace", ZN_OPT_DUR, "TIME", &o.grace, NULL, "from that signal to SIGKILL" },
@@ -564,6 +590,7 @@ static const struct zn_cmd verbs[] = {
 	{ .name = "history", .brief = "list the jobs that have ended", .synopsis = "[options]", .opts = history_opts, .run = run_history },
 	{ .name = "quotas", .brief = "list what users and accounts may use, and use", .synopsis = "[options]", .opts = record_opts, .run = run_quotas },
 	{ .name = "shares", .brief = "list what users used lately of their share", .synopsis = "[options]", .opts = record_opts, .run = run_shares },
+	{ .name = "node", .brief = "keep new jobs from a machine, or let them on it again", .synopsis = "[options] drain|resume [NODE]", .opts = node_opts, .run = run_node },
 	{ .name = "nodes", .brief = "list the machines that run jobs", .synopsis = "[options]", .opts = nodes_opts, .run = run_nodes },
 	{ 0 },
 };

@@ -27,7 +27,7 @@ static struct zn_facts *wait_for_node(const char *spool, struct zn_err *err)
 	for (int ms = 0; ms < AGENT_WAIT_MS; ms += AGENT_POLL_MS) {
 		if (zn_picture_of_spool(spool, &p, err) < 0)
 			return NULL;
-		if (p.n_nodes && !strcmp(p.nodes->state, "up"))
+		if (p.n_nodes && strcmp(p.nodes->state, "down"))
 			zn_picture_node(&p, p.nodes, &facts, &free, err);
 		zn_picture_done(&p);
 		if (facts)

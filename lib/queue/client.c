@@ -33,6 +33,9 @@ static const struct zn_field request_fields[] = {
 	ZN_FIELD(R, signal, OU64, "", "signal"),
 	ZN_FIELD(R, grace_s, ODUR, "", "until SIGKILL"),
 	ZN_FIELD(R, force, BOOL, "", "running jobs too"),
+	ZN_FIELD(R, node, STR, "", "which node"),
+	ZN_FIELD(R, reason, STR, "", "why"),
+	ZN_FIELD(R, until_s, OTIME, "", "until when"),
 	{ 0 },
 };
 const struct zn_kind zn_request_kind = { "request", "a wish to zn-schedd", request_fields, sizeof(R), NULL };

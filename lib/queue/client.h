@@ -21,6 +21,8 @@ struct zn_request {
 	struct zn_ou64 signal;         /* cancel: first signal instead of TERM */
 	struct zn_of64 grace_s;
 	bool force;                    /* stop: end running jobs too */
+	const char *node, *reason;     /* drain, undrain: NULL is the only one; why */
+	struct zn_of64 until_s;        /* drain: absent: until somebody ends it */
 };
 
 struct zn_reply {

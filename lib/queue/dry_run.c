@@ -29,6 +29,8 @@ static const char *in_the_way(struct zn_picture *p, const struct zn_spec *s, con
 	struct zn_use use = zn_room_use(&o->ask);
 	const char *text = NULL;
 
+	if (p->n_nodes && strcmp(p->nodes->state, "up"))
+		return zn_arena_strdup(a, p->nodes->reason ? p->nodes->reason : p->nodes->state);
 	if (s->hold.v)
 		return "it would be held";
 	if (s->policy.after.n)
@@ -64,7 +66,7 @@ static int foretell(struct zn_picture *p, const struct zn_facts *facts, const st
 	if (rc < 0)
 		return rc;
 	ret->ahead = ZN_SOME_U64(f.ahead);
-	if (!s->hold.v && !s->policy.after.n)
+	if (!s->hold.v && !s->policy.after.n && (!p->n_nodes || !strcmp(p->nodes->state, "up")))
 		ret->expected_s = f.start_s;
 	const char *why = in_the_way(p, s, o, &f, a);
 	if (why)

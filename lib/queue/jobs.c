@@ -130,6 +130,7 @@ void zn_jobs_done(struct zn_jobs *q)
 		HASH_DEL(q->envs, e);
 		free(e);
 	}
+	zn_jobs_drain(q, NULL, NULL, 0);
 	zn__awaited_done(q);
 	zn_payers_done(&q->payers);
 	zn_pick_done(&q->pick);
@@ -205,6 +206,16 @@ int zn_jobs_move(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to)
 	zn__jobs_set_state(q, job, to, zn_now_s());
 	zn__line_clock(q, job);
 	return zn__line_push(q, job);
+}
+
+int zn_jobs_drain(struct zn_jobs *q, const char *by, const char *reason, double until_s)
+{
+	int rc = zn_job_set_text(&q->drain.by, by);
+
+	if (rc == 0)
+		rc = zn_job_set_text(&q->drain.reason, reason);
+	q->drain.until_s = until_s;
+	return rc;
 }
 
 static int public_alloc(const struct zn_job *job, const char *node, struct zn_arena *a, struct zn_job_record *r)

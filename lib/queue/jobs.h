@@ -75,6 +75,12 @@ struct zn_job {
 	UT_hash_handle hh, hh_key;
 };
 
+/* A node that gets no new jobs. */
+struct zn_drain {
+	char *by, *reason;             /* malloc'ed; by NULL: it is not drained; reason NULL: none was given */
+	double until_s;                /* 0: until somebody ends it */
+};
+
 struct zn_jobs {
 	struct zn_job *by_id, *by_key;
 	struct zn_env *envs;
@@ -82,6 +88,7 @@ struct zn_jobs {
 	struct zn_pick pick;
 	struct zn_room room;
 	struct zn_payers payers;
+	struct zn_drain drain;         /* of the only node */
 	struct zn_word *words;         /* interned texts */
 	uint64_t next_id;
 	struct zn_env *moved;          /* where zn_memo_moved is: environments come in order */
@@ -112,6 +119,8 @@ char *zn_job_user_key(uid_t uid, const char *key);
 int zn_job_set_text(char **to, const char *text);  /* a copy, or NULL */
 const char *zn_jobs_intern(struct zn_jobs *q, const char *text);
 
+/* by NULL: it is drained no more.  -ENOMEM. */
+int zn_jobs_drain(struct zn_jobs *q, const char *by, const char *reason, double until_s);
 /* What the node has is this now; facts live until they are replaced.  Those that wait are in line from now on, and what
  * jobs have is taken.  -ENOMEM: not all of them are.
  */

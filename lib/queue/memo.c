@@ -63,6 +63,15 @@ static const struct zn_field change_fields[] = {
 };
 const struct zn_kind zn_memo_change_kind = { "change", "a job after a change", change_fields, sizeof(C), NULL };
 
+static const struct zn_field drain_fields[] = {
+	ZN_FIELD(struct zn_memo_drain, node, STR, "", "which node"),
+	ZN_FIELD(struct zn_memo_drain, by, STR, "", "who drained it; absent: it is over"),
+	ZN_FIELD(struct zn_memo_drain, reason, STR, "", "why"),
+	ZN_FIELD(struct zn_memo_drain, until_s, TIME, "", "until when; 0: until somebody ends it"),
+	{ 0 },
+};
+const struct zn_kind zn_memo_drain_kind = { "drain", "a node without new jobs", drain_fields, sizeof(struct zn_memo_drain), NULL };
+
 static const struct zn_field meta_fields[] = {
 	ZN_FIELD(struct zn_memo_meta, next_id, U64, "", "the next job number"),
 	{ 0 },
@@ -314,6 +323,14 @@ static int replay_meta(struct zn_jobs *q, const msgpack_object *map, struct zn_a
 	return rc;
 }
 
+static int replay_drain(struct zn_jobs *q, const msgpack_object *map, struct zn_arena *a, struct zn_err *err)
+{
+	struct zn_memo_drain m;
+	int rc = zn_decode(&zn_memo_drain_kind, map, a, &m, err);
+
+	return rc < 0 ? rc : zn_jobs_drain(q, m.by, m.reason, m.until_s);
+}
+
 int zn_memo_replay(struct zn_jobs *q, struct zn_loc loc, const void *payload, size_t len, struct zn_arena *a,
                    const char **ret_event, struct zn_job **ret_job, double *ret_time_s, struct zn_err *err)
 {
@@ -336,6 +353,8 @@ int zn_memo_replay(struct zn_jobs *q, struct zn_loc loc, const void *payload, si
 	}
 	if (kind && zn_val_is_text(kind, "env"))
 		return replay_env(q, &map, loc, a, err);
+	if (kind && zn_val_is_text(kind, "drain"))
+		return replay_drain(q, &map, a, err);
 	if (kind && zn_val_is_text(kind, "meta"))
 		return replay_meta(q, &map, a, err);
 	return 0;
@@ -349,6 +368,15 @@ static int put_meta(struct zn_jobs *q, struct zn_buf *b, struct zn_snapshot *s)
 	int rc = zn_encode(&zn_memo_meta_kind, &m, b);
 
 	return rc < 0 ? rc : zn_snapshot_put(s, 0, b->data, b->len);
+}
+
+static int put_drain(struct zn_jobs *q, const char *node, struct zn_buf *b, struct zn_snapshot *s)
+{
+	struct zn_memo_drain m = { .node = node, .by = q->drain.by, .reason = q->drain.reason, .until_s = q->drain.until_s };
+
+	b->len = 0;
+	int rc = m.by ? zn_encode(&zn_memo_drain_kind, &m, b) : 0;
+	return rc < 0 || !m.by ? rc : zn_snapshot_put(s, 0, b->data, b->len);
 }
 
 static int put_job(const struct zn_job *job, const char *node, struct zn_buf *b, struct zn_snapshot *s)
@@ -367,6 +395,8 @@ int zn_memo_snapshot(struct zn_jobs *q, const char *node, struct zn_snapshot *s)
 	uint64_t n = 0;
 	int rc = put_meta(q, &b, s);
 
+	if (rc == 0)
+		rc = put_drain(q, node, &b, s);
 	for (struct zn_env *e = q->envs; rc == 0 && e; e = e->hh.next)
 		rc = zn_snapshot_copy(s, ZN_TAG_ENV + n++, e->loc);
 	for (struct zn_job *job = q->by_id; rc == 0 && job; job = job->hh.next)

@@ -3,6 +3,7 @@
  *   env      an environment, once for all jobs of a user that share it
  *   submit   a job as it was asked; its place in the journal is the job's body
  *   change   everything of a job that can change, after each change (so the last one stands)
+ *   drain    a node gets no new jobs, or gets them again
  *   meta     the next job number, in snapshots
  */
 #ifndef ZN_QUEUE_MEMO_H
@@ -41,9 +42,11 @@ struct zn_memo_change {
 	uint64_t mem_bytes;
 };
 
+struct zn_memo_drain { const char *node, *by, *reason; double until_s; }; /* by NULL: it is over */
+
 struct zn_memo_meta { uint64_t next_id; };
 
-extern const struct zn_kind zn_memo_env_kind, zn_memo_submit_kind, zn_memo_change_kind, zn_memo_meta_kind;
+extern const struct zn_kind zn_memo_env_kind, zn_memo_submit_kind, zn_memo_change_kind, zn_memo_drain_kind, zn_memo_meta_kind;
 
 /* A new job in memory from its submit record; the caller adds it. */
 int zn_memo_job(struct zn_jobs *q, const struct zn_memo_submit *m, struct zn_loc body, struct zn_job **ret);

@@ -90,6 +90,7 @@ void zn_node_publish(struct zn_server *s)
 {
 	struct zn_node *n = &s->node;
 	struct zn_buf topology = { 0 };
+	struct zn_arena a = { 0 };
 	const char *reason = why_down(n);
 	struct zn_node_record r = {
 		.node_id = n->name, .hostname = n->name, .report_s = n->report_s, .healthy = !reason,
@@ -97,6 +98,11 @@ void zn_node_publish(struct zn_server *s)
 		.jobs = ZN_SOME_U64(zn_row_size(&s->jobs.pick.running)), .held = { n->held_by, n->n_held },
 	};
 
+	n->has_drained = s->jobs.drain.by && !r.jobs.v;
+	if (s->jobs.drain.by && !reason) {
+		r.state = n->has_drained ? "drained" : "draining";
+		r.reason = zn_drain_text(s, &a);
+	}
 	if (n->facts) {
 		struct zn_free all = zn_plan_idle(n->facts);
 		r.hostname = n->facts->machine.hostname;
@@ -109,6 +115,7 @@ void zn_node_publish(struct zn_server *s)
 	int rc = zn_view_put_node(s->view, s->seq, &r);
 	if (rc < 0)
 		zn_log("view: node: %s", strerror(-rc));
+	zn_arena_done(&a);
 	zn_buf_done(&topology);
 }
 

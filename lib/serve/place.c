@@ -111,7 +111,7 @@ void zn_place_pass(struct zn_server *s)
 	struct zn_job *job;
 
 	s->want_pick = false;
-	if (!n->settled || !n->facts || s->stopping)
+	if (!n->settled || !n->facts || s->stopping || zn_drain_holds(s))
 		return;
 	if (!s->jobs.count[ZN_JOB_QUEUED] || !has_room(s)) {
 		watch_strangers(s);

@@ -247,6 +247,38 @@ static int op_find(struct zn_server *s, struct wish *w)
 	return 0;
 }
 
+static int check_node(struct zn_server *s, struct wish *w, const char *wish)
+{
+	if (!zn_is_operator(s, zn_conn_uid(w->conn)))
+		return zn_err_set(&w->err, -EPERM, "only an operator may %s a node", wish);
+	if (w->r->node && strcmp(w->r->node, s->node.name))
+		return zn_err_set(&w->err, -ENOENT, "there is no node '%s'", w->r->node);
+	if (zn_journal_room(s->journal) < ZN_ROOM_END)
+		return zn_err_set(&w->err, -EAGAIN, "the disk of the spool '%s' is full", s->spool);
+	return 0;
+}
+
+static int op_drain(struct zn_server *s, struct wish *w)
+{
+	const struct zn_request *r = w->r;
+	int rc = check_node(s, w, "drain");
+
+	if (rc == 0 && r->reason)
+		rc = zn_spec_check_name("reason", r->reason, &w->err);
+	if (rc == 0 && r->until_s.has && !(r->until_s.v > zn_now_s() && r->until_s.v <= zn_now_s() + ZN_SPEC_SECONDS_MAX))
+		rc = zn_err_set(&w->err, -EBADMSG, "until when it is drained must be in the future");
+	return rc < 0 ? rc : zn_drain_begin(s, zn_uid_name(s, zn_conn_uid(w->conn)), r->reason, r->until_s.v);
+}
+
+static int op_undrain(struct zn_server *s, struct wish *w)
+{
+	int rc = check_node(s, w, "resume");
+
+	if (rc == 0 && !s->jobs.drain.by)
+		rc = zn_err_set(&w->err, -EALREADY, "node '%s' is not drained", s->node.name);
+	return rc < 0 ? rc : zn_drain_end(s);
+}
+
 static int op_ping(struct zn_server *s, struct wish *w)
 {
 	(void)s;
@@ -271,6 +303,7 @@ static const struct {
 	{ "submit", op_submit, false }, { "cancel", op_cancel, true },   { "hold", op_hold, true },
 	{ "release", op_release, true }, { "suspend", op_suspend, true }, { "resume", op_resume, true },
 	{ "requeue", op_requeue, true }, { "modify", op_modify, true },   { "show", op_show, true },
+	{ "drain", op_drain, false },    { "undrain", op_undrain, false },
 	{ "find", op_find, false },      { "ping", op_ping, false },      { "stop", op_stop, false },
 };
 

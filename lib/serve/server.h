@@ -31,6 +31,7 @@ struct zn_node {
 	struct bufferevent *bev;       /* NULL: not connected */
 	struct event *retry;
 	unsigned retries;
+	bool has_drained;              /* as the view was told: it is drained, and nothing runs on it */
 	bool greeted, settled;         /* hello came; the log was replayed and jobs compared */
 	struct zn_msg_running *running;/* of hello, until settled */
 	size_t n_running;
@@ -148,6 +149,12 @@ void zn_after_drop_all(struct zn_server *s);
 int zn_quota_accepts(struct zn_server *s, const struct zn_spec *spec, uid_t uid, struct zn_err *err); /* -EAGAIN, -EBADMSG */
 void zn_quota_weigh(struct zn_server *s, double now_s);  /* the fair shares, before jobs are picked */
 void zn_quota_publish(struct zn_server *s);
+
+/* drain.c: by, an operator, wants it; -ENOMEM, or what the journal said, after which the server ends */
+int zn_drain_begin(struct zn_server *s, const char *by, const char *reason, double until_s);
+int zn_drain_end(struct zn_server *s);
+bool zn_drain_holds(struct zn_server *s);                /* now; ends it when its time has come */
+const char *zn_drain_text(struct zn_server *s, struct zn_arena *a);
 
 /* adopt.c */
 /* Whether it can be adopted now at the wish of user by, and whose process it is. */
