@@ -5,6 +5,8 @@ load queue
 quick() { zn-submit --output /dev/null "$@"; }
 reason() { zn-queue show -o json "$1" | sed -n 's/.*"reason":"\([^"]*\)".*/\1/p'; }
 
+is_reason() { [ "$(reason "$1")" = "$2" ]; }
+
 @test "a job starts when those it waits for have ended as they must; who can't start any more is cancelled, and says why" {
 	blocker >number                                                  # 1
 	quick --after 1 -- true                                          # 2
@@ -76,7 +78,7 @@ reason() { zn-queue show -o json "$1" | sed -n 's/.*"reason":"\([^"]*\)".*/\1/p'
 	quick --after 1 --begin +2s -- true
 	touch go
 	zn-queue wait 1
-	until_true test "$(reason 3)" = "waits for its begin time" || { reason 3; false; }
+	until_true is_reason 3 "waits for its begin time" || { reason 3; false; }
 	[ "$(reason 2)" = "held by its owner" ]
 	zn-queue wait 3
 	[ "$(state 2)" = PENDING ]
@@ -100,10 +102,34 @@ reason() { zn-queue show -o json "$1" | sed -n 's/.*"reason":"\([^"]*\)".*/\1/p'
 	start
 	zn-queue wait 2 3 4 || true
 	[ "$(state 2) $(state 3) $(state 4) $(state 5)" = "COMPLETED CANCELLED CANCELLED PENDING" ]
-	until_true test "$(reason 5)" = "held by its owner"
+	until_true is_reason 5 "held by its owner"
 	kill -KILL "$(pid_of zn-schedd)"
 	zn-queue release 5
 	zn-queue wait 5
+}
+
+@test "run again, a job that never ran waits as before, and is refused if it could never start" {
+	quick --hold -- true                                             # 1
+	quick --after 1 -- true                                          # 2
+	zn-queue cancel 2
+	[ "$(zn-queue requeue 2)" = 3 ]
+	[ "$(state 3) $(field after 3)" = "PENDING 1:ok" ]
+	zn-queue cancel 1
+	zn-queue wait 3 || true
+	run --separate-stderr -65 zn-queue requeue 3
+	[ "$stderr" = "zn-queue: it could never start: job 1 was cancelled, and this one was to start only after its success" ]
+}
+
+@test "of many that are waited for the first are named; a begin time is not the reason while others are waited for" {
+	row() { printf '{"command":"/bin/true","directory":"/tmp","output":"/dev/null","hold":true}\n%.0s' {1..40}; }
+	row | zn-submit --records >many
+	quick --after "$(seq -s, 1 40)" --begin +1h -- true              # 41
+	zn-queue show -o json 41 | grep -q '"after":"1:ok,2:ok,.*,16:ok,+24"'
+	[ "$(zn-queue why -o table 41)" = "job 41 is PENDING: waits for job 1 to end well, and for 39 more" ]
+	zn-queue release $(seq 1 30)
+	zn-queue wait $(seq 1 30)
+	until_true is_reason 41 "waits for job 31 to end well, and for 9 more"
+	zn-queue show -o json 41 | grep -q '"after":"31:ok,32:ok,.*,40:ok"'
 }
 
 @test "a long chain, and many who wait for one, are all told" {
@@ -160,3 +186,31 @@ reason() { zn-queue show -o json "$1" | sed -n 's/.*"reason":"\([^"]*\)".*/\1/p'
 	zn-queue wait "$(cat good)"
 }
 none_but_agent() { [ -z "$(pid_of zn-schedd)" ]; }
+
+@test "many who wait for one that ends on a full disk: what runs still ends, and they start when there is room" {
+	[ "$(id -u)" = 0 ] || skip "only root can mount a small disk"
+	mkdir small && mount -t tmpfs -o size=64m tmpfs small 2>/dev/null || skip "no file system can be mounted here"
+	export ZENITH_SPOOL=$dir/small/spool
+	blocker >number                                                  # 1
+	zn-submit --output /dev/null -- sh -c "until [ -e '$dir/go2' ]; do sleep 0.05; done"
+	row='{"command":"/bin/true","directory":"/tmp","output":"/dev/null","policy":{"after":[{"job":1}]}}'
+	for ((i = 0; i < 2500; i++)); do echo "$row"; done | zn-submit --records >waiting
+	await RUNNING 2
+	cat /dev/zero >small/fill 2>/dev/null || true
+	pad=$(head -c 100000 /dev/zero | tr '\0' x)
+	while zn-submit --hold --env "A=$pad" --env "B=$pad" --env "N=$((n++))" --output /dev/null -- true >/dev/null 2>&1; do :; done
+	touch go
+	timeout 60 zn-queue wait 1
+	touch go2                                                        # what runs ends all the same
+	timeout 60 zn-queue wait 2
+	[ "$(zn-queue -o csv --no-heading --fields state | grep -c PENDING)" -gt 2500 ]
+	rm small/fill
+	timeout 100 zn-queue wait "$(tail -n 1 waiting)" "$(head -n 1 waiting)"
+	until_true none_waits
+	[ "$(zn-queue history -o csv --no-heading --fields state | sort | uniq -c | xargs)" = "2502 COMPLETED" ]
+	zn-schedd --stop
+	until_true none_is_left
+	umount small
+	export ZENITH_SPOOL=$dir/spool
+}
+none_waits() { [ "$(zn-queue -o csv --no-heading --fields after | grep -c .)" -eq 0 ]; }

@@ -14,16 +14,18 @@ me() { id -un; }
 	quick -A talk -t 1h -- sh -c "until [ -e go2 ]; do sleep 0.02; done" # 3
 	quick -A talk -- true                                            # 4
 	quick -g 6 -- true                                               # 5 takes what 2 might have waited for
-	quick -g 1 -A vision -- true                                     # 6 is within it
-	zn-queue wait 5 6
-	[ "$(why 2)" = "job 2 is QUEUED: account vision has 2 of 3 gpus, and may have no more" ]
-	[ "$(why 4)" = "job 4 is QUEUED: account talk has 1 of 1 running jobs, and may have no more" ]
+	quick -g 1 -A vision -- true                                     # 6 comes after 2, of the same account
+	zn-queue wait 5
+	[ "$(state 6)" = QUEUED ]
+	[ "$(why 2)" = "job 2 is QUEUED: needs 2 gpus; account vision has 2 of the 3 that the quota allows" ]
+	[ "$(why 4)" = "job 4 is QUEUED: needs 1 running job; account talk has 1 of the 1 that the quota allows" ]
 	zn-queue why -o json 2 >two
 	run ! grep smallest two
+	[ "$(why 6)" = "job 6 is QUEUED: it comes after job 2 of the same user or account, which waits for the quota" ]
 	expected=$(sed -n 's/.*"expected_s":\([0-9.]*\).*/\1/p' two)
 	awk "BEGIN { d = $expected - $(field start_s 1) - 3600; exit !(d < 1 && d > -1) }"
 	touch go go2
-	zn-queue wait 2 4
+	zn-queue wait 2 4 6
 }
 
 @test "cpus and memory that jobs ask for are counted; a job that asks more than is allowed is not accepted" {
@@ -33,11 +35,11 @@ me() { id -un; }
 	no "it asks 2 cpus, and user $(me) may have 1 (quota)" -c 2
 	no "it asks 1073741825 bytes of memory, and user $(me) may have 1073741824 (quota)" -m 1073741825
 	blocker -g 1 -m 600M >number
-	quick -g 1 -m 500M -- true
 	quick -w -g 3 -m 400M -- true
-	[ "$(why 2)" = "job 2 is QUEUED: user $(me) has 600.0M of 1.0G of memory, and may have no more" ]
+	quick -g 1 -m 500M -- true
+	[ "$(why 3)" = "job 3 is QUEUED: needs 500.0M of memory; user $(me) has 600.0M of the 1.0G that the quota allows" ]
 	touch go
-	zn-queue wait 1 2
+	zn-queue wait 1 3
 }
 
 @test "so many may wait: the next one is told to try again, but a retry of one that was accepted is not" {
@@ -69,7 +71,7 @@ me() { id -un; }
 	quick -w -g 4 -- sleep 0.6
 	quick -g 1 -- true
 	quick -w -- true                                                 # without GPUs
-	[[ $(why 2) == "job 2 is QUEUED: user $(me) used "*" of 0.0005 GPU hours in 6.00s" ]]
+	[[ $(why 2) == "job 2 is QUEUED: user $(me) used "*" of the 0.0005 GPU hours that the quota allows in 6.00s" ]]
 	[[ $(zn-queue quotas -o csv --no-heading --fields name,gpu_hours,gpu_hours_used) == "$(me),0.0005,0.000"[6-9]* ]]
 	kill -KILL "$(pid_of zn-schedd)"                                 # the journal knows it still
 	zn-queue release 1 2>/dev/null || true
@@ -78,6 +80,42 @@ me() { id -un; }
 	awk "BEGIN { d = $(field start_s 2) - $(field end_s 1); exit !(d > 4 && d < 9) }"
 }
 
+@test "GPU hours of a run that was requeued count, for zn-queue and after a start too" {
+	conf <<<$'[quota user:*]\ngpu_hours = 1\n'
+	blocker -g 8 --requeue 1 >number
+	await RUNNING 1
+	sleep 0.8
+	zn-queue requeue 1
+	await RUNNING 1
+	touch go
+	zn-queue wait 1
+	hours() { zn-queue quotas -o csv --no-heading --fields gpu_hours_used; }
+	used=$(hours)
+	awk "BEGIN { s = $used * 3600; t = 8 * ($(field end_s 1) - $(field start_s 1)); exit !(s > t + 5 && s < t + 20) }" # both runs
+	kill -KILL "$(pid_of zn-schedd)"
+	quick -w -g 1 -- sleep 0.1
+	awk "BEGIN { s = 3600 * ($(hours) - $used); exit !(s > 0.05 && s < 1) }"
+}
+
+@test "an account can be for some, and one job too many in the drop directory waits there" {
+	conf <<<$'[quota account:theirs]\nusers = nobody, root-too\n[quota account:ours]\nusers = nobody, '"$(me)"$'\nqueued = 1\n'
+	run --separate-stderr -77 quick -A theirs -- true
+	[ "$stderr" = "zn-submit: account 'theirs' is not for user $(me)" ]
+	quick -A ours --hold -- true
+	zn-schedd --stop
+	until_true no_schedd
+	ZENITH_AUTOSTART=no quick -A ours --hold -- true
+	ZENITH_AUTOSTART=no quick -A ours --hold -- true
+	start
+	until_true grep -q "account ours has 1 jobs that wait, and may have 1" spool/schedd.log
+	[ "$(ls spool/drop/*/*.zr | wc -l)" -eq 2 ]
+	zn-queue cancel 1
+	until_true zn-queue show 2 >/dev/null
+	[ "$(ls spool/drop/*/*.zr | wc -l)" -eq 1 ]
+	[ "$(grep -c 'ours has 1 jobs that wait' spool/schedd.log)" -le 2 ]
+}
+no_schedd() { [ -z "$(pid_of zn-schedd)" ]; }
+
 @test "what runs and waits is counted again after a start of zn-schedd; suspended and requeued jobs are counted right" {
 	conf <<<$'[quota user:*]\ngpus = 3\n'
 	blocker -g 2 --requeue 1 >number
@@ -85,15 +123,16 @@ me() { id -un; }
 	await RUNNING 1
 	zn-queue suspend 1
 	use() { zn-queue quotas -o csv --no-heading --fields running_now,queued_now,gpus_now; }
-	until_true test "$(use)" = 1,1,2
+	is_use() { [ "$(use)" = "$1" ]; }
+	until_true is_use 1,1,2
 	kill -KILL "$(pid_of zn-schedd)"
-	quick -g 1 -w -- true
+	quick -w -- true
 	[ "$(state 2) $(use)" = "QUEUED 1,1,2" ]
 	zn-queue resume 1
 	zn-queue requeue 1
 	touch go
 	zn-queue wait 1 2
-	until_true test "$(use)" = 0,0,0
+	until_true is_use 0,0,0
 }
 
 @test "quotas are listed: those that are named, and of each who is there" {
@@ -122,6 +161,8 @@ me() { id -un; }
 	bad $'[quota user:ann]\nshoes = 1' "[quota user:ann] has no key 'shoes'"
 	bad $'[quota user:ann]\ngpus = 1\n[quota user:bob]\ngpus = 2\n[quota user:ann]\ngpus = 3' "[quota user:ann] gpus stands twice or goes on in a second line"
 	bad $'[quota group:ann]\ngpus = 1' "[quota group:ann] is none: [quota user:NAME] or [quota account:NAME], of 48 bytes at most"
+	bad $'[quota user: ann]\ngpus = 1' "[quota user: ann] is none: [quota user:NAME] or [quota account:NAME], of 48 bytes at most"
+	bad $'[quota user:ann]\nusers = bob' "[quota user:ann] users is for accounts"
 	bad $'[quota user:]\ngpus = 1' "[quota user:] is none: [quota user:NAME] or [quota account:NAME], of 48 bytes at most"
 	bad $'[quota user:ann]\ngpu_hours = nan' "[quota user:ann] gpu_hours = 'nan' makes no sense"
 	bad $'[quota user:ann]\nwindow = 0.5s' "[quota user:ann] window = '0.5s': a second at least"

@@ -196,3 +196,17 @@ bool zn_base64_decode(const char *text, size_t n, struct zn_buf *to)
 	}
 	return true;
 }
+
+bool zn_text_lists(const char *list, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const char *p = list; *p;) {
+		p += strspn(p, ", \t");
+		size_t len = strcspn(p, ", \t");
+		if (len && len == n && !strncmp(p, word, n))
+			return true;
+		p += len;
+	}
+	return false;
+}

@@ -18,6 +18,8 @@ size_t zn_text_fit(const char *p, size_t n, size_t width);
 size_t zn_text_step(const char *p, size_t n, bool *ret_safe);
 /* Text that may be shown in a terminal: every byte of what is not safe comes out as \xNN. */
 void zn_text_escape(const char *p, size_t n, struct zn_buf *to);
+/* Whether word is one of list's, which commas and blanks part. */
+bool zn_text_lists(const char *list, const char *word);
 /* RFC 4648 with padding. */
 void zn_base64_encode(const void *p, size_t n, struct zn_buf *to);
 bool zn_base64_decode(const char *text, size_t n, struct zn_buf *to); /* false: not base64, nothing added */

@@ -109,8 +109,10 @@ const char *zn_after_text(const struct zn_after *after, struct zn_arena *a)
 {
 	struct zn_buf b = { 0 };
 
-	for (size_t i = 0; i < after->n; i++)
+	for (size_t i = 0; i < after->n && i < ZN_AFTER_SHOWN; i++)
 		zn_buf_printf(&b, "%s%llu:%s", i ? "," : "", (unsigned long long)after->v[i].job, names[after->v[i].on]);
+	if (after->n > ZN_AFTER_SHOWN)
+		zn_buf_printf(&b, ",+%zu", after->n - ZN_AFTER_SHOWN);
 	const char *text = zn_buf_text(&b);
 	const char *copy = text ? zn_arena_strdup(a, text) : NULL;
 	zn_buf_done(&b);

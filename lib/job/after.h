@@ -6,7 +6,10 @@
 #include "rec/field.h"
 #include "zenith.h"
 
-enum { ZN_AFTER_MAX = 1024 };          /* jobs that one may wait for */
+enum {
+	ZN_AFTER_MAX = 1024,           /* jobs that one may wait for */
+	ZN_AFTER_SHOWN = 16,           /* of these its record names so many */
+};
 
 struct zn_spec_after { uint64_t job; const char *on; /* "ok", "any" or "fail"; NULL: ok */ };
 extern const struct zn_kind zn_spec_after_kind;
@@ -26,7 +29,7 @@ struct zn_after { size_t n; struct zn_after_one v[]; };
 struct zn_after *zn_after_new(const struct zn_list *list);
 /* Whether a job that ended so is what was waited for: CANCELLED has failed. */
 bool zn_after_is_met(enum zn_after_on on, enum zn_job_state ended);
-/* "12:ok,13:any"; "waits for job 12 to end well, and for 1 more"; "job 12 failed, and this one was to start only after its
+/* "12:ok,13:any,+1000"; "waits for job 12 to end well, and for 1 more"; "job 12 failed, and this one was to start only after its
  * success".  In a; NULL: out of memory.
  */
 const char *zn_after_text(const struct zn_after *after, struct zn_arena *a);

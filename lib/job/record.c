@@ -42,6 +42,8 @@ static const struct zn_field job_fields[] = {
 	ZN_FIELD(J, max_rss_bytes, OBYTES, "PEAK", "peak memory"),
 	ZN_FIELD(J, cpu_s, ODUR, "CPU", "CPU time of all its processes"),
 	ZN_FIELD(J, gpu_s, ODUR, "GPU", "GPUs held times seconds"),
+	ZN_FIELD(J, before_gpu_s, ODUR, "", "GPUs held times seconds in runs before a requeue"),
+	ZN_FIELD(J, before_end_s, OTIME, "", "when the last of these ended"),
 	ZN_FIELD(J, confinement, STR, "", "how its processes were held together, and what was not possible"),
 	ZN_FIELD(J, command, STR, "COMMAND", "program; of your own jobs only"),
 	ZN_FIELD(J, arguments, STRS, "", "arguments; of your own jobs only"),

@@ -35,6 +35,7 @@ struct zn_job_record {
 	struct zn_ou64 adopted_pid;    /* the process that ran before it became this job */
 	struct zn_ou64 max_rss_bytes;
 	struct zn_of64 cpu_s, gpu_s;
+	struct zn_of64 before_gpu_s, before_end_s; /* of runs before a requeue: GPU time, and when the last ended */
 	const char *confinement;
 	/* only for those who may see them (zn-queue show of an own job) */
 	const char *command, *directory, *output, *error;
@@ -45,7 +46,7 @@ struct zn_job_record {
 struct zn_event {
 	uint64_t seq;
 	double time_s;
-	const char *event;             /* submitted, queued, waits, held, scheduled, started, suspended, resumed,
+	const char *event;             /* submitted, queued, held, scheduled, started, suspended, resumed,
 	                                * requeued, modified, completed, failed, cancelled */
 	struct zn_job_record job;
 };

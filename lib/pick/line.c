@@ -112,6 +112,16 @@ static double key_of(const struct zn_line *l, const struct zn_pick_job *job)
 	return l->order == ZN_PICK_SHORTEST ? job->estimate_s : 0;
 }
 
+static double excused_s(const struct zn_line *l, const struct zn_pick_shape *s)
+{
+	return s->excused_s + (s->is_out ? l->charged_s - s->out_at_s : 0);
+}
+
+static double overtaken_s(const struct zn_line *l, const struct zn_pick_job *job)
+{
+	return zn_row_count(&l->all, &job->all) - (excused_s(l, job->shape) - job->excused_s);
+}
+
 int zn_line_add(struct zn_line *l, struct zn_pick_job *job, const struct zn_pick_ask *ask)
 {
 	struct zn_pick_shape *s = shape_get(l, ask);
@@ -128,6 +138,7 @@ int zn_line_add(struct zn_line *l, struct zn_pick_job *job, const struct zn_pick
 	job->in_class = (struct zn_row_node){ .key = key_of(l, job), .seq = job->seq, .low = job->limit_s };
 	job->bucket = bucket;
 	job->shape = s;
+	job->excused_s = excused_s(l, s);
 	zn_row_add(&l->all, &job->all);
 	zn_row_add(&c->jobs, &job->in_class);
 	return 0;
@@ -138,8 +149,8 @@ void zn_line_remove(struct zn_line *l, struct zn_pick_job *job)
 	struct zn_pick_shape *s = job->shape;
 	struct zn_pick_class *c = &s->classes[class_at(s, job->bucket)];
 
+	job->overtaken_s = overtaken_s(l, job);
 	zn_row_remove(&l->all, &job->all);
-	job->overtaken_s = job->all.count;
 	zn_row_remove(&c->jobs, &job->in_class);
 	job->shape = NULL;
 	if (zn_row_size(&c->jobs))
@@ -151,8 +162,21 @@ void zn_line_remove(struct zn_line *l, struct zn_pick_job *job)
 
 void zn_line_charge(struct zn_line *l, const struct zn_pick_job *job, double seconds)
 {
-	if (l->order == ZN_PICK_SLOWDOWN)
-		zn_row_count_before(&l->all, 0, job->seq, seconds * (double)job->size / l->total);
+	double part_s = seconds * (double)job->size / l->total;
+
+	if (l->order != ZN_PICK_SLOWDOWN)
+		return;
+	l->charged_s += part_s;
+	zn_row_count_before(&l->all, 0, job->seq, part_s);
+}
+
+void zn_line_set_out(const struct zn_line *l, struct zn_pick_shape *s, bool out)
+{
+	if (s->is_out && !out)
+		s->excused_s += l->charged_s - s->out_at_s;
+	else if (!s->is_out && out)
+		s->out_at_s = l->charged_s;
+	s->is_out = out;
 }
 
 void zn_line_defer(struct zn_pick_job *job, double until_s)
@@ -210,6 +234,15 @@ static struct zn_pick_job *older(struct zn_pick_job *best, struct zn_pick_job *j
 	return best && best->seq < job->seq ? best : job;
 }
 
+struct zn_pick_job *zn_line_first_of(const struct zn_line *l, const struct zn_pick_shape *s, double now_s)
+{
+	struct zn_pick_job *best = NULL;
+
+	for (size_t i = 0; i < s->n_classes; i++)
+		best = better(l, best, job_of(zn_row_first(&s->classes[i].jobs), in_class), now_s);
+	return best;
+}
+
 /* The oldest was overtaken by all who overtook any other one. */
 struct zn_pick_job *zn_line_head(const struct zn_line *l, uint64_t pass, double now_s, bool *ret_must)
 {
@@ -221,7 +254,7 @@ struct zn_pick_job *zn_line_head(const struct zn_line *l, uint64_t pass, double 
 			urgent = better(l, urgent, job, now_s);
 			oldest = older(oldest, job);
 		}
-	*ret_must = oldest && l->order == ZN_PICK_SLOWDOWN && zn_row_count(&l->all, &oldest->all) > overtaken_max_s;
+	*ret_must = oldest && l->order == ZN_PICK_SLOWDOWN && overtaken_s(l, oldest) > overtaken_max_s;
 	return *ret_must ? oldest : urgent;
 }
 

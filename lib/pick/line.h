@@ -19,6 +19,7 @@
 #include <uthash.h>
 
 #include "pick/row.h"
+#include "quota/quota.h"
 
 enum zn_pick_order {
 	ZN_PICK_SLOWDOWN,             /* the default: as above */
@@ -50,6 +51,7 @@ struct zn_pick_job {
 	struct zn_pick_shape *shape;  /* NULL: it is in no line */
 	double urgency;               /* 1 / (estimate * sqrt(size)) */
 	double overtaken_s;           /* while it is in no line: what passed it, as parts of all there is times seconds */
+	double excused_s;             /* what had passed its shape while that was out, when it came */
 	bool runs, charged;           /* charged: to those whom it overtook */
 	double start_s;
 	union {
@@ -73,6 +75,7 @@ struct zn_pick_shape {
 	bool sleeps;                  /* it may not */
 	double factor;                /* of the urgency of its jobs: the fair share of its payer */
 	bool is_out;                  /* its payer has all that he is allowed: as if none of it waited */
+	double excused_s, out_at_s;   /* what passed all while it was out; the line's charged_s when it went out */
 	uint64_t no_room, no_room_beside; /* numbers of the passes in which none was found */
 	UT_hash_handle hh;
 };
@@ -83,6 +86,7 @@ struct zn_line {
 	struct zn_row all;            /* by arrival, or by what ZN_PICK_SHORTEST says */
 	struct zn_pick_shape *shapes;
 	size_t n_paid;                /* shapes with a payer */
+	double charged_s;             /* all that anybody was ever overtaken by */
 };
 
 /* What may start early: there is room for it and it is over in time, or there is room beside what is set aside for the
@@ -103,6 +107,10 @@ void zn_line_remove(struct zn_line *l, struct zn_pick_job *job);
 void zn_line_charge(struct zn_line *l, const struct zn_pick_job *job, double seconds);
 /* Nobody of job's shape is looked at until zn_line_wake comes with until_s or more. */
 void zn_line_defer(struct zn_pick_job *job, double until_s);
+/* Whether nobody of this shape is there; what passes them meanwhile does not count for them. */
+void zn_line_set_out(const struct zn_line *l, struct zn_pick_shape *s, bool out);
+/* The first of a shape. */
+struct zn_pick_job *zn_line_first_of(const struct zn_line *l, const struct zn_pick_shape *s, double now_s);
 /* Returns when the first of those that sleep on may be looked at; 0: none does. */
 double zn_line_wake(struct zn_line *l, double now_s);
 
@@ -114,6 +122,13 @@ bool zn_line_goes_before(const struct zn_line *l, const struct zn_pick_job *a, c
 struct zn_pick_job *zn_line_head(const struct zn_line *l, uint64_t pass, double now_s, bool *ret_must);
 /* The first in the order that may start now. */
 struct zn_pick_job *zn_line_fitting(const struct zn_line *l, const struct zn_pick_gap *gap, double now_s);
+
+/* What it counts for against a quota: GPUs, CPUs that it has alone by its own wish, or without GPUs; memory. */
+static inline struct zn_use zn_pick_use(const struct zn_pick_ask *a)
+{
+	return (struct zn_use){ .running = 1, .gpus = a->gpus, .cpus = a->cpus ? a->cpus : a->gpus ? 0 : a->tasks,
+	                        .mem_bytes = a->mem_bytes };
+}
 
 static inline bool zn_pick_fits(const struct zn_pick_ask *ask, const struct zn_pick_have *have)
 {

@@ -100,13 +100,58 @@ void zn_pick_begin(struct zn_pick_pass *pass, struct zn_pick *p, double now_s)
 	pass->gap.beside = pass->gap.now;
 }
 
-/* The caller has counted what started before. */
-static void ask_payers(struct zn_pick *p)
+/* ---- who may have more ------------------------------------------------------------------------------------- */
+
+#define each_paid(s, p) \
+	for (struct zn_pick_shape *s = (p)->line.shapes; s; s = s->hh.next) \
+		if (s->ask.payer)
+
+/* Out is what its payer may not have now.  Of each owner the first such job is kept. */
+static void find_out(struct zn_pick *p, double now_s)
 {
-	for (struct zn_pick_shape *s = p->line.n_paid && p->ops->may ? p->line.shapes : NULL; s; s = s->hh.next) {
-		s->is_out = s->ask.payer && !p->ops->may(p->arg, &s->ask);
-		s->factor = s->ask.payer ? p->ops->factor(p->arg, s->ask.payer) : 1;
+	for (struct zn_owner *o = p->payers->owners; o; o = o->hh.next)
+		o->first = NULL;
+	each_paid(s, p) {
+		struct zn_use use = zn_pick_use(&s->ask);
+		enum zn_scarce what;
+		bool for_now;
+		struct zn_owner *o = zn_payer_blocks(p->payers, s->ask.payer, &use, &what, &for_now);
+		zn_line_set_out(&p->line, s, o != NULL);
+		s->factor = zn_payer_factor(p->payers, s->ask.payer);
+		if (!o || !for_now)
+			continue;
+		struct zn_pick_job *job = zn_line_first_of(&p->line, s, now_s);
+		if (!o->first || zn_line_goes_before(&p->line, job, o->first, now_s)) {
+			o->first = job;
+			o->first_lacks = what;
+		}
 	}
+}
+
+/* So is what comes after such a job of the same owner and needs what it lacks: or small ones would take what a large one
+ * waits for, for ever.
+ */
+static void keep_behind(struct zn_pick *p, double now_s)
+{
+	each_paid(s, p) {
+		struct zn_use use = zn_pick_use(&s->ask);
+		for (int i = 0; !s->is_out && i < 2; i++) {
+			const struct zn_owner *o = p->payers->v[s->ask.payer - 1].owner[i];
+			if (o && o->first && zn_use_needs(&use, o->first_lacks) &&
+			    zn_line_goes_before(&p->line, o->first, zn_line_first_of(&p->line, s, now_s), now_s))
+				zn_line_set_out(&p->line, s, true);
+		}
+	}
+}
+
+/* The caller has counted what started before. */
+static void ask_payers(struct zn_pick *p, double now_s)
+{
+	if (!p->line.n_paid || !p->payers)
+		return;
+	find_out(p, now_s);
+	if (p->payers->owners)
+		keep_behind(p, now_s);
 }
 
 struct zn_pick_job *zn_pick_next(struct zn_pick_pass *pass)
@@ -115,7 +160,7 @@ struct zn_pick_job *zn_pick_next(struct zn_pick_pass *pass)
 	struct zn_pick_job *head;
 	bool must;
 
-	ask_payers(p);
+	ask_payers(p, pass->now_s);
 	while (!pass->filling && (head = zn_line_head(&p->line, pass->gap.pass, pass->now_s, &must))) {
 		if (!head->shape->sleeps && zn_pick_fits(&head->shape->ask, &pass->gap.now) &&
 		    p->ops->take(p->arg, head, false, &pass->gap))

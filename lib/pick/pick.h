@@ -30,10 +30,6 @@ struct zn_pick_ops {
 	 * could never start.
 	 */
 	bool (*reserve)(void *arg, const struct zn_pick_job *job, double now_s, struct zn_pick_gap *gap);
-	/* Whether the payer of this may have so much more now.  NULL: they all may. */
-	bool (*may)(void *arg, const struct zn_pick_ask *ask);
-	/* What the urgency of his jobs is multiplied by.  NULL: 1. */
-	double (*factor)(void *arg, uint32_t payer);
 };
 
 struct zn_pick {
@@ -43,6 +39,7 @@ struct zn_pick {
 	uint64_t passes;
 	const struct zn_pick_ops *ops;
 	void *arg;
+	struct zn_payers *payers;     /* who is counted by the caller; NULL: everybody may have everything */
 };
 
 /* One look at the queue, at one time, from beginning to end. */

@@ -39,21 +39,7 @@ static bool reserve(void *arg, const struct zn_pick_job *job, double now_s, stru
 	return true;
 }
 
-static bool may(void *arg, const struct zn_pick_ask *ask)
-{
-	struct zn_pool *p = arg;
-
-	return !p->payers || zn_payer_may(p->payers, ask->payer, &(struct zn_use){ .running = 1, .gpus = ask->gpus }, NULL, NULL);
-}
-
-static double factor(void *arg, uint32_t payer)
-{
-	const struct zn_pool *p = arg;
-
-	return p->payers ? zn_payer_factor(p->payers, payer) : 1;
-}
-
-static const struct zn_pick_ops ops = { .begin = begin, .take = take, .reserve = reserve, .may = may, .factor = factor };
+static const struct zn_pick_ops ops = { .begin = begin, .take = take, .reserve = reserve };
 
 void zn_pool_init(struct zn_pool *p, struct zn_pick_policy policy, uint32_t gpus)
 {

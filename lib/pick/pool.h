@@ -3,11 +3,9 @@
 #define ZN_PICK_POOL_H
 
 #include "pick/pick.h"
-#include "quota/quota.h"
 
 struct zn_pool {
 	uint32_t gpus, free;
-	struct zn_payers *payers;     /* NULL: everybody is alike */
 	struct zn_pick pick;
 };
 

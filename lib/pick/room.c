@@ -8,12 +8,6 @@ struct zn_ask zn_room_ask(const struct zn_pick_ask *a)
 	                        .tasks = a->tasks, .nvlink_required = a->nvlink_required };
 }
 
-struct zn_use zn_room_use(const struct zn_pick_ask *a)
-{
-	return (struct zn_use){ .running = 1, .gpus = a->gpus, .cpus = a->cpus ? a->cpus : a->gpus ? 0 : a->tasks,
-	                        .mem_bytes = a->mem_bytes };
-}
-
 /* ---- taking and giving ------------------------------------------------------------------------------------ */
 
 static void take_from(struct zn_free *f, const struct zn_plan *p)
@@ -161,19 +155,4 @@ static bool reserve(void *arg, const struct zn_pick_job *job, double now_s, stru
 	return true;
 }
 
-static bool may(void *arg, const struct zn_pick_ask *ask)
-{
-	struct zn_room *r = arg;
-	struct zn_use use = zn_room_use(ask);
-
-	return !r->payers || zn_payer_may(r->payers, ask->payer, &use, NULL, NULL);
-}
-
-static double factor(void *arg, uint32_t payer)
-{
-	const struct zn_room *r = arg;
-
-	return r->payers ? zn_payer_factor(r->payers, payer) : 1;
-}
-
-const struct zn_pick_ops zn_room_ops = { .factor = factor, .begin = begin, .take = take, .reserve = reserve, .may = may };
+const struct zn_pick_ops zn_room_ops = { .begin = begin, .take = take, .reserve = reserve };

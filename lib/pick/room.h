@@ -6,7 +6,6 @@
 
 #include "pick/pick.h"
 #include "plan/plan.h"
-#include "quota/quota.h"
 
 struct zn_room {
 	const struct zn_facts *facts;  /* NULL: nothing is known yet, and there is no room */
@@ -14,15 +13,12 @@ struct zn_room {
 	struct zn_idset held;          /* GPUs that strangers use */
 	const struct zn_row *running;
 	const struct zn_plan *(*plan_of)(const struct zn_pick_job *job); /* what a job that runs was given */
-	struct zn_payers *payers;      /* NULL: everybody may have everything */
 	struct zn_plan plan;           /* what the job that started last was given */
 	struct zn_free beside;         /* in a pass: what is free and not set aside */
 };
 
 extern const struct zn_pick_ops zn_room_ops; /* arg: a zn_room */
 
-/* What it counts for against a quota: GPUs, CPUs that it has alone by its own wish, or without GPUs; memory. */
-struct zn_use zn_room_use(const struct zn_pick_ask *a);
 /* What the planner is asked. */
 struct zn_ask zn_room_ask(const struct zn_pick_ask *a);
 

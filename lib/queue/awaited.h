@@ -10,6 +10,7 @@ struct zn_awaited {
 	uint64_t job;                  /* whose end is waited for */
 	uint64_t *by;                  /* by these; some may wait no more */
 	size_t n, cap;
+	size_t told;                   /* of by, once it has ended */
 	UT_hash_handle hh;
 	STAILQ_ENTRY(zn_awaited) link; /* once it is out of the books, for whoever took it */
 };

@@ -1,5 +1,6 @@
 #include "queue/conf.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <ini.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/account.h"
+#include "base/text.h"
 #include "base/units.h"
 
 enum kind { DURATION, YES_NO, TEXT, COUNT, SIZE, HOURS };
@@ -42,6 +44,7 @@ static const struct row quota_rows[] = {
 	{ "quota", "mem", SIZE, offsetof(struct zn_quota, mem_bytes) },
 	{ "quota", "gpu_hours", HOURS, offsetof(struct zn_quota, gpu_hours) },
 	{ "quota", "window", DURATION, offsetof(struct zn_quota, window_s) },
+	{ "quota", "users", TEXT, offsetof(struct zn_quota, users) },
 };
 enum { WINDOW_S = 7 * 86400, WINDOW_MIN_S = 1, SECTION_MAX = 49 }; /* inih cuts longer names of sections */
 
@@ -116,6 +119,11 @@ static void complain(struct reading *r, const char *fmt, ...)
 	r->rc = zn_err_set(r->err, -EINVAL, "'%s': %s", r->file, text);
 }
 
+static bool is_name(const char *name)
+{
+	return *name && !isspace((unsigned char)*name) && !isspace((unsigned char)name[strlen(name) - 1]);
+}
+
 /* One line of a section whose keys are these rows. */
 static void take_row(struct reading *r, void *of, const struct row *row, unsigned bit, unsigned *seen, const char *section,
                      const char *value)
@@ -159,7 +167,7 @@ static void take_quota(struct reading *r, const char *section, const char *key, 
 
 	while (row < n && strcmp(quota_rows[row].key, key))
 		row++;
-	if ((!user && !account) || !name[1] || strlen(section) >= SECTION_MAX) {
+	if ((!user && !account) || !is_name(name + 1) || strlen(section) >= SECTION_MAX) {
 		complain(r, "[%s] is none: [quota user:NAME] or [quota account:NAME], of %d bytes at most", section, SECTION_MAX - 1);
 	} else if (row == n) {
 		complain(r, "[%s] has no key '%s'", section, key);
@@ -169,6 +177,8 @@ static void take_quota(struct reading *r, const char *section, const char *key, 
 			take_row(r, q, &quota_rows[row], 1u << row, seen, section, value);
 		else
 			r->rc = zn_err_set(r->err, -ENOMEM, "out of memory");
+		if (q && user && q->users)
+			complain(r, "[%s] users is for accounts", section);
 		if (q && q->window_s < WINDOW_MIN_S)
 			complain(r, "[%s] window = '%s': a second at least", section, value);
 	}
@@ -182,7 +192,7 @@ static void take_share(struct reading *r, const char *section, const char *key, 
 	char *end;
 	double shares = strtod(value, &end);
 
-	if ((!user && !account) || !name[1] || strlen(section) >= SECTION_MAX)
+	if ((!user && !account) || !is_name(name + 1) || strlen(section) >= SECTION_MAX)
 		complain(r, "[%s] is none: [share user:NAME] or [share account:NAME], of %d bytes at most", section, SECTION_MAX - 1);
 	else if (strcmp(key, "shares"))
 		complain(r, "[%s] has no key '%s'", section, key);
@@ -277,16 +287,7 @@ void zn_conf_done(struct zn_conf *conf)
 
 bool zn_conf_is_operator(const struct zn_conf *conf, const char *user)
 {
-	size_t n = strlen(user);
-
-	for (const char *p = conf->operators; p && *p;) {
-		p += strspn(p, ", \t");
-		size_t word = strcspn(p, ", \t");
-		if (word == n && !strncmp(p, user, n))
-			return true;
-		p += word;
-	}
-	return false;
+	return conf->operators && zn_text_lists(conf->operators, user);
 }
 
 void zn_program_beside(const char *name, char *path, size_t size)

@@ -26,7 +26,7 @@ static const char *in_the_way(struct zn_picture *p, const struct zn_spec *s, con
                               struct zn_arena *a)
 {
 	int64_t payer = zn_payers_get(&p->payers, o->user, o->account);
-	struct zn_use use = zn_room_use(&o->ask);
+	struct zn_use use = zn_pick_use(&o->ask);
 	const char *text = NULL;
 
 	if (p->n_nodes && strcmp(p->nodes->state, "up"))
@@ -39,6 +39,9 @@ static const char *in_the_way(struct zn_picture *p, const struct zn_spec *s, con
 		return text;
 	if (o->begin_s > o->submit_s)
 		return "it would wait for its begin time";
+	if (f->kept_by)
+		return zn_arena_printf(a, "it would come after job %llu of the same user or account, which waits for the quota",
+		                       (unsigned long long)f->kept_by);
 	return f->behind ? zn_arena_printf(a, "it would delay job %llu, which comes before it", (unsigned long long)f->behind) : NULL;
 }
 

@@ -100,7 +100,7 @@ static struct zn_of64 fair_share(struct zn_picture *p, const struct zn_job_recor
 static const char *over_quota(struct zn_picture *p, const struct zn_job_record *job, const struct zn_order *order)
 {
 	int64_t payer = zn_payers_get(&p->payers, job->user, job->account);
-	struct zn_use use = zn_room_use(&order->ask);
+	struct zn_use use = zn_pick_use(&order->ask);
 	const char *text = NULL;
 
 	if (payer > 0)
@@ -145,6 +145,9 @@ static int explain_queued(struct zn_picture *p, const struct zn_job_record *job,
 	const char *first = e->reasons.n ? ((struct zn_explained_reason *)e->reasons.v)->text : "it does not fit";
 	if (quota && rc != -EINVAL)
 		e->answer = quota;
+	else if (rc == 0 && forecast.kept_by)
+		e->answer = zn_arena_printf(&p->arena, "it comes after job %llu of the same user or account, which waits for the quota",
+		                            (unsigned long long)forecast.kept_by);
 	else if (rc == 0 && forecast.behind)
 		explain_behind(&forecast, &p->arena, e);
 	else if (rc == 0)
@@ -161,7 +164,7 @@ static const char *pending_answer(const struct zn_picture *p, const struct zn_jo
 	char when[ZN_UNIT_TEXT];
 
 	(void)p;
-	if (job->begin_s.has && job->begin_s.v > zn_now_s())
+	if (!job->after && job->begin_s.has && job->begin_s.v > zn_now_s())
 		return zn_arena_printf(a, "it begins at %s", zn_format_time(job->begin_s.v, when));
 	return job->reason ? job->reason : "it is held";
 }

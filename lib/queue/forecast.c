@@ -63,7 +63,7 @@ static int wait_in_line(struct future *f, struct one *one)
 
 static void count_start(struct future *f, const struct one *one, double start_s)
 {
-	struct zn_use use = zn_room_use(&one->order.ask);
+	struct zn_use use = zn_pick_use(&one->order.ask);
 
 	zn_payer_add(&f->payers, one->order.ask.payer, &use);
 	zn_payer_began(&f->payers, one->order.ask.payer, &use, start_s);
@@ -71,7 +71,7 @@ static void count_start(struct future *f, const struct one *one, double start_s)
 
 static void count_end(struct future *f, const struct one *one, double now_s)
 {
-	struct zn_use use = zn_room_use(&one->order.ask);
+	struct zn_use use = zn_pick_use(&one->order.ask);
 
 	zn_payer_take(&f->payers, one->order.ask.payer, &use);
 	zn_payer_ended(&f->payers, one->order.ask.payer, &use, one->pick.start_s, now_s);
@@ -142,12 +142,17 @@ static void note_first(const struct future *f, const struct zn_pick_pass *pass, 
 		ret->gap_s = ZN_SOME_F64(pass->gap.shadow_s - pass->now_s);
 }
 
-/* The next end by the limits; false: there is none. */
+/* The next end by the limits, or the next time that hours of a quota pass; false: there is none. */
 static bool end_next(struct future *f, double *now_s)
 {
 	struct zn_row_node *first = zn_row_first(&f->pick.running);
+	double again_s = zn_payers_again_s(&f->payers), end_s = first ? first->key : HUGE_VAL;
 
-	if (!first || first->key == HUGE_VAL)
+	if (again_s > 0 && again_s < end_s) { /* somebody has hours again before that */
+		*now_s = fmax(*now_s, again_s);
+		return true;
+	}
+	if (end_s == HUGE_VAL)
 		return false;
 	struct zn_pick_job *ends = zn_pick_job_that_runs(first);
 	*now_s = fmax(*now_s, first->key);
@@ -155,6 +160,18 @@ static bool end_next(struct future *f, double *now_s)
 	count_end(f, (const struct one *)ends, *now_s);
 	zn_pick_gone(&f->pick, ends, *now_s);
 	return true;
+}
+
+/* Who of the same owner does. */
+static void note_owner(const struct future *f, struct zn_forecast *ret)
+{
+	const struct zn_pick_shape *s = f->wanted->pick.shape;
+
+	for (int i = 0; s && s->is_out && s->ask.payer && i < 2; i++) {
+		const struct zn_owner *o = f->payers.v[s->ask.payer - 1].owner[i];
+		if (o && o->first && o->first != &f->wanted->pick)
+			ret->kept_by = ((const struct zn_pick_job *)o->first)->seq;
+	}
 }
 
 static void run_on(struct future *f, double now_s, struct zn_forecast *ret)
@@ -166,8 +183,10 @@ static void run_on(struct future *f, double now_s, struct zn_forecast *ret)
 			ret->start_s = ZN_SOME_F64(now_s);
 			return;
 		}
-		if (i == 0)
+		if (i == 0) {
 			note_first(f, &pass, ret);
+			note_owner(f, ret);
+		}
 		if (!end_next(f, &now_s))
 			return;
 	}
@@ -181,8 +200,9 @@ int zn_forecast(const struct zn_picture *p, const struct zn_facts *facts, const 
 	if (!f.v)
 		return -ENOMEM;
 	zn_payers_init(&f.payers, p->quotas, zn_picture_shares(p));
-	f.room = (struct zn_room){ .payers = &f.payers, .facts = facts, .free = *free_now, .running = &f.pick.running, .plan_of = plan_of };
+	f.room = (struct zn_room){ .facts = facts, .free = *free_now, .running = &f.pick.running, .plan_of = plan_of };
 	zn_pick_init(&f.pick, zn_order_policy, fmax(1, zn_room_total(&f.room)), &zn_room_ops, &f.room);
+	f.pick.payers = &f.payers;
 	int rc = fill(&f, p, job, now_s);
 	if (rc == 0) {
 		*ret = (struct zn_forecast){ .ahead = count_ahead(&f, now_s) };

@@ -73,6 +73,9 @@ int zn_jobs_add(struct zn_jobs *q, struct zn_job *job)
 {
 	if (zn_jobs_get(q, job->id))
 		return -EEXIST;
+	int64_t payer = zn_payers_get(&q->payers, job->user, job->account);
+	if (payer < 0 || zn__awaited_add(q, job) < 0)
+		return -ENOMEM;
 	HASH_ADD(hh, q->by_id, id, sizeof(job->id), job);
 	if (job->key)
 		HASH_ADD_KEYPTR(hh_key, q->by_key, job->key, strlen(job->key), job);
@@ -81,14 +84,10 @@ int zn_jobs_add(struct zn_jobs *q, struct zn_job *job)
 	q->count[job->state]++;
 	if (job->env)
 		job->env->refs++;
-	int64_t payer = zn_payers_get(&q->payers, job->user, job->account);
-	if (payer < 0)
-		return (int)payer;
 	job->payer = (uint32_t)payer;
 	if (zn_job_is_waiting(job->state))
 		zn_payer_add(&q->payers, job->payer, &(struct zn_use){ .queued = 1 });
-	int rc = zn__awaited_add(q, job);
-	return rc < 0 ? rc : zn__line_push(q, job);
+	return zn__line_push(q, job);
 }
 
 void zn_job_free(struct zn_job *job)
@@ -145,7 +144,7 @@ void zn_jobs_done(struct zn_jobs *q)
 void zn_jobs_set_quotas(struct zn_jobs *q, struct zn_quotas quotas, struct zn_shares shares)
 {
 	zn_payers_init(&q->payers, quotas, shares);
-	q->room.payers = quotas.n || shares.half_life_s > 0 ? &q->payers : NULL;
+	q->pick.payers = quotas.n || shares.half_life_s > 0 ? &q->payers : NULL;
 }
 
 static void count_place(struct zn_jobs *q, struct zn_job *job, bool had, bool has)
@@ -177,11 +176,24 @@ static void count_time(struct zn_jobs *q, struct zn_job *job, bool had, bool has
 		job->counted_s = job->start_s;
 		zn_payer_began(&q->payers, job->payer, &use, job->counted_s);
 	} else if (!has && job->counted_s) {
-		zn_payer_ended(&q->payers, job->payer, &use, job->counted_s, job->end_s > 0 ? job->end_s : at_s);
+		double end_s = job->end_s > 0 ? job->end_s : at_s;
+		zn_payer_ended(&q->payers, job->payer, &use, job->counted_s, end_s);
+		if (!zn_job_is_finished(job->state)) { /* it will run again */
+			job->before_gpu_s += (double)job->gpus * (end_s > job->counted_s ? end_s - job->counted_s : 0);
+			job->before_end_s = end_s;
+		}
 		job->counted_s = 0;
 	} else if (!has && !had && zn_job_is_finished(job->state) && job->start_s > 0) {
 		zn_payer_ran(&q->payers, job->payer, &use, job->start_s, job->end_s);
 	}
+}
+
+void zn_jobs_count_before(struct zn_jobs *q, const struct zn_job *job)
+{
+	struct zn_use use = zn_job_use(job);
+
+	if (job->payer && job->gpus && job->before_gpu_s > 0)
+		zn_payer_ran(&q->payers, job->payer, &use, job->before_end_s - job->before_gpu_s / (double)job->gpus, job->before_end_s);
 }
 
 void zn__jobs_set_state(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to, double at_s)
@@ -313,6 +325,10 @@ int zn_job_public(const struct zn_job *job, const char *node, struct zn_arena *a
 	if (job->end_s > 0 && job->start_s > 0) {
 		r.cpu_s = ZN_SOME_F64(job->cpu_s);
 		r.gpu_s = ZN_SOME_F64(job->gpu_s);
+	}
+	if (job->before_gpu_s > 0) {
+		r.before_gpu_s = ZN_SOME_F64(job->before_gpu_s);
+		r.before_end_s = ZN_SOME_F64(job->before_end_s);
 	}
 	int rc = job->place ? public_alloc(job, node, a, &r) : 0;
 	if (rc == 0)

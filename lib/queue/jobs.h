@@ -49,6 +49,7 @@ struct zn_job {
 	uint32_t gpus, tasks;
 	uint32_t payer;                /* who is counted for it; 0: nobody */
 	double counted_s;              /* its GPUs are counted since then; 0: they are not */
+	double before_gpu_s, before_end_s; /* GPU time of runs before this one, and when the last of them ended */
 	struct zn_ou64 cpus;
 	uint64_t mem_bytes;
 	double limit_s, grace_s;       /* 0: no limit */
@@ -108,6 +109,8 @@ void zn_jobs_drop(struct zn_jobs *q, struct zn_job *job);
 void zn_job_free(struct zn_job *job);
 /* Before the first job comes.  Both live as long as q. */
 void zn_jobs_set_quotas(struct zn_jobs *q, struct zn_quotas quotas, struct zn_shares shares);
+/* Its runs before this one, of a job that was just read. */
+void zn_jobs_count_before(struct zn_jobs *q, const struct zn_job *job);
 /* What it counts for against a quota. */
 struct zn_use zn_job_use(const struct zn_job *job);
 /* The one way a state changes; keeps counts and groups right.  -EPERM if the move is not legal. */

@@ -38,7 +38,7 @@ struct zn_use zn_job_use(const struct zn_job *job)
 {
 	struct zn_order o = order_of(job);
 
-	return zn_room_use(&o.ask);
+	return zn_pick_use(&o.ask);
 }
 
 int zn__line_push(struct zn_jobs *q, struct zn_job *job)

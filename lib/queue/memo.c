@@ -53,6 +53,8 @@ static const struct zn_field change_fields[] = {
 	ZN_FIELD(C, max_rss_bytes, U64, "", ""),
 	ZN_FIELD(C, cpu_s, F64, "", ""),
 	ZN_FIELD(C, gpu_s, F64, "", ""),
+	ZN_FIELD(C, before_gpu_s, F64, "", ""),
+	ZN_FIELD(C, before_end_s, TIME, "", ""),
 	ZN_FIELD(C, node, STR, "", ""),
 	ZN_FIELD(C, gpus, U32S, "", ""),
 	ZN_FIELD(C, cpus, STR, "", ""),
@@ -174,7 +176,7 @@ int zn_memo_encode_change(const struct zn_job *job, const char *event, double ti
 		.priority = job->priority, .time_limit_s = job->limit_s, .begin_s = job->begin_s,
 		.start_s = job->start_s, .end_s = job->end_s, .signal = job->signal,
 		.requeues_left = job->requeues_left, .max_rss_bytes = job->max_rss_bytes, .cpu_s = job->cpu_s,
-		.gpu_s = job->gpu_s,
+		.gpu_s = job->gpu_s, .before_gpu_s = job->before_gpu_s, .before_end_s = job->before_end_s,
 	};
 
 	if (job->has_exit_code)
@@ -278,6 +280,17 @@ static void change_numbers(struct zn_job *job, const C *m)
 	job->gpu_s = m->gpu_s;
 }
 
+/* Only a snapshot tells more than was counted as it happened. */
+static void change_before(struct zn_jobs *q, struct zn_job *job, const C *m)
+{
+	bool news = m->before_gpu_s > 0 && job->before_gpu_s == 0;
+
+	job->before_gpu_s = m->before_gpu_s;
+	job->before_end_s = m->before_end_s;
+	if (news)
+		zn_jobs_count_before(q, job);
+}
+
 static int replay_change(struct zn_jobs *q, const msgpack_object *map, struct zn_arena *a, const char **ret_event,
                          struct zn_job **ret_job, double *ret_time_s, struct zn_err *err)
 {
@@ -307,6 +320,7 @@ static int replay_change(struct zn_jobs *q, const msgpack_object *map, struct zn
 		rc = zn_job_set_text(&job->reason, m.reason);
 	if (rc == 0)
 		rc = set_state(q, job, state, m.time_s);
+	change_before(q, job, &m);
 	*ret_event = m.event;
 	*ret_job = job;
 	*ret_time_s = m.time_s;

@@ -34,7 +34,7 @@ struct zn_memo_change {
 	struct zn_oi64 exit_code;
 	uint32_t signal, requeues_left;
 	uint64_t max_rss_bytes;
-	double cpu_s, gpu_s;
+	double cpu_s, gpu_s, before_gpu_s, before_end_s;
 	const char *node;              /* the place, absent without one */
 	struct zn_u32s gpus;
 	const char *cpus, *numas;

@@ -8,14 +8,25 @@
 #include "queue/forecast.h"
 #include "rec/raw.h"
 
+/* Its runs before a requeue. */
+static void count_before(struct zn_payers *p, uint32_t payer, const struct zn_job_record *r)
+{
+	struct zn_use use = { .gpus = r->gpus };
+
+	if (r->gpus && r->before_gpu_s.has && r->before_end_s.has)
+		zn_payer_ran(p, payer, &use, r->before_end_s.v - r->before_gpu_s.v / (double)r->gpus, r->before_end_s.v);
+}
+
 static int count_job(struct zn_picture *p, const struct zn_job_record *r)
 {
 	int64_t payer = zn_payers_get(&p->payers, r->user, r->account);
 	struct zn_order o = zn_forecast_order(r);
-	struct zn_use use = zn_room_use(&o.ask), one = { .queued = 1 };
+	struct zn_use use = zn_pick_use(&o.ask), one = { .queued = 1 };
 
 	if (payer <= 0)
 		return (int)payer;
+	if (!r->end_s.has) /* else the history tells */
+		count_before(&p->payers, (uint32_t)payer, r);
 	if (!strcmp(r->state, "PENDING") || !strcmp(r->state, "QUEUED"))
 		zn_payer_add(&p->payers, (uint32_t)payer, &one);
 	if (!zn_picture_has_place(r))
@@ -35,9 +46,11 @@ static int count_ended(void *arg, struct zn_bytes event)
 	struct zn_arena a = { 0 };
 	struct zn_job_record r;
 	int rc = zn_raw_decode(&zn_job_kind, zn_raw_get(event, "job"), &a, &r, past->err);
-	int64_t payer = rc == 0 && r.gpus && r.start_s.has && r.end_s.has ? zn_payers_get(&past->p->payers, r.user, r.account) : 0;
+	int64_t payer = rc == 0 && r.gpus ? zn_payers_get(&past->p->payers, r.user, r.account) : 0;
 
 	if (payer > 0)
+		count_before(&past->p->payers, (uint32_t)payer, &r);
+	if (payer > 0 && r.start_s.has && r.end_s.has)
 		zn_payer_ran(&past->p->payers, (uint32_t)payer, &(struct zn_use){ .gpus = r.gpus }, r.start_s.v, r.end_s.v);
 	zn_arena_done(&a);
 	return payer < 0 ? (int)payer : rc;

@@ -14,7 +14,9 @@ struct zn_ledger {
 	double gpu_s[ZN_LEDGER_PARTS]; /* of part N at N modulo their number */
 };
 
+/* gpus may be negative: what was added too much. */
 void zn_ledger_add(struct zn_ledger *l, double from_s, double to_s, double gpus);
+/* A time before the last one is a clock that was set back. */
 double zn_ledger_sum(struct zn_ledger *l, double now_s);
 /* When the window's far end moves next. */
 double zn_ledger_next_s(const struct zn_ledger *l, double now_s);

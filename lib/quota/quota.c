@@ -7,12 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "base/units.h"
+
+enum { OWNER_TEXT = 256 };     /* "account " and a name of a job, which is shorter */
 
 #define Q struct zn_quota
 static const struct zn_field fields[] = {
 	ZN_FIELD(Q, of, STR, "WHOSE", "user or account"),
 	ZN_FIELD(Q, name, STR, "NAME", "his name; *: each that has none of its own"),
+	ZN_FIELD(Q, users, STR, "USERS", "who may use the account; absent: everybody"),
 	ZN_FIELD(Q, running_now, OU64, "RUNNING", "jobs with a place now"),
 	ZN_FIELD(Q, running, OU64, "OF", "jobs with a place, at most"),
 	ZN_FIELD(Q, queued_now, OU64, "QUEUED", "jobs that wait now"),
@@ -70,7 +74,7 @@ static const struct zn_quota *quota_of(const struct zn_quotas *q, const char *of
 static int owner_get(struct zn_payers *p, const char *of, const char *name, struct zn_owner **ret)
 {
 	const struct zn_quota *quota = name ? quota_of(&p->quotas, of, name) : NULL;
-	char text[256];
+	char text[OWNER_TEXT];
 
 	*ret = NULL;
 	if (!quota)
@@ -156,19 +160,38 @@ void zn_payer_take(struct zn_payers *p, uint32_t payer, const struct zn_use *use
 	}
 }
 
-static void add_gpus(struct zn_payers *p, uint32_t payer, double gpus, double start_s)
+/* What runs is in the ledger up to now. */
+static void count_up_to(struct zn_owner *o, double now_s)
+{
+	if (o->gpus_on > 0 && now_s > o->counted_s)
+		zn_ledger_add(&o->ledger, o->counted_s, now_s, o->gpus_on);
+	o->counted_s = now_s;
+}
+
+/* From a start that may be past. */
+static void begin_gpus(struct zn_payers *p, uint32_t payer, double gpus, double start_s)
 {
 	each_owner(o, p, payer) {
+		count_up_to(o, fmax(start_s, o->counted_s));
+		zn_ledger_add(&o->ledger, start_s, o->counted_s, gpus);
 		o->gpus_on += gpus;
-		o->gpus_since += gpus * start_s;
+	}
+}
+
+/* At an end that may be past. */
+static void end_gpus(struct zn_payers *p, uint32_t payer, double gpus, double end_s)
+{
+	each_owner(o, p, payer) {
+		count_up_to(o, fmax(end_s, o->counted_s));
+		zn_ledger_add(&o->ledger, end_s, o->counted_s, -gpus);
+		o->gpus_on = fmax(0, o->gpus_on - gpus);
 	}
 }
 
 static void add_hours(struct zn_payers *p, uint32_t payer, double gpus, double start_s, double end_s)
 {
 	each_owner(o, p, payer)
-		if (gpus > 0)
-			zn_ledger_add(&o->ledger, start_s, end_s, gpus);
+		zn_ledger_add(&o->ledger, start_s, end_s, gpus);
 }
 
 static struct zn_leaf *leaf_of(const struct zn_payers *p, uint32_t payer)
@@ -181,7 +204,7 @@ void zn_payer_began(struct zn_payers *p, uint32_t payer, const struct zn_use *us
 	struct zn_leaf *leaf = leaf_of(p, payer);
 	double half_s = p->leaves.shares.half_life_s;
 
-	add_gpus(p, payer, (double)use->gpus, start_s);
+	begin_gpus(p, payer, (double)use->gpus, start_s);
 	if (leaf) {
 		zn_used_began(&leaf->gpu, half_s, (double)use->gpus, start_s);
 		zn_used_began(&leaf->cpu, half_s, (double)use->cpus, start_s);
@@ -205,8 +228,7 @@ void zn_payer_ended(struct zn_payers *p, uint32_t payer, const struct zn_use *us
 	struct zn_leaf *leaf = leaf_of(p, payer);
 	double half_s = p->leaves.shares.half_life_s;
 
-	add_gpus(p, payer, -(double)use->gpus, start_s);
-	add_hours(p, payer, (double)use->gpus, start_s, end_s);
+	end_gpus(p, payer, (double)use->gpus, end_s);
 	if (leaf) {
 		zn_used_ended(&leaf->gpu, half_s, (double)use->gpus, start_s, end_s);
 		zn_used_ended(&leaf->cpu, half_s, (double)use->cpus, start_s, end_s);
@@ -218,8 +240,10 @@ void zn_payers_take_ledgers(struct zn_payers *p, const struct zn_payers *from)
 	for (struct zn_owner *o = p->owners; o; o = o->hh.next) {
 		struct zn_owner *other;
 		HASH_FIND_STR(from->owners, o->name, other);
-		if (other)
+		if (other) {
 			o->ledger = other->ledger;
+			o->counted_s = other->counted_s;
+		}
 	}
 }
 
@@ -261,9 +285,8 @@ int zn_payers_each(struct zn_payers *p, void (*each)(void *arg, const struct zn_
 
 double zn_owner_gpu_s(struct zn_owner *o, double now_s)
 {
-	double runs = o->gpus_on * now_s - o->gpus_since;
-
-	return zn_ledger_sum(&o->ledger, now_s) + fmin(fmax(runs, 0), o->gpus_on * o->quota->window_s);
+	count_up_to(o, now_s);
+	return fmax(0, zn_ledger_sum(&o->ledger, now_s));
 }
 
 /* ---- deciding ---------------------------------------------------------------------------------------------- */
@@ -273,53 +296,103 @@ static bool is_over(struct zn_ou64 most, uint64_t have, uint64_t more)
 	return most.has && more && (more > most.v || have > most.v - more);
 }
 
-static const char *says(struct zn_arena *a, const struct zn_owner *o, const char *what, uint64_t have, uint64_t most)
+static const char *says(struct zn_arena *a, const struct zn_owner *o, const char *what, uint64_t asks, uint64_t have, uint64_t most)
 {
-	return a ? zn_arena_printf(a, "%s has %llu of %llu %s, and may have no more", o->name, (unsigned long long)have,
-	                           (unsigned long long)most, what) : "";
+	if (asks > most)
+		return zn_arena_printf(a, "needs %llu %s; %s may have %llu: it can never start", (unsigned long long)asks, what, o->name,
+		                       (unsigned long long)most);
+	return zn_arena_printf(a, "needs %llu %s; %s has %llu of the %llu that the quota allows", (unsigned long long)asks, what, o->name,
+	                       (unsigned long long)have, (unsigned long long)most);
 }
 
-static const char *says_mem(struct zn_arena *a, const struct zn_owner *o)
+static const char *says_mem(struct zn_arena *a, const struct zn_owner *o, uint64_t asks)
 {
-	char have[ZN_UNIT_TEXT], most[ZN_UNIT_TEXT];
+	char text[3][ZN_UNIT_TEXT];
+	const char *most = zn_format_bytes(o->quota->mem_bytes.v, text[0]), *need = zn_format_bytes(asks, text[1]);
 
-	return a ? zn_arena_printf(a, "%s has %s of %s of memory, and may have no more", o->name,
-	                           zn_format_bytes(o->use.mem_bytes, have), zn_format_bytes(o->quota->mem_bytes.v, most)) : "";
+	if (asks > o->quota->mem_bytes.v)
+		return zn_arena_printf(a, "needs %s of memory; %s may have %s: it can never start", need, o->name, most);
+	return zn_arena_printf(a, "needs %s of memory; %s has %s of the %s that the quota allows", need, o->name,
+	                       zn_format_bytes(o->use.mem_bytes, text[2]), most);
 }
 
 static const char *says_hours(struct zn_arena *a, const struct zn_owner *o, double used_s)
 {
 	char window[ZN_UNIT_TEXT];
 
-	return a ? zn_arena_printf(a, "%s used %.4g of %.4g GPU hours in %s", o->name, used_s / 3600, o->quota->gpu_hours.v,
-	                           zn_format_duration(o->quota->window_s, window)) : "";
+	return zn_arena_printf(a, "%s used %.4g of the %.4g GPU hours that the quota allows in %s", o->name, used_s / 3600,
+	                       o->quota->gpu_hours.v, zn_format_duration(o->quota->window_s, window));
 }
 
-/* NULL: it may. */
-static const char *objects(struct zn_owner *o, const struct zn_use *use, double now_s, struct zn_arena *a)
+static enum zn_scarce lacks(struct zn_owner *o, const struct zn_use *use, double now_s)
 {
 	const struct zn_quota *q = o->quota;
 
 	if (is_over(q->running, o->use.running, use->running))
-		return says(a, o, "running jobs", o->use.running, q->running.v);
+		return ZN_SCARCE_RUNNING;
 	if (is_over(q->gpus, o->use.gpus, use->gpus))
-		return says(a, o, "gpus", o->use.gpus, q->gpus.v);
+		return ZN_SCARCE_GPUS;
 	if (is_over(q->cpus, o->use.cpus, use->cpus))
-		return says(a, o, "cpus", o->use.cpus, q->cpus.v);
+		return ZN_SCARCE_CPUS;
 	if (is_over(q->mem_bytes, o->use.mem_bytes, use->mem_bytes))
-		return says_mem(a, o);
-	double used_s = q->gpu_hours.has && use->gpus ? zn_owner_gpu_s(o, now_s) : 0;
-	return q->gpu_hours.has && use->gpus && used_s >= q->gpu_hours.v * 3600 ? says_hours(a, o, used_s) : NULL;
+		return ZN_SCARCE_MEM;
+	if (q->gpu_hours.has && use->gpus && zn_owner_gpu_s(o, now_s) >= q->gpu_hours.v * 3600)
+		return ZN_SCARCE_HOURS;
+	return ZN_SCARCE_NOTHING;
+}
+
+bool zn_use_needs(const struct zn_use *use, enum zn_scarce what)
+{
+	return what == ZN_SCARCE_CPUS ? use->cpus : what == ZN_SCARCE_MEM ? use->mem_bytes
+	       : what == ZN_SCARCE_GPUS || what == ZN_SCARCE_HOURS ? use->gpus : use->running;
+}
+
+static const char *says_what(struct zn_arena *a, struct zn_owner *o, const struct zn_use *use, enum zn_scarce what, double now_s)
+{
+	const struct zn_quota *q = o->quota;
+
+	switch (what) {
+	case ZN_SCARCE_RUNNING:
+		return says(a, o, use->running == 1 ? "running job" : "running jobs", use->running, o->use.running, q->running.v);
+	case ZN_SCARCE_GPUS:
+		return says(a, o, "gpus", use->gpus, o->use.gpus, q->gpus.v);
+	case ZN_SCARCE_CPUS:
+		return says(a, o, "cpus", use->cpus, o->use.cpus, q->cpus.v);
+	case ZN_SCARCE_MEM:
+		return says_mem(a, o, use->mem_bytes);
+	default:
+		return says_hours(a, o, zn_owner_gpu_s(o, now_s));
+	}
+}
+
+/* It could start if the owner had nothing. */
+static bool could_start(const struct zn_owner *o, const struct zn_use *use)
+{
+	const struct zn_quota *q = o->quota;
+
+	return !is_over(q->running, 0, use->running) && !is_over(q->gpus, 0, use->gpus) && !is_over(q->cpus, 0, use->cpus) &&
+	       !is_over(q->mem_bytes, 0, use->mem_bytes) && !(q->gpu_hours.has && use->gpus && q->gpu_hours.v == 0);
+}
+
+struct zn_owner *zn_payer_blocks(struct zn_payers *p, uint32_t payer, const struct zn_use *use, enum zn_scarce *ret_what,
+                                 bool *ret_for_now)
+{
+	each_owner(o, p, payer) {
+		*ret_what = lacks(o, use, p->now_s);
+		*ret_for_now = could_start(o, use);
+		if (*ret_what)
+			return o;
+	}
+	return NULL;
 }
 
 bool zn_payer_may(struct zn_payers *p, uint32_t payer, const struct zn_use *use, struct zn_arena *a, const char **ret)
 {
 	each_owner(o, p, payer) {
-		const char *text = objects(o, use, p->now_s, a);
-		if (!text)
+		enum zn_scarce what = lacks(o, use, p->now_s);
+		if (!what)
 			continue;
-		if (ret)
-			*ret = text;
+		*ret = says_what(a, o, use, what, p->now_s);
 		return false;
 	}
 	return true;
@@ -339,36 +412,63 @@ double zn_payers_again_s(struct zn_payers *p)
 	return first_s;
 }
 
-static int asks_too_much(const struct zn_owner *o, const char *what, uint64_t asks, struct zn_ou64 most, struct zn_err *err)
+static int asks_too_much(const char *name, const char *what, uint64_t asks, struct zn_ou64 most, struct zn_err *err)
 {
 	if (!most.has || asks <= most.v)
 		return 0;
-	return zn_err_set(err, -EBADMSG, "it asks %llu %s, and %s may have %llu (quota)", (unsigned long long)asks, what, o->name,
+	return zn_err_set(err, -EBADMSG, "it asks %llu %s, and %s may have %llu (quota)", (unsigned long long)asks, what, name,
 	                  (unsigned long long)most.v);
 }
 
-static int accepts(const struct zn_owner *o, const struct zn_use *use, struct zn_err *err)
+/* have: jobs of it that wait; name: "user ann". */
+static int accepts(const struct zn_quota *q, const char *name, uint64_t have, const struct zn_use *use, struct zn_err *err)
 {
-	const struct zn_quota *q = o->quota;
-	int rc = asks_too_much(o, "gpus", use->gpus, q->gpus, err);
+	int rc = asks_too_much(name, "gpus", use->gpus, q->gpus, err);
 
 	if (rc == 0)
-		rc = asks_too_much(o, "cpus", use->cpus, q->cpus, err);
+		rc = asks_too_much(name, "cpus", use->cpus, q->cpus, err);
 	if (rc == 0)
-		rc = asks_too_much(o, "bytes of memory", use->mem_bytes, q->mem_bytes, err);
+		rc = asks_too_much(name, "bytes of memory", use->mem_bytes, q->mem_bytes, err);
 	if (rc == 0)
-		rc = asks_too_much(o, "running jobs", 1, q->running, err);
-	if (rc == 0 && is_over(q->queued, o->use.queued, 1))
-		rc = zn_err_set(err, -EAGAIN, "%s has %llu jobs that wait, and may have %llu (quota)", o->name,
-		                (unsigned long long)o->use.queued, (unsigned long long)q->queued.v);
+		rc = asks_too_much(name, "running jobs", 1, q->running, err);
+	if (rc == 0)
+		rc = asks_too_much(name, "waiting jobs", 1, q->queued, err);
+	if (rc == 0 && q->gpu_hours.has && q->gpu_hours.v == 0)
+		rc = asks_too_much(name, "gpus", use->gpus, ZN_SOME_U64(0), err);
+	if (rc == 0 && is_over(q->queued, have, 1))
+		rc = zn_err_set(err, -EAGAIN, "%s has %llu jobs that wait, and may have %llu (quota)", name, (unsigned long long)have,
+		                (unsigned long long)q->queued.v);
 	return rc;
 }
 
-int zn_payer_accepts(struct zn_payers *p, uint32_t payer, const struct zn_use *use, struct zn_err *err)
+/* Nobody is entered into the books for having asked. */
+static int one_accepts(struct zn_payers *p, const char *of, const char *name, const struct zn_use *use, struct zn_err *err)
 {
-	int rc = 0;
+	const struct zn_quota *quota = name ? quota_of(&p->quotas, of, name) : NULL;
+	struct zn_owner *o;
+	char text[OWNER_TEXT];
 
-	each_owner(o, p, payer)
-		rc = rc < 0 ? rc : accepts(o, use, err);
-	return rc;
+	if (!quota)
+		return 0;
+	snprintf(text, sizeof(text), "%s %s", of, name);
+	HASH_FIND_STR(p->owners, text, o);
+	return accepts(quota, text, o ? o->use.queued : 0, use, err);
+}
+
+static int may_use(const struct zn_payers *p, const char *user, const char *account, struct zn_err *err)
+{
+	const struct zn_quota *quota = account ? quota_of(&p->quotas, "account", account) : NULL;
+
+	if (!quota || !quota->users || zn_text_lists(quota->users, user))
+		return 0;
+	return zn_err_set(err, -EPERM, "account '%s' is not for user %s", account, user);
+}
+
+int zn_payers_accept(struct zn_payers *p, const char *user, const char *account, const struct zn_use *use, struct zn_err *err)
+{
+	int rc = may_use(p, user, account, err);
+
+	if (rc == 0)
+		rc = one_accepts(p, "user", user, use, err);
+	return rc < 0 ? rc : one_accepts(p, "account", account, use, err);
 }

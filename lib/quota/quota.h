@@ -15,6 +15,7 @@
 struct zn_quota {
 	const char *of;                /* "user" or "account" */
 	const char *name;              /* "*": each that has none of its own */
+	const char *users;             /* of an account: who may use it, separated by commas; NULL: everybody */
 	struct zn_ou64 running, queued, gpus, cpus, mem_bytes;
 	struct zn_of64 gpu_hours;      /* in window_s */
 	double window_s;
@@ -28,12 +29,19 @@ extern const struct zn_kind zn_quota_kind;
 /* What a job takes, or what all together have. */
 struct zn_use { uint64_t running, queued, gpus, cpus, mem_bytes; };
 
+/* What somebody has not enough of. */
+enum zn_scarce { ZN_SCARCE_NOTHING, ZN_SCARCE_RUNNING, ZN_SCARCE_GPUS, ZN_SCARCE_CPUS, ZN_SCARCE_MEM, ZN_SCARCE_HOURS };
+bool zn_use_needs(const struct zn_use *use, enum zn_scarce what);
+
 /* A user or an account of whom is counted. */
 struct zn_owner {
 	const struct zn_quota *quota;
 	struct zn_use use;
-	double gpus_on, gpus_since;    /* of jobs that run: the sum of their GPUs, and of GPUs times start */
-	struct zn_ledger ledger;       /* of jobs that ran */
+	double gpus_on;                /* of jobs that run */
+	struct zn_ledger ledger;       /* all that was used up to counted_s */
+	double counted_s;
+	void *first;                   /* for whoever orders jobs: the first of his that he may not start */
+	enum zn_scarce first_lacks;    /* and what that lacks */
 	UT_hash_handle hh;
 	char name[];                   /* "user ann" */
 };
@@ -69,10 +77,13 @@ void zn_payers_take_ledgers(struct zn_payers *p, const struct zn_payers *from);
 double zn_owner_gpu_s(struct zn_owner *o, double now_s);
 /* Calls each with everybody whom a quota names, and who else is counted: what they may have, and have; by name.  -ENOMEM. */
 int zn_payers_each(struct zn_payers *p, void (*each)(void *arg, const struct zn_quota *q), void *arg);
-/* Whether use may be added now: what it has of running, gpus, cpus and mem_bytes.  For a no, *ret (may be NULL) is one
- * sentence without a full stop, in a.
+/* Whether use may be added now: what it has of running, gpus, cpus and mem_bytes.  For a no, *ret is one sentence without a
+ * full stop, in a.
  */
 bool zn_payer_may(struct zn_payers *p, uint32_t payer, const struct zn_use *use, struct zn_arena *a, const char **ret);
+/* Who must not have so much more now, and what he lacks; NULL: nobody.  *ret_for_now: he may when his jobs are over. */
+struct zn_owner *zn_payer_blocks(struct zn_payers *p, uint32_t payer, const struct zn_use *use, enum zn_scarce *ret_what,
+                                 bool *ret_for_now);
 /* When, after now_s, somebody who used up his hours may have some again; 0: nobody did. */
 double zn_payers_again_s(struct zn_payers *p);
 /* What the urgency of his jobs is multiplied by, as of zn_leaves_weigh. */
@@ -80,7 +91,9 @@ static inline double zn_payer_factor(const struct zn_payers *p, uint32_t payer)
 {
 	return payer && p->v[payer - 1].leaf ? p->v[payer - 1].leaf->factor : 1;
 }
-/* Whether such a job may be submitted.  -EAGAIN: too many wait; -EBADMSG: it asks more than is allowed at all. */
-int zn_payer_accepts(struct zn_payers *p, uint32_t payer, const struct zn_use *use, struct zn_err *err);
+/* Whether such a job may be submitted.  account may be NULL.  -EAGAIN: too many wait; -EBADMSG: it asks more than is allowed
+ * at all; -EPERM: the account is not for him.
+ */
+int zn_payers_accept(struct zn_payers *p, const char *user, const char *account, const struct zn_use *use, struct zn_err *err);
 
 #endif

@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
+#include "base/clock.h"
 #include "queue/awaited.h"
 #include "serve/server.h"
 
@@ -45,6 +47,15 @@ void zn_after_recover(struct zn_server *s)
 	}
 }
 
+/* Who waits on is shown anew, if it is for few; nothing of that needs to be remembered. */
+static void show_rest(struct zn_server *s, struct zn_job *job)
+{
+	if (job->after && job->after->n > ZN_AFTER_SHOWN)
+		return;
+	job->view_seq = s->seq;
+	zn_change_view(s, job, "is", zn_now_s());
+}
+
 static void look_again(struct zn_server *s, uint64_t id)
 {
 	struct zn_job *job = zn_jobs_get(&s->jobs, id);
@@ -58,17 +69,38 @@ static void look_again(struct zn_server *s, uint64_t id)
 		return;
 	}
 	zn_submit_promote(s, job);
-	zn_change_save(s, job, job->state == ZN_JOB_QUEUED ? "queued" : "waits");
+	if (job->state == ZN_JOB_QUEUED)
+		zn_change_save(s, job, "queued");
+	else
+		show_rest(s, job);
+}
+
+enum { EACH = 1024, EACH_BYTES = 4 << 20 }; /* so many that are told write less than that, journal and view together */
+
+/* Journal and view have something set aside, but that is for ends of jobs.  False: it is tried again in a while. */
+static bool has_room(struct zn_server *s, size_t told)
+{
+	static const struct timeval soon = { .tv_sec = 5 };
+	struct statvfs fs;
+
+	if (zn_journal_room(s->journal) >= ZN_ROOM_SUBMIT && !s->view_is_behind &&
+	    (told % EACH || (statvfs(s->spool, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize >= EACH_BYTES)))
+		return true;
+	event_add(s->on_after, &soon);
+	return false;
 }
 
 void zn_after_run(struct zn_server *s)
 {
 	struct zn_awaited *w;
 
-	while ((w = STAILQ_FIRST(&s->ended)) && s->status == 0 && zn_journal_room(s->journal) >= ZN_ROOM_START) {
+	while ((w = STAILQ_FIRST(&s->ended))) {
+		for (; w->told < w->n; w->told++) {
+			if (s->status < 0 || !has_room(s, w->told))
+				return;
+			look_again(s, w->by[w->told]);
+		}
 		STAILQ_REMOVE_HEAD(&s->ended, link);
-		for (size_t i = 0; i < w->n && s->status == 0; i++)
-			look_again(s, w->by[i]);
 		zn_awaited_free(w);
 	}
 }

@@ -84,10 +84,21 @@ static bool is_bad(int rc)
 	return false;
 }
 
-/* A bad file is kept under another name, so that its owner can look; a good one goes once it is durable.  False: it
- * is for later.
+/* The same again and again is said once. */
+static void complain(struct zn_server *s, uid_t uid, const char *name, int rc, const struct zn_err *err)
+{
+	const char *text = err->text[0] ? err->text : strerror(-rc);
+
+	if (rc == -EAGAIN && !strcmp(s->drop_said, text))
+		return;
+	zn_log("drop of uid %u, '%s': %s", (unsigned)uid, name, text);
+	snprintf(s->drop_said, sizeof(s->drop_said), "%s", rc == -EAGAIN ? text : "");
+}
+
+/* A bad file is kept under another name, so that its owner can look; a good one goes once it is durable.  Below 0: it
+ * is for later; -EAGAIN: and so are all of this user.
  */
-static bool take_one(struct zn_server *s, int dirfd, const char *name, uid_t uid, gid_t gid)
+static int take_one(struct zn_server *s, int dirfd, const char *name, uid_t uid, gid_t gid)
 {
 	struct zn_err err = { 0 };
 	char bad[300];
@@ -97,14 +108,14 @@ static bool take_one(struct zn_server *s, int dirfd, const char *name, uid_t uid
 		rc = zn_journal_flush(s->journal);
 	if (rc == 0) {
 		unlinkat(dirfd, name, 0);
-		return true;
+		return 0;
 	}
-	zn_log("drop of uid %u, '%s': %s", (unsigned)uid, name, err.text[0] ? err.text : strerror(-rc));
+	complain(s, uid, name, rc, &err);
 	if (!is_bad(rc))
-		return false;
+		return rc;
 	snprintf(bad, sizeof(bad), "%s.refused", name);
 	renameat(dirfd, name, dirfd, bad);
-	return true;
+	return 0;
 }
 
 static bool is_users_own(const struct zn_server *s, const struct stat *st, uint64_t uid)
@@ -190,10 +201,11 @@ static bool take_directory(struct zn_server *s, int top, const char *name)
 	DIR *d = fdopendir(fd);
 	if (!d)
 		close(fd);
-	for (struct dirent *e; d && (e = readdir(d));) {
+	int rc = 0;
+	for (struct dirent *e; d && rc != -EAGAIN && (e = readdir(d));) {
 		size_t n = strlen(e->d_name);
-		if (n > 3 && !strcmp(e->d_name + n - 3, ".zr") && !take_one(s, fd, e->d_name, (uid_t)uid, gid))
-			all = false;
+		rc = n > 3 && !strcmp(e->d_name + n - 3, ".zr") ? take_one(s, fd, e->d_name, (uid_t)uid, gid) : 0;
+		all &= rc == 0;
 	}
 	if (d)
 		closedir(d);

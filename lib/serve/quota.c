@@ -12,10 +12,9 @@ int zn_quota_accepts(struct zn_server *s, const struct zn_spec *spec, uid_t uid,
 		.gpus = (uint32_t)(r->gpus.has ? r->gpus.v : r->gpus_per_node.v), .cpus = (uint32_t)r->cpus.v, .mem_bytes = r->mem_bytes.v,
 		.tasks = r->tasks.has ? (uint32_t)r->tasks.v : 1,
 	};
-	struct zn_use use = zn_room_use(&ask);
-	int64_t payer = zn_payers_get(&s->jobs.payers, zn_uid_name(s, uid), spec->policy.account);
+	struct zn_use use = zn_pick_use(&ask);
 
-	return payer <= 0 ? (int)payer : zn_payer_accepts(&s->jobs.payers, (uint32_t)payer, &use, err);
+	return zn_payers_accept(&s->jobs.payers, zn_uid_name(s, uid), spec->policy.account, &use, err);
 }
 
 /* Of who changed by more than a twentieth, or of all. */

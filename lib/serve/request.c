@@ -142,6 +142,8 @@ static int requeue_finished(struct zn_server *s, struct wish *w, struct zn_memo_
 
 	body->spec.key = NULL;
 	body->spec.hold = (struct zn_obool){ 0 };
+	if (w->job->attempt) /* all that it waited for was there once */
+		body->spec.policy.after = (struct zn_list){ 0 };
 	int rc = zn_submit_take(s, &body->spec, w->job->uid, w->job->gid, w->job->id, false, &id, &w->err);
 	if (rc == 0)
 		w->reply.id = ZN_SOME_U64(id);

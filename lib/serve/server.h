@@ -70,7 +70,7 @@ struct zn_server {
 	struct zn_conf conf;
 	struct event_base *base;
 	struct evconnlistener *listener;
-	struct event *on_durable, *on_signal[3], *on_begin, *on_deferred, *on_idle, *on_view, *on_snapshot, *on_drop;
+	struct event *on_durable, *on_signal[3], *on_begin, *on_deferred, *on_after, *on_idle, *on_view, *on_snapshot, *on_drop;
 	struct zn_jobs jobs;
 	struct zn_journal *journal;
 	struct zn_view *view;
@@ -96,6 +96,7 @@ struct zn_server {
 	uid_t last_uid;
 	double last_name_s;
 	int drop_watch, lock;
+	char drop_said[400];           /* why the last dropped file was left for later */
 	int status;
 };
 

@@ -185,8 +185,6 @@ int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, 
 	if (rc)
 		return rc < 0 ? rc : 0;
 	rc = room_for(s, err);
-	if (requeue_of) /* all that it waited for was there once */
-		spec.policy.after = (struct zn_list){ 0 };
 	if (rc == 0)
 		rc = zn_after_may(s, &spec.policy.after, err);
 	if (rc == 0 && !for_us && !spec.adopt.pid.has)

@@ -67,20 +67,20 @@ static void count_start(struct run *r, const struct zn_sim_job *job)
 {
 	struct zn_use use = use_of(job);
 
-	if (!r->pool.payers)
+	if (!r->pool.pick.payers)
 		return;
-	zn_payer_add(r->pool.payers, job->payer, &use);
-	zn_payer_began(r->pool.payers, job->payer, &use, r->now_s);
+	zn_payer_add(r->pool.pick.payers, job->payer, &use);
+	zn_payer_began(r->pool.pick.payers, job->payer, &use, r->now_s);
 }
 
 static void count_end(struct run *r, const struct zn_sim_job *job)
 {
 	struct zn_use use = use_of(job);
 
-	if (!r->pool.payers)
+	if (!r->pool.pick.payers)
 		return;
-	zn_payer_take(r->pool.payers, job->payer, &use);
-	zn_payer_ended(r->pool.payers, job->payer, &use, job->pick.start_s, r->now_s);
+	zn_payer_take(r->pool.pick.payers, job->payer, &use);
+	zn_payer_ended(r->pool.pick.payers, job->payer, &use, job->pick.start_s, r->now_s);
 }
 
 static int take_events(struct run *r)
@@ -105,9 +105,9 @@ static void decide(struct run *r, struct zn_sim_times *times)
 	struct zn_pick_pass pass;
 	struct zn_pick_job *pick;
 
-	if (r->pool.payers) {
-		r->pool.payers->now_s = r->now_s;
-		zn_leaves_weigh(&r->pool.payers->leaves, r->now_s);
+	if (r->pool.pick.payers) {
+		r->pool.pick.payers->now_s = r->now_s;
+		zn_leaves_weigh(&r->pool.pick.payers->leaves, r->now_s);
 	}
 	zn_pick_begin(&pass, &r->pool.pick, r->now_s);
 	while ((pick = zn_pick_next(&pass))) {
@@ -152,7 +152,7 @@ int zn_sim_run(struct zn_sim_job *jobs, size_t n, uint32_t gpus, struct zn_pick_
 	int rc = r.ends.heap ? 0 : -ENOMEM;
 
 	zn_pool_init(&r.pool, policy, gpus);
-	r.pool.payers = payers;
+	r.pool.pick.payers = payers;
 	while (rc == 0 && (r.submitted < n || r.ends.n)) {
 		r.now_s = next_time(&r);
 		rc = take_events(&r);

@@ -144,9 +144,9 @@ static void look(struct zn_pick *p, struct zn_room *room, const struct zn_free *
 		j->plan = room->plan;
 		j->end_s = now + j->run_s;
 		seen->started++;
-		struct zn_use use = zn_room_use(&j->ask);
-		if (room->payers)
-			zn_payer_add(room->payers, j->ask.payer, &use);
+		struct zn_use use = zn_pick_use(&j->ask);
+		if (p->payers)
+			zn_payer_add(p->payers, j->ask.payer, &use);
 		seen->over_quota |= is_over_quota();
 		seen->late |= j->promise_s && now > j->promise_s;
 		seen->over |= is_over(idle);
@@ -174,7 +174,7 @@ static struct seen run(enum zn_pick_order order, unsigned seed, bool quotas)
 	make_jobs(seed, &room);
 	if (quotas) {
 		make_payers(&payers, v);
-		room.payers = &payers;
+		p.payers = &payers;
 	}
 	while (gone < JOBS) {
 		struct job *end = next_end();
@@ -183,7 +183,7 @@ static struct seen run(enum zn_pick_order order, unsigned seed, bool quotas)
 			break; /* somebody never starts */
 		now = end && end->end_s < now ? end->end_s : now;
 		for (; (end = next_end()) && end->end_s <= now; gone++) {
-			struct zn_use use = zn_room_use(&end->ask);
+			struct zn_use use = zn_pick_use(&end->ask);
 			end->ended = true;
 			if (quotas)
 				zn_payer_take(&payers, end->ask.payer, &use);
@@ -248,6 +248,109 @@ static unsigned hour_of_the_wide(bool impossible, bool moved)
 	return hour;
 }
 
+/* ---- quotas and the order ---------------------------------------------------------------------------------- */
+
+enum { OWN = 40 };
+
+/* ann may have 2 of 4 GPUs and runs one job of 1; then comes one of 2, and a new one of 1 whenever one ends.  When the large
+ * one starts, in ends of small ones; and, of bob's, which GPUs may not stay unused, how many start before it.
+ */
+static unsigned small_before_the_large(unsigned *ret_of_bob)
+{
+	static struct job own[OWN], of_bob[OWN];
+	struct zn_quota v[] = { { .of = "user", .name = "ann", .gpus = { 2, true }, .window_s = 1 } };
+	struct zn_room room = { .facts = facts, .plan_of = plan_of, .free = zn_plan_idle(facts) };
+	struct zn_payers payers;
+	struct zn_pick_pass pass;
+	struct zn_pick_job *pick;
+	struct zn_pick p;
+	unsigned ends = 0, now = 0;
+
+	zn_payers_init(&payers, (struct zn_quotas){ v, 1 }, (struct zn_shares){ 0 });
+	room.running = &p.running;
+	zn_pick_init(&p, (struct zn_pick_policy){ .backfill = true }, zn_room_total(&room), &zn_room_ops, &room);
+	p.payers = &payers;
+	*ret_of_bob = 0;
+	for (unsigned i = 0; i < OWN; i++, now += 10) {
+		own[i] = (struct job){ .ask = { .gpus = i == 1 ? 2 : 1, .tasks = 1, .priority = i == 1,
+		                                .payer = (uint32_t)zn_payers_get(&payers, "ann", NULL) } };
+		of_bob[i] = (struct job){ .ask = { .gpus = 1, .tasks = 1 } };
+		struct job *come[] = { &own[i], &of_bob[i] };
+		for (unsigned k = 0; k < 2; k++) {
+			come[k]->pick = (struct zn_pick_job){ .seq = 1 + 2 * i + k, .submit_s = now, .estimate_s = 15, .limit_s = 15,
+			                                      .size = (float)come[k]->ask.gpus };
+			zn_pick_wait(&p, &come[k]->pick, &come[k]->ask);
+		}
+		for (zn_pick_begin(&pass, &p, now); (pick = zn_pick_next(&pass));) {
+			struct job *j = (struct job *)pick;
+			struct zn_use use = zn_pick_use(&j->ask);
+			j->plan = room.plan;
+			j->end_s = now + 15;
+			zn_payer_add(&payers, j->ask.payer, &use);
+			*ret_of_bob += !j->ask.payer && !own[1].end_s;
+			if (j == &own[1])
+				break;
+		}
+		if (own[1].end_s)
+			break;
+		for (unsigned k = 0; k <= i; k++)
+			for (unsigned o = 0; o < 2; o++) {
+				struct job *j = o ? &of_bob[k] : &own[k];
+				struct zn_use use = zn_pick_use(&j->ask);
+				if (!j->end_s || j->ended || j->end_s > now + 10)
+					continue;
+				j->ended = true;
+				ends += !o;
+				zn_payer_take(&payers, j->ask.payer, &use);
+				zn_room_give(&room, &j->plan);
+				zn_pick_gone(&p, &j->pick, j->end_s);
+			}
+	}
+	zn_pick_done(&p);
+	zn_payers_done(&payers);
+	return own[1].end_s ? ends : OWN;
+}
+
+/* bob is out for 60 hours in which others use all; then he may again.  Whether he comes before one of a higher priority. */
+static bool is_first_for_having_been_out(void)
+{
+	struct zn_quota v[] = { { .of = "user", .name = "bob", .running = { 1, true }, .window_s = 1 } };
+	struct job late = { .ask = { .gpus = 1, .tasks = 1 } }, urgent = { .ask = { .gpus = 1, .tasks = 1, .priority = 9 } };
+	static struct job others[60];
+	struct zn_room room = { .facts = facts, .plan_of = plan_of, .free = zn_plan_idle(facts) };
+	struct zn_payers payers;
+	struct zn_pick_pass pass;
+	struct zn_pick_job *pick;
+	struct zn_pick p;
+
+	zn_payers_init(&payers, (struct zn_quotas){ v, 1 }, (struct zn_shares){ 0 });
+	late.ask.payer = (uint32_t)zn_payers_get(&payers, "bob", NULL);
+	zn_payer_add(&payers, late.ask.payer, &(struct zn_use){ .running = 1 });
+	room.running = &p.running;
+	zn_pick_init(&p, (struct zn_pick_policy){ .backfill = true }, zn_room_total(&room), &zn_room_ops, &room);
+	p.payers = &payers;
+	late.pick = (struct zn_pick_job){ .seq = 1, .estimate_s = 3600, .limit_s = 3600, .size = 1 };
+	zn_pick_wait(&p, &late.pick, &late.ask);
+	for (unsigned i = 0; i < 60; i++) {
+		others[i] = (struct job){ .ask = { .gpus = (uint32_t)facts->n_gpus, .tasks = 1 } };
+		others[i].pick = (struct zn_pick_job){ .seq = 2 + i, .submit_s = 3600. * i, .estimate_s = 3600, .limit_s = 3600,
+		                                       .size = (float)facts->n_gpus };
+		zn_pick_wait(&p, &others[i].pick, &others[i].ask);
+		for (zn_pick_begin(&pass, &p, 3600. * i); (pick = zn_pick_next(&pass));)
+			((struct job *)pick)->plan = room.plan;
+		zn_room_give(&room, &others[i].plan);
+		zn_pick_gone(&p, &others[i].pick, 3600. * (i + 1));
+	}
+	zn_payer_take(&payers, late.ask.payer, &(struct zn_use){ .running = 1 });
+	urgent.pick = (struct zn_pick_job){ .seq = 99, .submit_s = 3600 * 60, .estimate_s = 3600, .limit_s = 3600, .size = 1 };
+	zn_pick_wait(&p, &urgent.pick, &urgent.ask);
+	zn_pick_begin(&pass, &p, 3600 * 60);
+	bool first = zn_pick_next(&pass) == &late.pick;
+	zn_pick_done(&p);
+	zn_payers_done(&payers);
+	return first;
+}
+
 int main(void)
 {
 	static double starts[JOBS];
@@ -285,6 +388,10 @@ int main(void)
 	tap_ok(alone >= 48 && alone < 60, "who was overtaken by 48 hours of all there is must be next (he starts in hour %u)", alone);
 	tap_ok(hour_of_the_wide(true, false) == alone, "also behind one that can never start");
 	tap_ok(hour_of_the_wide(false, true) == alone, "and when he left the line in between");
+	unsigned of_bob, ends = small_before_the_large(&of_bob);
+	tap_ok(ends <= 2, "small jobs of one owner do not keep his large one out for ever (%u ended before it)", ends);
+	tap_ok(of_bob >= 2, "which keeps nobody else back (%u of another started)", of_bob);
+	tap_ok(!is_first_for_having_been_out(), "who waited for his own quota is not first of all for that");
 	machine_free(facts);
 	return tap_done();
 }

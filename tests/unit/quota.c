@@ -48,6 +48,11 @@ static void test_ledger(void)
 	zn_ledger_add(&l, 1000, 1010, 1);
 	zn_ledger_add(&l, 100, 200, 1);
 	tap_ok(zn_ledger_sum(&l, 1010) == 10, "a time that runs backwards is none, and what comes late and is old counts no more");
+	struct zn_ledger ahead = { .window_s = 640 };
+	zn_ledger_add(&ahead, 1e9, 1e9 + 10, 1);
+	zn_ledger_sum(&ahead, 1e9 + 20);
+	tap_ok(zn_ledger_sum(&ahead, 2000) == 10 && (zn_ledger_add(&ahead, 2000, 2010, 2), zn_ledger_sum(&ahead, 2010)) == 30 &&
+	       zn_ledger_sum(&ahead, 2700) == 0, "a clock that was far ahead and is set back: what was used stays, for a window");
 	tap_ok(zn_ledger_next_s(&l, 1010) == 1020 && zn_ledger_next_s(&l, 1019.9) == 1020, "when the next part passes is known");
 }
 
@@ -62,10 +67,10 @@ static struct zn_quota quotas[] = {
 static const char *refusal(struct zn_payers *p, int64_t payer, struct zn_use use)
 {
 	static struct zn_arena a;
-	const char *text = "";
+	const char *text = NULL;
 
 	zn_payer_may(p, (uint32_t)payer, &use, &a, &text);
-	return text;
+	return text ? text : "";
 }
 
 static void test_payers(void)
@@ -79,23 +84,27 @@ static void test_payers(void)
 	       "each has a number, the same again; an account without a quota counts for nothing");
 	struct zn_use two = { .running = 1, .gpus = 2 }, one = { .running = 1, .gpus = 1 };
 	zn_payer_add(&p, (uint32_t)bob, &two);
-	tap_ok(!strcmp(refusal(&p, bob2, one), "user bob has 2 of 2 gpus, and may have no more"), "what a user has counts, whoever pays");
+	tap_ok(!strcmp(refusal(&p, bob2, one), "needs 1 gpus; user bob has 2 of the 2 that the quota allows"), "what a user has counts, whoever pays");
 	tap_ok(!*refusal(&p, eve, two), "and not for another user");
 	zn_payer_add(&p, (uint32_t)eve, &two);
 	zn_payer_take(&p, (uint32_t)bob, &two);
 	zn_payer_add(&p, (uint32_t)bob2, &two);
 	zn_payer_take(&p, (uint32_t)eve, &(struct zn_use){ .gpus = 1 });
-	tap_ok(!strcmp(refusal(&p, eve, two), "user eve has 1 of 2 gpus, and may have no more") &&
+	tap_ok(!strcmp(refusal(&p, eve, two), "needs 2 gpus; user eve has 1 of the 2 that the quota allows") &&
 	       !*refusal(&p, eve, one), "an account counts over its users");
 	zn_payer_take(&p, (uint32_t)eve, &one);
 	tap_ok(!*refusal(&p, zn_payers_get(&p, "kim", "vision"), two) &&
 	       !strcmp(refusal(&p, zn_payers_get(&p, "kim", "vision"), (struct zn_use){ .gpus = 1, .mem_bytes = 2 << 29 }), "") &&
 	       *refusal(&p, zn_payers_get(&p, "kim", "vision"), (struct zn_use){ .mem_bytes = (1 << 30) + 1 }), "memory to the byte");
-	tap_ok(zn_payer_accepts(&p, (uint32_t)bob, &(struct zn_use){ .gpus = 3 }, &err) == -EBADMSG &&
-	       !strcmp(err.text, "it asks 3 gpus, and user bob may have 2 (quota)"), "what could never start is not accepted");
+	tap_ok(zn_payers_accept(&p, "bob", NULL, &(struct zn_use){ .gpus = 3 }, &err) == -EBADMSG &&
+	       !strcmp(err.text, "it asks 3 gpus, and user bob may have 2 (quota)") &&
+	       !strcmp(refusal(&p, bob, (struct zn_use){ .gpus = 3 }), "needs 3 gpus; user bob may have 2: it can never start"),
+	       "what could never start is not accepted, and what was is told so");
 	zn_payer_add(&p, (uint32_t)bob, &(struct zn_use){ .queued = 3 });
-	tap_ok(zn_payer_accepts(&p, (uint32_t)bob, &one, &err) == -EAGAIN && zn_payer_accepts(&p, (uint32_t)eve, &one, &err) == 0,
-	       "nor is one more than may wait");
+	size_t n = HASH_COUNT(p.owners);
+	tap_ok(zn_payers_accept(&p, "bob", NULL, &one, &err) == -EAGAIN && zn_payers_accept(&p, "eve", "vision", &one, &err) == 0 &&
+	       zn_payers_accept(&p, "zoe", NULL, &one, &err) == 0, "nor is one more than may wait");
+	tap_ok(n == HASH_COUNT(p.owners), "nobody is entered into the books for having asked");
 	zn_payers_done(&p);
 }
 
@@ -110,14 +119,20 @@ static void test_hours(void)
 	p.now_s = 1000 + 3599;
 	tap_ok(!*refusal(&p, ann, one), "two GPUs for less than an hour are less than two GPU hours");
 	p.now_s = 1000 + 3600;
-	tap_ok(!strcmp(refusal(&p, ann, one), "user ann used 2 of 2 GPU hours in 1h46m"), "what runs counts while it runs");
+	tap_ok(!strcmp(refusal(&p, ann, one), "user ann used 2 of the 2 GPU hours that the quota allows in 1h46m"), "what runs counts while it runs");
 	tap_ok(!*refusal(&p, ann, none), "a job without GPUs uses none");
 	zn_payer_ended(&p, (uint32_t)ann, &(struct zn_use){ .gpus = 2 }, 1000, 4600);
 	tap_ok(*refusal(&p, ann, one) && zn_payers_again_s(&p) == 4700, "and when it has ended, until the window has passed on");
 	p.now_s = 1000 + 6400 + 300;
 	tap_ok(!*refusal(&p, ann, one) && zn_payers_again_s(&p) == 0, "which it has");
 	zn_payer_began(&p, (uint32_t)ann, &(struct zn_use){ .gpus = 1 }, 0);
-	tap_ok(fabs(zn_owner_gpu_s(p.v[ann - 1].owner[0], p.now_s) - (6600 + 6400)) <= 300, "what runs longer than the window counts for all of it");
+	struct zn_owner *o = p.v[ann - 1].owner[0];
+	tap_ok(fabs(zn_owner_gpu_s(o, p.now_s) - (6600 + 6400)) <= 300, "what runs longer than the window counts for all of it");
+	zn_payer_began(&p, (uint32_t)ann, &(struct zn_use){ .gpus = 3 }, p.now_s);
+	zn_payer_ended(&p, (uint32_t)ann, &(struct zn_use){ .gpus = 1 }, 0, p.now_s + 100);
+	tap_ok(fabs(zn_owner_gpu_s(o, p.now_s + 100) - (6400 + 6400 + 300)) <= 300, "whatever begins beside it");
+	zn_payer_ended(&p, (uint32_t)ann, &(struct zn_use){ .gpus = 3 }, p.now_s, p.now_s + 50);
+	tap_ok(fabs(zn_owner_gpu_s(o, p.now_s + 100) - (6400 + 6400 + 150)) <= 300, "an end that is told late takes back what was counted after it");
 	zn_payers_done(&p);
 }
 
