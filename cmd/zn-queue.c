@@ -106,17 +106,27 @@ static int run_history(int argc, char **argv)
 	return zn_cli_end(w, rc < 0 ? fail(rc, &err) : ZN_EXIT_OK);
 }
 
+/* The queue as it is, for a verb without operands; exits where it can't be read. */
+static void read_picture(int argc, char **argv, bool count, struct zn_picture *ret)
+{
+	struct zn_err err = { 0 };
+
+	if (argc)
+		zn_cli_usage("'%s' is too much", argv[0]);
+	int rc = zn_picture_of_spool(spool, ret, &err);
+	if (rc == 0 && count)
+		rc = zn_picture_count(ret, spool, &err);
+	if (rc < 0)
+		exit(fail(rc, &err));
+}
+
 static int run_nodes(int argc, char **argv)
 {
 	static const struct zn_kind *const kinds[] = { &zn_node_kind, NULL };
 	struct zn_picture p;
 	struct zn_err err = { 0 };
 
-	if (argc)
-		zn_cli_usage("'%s' is too much", argv[0]);
-	int rc = zn_picture_of_spool(spool, &p, &err);
-	if (rc < 0)
-		return fail(rc, &err);
+	read_picture(argc, argv, false, &p);
 	if (o.usage && !zn_cli_output.fields && zn_cli_format() == ZN_FORMAT_TABLE)
 		zn_cli_output.fields = "node_id,state,jobs,cpu_utilization_pct,mem_bytes,mem_available_bytes";
 	struct zn_writer *w = zn_cli_writer(kinds, false);
@@ -143,19 +153,12 @@ static void put_quota(void *w, const struct zn_quota *q)
 static int run_quotas(int argc, char **argv)
 {
 	struct zn_picture p;
-	struct zn_err err = { 0 };
 
-	if (argc)
-		zn_cli_usage("'%s' is too much", argv[0]);
-	int rc = zn_picture_of_spool(spool, &p, &err);
-	if (rc == 0)
-		rc = zn_picture_count(&p, spool, &err);
-	if (rc < 0)
-		return fail(rc, &err);
+	read_picture(argc, argv, true, &p);
 	struct zn_writer *w = zn_cli_writer(quota_kinds, false);
-	rc = zn_payers_each(&p.payers, put_quota, w);
+	zn_cli_must(zn_payers_each(&p.payers, put_quota, w) < 0 ? NULL : w);
 	zn_picture_done(&p);
-	return zn_cli_end(w, rc < 0 ? fail(rc, &err) : ZN_EXIT_OK);
+	return zn_cli_end(w, ZN_EXIT_OK);
 }
 
 static const struct zn_kind *const share_kinds[] = { &zn_share_kind, NULL };
@@ -163,13 +166,8 @@ static const struct zn_kind *const share_kinds[] = { &zn_share_kind, NULL };
 static int run_shares(int argc, char **argv)
 {
 	struct zn_picture p;
-	struct zn_err err = { 0 };
 
-	if (argc)
-		zn_cli_usage("'%s' is too much", argv[0]);
-	int rc = zn_picture_of_spool(spool, &p, &err);
-	if (rc < 0)
-		return fail(rc, &err);
+	read_picture(argc, argv, false, &p);
 	struct zn_writer *w = zn_cli_writer(share_kinds, false);
 	for (size_t i = 0; i < p.n_shares; i++)
 		zn_writer_put(w, &zn_share_kind, &p.shares[i]);
