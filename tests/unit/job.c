@@ -251,7 +251,7 @@ static const struct { const char *lines, *words, *ignored; } sbatch_rows[] = {
 	{ "#SBATCH --begin=now+2hours", "--begin|+2h|", "" }, { "#SBATCH -b now+60", "--begin|+60s|", "" }, { "#SBATCH -b now+1week", "--begin|+7d|", "" },
 	{ "#SBATCH --begin=now", "", "" }, { "#SBATCH --begin 2030-01-20T12:34:00", "--begin|2030-01-20T12:34:00|", "" },
 	{ "#SBATCH -H --requeue --nice=50", "--hold|--requeue|5|--priority|-50|", "" }, { "#SBATCH --export=ALL,LR=0.1,B=2", "--env|LR=0.1|--env|B=2|", "" },
-	{ "#SBATCH --export=NONE", "", "--export|" }, { "#SBATCH -p gpu --mail-type=END -A lab --exclusive", "", "--partition|--mail-type|--account|--exclusive|" },
+	{ "#SBATCH --export=NONE", "", "--export|" }, { "#SBATCH -p gpu --mail-type=END -A lab --exclusive", "--account|lab|", "--partition|--mail-type|--exclusive|" },
 	{ "#SBATCH -n 4000000000 -c 4000000000 --mem-per-cpu=1P", "--tasks|4000000000|--cpus|16000000000000000000|--mem|18446744073709551615|", "" },
 	{ "#SBATCH --new-thing value -J x", "--name|x|", "--new-thing|" }, { "##SBATCH -n 4\n# SBATCH -n 3\n#SBATCHX -n 2", "", "" },
 	{ "#SBATCH -n 2\nsrun x\n#SBATCH -n 4", "--tasks|2|", "" },
