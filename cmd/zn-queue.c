@@ -192,8 +192,9 @@ static int run_node(int argc, char **argv)
 	int rc = zn_client_ask(spool, &c, &r, &reply, &err);
 	if (rc < 0)
 		return fail(rc, &err);
+	int code = reply.ok ? ZN_EXIT_OK : zn_cli_fail((enum zn_exit)reply.code, "%s", reply.error);
 	zn_client_close(c);
-	return zn_cli_end(NULL, reply.ok ? ZN_EXIT_OK : zn_cli_fail((enum zn_exit)reply.code, "%s", reply.error));
+	return zn_cli_end(NULL, code);
 }
 
 /* ---- job numbers ---- */

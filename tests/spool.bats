@@ -26,10 +26,11 @@ journal_of() { mkdir -m 700 "$ZENITH_SPOOL" "$ZENITH_SPOOL/journal" && cp "$1"/*
 	zn-submit --hold --key first -- true
 	for i in {1..300}; do echo '{"command":"true","hold":true,"environment":{"A":"b"},"directory":"/"}'; done |
 		zn-submit --records >numbers &
+	pid=$! # until_true starts processes of its own
 	until_true has_lines 20 numbers
 	before=$(grep -c '' numbers)
 	cp -a "$ZENITH_SPOOL/journal" backup
-	wait $!
+	wait "$pid"
 	zn-schedd --stop
 	until_true none_is_left
 	rm -rf "$ZENITH_SPOOL"

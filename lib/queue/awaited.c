@@ -82,7 +82,7 @@ void zn__awaited_done(struct zn_jobs *q)
 	}
 }
 
-enum zn_after_fate zn_jobs_after(struct zn_jobs *q, struct zn_job *job, struct zn_after_one *ret_missed,
+enum zn_after_fate zn_jobs_after(struct zn_jobs *q, struct zn_job *job, uint64_t only, struct zn_after_one *ret_missed,
                                  enum zn_job_state *ret_ended)
 {
 	struct zn_after *after = job->after;
@@ -90,15 +90,17 @@ enum zn_after_fate zn_jobs_after(struct zn_jobs *q, struct zn_job *job, struct z
 	bool missed = false;
 
 	for (size_t i = 0; after && i < after->n; i++) {
-		const struct zn_job *other = zn_jobs_get(q, after->v[i].job);
-		bool ended = !other || zn_job_is_finished(other->state);
-		if (other && ended && !missed && !zn_after_is_met(after->v[i].on, other->state)) {
+		const struct zn_after_one one = after->v[i];
+		bool look = !only || one.job == only;
+		const struct zn_job *other = look ? zn_jobs_get(q, one.job) : NULL;
+		bool ended = look && (!other || zn_job_is_finished(other->state));
+		if (other && ended && !missed && !zn_after_is_met(one.on, other->state)) {
 			missed = true;
-			*ret_missed = after->v[i];
+			*ret_missed = one;
 			*ret_ended = other->state;
 		}
 		if (!ended)
-			after->v[kept++] = after->v[i];
+			after->v[kept++] = one;
 	}
 	if (missed || !kept) {
 		free(job->after);

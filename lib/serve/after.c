@@ -56,7 +56,8 @@ static void show_rest(struct zn_server *s, struct zn_job *job)
 	zn_change_view(s, job, "is", zn_now_s());
 }
 
-static void look_again(struct zn_server *s, uint64_t id)
+/* One that waits for ended_id, which has ended. */
+static void look_again(struct zn_server *s, uint64_t id, uint64_t ended_id)
 {
 	struct zn_job *job = zn_jobs_get(&s->jobs, id);
 	struct zn_after_one missed;
@@ -64,7 +65,7 @@ static void look_again(struct zn_server *s, uint64_t id)
 
 	if (!job || job->state != ZN_JOB_PENDING || !job->after)
 		return;
-	if (zn_jobs_after(&s->jobs, job, &missed, &ended) == ZN_AFTER_MISSED) {
+	if (zn_jobs_after(&s->jobs, job, ended_id, &missed, &ended) == ZN_AFTER_MISSED) {
 		zn_job_finish(s, job, ZN_JOB_CANCELLED, zn_after_missed(&missed, ended, &s->arena));
 		return;
 	}
@@ -98,7 +99,7 @@ void zn_after_run(struct zn_server *s)
 		for (; w->told < w->n; w->told++) {
 			if (s->status < 0 || !has_room(s, w->told))
 				return;
-			look_again(s, w->by[w->told]);
+			look_again(s, w->by[w->told], w->job);
 		}
 		STAILQ_REMOVE_HEAD(&s->ended, link);
 		zn_awaited_free(w);

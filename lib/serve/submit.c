@@ -140,7 +140,7 @@ static int create(struct zn_server *s, struct zn_spec *spec, uid_t uid, gid_t gi
 	rc = zn_memo_job(&s->jobs, &m, loc, ret);
 	if (rc < 0)
 		return rc;
-	zn_jobs_after(&s->jobs, *ret, &missed, &ended); /* none is: zn_after_may */
+	zn_jobs_after(&s->jobs, *ret, 0, &missed, &ended); /* none is: zn_after_may */
 	(*ret)->view_seq = (uint64_t)seq;
 	rc = zn_jobs_add(&s->jobs, *ret);
 	if (rc < 0)
