@@ -42,7 +42,7 @@ is_reason() { [ "$(reason "$1")" = "$2" ]; }
 @test "what has ended already counts, and what could never start is not accepted" {
 	quick -- true
 	quick -- false
-	zn-queue wait 1 2 || true
+	run -1 zn-queue wait 1 2
 	quick -w --after 1,2:any -- true
 	[ "$(field after 3)" = "" ]
 	no() { run --separate-stderr "-$1" quick --after "$2" -- true; [ "$stderr" = "zn-submit: $3" ] || { echo "$stderr"; false; }; }
@@ -99,8 +99,8 @@ is_reason() { [ "$(reason "$1")" = "$2" ]; }
 	until_true ended "$pid"
 	touch go
 	until_true grep -qs exited spool/node/events
-	start
-	zn-queue wait 2 3 4 || true
+	until_true start
+	run -1 zn-queue wait 2 3 4                                       # 3 and 4 are cancelled
 	[ "$(state 2) $(state 3) $(state 4) $(state 5)" = "COMPLETED CANCELLED CANCELLED PENDING" ]
 	until_true is_reason 5 "held by its owner"
 	kill -KILL "$(pid_of zn-schedd)"
@@ -115,7 +115,7 @@ is_reason() { [ "$(reason "$1")" = "$2" ]; }
 	[ "$(zn-queue requeue 2)" = 3 ]
 	[ "$(state 3) $(field after 3)" = "PENDING 1:ok" ]
 	zn-queue cancel 1
-	zn-queue wait 3 || true
+	run -1 zn-queue wait 3
 	run --separate-stderr -65 zn-queue requeue 3
 	[ "$stderr" = "zn-queue: it could never start: job 1 was cancelled, and this one was to start only after its success" ]
 }
@@ -142,11 +142,11 @@ is_reason() { [ "$(reason "$1")" = "$2" ]; }
 	done | zn-submit --records >wide
 	await RUNNING 1
 	zn-queue cancel 2                                                # the whole chain goes
-	zn-queue wait "$(tail -n 1 chain)" || true
+	run -1 zn-queue wait "$(tail -n 1 chain)"
 	[ "$(zn-queue history -o csv --no-heading --fields state | sort | uniq -c | xargs)" = "3000 CANCELLED" ]
 	[ "$(zn-queue -o csv --no-heading --fields after | grep -c '^1:fail$')" -eq 3000 ]
 	touch go                                                         # job 1 ends well: so does what waits for its failure
-	xargs zn-queue wait <wide || true
+	run -123 xargs zn-queue wait <wide                               # 1, as xargs says it
 	[ "$(zn-queue history -o csv --no-heading --fields state | sort | uniq -c | xargs)" = "6000 CANCELLED 1 COMPLETED" ]
 }
 
@@ -170,7 +170,7 @@ is_reason() { [ "$(reason "$1")" = "$2" ]; }
 }
 
 @test "a submission that is left for later waits too, and is refused if it could never start" {
-	quick -w -- false || true
+	run -1 quick -w -- false
 	blocker >number
 	zn-schedd --stop
 	until_true none_but_agent
@@ -196,7 +196,7 @@ none_but_agent() { [ -z "$(pid_of zn-schedd)" ]; }
 	row='{"command":"/bin/true","directory":"/tmp","output":"/dev/null","policy":{"after":[{"job":1}]}}'
 	for ((i = 0; i < 2500; i++)); do echo "$row"; done | zn-submit --records >waiting
 	await RUNNING 2
-	cat /dev/zero >small/fill 2>/dev/null || true
+	run -1 dd if=/dev/zero of=small/fill bs=64k                      # until there is no space left
 	pad=$(head -c 100000 /dev/zero | tr '\0' x)
 	while zn-submit --hold --env "A=$pad" --env "B=$pad" --env "N=$((n++))" --output /dev/null -- true >/dev/null 2>&1; do :; done
 	touch go

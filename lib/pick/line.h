@@ -5,7 +5,8 @@
  *
  *     (wait + 60 s) / (estimate * sqrt(size))
  *
- * that is a slowdown, weighted for width; times the fair share of who asks.  Nothing is sorted for it: jobs of one shape (what they ask) and nearly one
+ * that is a slowdown, weighted for width; times the fair share of who asks.  Nothing is sorted for it: jobs of one
+ * shape (what they ask) and nearly one
  * estimate are a class, in which the first to arrive is the first; only the heads of the classes are compared.
  *
  * The order alone would let a wide or long job, or one of a low priority, wait for ever.  So each waiting job counts

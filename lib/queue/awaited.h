@@ -22,8 +22,8 @@ enum zn_after_fate {
 	ZN_AFTER_MISSED,               /* one ended otherwise than it must have */
 };
 
-/* Strikes off what is met, of all or (only not 0) of that one.  *ret_missed and *ret_ended (of ZN_AFTER_MISSED): by what.  One that is forgotten was met: a
- * miss would have ended job then.
+/* Strikes off what is met, of all or (only not 0) of that one.  *ret_missed and *ret_ended (of ZN_AFTER_MISSED): by
+ * what.  One that is forgotten was met: a miss would have ended job then.
  */
 enum zn_after_fate zn_jobs_after(struct zn_jobs *q, struct zn_job *job, uint64_t only, struct zn_after_one *ret_missed,
                                  enum zn_job_state *ret_ended);

@@ -25,9 +25,7 @@ static struct zn_order order_of(const struct zn_spec *s, double now_s)
 static const char *in_the_way(struct zn_picture *p, const struct zn_spec *s, const struct zn_order *o, const struct zn_forecast *f,
                               struct zn_arena *a)
 {
-	int64_t payer = zn_payers_get(&p->payers, o->user, o->account);
-	struct zn_use use = zn_pick_use(&o->ask);
-	const char *text = NULL;
+	const char *quota = zn_forecast_over_quota(p, o);
 
 	if (p->n_nodes && strcmp(p->nodes->state, "up"))
 		return zn_arena_strdup(a, p->nodes->reason ? p->nodes->reason : p->nodes->state);
@@ -35,8 +33,8 @@ static const char *in_the_way(struct zn_picture *p, const struct zn_spec *s, con
 		return "it would be held";
 	if (s->policy.after.n)
 		return "it would wait for other jobs to end";
-	if (payer > 0 && !zn_payer_may(&p->payers, (uint32_t)payer, &use, a, &text))
-		return text;
+	if (quota)
+		return zn_arena_strdup(a, quota);
 	if (o->begin_s > o->submit_s)
 		return "it would wait for its begin time";
 	if (f->kept_by)

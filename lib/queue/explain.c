@@ -96,18 +96,6 @@ static struct zn_of64 fair_share(struct zn_picture *p, const struct zn_job_recor
 	return payer > 0 ? ZN_SOME_F64(zn_payer_factor(&p->payers, (uint32_t)payer)) : (struct zn_of64){ 0 };
 }
 
-/* NULL: its user and account may have so much more. */
-static const char *over_quota(struct zn_picture *p, const struct zn_job_record *job, const struct zn_order *order)
-{
-	int64_t payer = zn_payers_get(&p->payers, job->user, job->account);
-	struct zn_use use = zn_pick_use(&order->ask);
-	const char *text = NULL;
-
-	if (payer > 0)
-		zn_payer_may(&p->payers, (uint32_t)payer, &use, &p->arena, &text);
-	return text;
-}
-
 static int explain_queued(struct zn_picture *p, const struct zn_job_record *job, E *e, struct zn_err *err)
 {
 	struct zn_facts *facts;
@@ -138,7 +126,7 @@ static int explain_queued(struct zn_picture *p, const struct zn_job_record *job,
 		add_strangers(p->nodes, &p->arena, &e->reasons);
 	if (why.smallest[0] && !forecast.behind) /* else what would fit is set aside */
 		e->smallest = zn_arena_strdup(&p->arena, why.smallest);
-	const char *quota = over_quota(p, job, &order);
+	const char *quota = zn_forecast_over_quota(p, &order);
 	e->fair_share = fair_share(p, job);
 	if (quota)
 		e->smallest = NULL;

@@ -38,6 +38,17 @@ struct zn_order zn_forecast_order(const struct zn_job_record *r)
 	};
 }
 
+const char *zn_forecast_over_quota(struct zn_picture *p, const struct zn_order *order)
+{
+	int64_t payer = zn_payers_get(&p->payers, order->user, order->account);
+	struct zn_use use = zn_pick_use(&order->ask);
+	const char *text = NULL;
+
+	if (payer > 0)
+		zn_payer_may(&p->payers, (uint32_t)payer, &use, &p->arena, &text);
+	return text;
+}
+
 static struct one *add(struct future *f, const struct zn_order *o)
 {
 	struct one *one = &f->v[f->n++];

@@ -108,7 +108,6 @@ void zn_jobs_drop(struct zn_jobs *q, struct zn_job *job)
 	HASH_DELETE(hh, q->by_id, job);
 	if (job->key)
 		HASH_DELETE(hh_key, q->by_key, job);
-	zn__jobs_set_state(q, job, ZN_JOB_CANCELLED, zn_now_s());
 	q->count[job->state]--;
 	if (job->env && --job->env->refs == 0) {
 		HASH_DEL(q->envs, job->env);
