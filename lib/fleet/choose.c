@@ -3,7 +3,10 @@
 
 #include "base/random.h"
 #include "fleet/frag.h"
+#include "fleet/node.h"
 #include "fleet/shape.h"
+
+enum { SLICE = 4096 };
 
 /* ---- what a task costs on a node --------------------------------------------------------------------------- */
 
@@ -62,11 +65,10 @@ static double cost(const struct zn_fleet *f, struct zn_fleet_node *node, const s
 
 /* ---- the tournament of a shape ----------------------------------------------------------------------------- */
 
-static void look_at_all(struct zn_fleet *f, struct zn__shape *s)
+static void look_at(struct zn_fleet *f, struct zn__shape *s, size_t from, size_t to)
 {
-	for (size_t i = 0; i < f->n; i++)
+	for (size_t i = from; i < to; i++)
 		s->tree.v[s->tree.size + i] = cost(f, &f->nodes[i], &s->task);
-	zn__tree_settle(&s->tree);
 }
 
 static void look_at_changed(struct zn_fleet *f, struct zn__shape *s)
@@ -78,15 +80,33 @@ static void look_at_changed(struct zn_fleet *f, struct zn__shape *s)
 	}
 }
 
+/* What is usual is another thing now: the next SLICE nodes are looked at anew. */
+static void look_at_slice(struct zn_fleet *f, struct zn__shape *s)
+{
+	size_t to = f->n - s->next < SLICE ? f->n : s->next + SLICE;
+
+	look_at(f, s, s->next, to);
+	zn__tree_settle(&s->tree, s->next, to);
+	s->next = to;
+}
+
+/* The first look is at all nodes. */
 static void catch_up(struct zn_fleet *f, struct zn__shape *s)
 {
-	uint64_t version = f->usual->version;
+	bool is_new = !s->usual, missed_much = f->changes - s->seen > f->n / 2;
 
-	if (s->usual != version || f->changes - s->seen > f->n / 2)
-		look_at_all(f, s);
-	else
+	if (s->usual != f->usual->version)
+		s->next = 0;
+	s->usual = f->usual->version;
+	if (is_new || missed_much) {
+		look_at(f, s, 0, f->n);
+		zn__tree_settle(&s->tree, 0, f->n);
+		s->next = f->n;
+	} else {
 		look_at_changed(f, s);
-	s->usual = version;
+		if (s->next < f->n)
+			look_at_slice(f, s);
+	}
 	s->seen = f->changes;
 }
 
@@ -133,24 +153,12 @@ static uint32_t least_that_fits(const struct zn_fleet_node *node, uint32_t milli
 	return best;
 }
 
-static uint64_t whole_gpus(const struct zn_fleet_node *node, uint32_t n)
-{
-	uint64_t mask = 0;
-
-	for (uint32_t i = 0; n; i++)
-		if (node->milli[i] == ZN_GPU_MILLI) {
-			mask |= UINT64_C(1) << i;
-			n--;
-		}
-	return mask;
-}
-
 static uint64_t gpus_on(struct zn_fleet *f, struct zn_fleet_node *node, const struct zn_fleet_task *task)
 {
 	uint32_t milli = ZN_GPU_MILLI;
 
 	if (task->gpus != 1 || task->gpu_milli == ZN_GPU_MILLI)
-		return whole_gpus(node, task->gpus);
+		return zn__node_first_whole(node, task->gpus);
 	if (f->policy == ZN_FLEET_RANDOM)
 		return any_gpu(f, node, task->gpu_milli);
 	if (f->policy == ZN_FLEET_FRAGMENT)
@@ -194,6 +202,6 @@ int zn_fleet_choose(struct zn_fleet *f, const struct zn_fleet_task *task, struct
 	int rc = !f->n ? -EAGAIN : f->policy == ZN_FLEET_RANDOM ? choose_any(f, task, &at) : choose_best(f, task, &at);
 
 	if (rc == 0)
-		*ret = (struct zn_fleet_spot){ .node = (uint32_t)at, .gpus = gpus_on(f, &f->nodes[at], task) };
+		*ret = (struct zn_fleet_spot){ .node = (uint32_t)at, .tasks = 1, .gpus = gpus_on(f, &f->nodes[at], task) };
 	return rc;
 }

@@ -2,8 +2,13 @@
 
 #include <errno.h>
 
+#include <string.h>
+
+#include "fleet/domains.h"
 #include "fleet/frag.h"
+#include "fleet/node.h"
 #include "fleet/shape.h"
+#include "fleet/spread.h"
 
 void zn_fleet_init(struct zn_fleet *f, enum zn_fleet_policy policy, uint64_t seed)
 {
@@ -13,6 +18,8 @@ void zn_fleet_init(struct zn_fleet *f, enum zn_fleet_policy policy, uint64_t see
 void zn_fleet_done(struct zn_fleet *f)
 {
 	zn__shapes_done(f);
+	zn__spreads_done(f);
+	zn__domains_free(f->domains);
 	free(f->usual);
 	free(f->nodes);
 	free(f->log);
@@ -49,6 +56,7 @@ int zn_fleet_add(struct zn_fleet *f, uint32_t gpus, uint32_t model, uint64_t cpu
 	for (uint32_t i = 0; i < gpus; i++)
 		node->milli[i] = ZN_GPU_MILLI;
 	f->gpu_milli += node->free_milli;
+	f->gpus_max = gpus > f->gpus_max ? gpus : f->gpus_max;
 	if (cpu_milli != ZN_FLEET_UNKNOWN && cpu_milli > f->cpu_milli_max)
 		f->cpu_milli_max = cpu_milli;
 	if (mem_bytes != ZN_FLEET_UNKNOWN && mem_bytes > f->mem_bytes_max)
@@ -65,16 +73,9 @@ static void note_change(struct zn_fleet *f, uint32_t at)
 
 static void move(struct zn_fleet *f, const struct zn_fleet_task *task, const struct zn_fleet_spot *spot, bool give)
 {
-	struct zn_fleet_node *node = &f->nodes[spot->node];
-	uint32_t milli = task->gpus * task->gpu_milli;
+	uint64_t milli = (uint64_t)task->gpus * task->gpu_milli * spot->tasks;
 
-	for (uint64_t m = spot->gpus; m; m &= m - 1) {
-		uint16_t *gpu = &node->milli[__builtin_ctzll(m)];
-		*gpu = (uint16_t)(give ? *gpu + task->gpu_milli : *gpu - task->gpu_milli);
-	}
-	node->free_milli = give ? node->free_milli + milli : node->free_milli - milli;
-	node->cpu_milli = give ? node->cpu_milli + task->cpu_milli : node->cpu_milli - task->cpu_milli;
-	node->mem_bytes = give ? node->mem_bytes + task->mem_bytes : node->mem_bytes - task->mem_bytes;
+	zn__node_move(&f->nodes[spot->node], task, spot, give);
 	f->used_milli = give ? f->used_milli - milli : f->used_milli + milli;
 	note_change(f, spot->node);
 }
@@ -87,6 +88,27 @@ void zn_fleet_take(struct zn_fleet *f, const struct zn_fleet_task *task, const s
 void zn_fleet_give(struct zn_fleet *f, const struct zn_fleet_task *task, const struct zn_fleet_spot *spot)
 {
 	move(f, task, spot, true);
+}
+
+static bool is_as_free(const struct zn_fleet_node *a, const struct zn_fleet_node *b)
+{
+	return a->cpu_milli == b->cpu_milli && a->mem_bytes == b->mem_bytes && a->free_milli == b->free_milli &&
+	       !memcmp(a->milli, b->milli, a->gpus * sizeof(*a->milli));
+}
+
+void zn_fleet_set(struct zn_fleet *f, uint32_t at, const struct zn_fleet_node *free)
+{
+	struct zn_fleet_node *node = &f->nodes[at];
+
+	if (is_as_free(node, free))
+		return;
+	f->used_milli += node->free_milli;
+	f->used_milli -= free->free_milli;
+	node->cpu_milli = free->cpu_milli;
+	node->mem_bytes = free->mem_bytes;
+	node->free_milli = free->free_milli;
+	memcpy(node->milli, free->milli, sizeof(node->milli));
+	note_change(f, at);
 }
 
 int zn_fleet_saw(struct zn_fleet *f, const struct zn_fleet_task *task)

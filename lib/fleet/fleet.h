@@ -7,6 +7,9 @@
  * Fragmentation: Scheduling GPU-Sharing Workloads with Fragmentation Gradient Descent", USENIX ATC 2023; frag.c).
  * Which tasks are usual is learned from those that came.
  *
+ * A gang is several such tasks that start together, on one node or several (gang.c): on one node where that is possible,
+ * else in the nearest domain (rack, pod, ...) with room, on as few nodes as possible.
+ *
  * Looking for the node costs what changed since the last task of the same shape came, and the logarithm of the nodes:
  * each shape that came twice keeps a tournament over all nodes (tree.h), of the last ZN_FLEET_TREES shapes.  For any other
  * task all nodes are looked at.
@@ -22,6 +25,7 @@ enum {
 	ZN_FLEET_GPUS = 64,           /* on one node, at most */
 	ZN_FLEET_MODELS = 64,         /* kinds of GPUs in one fleet, at most */
 	ZN_FLEET_TREES = 256,
+	ZN_FLEET_LEVELS = 8,          /* of domains, at most */
 	ZN_GPU_MILLI = 1000,          /* a whole GPU */
 };
 #define ZN_FLEET_UNKNOWN (UINT64_MAX / 2) /* CPUs or memory of a node: always enough */
@@ -49,10 +53,19 @@ struct zn_fleet_node {
 	uint64_t frag_by;
 };
 
-/* Where a task is. */
-struct zn_fleet_spot { uint32_t node; uint64_t gpus; /* a mask */ };
+/* Tasks that start together or not at all.  Of a share of a GPU there is one alone. */
+struct zn_fleet_gang {
+	struct zn_fleet_task task;    /* each of them */
+	uint32_t n;                   /* how many; at least 1 */
+	uint32_t per_node;            /* of them on one node at most; 0: as many as fit */
+};
+
+/* Where a task is, or so many of a gang on one node. */
+struct zn_fleet_spot { uint32_t node, tasks; uint64_t gpus; /* a mask */ };
 
 struct zn__shape;
+struct zn__spread;
+struct zn__domains;
 struct zn__usual;
 
 struct zn_fleet {
@@ -60,6 +73,7 @@ struct zn_fleet {
 	struct zn_fleet_node *nodes;
 	size_t n, cap;
 	uint64_t cpu_milli_max, mem_bytes_max; /* of the largest node */
+	uint32_t gpus_max;
 	uint64_t gpu_milli, used_milli;
 	uint32_t *log;                /* the nodes that changed, a ring of cap */
 	uint64_t changes;
@@ -68,6 +82,9 @@ struct zn_fleet {
 	struct zn__usual *usual;      /* what is asked most */
 	struct zn__shape *trees_first, *trees_last; /* shapes with a tournament, by their last use */
 	size_t trees;
+	struct zn__spread *spreads;   /* of gangs: how many of their tasks fit on each node */
+	uint64_t gangs_asked;
+	struct zn__domains *domains;  /* NULL: the nodes are equally far from each other */
 	uint64_t random;
 };
 
@@ -78,12 +95,20 @@ void zn_fleet_done(struct zn_fleet *f);
  * task comes.  -ENOMEM.
  */
 int zn_fleet_add(struct zn_fleet *f, uint32_t gpus, uint32_t model, uint64_t cpu_milli, uint64_t mem_bytes);
+/* What is near to what: paths[i] is where node i is, "pod/rack", the widest domain first; "" is nowhere.  The nodes of one domain
+ * have numbers that follow each other.  After the last node and before the first task comes.  -ENOMEM; -EINVAL: they do not.
+ */
+int zn_fleet_wire(struct zn_fleet *f, const char *const *paths);
 /* task came: from now on such tasks are a little more usual.  -ENOMEM. */
 int zn_fleet_saw(struct zn_fleet *f, const struct zn_fleet_task *task);
 /* The best place for it now, whether or not it was seen.  -EAGAIN: there is none; -ENOMEM. */
 int zn_fleet_choose(struct zn_fleet *f, const struct zn_fleet_task *task, struct zn_fleet_spot *ret);
+/* The best places for a gang, in the order of their nodes: ret has room for gang->n, *ret_n are used.  As zn_fleet_choose. */
+int zn_fleet_choose_gang(struct zn_fleet *f, const struct zn_fleet_gang *gang, struct zn_fleet_spot *ret, uint32_t *ret_n);
 void zn_fleet_take(struct zn_fleet *f, const struct zn_fleet_task *task, const struct zn_fleet_spot *spot);
 void zn_fleet_give(struct zn_fleet *f, const struct zn_fleet_task *task, const struct zn_fleet_spot *spot);
+/* From now on what is free of a node is this: of a fleet that follows another one. */
+void zn_fleet_set(struct zn_fleet *f, uint32_t node, const struct zn_fleet_node *free);
 /* Of what is free, the part (0 to 1) that the usual tasks with GPUs could not use, on the average (FGD); 0 when nothing is
  * free, or no such task came.  -ENOMEM.
  */

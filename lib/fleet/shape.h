@@ -14,6 +14,7 @@ struct zn__shape {
 	struct zn__tree tree;         /* what it costs on each node, once asked twice */
 	uint64_t seen;                /* the changes that are in it */
 	uint64_t usual;               /* the version of the usual tasks that it is by; 0: there is no tree yet */
+	size_t next;                  /* the nodes from here on are by the version before */
 	struct zn__shape *before, *after; /* of those with a tree, by their last use */
 	UT_hash_handle hh;
 };

@@ -32,8 +32,11 @@ void zn__tree_set(struct zn__tree *t, size_t i, double value)
 	}
 }
 
-void zn__tree_settle(struct zn__tree *t)
+void zn__tree_settle(struct zn__tree *t, size_t from, size_t to)
 {
-	for (size_t at = t->size - 1; at; at--)
-		t->v[at] = least(t, at);
+	if (from == to)
+		return;
+	for (size_t first = (t->size + from) / 2, last = (t->size + to - 1) / 2; first; first /= 2, last /= 2)
+		for (size_t at = first; at <= last; at++)
+			t->v[at] = least(t, at);
 }

@@ -19,8 +19,8 @@ static inline void zn__tree_done(struct zn__tree *t)
 }
 
 void zn__tree_set(struct zn__tree *t, size_t i, double value);
-/* After leaves were written straight to v[size + i]. */
-void zn__tree_settle(struct zn__tree *t);
+/* After the leaves from the one to before the other were written straight to v[size + i]. */
+void zn__tree_settle(struct zn__tree *t, size_t from, size_t to);
 /* False: all are HUGE_VAL. */
 static inline bool zn__tree_first(const struct zn__tree *t, size_t *ret)
 {

@@ -1,0 +1,48 @@
+/* gang: where several tasks go that start together. */
+#include <errno.h>
+
+#include "fleet/node.h"
+#include "fleet/spread.h"
+
+int zn_fleet_wire(struct zn_fleet *f, const char *const *paths)
+{
+	return zn__domains_make(paths, f->n, &f->domains);
+}
+
+static struct zn_fleet_task several(const struct zn_fleet_task *t, uint32_t n)
+{
+	struct zn_fleet_task sum = *t;
+
+	sum.gpus *= n;
+	sum.cpu_milli *= n;
+	sum.mem_bytes *= n;
+	return sum;
+}
+
+static bool may_share_a_node(const struct zn_fleet_gang *g)
+{
+	return (!g->per_node || g->per_node >= g->n) && (uint64_t)g->n * g->task.gpus <= ZN_FLEET_GPUS;
+}
+
+int zn_fleet_choose_gang(struct zn_fleet *f, const struct zn_fleet_gang *gang, struct zn_fleet_spot *ret, uint32_t *ret_n)
+{
+	int rc = !f->n ? -EAGAIN : 0;
+
+	*ret_n = 1;
+	if (rc == 0 && may_share_a_node(gang)) {
+		struct zn_fleet_task all = several(&gang->task, gang->n);
+		rc = zn_fleet_choose(f, &all, ret);
+		ret->tasks = gang->n;
+		if (rc != -EAGAIN || gang->n == 1)
+			return rc;
+	}
+	struct zn__spread *s = f->n ? zn__spread_get(f, gang) : NULL;
+	if (!s)
+		return f->n ? -ENOMEM : -EAGAIN;
+	if (s->room.all < gang->n)
+		return -EAGAIN;
+	*ret_n = zn__spread_out(f, &s->room, gang->n, ret);
+	for (uint32_t i = 0; i < *ret_n; i++)
+		ret[i].gpus = zn__node_first_whole(&f->nodes[ret[i].node], ret[i].tasks * gang->task.gpus);
+	return 0;
+}

@@ -1,0 +1,36 @@
+#include "fleet/node.h"
+
+void zn__node_move(struct zn_fleet_node *node, const struct zn_fleet_task *task, const struct zn_fleet_spot *spot, bool give)
+{
+	uint32_t milli = task->gpus * task->gpu_milli * spot->tasks;
+	uint64_t cpu_milli = task->cpu_milli * spot->tasks, mem_bytes = task->mem_bytes * spot->tasks;
+
+	for (uint64_t m = spot->gpus; m; m &= m - 1) {
+		uint16_t *gpu = &node->milli[__builtin_ctzll(m)];
+		*gpu = (uint16_t)(give ? *gpu + task->gpu_milli : *gpu - task->gpu_milli);
+	}
+	node->free_milli = give ? node->free_milli + milli : node->free_milli - milli;
+	node->cpu_milli = give ? node->cpu_milli + cpu_milli : node->cpu_milli - cpu_milli;
+	node->mem_bytes = give ? node->mem_bytes + mem_bytes : node->mem_bytes - mem_bytes;
+}
+
+uint32_t zn__node_whole(const struct zn_fleet_node *node)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < node->gpus; i++)
+		n += node->milli[i] == ZN_GPU_MILLI;
+	return n;
+}
+
+uint64_t zn__node_first_whole(const struct zn_fleet_node *node, uint32_t n)
+{
+	uint64_t mask = 0;
+
+	for (uint32_t i = 0; n; i++)
+		if (node->milli[i] == ZN_GPU_MILLI) {
+			mask |= UINT64_C(1) << i;
+			n--;
+		}
+	return mask;
+}

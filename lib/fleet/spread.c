@@ -1,0 +1,258 @@
+#define HASH_NONFATAL_OOM 1
+#include "fleet/spread.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fleet/node.h"
+
+/* ---- how much room there is ---------------------------------------------------------------------------------- */
+
+int zn__room_make(struct zn__room *r, const struct zn_fleet *f)
+{
+	*r = (struct zn__room){ .on = calloc(f->n + 1, sizeof(*r->on)) };
+	bool made = r->on != NULL;
+
+	for (uint32_t i = 0; f->domains && i < f->domains->n; i++) {
+		r->in[i] = calloc(f->domains->v[i].n, sizeof(*r->in[i]));
+		made &= r->in[i] != NULL;
+	}
+	return made ? 0 : -ENOMEM;
+}
+
+void zn__room_done(struct zn__room *r)
+{
+	free(r->on);
+	for (size_t i = 0; i < ZN_FLEET_LEVELS; i++)
+		free(r->in[i]);
+	*r = (struct zn__room){ 0 };
+}
+
+void zn__room_copy(struct zn__room *to, const struct zn__room *from, const struct zn_fleet *f)
+{
+	memcpy(to->on, from->on, f->n * sizeof(*to->on));
+	for (uint32_t i = 0; f->domains && i < f->domains->n; i++)
+		memcpy(to->in[i], from->in[i], f->domains->v[i].n * sizeof(*to->in[i]));
+	to->all = from->all;
+}
+
+void zn__room_set(struct zn__room *r, const struct zn_fleet *f, uint32_t node, uint16_t tasks)
+{
+	uint32_t more = tasks - (uint32_t)r->on[node]; /* modulo 2^32 */
+
+	if (!more)
+		return;
+	r->all += (uint64_t)(int32_t)more;
+	for (uint32_t i = 0; f->domains && i < f->domains->n; i++)
+		r->in[i][f->domains->v[i].of[node]] += more;
+	r->on[node] = tasks;
+}
+
+static bool has_share(const struct zn_fleet_node *node, uint32_t milli)
+{
+	for (uint32_t i = 0; i < node->gpus; i++)
+		if (node->milli[i] >= milli)
+			return true;
+	return false;
+}
+
+static uint64_t at_most(uint64_t n, uint64_t have, uint64_t each)
+{
+	return each && have / each < n ? have / each : n;
+}
+
+uint16_t zn__spread_on(const struct zn_fleet_node *node, const struct zn_fleet_gang *gang)
+{
+	const struct zn_fleet_task *t = &gang->task;
+	uint64_t n = gang->per_node && gang->per_node < ZN__SPREAD_MAX ? gang->per_node : ZN__SPREAD_MAX;
+
+	if (node->free_milli < t->gpus * t->gpu_milli || (t->models && !(t->models >> node->model & 1)))
+		return 0;
+	n = at_most(at_most(n, node->cpu_milli, t->cpu_milli), node->mem_bytes, t->mem_bytes);
+	if (!n || !t->gpus)
+		return (uint16_t)n;
+	return (uint16_t)(t->gpu_milli < ZN_GPU_MILLI ? has_share(node, t->gpu_milli) : at_most(n, zn__node_whole(node), t->gpus));
+}
+
+/* ---- of each gang -------------------------------------------------------------------------------------------- */
+
+static void spread_free(struct zn_fleet *f, struct zn__spread *s)
+{
+	HASH_DEL(f->spreads, s);
+	zn__room_done(&s->room);
+	free(s);
+}
+
+void zn__spreads_done(struct zn_fleet *f)
+{
+	struct zn__spread *s, *next;
+
+	HASH_ITER(hh, f->spreads, s, next)
+		spread_free(f, s);
+}
+
+static void drop_oldest(struct zn_fleet *f)
+{
+	struct zn__spread *oldest = f->spreads;
+
+	for (struct zn__spread *s = f->spreads; s; s = s->hh.next)
+		oldest = s->asked < oldest->asked ? s : oldest;
+	spread_free(f, oldest);
+}
+
+static void look_at_all(struct zn_fleet *f, struct zn__spread *s, const struct zn_fleet_gang *gang)
+{
+	for (size_t i = 0; i < f->n; i++)
+		zn__room_set(&s->room, f, (uint32_t)i, zn__spread_on(&f->nodes[i], gang));
+}
+
+static struct zn__spread *spread_make(struct zn_fleet *f, const struct zn__spread_key *key, const struct zn_fleet_gang *gang)
+{
+	struct zn__spread *s = calloc(1, sizeof(*s));
+
+	if (s && zn__room_make(&s->room, f) < 0) {
+		zn__room_done(&s->room);
+		free(s);
+		s = NULL;
+	}
+	if (!s)
+		return NULL;
+	s->key = *key;
+	HASH_ADD(hh, f->spreads, key, sizeof(*key), s);
+	if (!s->hh.tbl) {
+		zn__room_done(&s->room);
+		free(s);
+		return NULL;
+	}
+	look_at_all(f, s, gang);
+	s->seen = f->changes;
+	return s;
+}
+
+static void look_at_changed(struct zn_fleet *f, struct zn__spread *s, const struct zn_fleet_gang *gang)
+{
+	for (uint64_t c = s->seen; c < f->changes; c++) {
+		uint32_t at = f->log[c % f->cap];
+		if (f->nodes[at].changed == c) /* else it changed again after that */
+			zn__room_set(&s->room, f, at, zn__spread_on(&f->nodes[at], gang));
+	}
+}
+
+struct zn__spread *zn__spread_get(struct zn_fleet *f, const struct zn_fleet_gang *gang)
+{
+	struct zn__spread_key key = { .task = gang->task, .per_node = gang->per_node };
+	struct zn__spread *s;
+
+	HASH_FIND(hh, f->spreads, &key, sizeof(key), s);
+	if (!s) {
+		if (HASH_COUNT(f->spreads) >= ZN_FLEET_TREES)
+			drop_oldest(f);
+		s = spread_make(f, &key, gang);
+	} else if (f->changes - s->seen > f->n) {
+		look_at_all(f, s, gang);
+	} else {
+		look_at_changed(f, s, gang);
+	}
+	if (s) {
+		s->seen = f->changes;
+		s->asked = ++f->gangs_asked;
+	}
+	return s;
+}
+
+/* ---- where it goes ------------------------------------------------------------------------------------------- */
+
+/* Of the nodes from first to last: how many have room for so many tasks; and how many of these are filled, and on one with how
+ * much room the rest goes.
+ */
+struct fill {
+	uint32_t first, last, most;
+	uint32_t nodes[ZN__SPREAD_MAX + 1], filled[ZN__SPREAD_MAX + 1];
+	uint32_t rest, rest_on;        /* rest 0: there is none */
+	uint32_t used;                 /* nodes */
+};
+
+static void count_nodes(struct fill *w, const struct zn__room *room)
+{
+	w->most = 0;
+	for (uint32_t i = w->first; i < w->last; i++)
+		w->most = room->on[i] > w->most ? room->on[i] : w->most;
+	memset(w->nodes, 0, (w->most + 1) * sizeof(*w->nodes));
+	memset(w->filled, 0, (w->most + 1) * sizeof(*w->filled));
+	for (uint32_t i = w->first; i < w->last; i++)
+		w->nodes[room->on[i]]++;
+}
+
+/* The roomiest nodes are filled, so that they are as few as can be; the rest goes where it fits best. */
+static void fill(struct fill *w, const struct zn__room *room, uint32_t n)
+{
+	count_nodes(w, room);
+	w->used = w->rest = 0;
+	for (uint32_t k = w->most; k && n; k--) {
+		uint32_t of = n / k < w->nodes[k] ? n / k : w->nodes[k];
+		w->filled[k] = of;
+		w->used += of;
+		n -= of * k;
+		if (n && of < w->nodes[k])
+			break;
+	}
+	if (!n)
+		return;
+	w->rest = w->rest_on = n;
+	while (w->nodes[w->rest_on] == w->filled[w->rest_on])
+		w->rest_on++;
+	w->used++;
+}
+
+static uint32_t take_nodes(struct fill *w, const struct zn__room *room, struct zn_fleet_spot *ret)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = w->first; i < w->last && n < w->used; i++) {
+		uint32_t k = room->on[i];
+		if (k && w->filled[k]) {
+			w->filled[k]--;
+			ret[n++] = (struct zn_fleet_spot){ .node = i, .tasks = k };
+		} else if (k && w->rest && k == w->rest_on) {
+			ret[n++] = (struct zn_fleet_spot){ .node = i, .tasks = w->rest };
+			w->rest = 0;
+		}
+	}
+	return n;
+}
+
+/* Of one level the domain where it takes the fewest nodes, and of these the one with the least room. */
+static bool choose_domain(const struct zn__level *l, const uint32_t *in, const struct zn__room *room, uint32_t n, struct fill *best)
+{
+	struct fill w;
+	uint32_t least = 0;
+	bool found = false;
+
+	for (uint32_t d = 0; d < l->n; d++) {
+		if (in[d] < n)
+			continue;
+		w.first = l->first[d];
+		w.last = l->first[d + 1];
+		fill(&w, room, n);
+		if (found && (w.used > best->used || (w.used == best->used && in[d] >= least)))
+			continue;
+		*best = w;
+		least = in[d];
+		found = true;
+	}
+	return found;
+}
+
+uint32_t zn__spread_out(const struct zn_fleet *f, const struct zn__room *room, uint32_t n, struct zn_fleet_spot *ret)
+{
+	struct fill w;
+
+	for (uint32_t i = 0; f->domains && i < f->domains->n; i++)
+		if (choose_domain(&f->domains->v[i], room->in[i], room, n, &w))
+			return take_nodes(&w, room, ret);
+	w.first = 0;
+	w.last = (uint32_t)f->n;
+	fill(&w, room, n);
+	return take_nodes(&w, room, ret);
+}
