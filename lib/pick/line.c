@@ -33,6 +33,7 @@ static struct zn_pick_shape *shape_get(struct zn_line *l, const struct zn_pick_a
 	key.gpus = ask->gpus;
 	key.cpus = ask->cpus;
 	key.tasks = ask->tasks;
+	key.gang = ask->gang;
 	key.payer = ask->payer;
 	key.nvlink_required = ask->nvlink_required;
 	HASH_FIND(hh, l->shapes, &key, sizeof(key), s);

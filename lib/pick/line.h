@@ -34,6 +34,7 @@ struct zn_pick_ask {
 	uint64_t mem_bytes;
 	uint32_t gpus, cpus;
 	uint32_t tasks;
+	uint32_t gang;                /* in a hall: which (hall.h) */
 	uint32_t payer;               /* who may not start more than he is allowed; 0: there is no limit */
 	bool nvlink_required;
 };
@@ -48,6 +49,7 @@ struct zn_pick_job {
 	double estimate_s;            /* how long it may take: the order goes by it */
 	double limit_s;               /* when it is over at the latest, after its start; HUGE_VAL: there is no such time */
 	float size;                   /* the part of all there is that it takes, times the line's total; above 0 */
+	uint32_t gang;                /* in a hall: which it is */
 	unsigned bucket;
 	struct zn_pick_shape *shape;  /* NULL: it is in no line */
 	double urgency;               /* 1 / (estimate * sqrt(size)) */

@@ -130,6 +130,21 @@ struct zn_row_node *zn_row_first(const struct zn_row *t)
 	return node;
 }
 
+struct zn_row_node *zn_row_next(const struct zn_row *t, const struct zn_row_node *node)
+{
+	struct zn_row_node *next = NULL;
+
+	for (struct zn_row_node *at = t->root; at;) {
+		if (is_before(node, at->key, at->seq)) {
+			next = at;
+			at = at->left;
+		} else {
+			at = at->right;
+		}
+	}
+	return next;
+}
+
 struct zn_row_node *zn_row_nth(const struct zn_row *t, uint32_t n)
 {
 	struct zn_row_node *node = t->root;

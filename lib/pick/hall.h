@@ -1,0 +1,58 @@
+/* hall: what many nodes have to give out, counted: GPUs, CPUs, memory, models.  Jobs are gangs, and go where the fleet sends
+ * them (fleet/fleet.h).  What is set aside for the first in line is what it would get when the jobs in its way are over, GPU
+ * by GPU; there are two fleets for it, one of what is free and one of what is free beside that.
+ */
+#ifndef ZN_PICK_HALL_H
+#define ZN_PICK_HALL_H
+
+#include "fleet/fleet.h"
+#include "fleet/then.h"
+#include "pick/pick.h"
+
+/* Where a job runs; spots are in the order of their nodes, which is that of the ranks. */
+struct zn_hall_place { struct zn_fleet_spot *spots; uint32_t n; };
+
+struct zn_hall_gang { struct zn_fleet_gang gang; uint32_t number; UT_hash_handle hh; };
+
+/* What is set aside of a node. */
+struct zn_hall_aside { uint64_t gpus, cpu_milli_beside, mem_bytes_beside; bool is; };
+
+struct zn_hall {
+	struct zn_pick pick;
+	struct zn_fleet now, beside;
+	struct zn_fleet_then then;
+	struct zn_hall_gang *by_gang;
+	struct zn_hall_gang **gangs;   /* by their numbers, from 1 on */
+	size_t n_gangs, cap_gangs;
+	uint64_t cpu_milli;            /* of all nodes that say it */
+	const struct zn_hall_place *(*place_of)(const struct zn_pick_job *job); /* of one that runs */
+	struct zn_fleet_spot *spots;   /* of the job that started last: n_spots of room for cap_spots */
+	uint32_t n_spots, cap_spots;
+	struct zn_hall_aside *aside;   /* of each node */
+	struct zn_fleet_spot *set;     /* the nodes of which something is set aside: n_set */
+	uint32_t n_set;
+	int rc;                        /* -ENOMEM once memory was short: what is picked since then is not to be trusted */
+};
+
+/* No node is there yet, and no job. */
+void zn_hall_init(struct zn_hall *h, enum zn_fleet_policy policy);
+void zn_hall_done(struct zn_hall *h);
+/* As zn_fleet_add and zn_fleet_wire. */
+int zn_hall_add(struct zn_hall *h, uint32_t gpus, uint32_t model, uint64_t cpu_milli, uint64_t mem_bytes);
+int zn_hall_wire(struct zn_hall *h, const char *const *paths);
+/* All nodes are there.  -ENOMEM. */
+int zn_hall_open(struct zn_hall *h, struct zn_pick_policy policy, const struct zn_hall_place *(*place_of)(const struct zn_pick_job *));
+
+/* The number of such gangs, from 1 on.  -ENOMEM. */
+int64_t zn_hall_gang(struct zn_hall *h, const struct zn_fleet_gang *gang);
+const struct zn_fleet_gang *zn_hall_gang_of(const struct zn_hall *h, const struct zn_pick_job *job);
+/* Whether it could start if nobody else were there; before the first job starts.  -EAGAIN: it could not; -ENOMEM. */
+int zn_hall_could(struct zn_hall *h, const struct zn_fleet_gang *gang);
+/* What such a job takes of all there is: GPUs of all GPUs or CPUs of all CPUs, whichever is more, in GPUs. */
+double zn_hall_size(const struct zn_hall *h, const struct zn_fleet_gang *gang);
+
+/* job, of that gang, waits from now on.  -ENOMEM. */
+int zn_hall_wait(struct zn_hall *h, struct zn_pick_job *job, uint32_t gang, int64_t priority, uint32_t payer);
+void zn_hall_end(struct zn_hall *h, struct zn_pick_job *job, double now_s); /* it ran */
+
+#endif

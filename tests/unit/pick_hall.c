@@ -1,0 +1,418 @@
+/* A hall against what must hold of it, with its own books of every GPU: nothing twice, a gang whole or not at all, on one
+ * node or in one rack where that was possible, the reservation at the earliest time there is, no start that delays it, none
+ * that was missed, everybody starts, the same again.  Shares nothing with the hall but what it is asked.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pick/hall.h"
+#include "tap.h"
+
+enum { NODES = 40, GPUS = 8, MODELS = 3, JOBS = 500, ROUNDS = 30, TASKS = 64 };
+
+struct book { unsigned gpus, model, milli[GPUS]; uint64_t cpu, mem; };
+
+struct job {
+	struct zn_pick_job pick;
+	struct zn_fleet_gang gang;
+	struct zn_hall_place place;
+	struct zn_fleet_spot spots[TASKS];
+	double run_s, end_s, promise_s;   /* end_s 0: it has not started; promise_s 0: nothing was promised */
+	bool ended, early;                /* early: it started beside the reservation of this look */
+};
+
+static struct job jobs[JOBS];
+static struct book books[NODES];
+static char paths[NODES][32];
+static bool wired;
+
+static unsigned draw(unsigned below) { return (unsigned)rand() % below; }
+static const struct zn_hall_place *place_of(const struct zn_pick_job *pick) { return &((const struct job *)pick)->place; }
+
+/* ---- the books --------------------------------------------------------------------------------------------- */
+
+static void book(struct book *v, const struct job *j, int sign)
+{
+	for (unsigned i = 0; i < j->place.n; i++) {
+		const struct zn_fleet_spot *s = &j->spots[i];
+		for (unsigned g = 0; g < GPUS; g++)
+			if (s->gpus >> g & 1)
+				v[s->node].milli[g] = (unsigned)((int)v[s->node].milli[g] - sign * (int)j->gang.task.gpu_milli);
+		v[s->node].cpu -= (uint64_t)sign * j->gang.task.cpu_milli * s->tasks;
+		v[s->node].mem -= (uint64_t)sign * j->gang.task.mem_bytes * s->tasks;
+	}
+}
+
+static unsigned tasks_on(const struct book *b, const struct zn_fleet_gang *g)
+{
+	const struct zn_fleet_task *t = &g->task;
+	unsigned most = g->per_node ? g->per_node : 1000, free = 0;
+
+	if (t->models && !(t->models >> b->model & 1))
+		return 0;
+	for (unsigned i = 0; i < b->gpus; i++)
+		free += b->milli[i] >= t->gpu_milli;
+	for (unsigned n = 1; n <= most; n++)
+		if (b->cpu < n * t->cpu_milli || b->mem < n * t->mem_bytes || free < n * t->gpus || (t->gpu_milli < 1000 && t->gpus && n > 1))
+			return n - 1;
+	return most;
+}
+
+static unsigned tasks_in(const struct book *v, const struct zn_fleet_gang *g, const char *under)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < NODES; i++)
+		n += strncmp(paths[i], under, strlen(under)) ? 0 : tasks_on(&v[i], g);
+	return n;
+}
+
+static bool has_room(const struct book *v, const struct zn_fleet_gang *g)
+{
+	return tasks_in(v, g, "") >= g->n;
+}
+
+/* How few nodes do under a path: the roomiest first; 0: it has no room. */
+static unsigned fewest(const struct book *v, const struct zn_fleet_gang *g, const char *under)
+{
+	unsigned room[NODES], used = 0, left = g->n;
+
+	for (unsigned i = 0; i < NODES; i++)
+		room[i] = strncmp(paths[i], under, strlen(under)) ? 0 : tasks_on(&v[i], g);
+	while (left) {
+		unsigned best = 0;
+		for (unsigned i = 1; i < NODES; i++)
+			best = room[i] > room[best] ? i : best;
+		if (!room[best])
+			return 0;
+		used++;
+		left -= room[best] < left ? room[best] : left;
+		room[best] = 0;
+	}
+	return used;
+}
+
+/* ---- what is wrong with a place ---------------------------------------------------------------------------- */
+
+/* Up to the slash of that number. */
+static void prefix(const char *path, unsigned slashes, char ret[32])
+{
+	const char *at = path;
+
+	while (*at && (*at != '/' || --slashes))
+		at++;
+	snprintf(ret, 32, "%.*s", (int)(at - path) + (*at == '/'), path);
+}
+
+/* Whether a gang that went over several nodes is as near and on as few nodes as it could be; v: before it came. */
+static const char *not_near(const struct book *v, const struct job *j)
+{
+	char under[32];
+
+	for (unsigned i = 0; i < NODES && !j->gang.per_node; i++)
+		if (tasks_on(&v[i], &j->gang) >= j->gang.n)
+			return "on several nodes, and one would have done";
+	for (unsigned slashes = 3; wired && slashes; slashes--) { /* "p0/r1/n": the rack, the pod, all */
+		unsigned least = 0;
+		bool in_one = true;
+		for (unsigned i = 0; slashes > 1 && i < NODES; i++) {
+			prefix(paths[i], slashes - 1, under);
+			unsigned n = fewest(v, &j->gang, under);
+			least = n && (!least || n < least) ? n : least;
+		}
+		if (slashes > 1 && !least)
+			continue;
+		prefix(paths[j->spots[0].node], slashes - 1, under);
+		for (unsigned i = 0; slashes > 1 && i < j->place.n; i++)
+			in_one &= !strncmp(paths[j->spots[i].node], under, strlen(under));
+		if (!in_one)
+			return "over several domains, and one would have done";
+		return j->place.n > (slashes > 1 ? least : fewest(v, &j->gang, "")) ? "on more nodes than it needs" : NULL;
+	}
+	return j->place.n > fewest(v, &j->gang, "") ? "on more nodes than it needs" : NULL;
+}
+
+static const char *not_right(const struct book *v, const struct job *j)
+{
+	unsigned tasks = 0;
+
+	for (unsigned i = 0; i < j->place.n; i++) {
+		const struct zn_fleet_spot *s = &j->spots[i];
+		tasks += s->tasks;
+		if (i && s->node <= j->spots[i - 1].node)
+			return "nodes are not in order";
+		if (!s->tasks || s->tasks > tasks_on(&v[s->node], &j->gang))
+			return "more on a node than it has";
+		if ((unsigned)__builtin_popcountll(s->gpus) != s->tasks * j->gang.task.gpus)
+			return "another number of GPUs than it asks for";
+		for (unsigned g = 0; g < GPUS; g++)
+			if (s->gpus >> g & 1 && v[s->node].milli[g] < j->gang.task.gpu_milli)
+				return "a GPU that has too little";
+	}
+	return tasks != j->gang.n ? "not all of a gang" : j->place.n > 1 && !j->early ? not_near(v, j) : NULL;
+}
+
+/* ---- the reservation --------------------------------------------------------------------------------------- */
+
+static double ends_by_limit(const struct job *j) { return j->pick.start_s + j->pick.limit_s; }
+static bool runs(const struct job *j) { return j->end_s && !j->ended; }
+
+/* The books when all that is over by then, by the limits, is over. */
+static void books_then(double then_s, bool without_early, struct book *v)
+{
+	memcpy(v, books, sizeof(books));
+	for (struct job *j = jobs; j < jobs + JOBS; j++)
+		if (runs(j) && (ends_by_limit(j) <= then_s || (without_early && j->early)))
+			book(v, j, -1);
+}
+
+/* By the limits of those who ran when it was made. */
+static double earliest(const struct zn_fleet_gang *g, double now)
+{
+	double best = HUGE_VAL;
+	struct book v[NODES];
+
+	for (const struct job *j = jobs; j < jobs + JOBS; j++) {
+		if (!runs(j) || j->early || ends_by_limit(j) >= best)
+			continue;
+		books_then(ends_by_limit(j), true, v);
+		if (has_room(v, g))
+			best = ends_by_limit(j);
+	}
+	return best > now ? best : now;
+}
+
+struct seen { const char *wrong; unsigned started, promises, early, over_nodes; uint64_t sum; };
+
+static void note(struct seen *seen, const char *wrong) { seen->wrong = seen->wrong ? seen->wrong : wrong; }
+
+static bool missed_one(const struct zn_pick_pass *pass, double now)
+{
+	for (const struct job *j = jobs; j < jobs + JOBS; j++)
+		if (j->pick.shape && &j->pick != pass->first && now + j->pick.limit_s <= pass->gap.shadow_s && has_room(books, &j->gang))
+			return true;
+	return false;
+}
+
+/* Whether a node of which nothing is set aside has less to give beside the reservation than at all. */
+static bool hides_one(const struct zn_hall *h)
+{
+	for (unsigned i = 0; i < NODES; i++) {
+		const struct zn_fleet_node *now = &h->now.nodes[i], *beside = &h->beside.nodes[i];
+		bool set = false;
+		for (unsigned k = 0; k < h->n_set; k++)
+			set |= h->set[k].node == i;
+		if (!set && (now->free_milli != beside->free_milli || now->cpu_milli != beside->cpu_milli || now->mem_bytes != beside->mem_bytes))
+			return true;
+	}
+	return false;
+}
+
+static void look(struct zn_hall *h, double now, bool arrival, struct seen *seen)
+{
+	struct zn_pick_pass pass;
+	struct zn_pick_job *pick;
+	struct book v[NODES];
+
+	for (struct job *j = jobs; j < jobs + JOBS; j++)
+		j->early = false;
+	zn_pick_begin(&pass, &h->pick, now);
+	while ((pick = zn_pick_next(&pass))) {
+		struct job *j = (struct job *)pick;
+		j->place = (struct zn_hall_place){ j->spots, h->n_spots };
+		memcpy(j->spots, h->spots, h->n_spots * sizeof(*j->spots));
+		j->end_s = now + j->run_s;
+		j->early = pass.filling;
+		note(seen, not_right(books, j));
+		book(books, j, 1);
+		seen->started++;
+		seen->early += j->early;
+		seen->over_nodes += j->place.n > 1;
+		for (unsigned i = 0; i < j->place.n; i++)
+			seen->sum = seen->sum * 31 + j->spots[i].node * 1009u + j->spots[i].gpus * 7 + (uint64_t)now;
+		if (arrival && j->promise_s && now > j->promise_s)
+			note(seen, "later than it was promised");
+	}
+	const struct job *head = (const struct job *)pass.first;
+	if (!pass.filling || !head)
+		return;
+	seen->promises++;
+	if (pass.gap.shadow_s != earliest(&head->gang, now))
+		note(seen, "not promised the earliest time");
+	books_then(pass.gap.shadow_s, false, v);
+	if (!has_room(v, &head->gang))
+		note(seen, "an early start delays the first in line");
+	if (missed_one(&pass, now))
+		note(seen, "one could have started early, and did not");
+	if (hides_one(h))
+		note(seen, "a node is held back of which nothing is set aside");
+	((struct job *)head)->promise_s = pass.gap.shadow_s;
+}
+
+/* ---- a day of it ------------------------------------------------------------------------------------------- */
+
+static void make_nodes(struct zn_hall *h)
+{
+	static const unsigned sizes[] = { 0, 2, 4, 8, 8, 8, 8, 8 };
+	const char *v[NODES];
+
+	for (unsigned i = 0; i < NODES; i++) {
+		struct book *b = &books[i];
+		*b = (struct book){ .gpus = sizes[draw(8)], .model = draw(MODELS), .cpu = 1000 * (uint64_t)(8 + 8 * draw(12)), .mem = 8 + draw(64) };
+		for (unsigned g = 0; g < b->gpus; g++)
+			b->milli[g] = 1000;
+		snprintf(paths[i], sizeof(paths[i]), "p%u/r%02u/", i / 20, i / 5);
+		v[i] = paths[i];
+		if (zn_hall_add(h, b->gpus, b->model, b->cpu, b->mem) < 0)
+			abort();
+	}
+	if (wired && zn_hall_wire(h, v) < 0)
+		abort();
+}
+
+static struct zn_fleet_gang make_gang(void)
+{
+	struct zn_fleet_gang g = { .n = 1, .task = { .gpus = draw(4) ? 1u << draw(4) : draw(9), .gpu_milli = 1000, .cpu_milli = 500 * draw(16),
+	                                             .mem_bytes = draw(6), .models = draw(5) ? 0 : 1 + draw(7) } };
+
+	if (g.task.gpus == 1 && draw(2))
+		g.task.gpu_milli = 1 + draw(1000);
+	if (!draw(4))
+		g.task.cpu_milli = 1000 * draw(60);
+	if (!draw(8))
+		g.task.gpus = 0;
+	if (!g.task.gpus)
+		g.task.gpu_milli = 0;
+	if (draw(3) || (g.task.gpus && g.task.gpu_milli < 1000))
+		return g;
+	g.task.gpus = 1 + (draw(4) == 0);
+	g.task.gpu_milli = 1000;
+	g.task.cpu_milli /= 4;
+	g.n = 2 + draw(draw(6) ? 24 : TASKS - 2);
+	if (draw(3) == 0) {
+		g.n = 2 + draw(6);
+		g.task.gpus = 1 + draw(8);
+		g.per_node = 1;
+	}
+	return g;
+}
+
+static void make_jobs(struct zn_hall *h)
+{
+	double at = 0;
+
+	for (unsigned i = 0; i < JOBS; i++) {
+		struct job *j = &jobs[i];
+		int64_t number;
+		*j = (struct job){ .run_s = 1 + draw(500) };
+		do
+			j->gang = make_gang();
+		while (zn_hall_could(h, &j->gang) < 0);
+		number = zn_hall_gang(h, &j->gang);
+		if (number < 0 || !has_room(books, &j->gang))
+			abort();
+		at += draw(3) ? draw(12) : 0;
+		j->pick = (struct zn_pick_job){ .seq = i, .submit_s = at, .estimate_s = j->run_s * (1 + draw(3)), .gang = (uint32_t)number,
+		                                .size = (float)zn_hall_size(h, &j->gang) };
+		j->pick.limit_s = j->pick.estimate_s;
+	}
+}
+
+static struct job *next_end(void)
+{
+	struct job *next = NULL;
+
+	for (struct job *j = jobs; j < jobs + JOBS; j++)
+		if (runs(j) && (!next || j->end_s < next->end_s))
+			next = j;
+	return next;
+}
+
+static struct seen run(enum zn_pick_order order, unsigned seed)
+{
+	struct zn_hall h;
+	struct seen seen = { 0 };
+	unsigned come = 0, gone = 0;
+
+	srand(seed);
+	wired = seed % 3;
+	zn_hall_init(&h, seed % 2 ? ZN_FLEET_FRAGMENT : ZN_FLEET_BESTFIT);
+	make_nodes(&h);
+	if (zn_hall_open(&h, (struct zn_pick_policy){ .order = order, .backfill = true }, place_of) < 0)
+		abort();
+	make_jobs(&h);
+	while (gone < JOBS) {
+		struct job *end = next_end();
+		double now = come < JOBS ? jobs[come].pick.submit_s : 1e18;
+		if (come == JOBS && !end)
+			break; /* somebody never starts */
+		now = end && end->end_s < now ? end->end_s : now;
+		for (; (end = next_end()) && end->end_s <= now; gone++) {
+			zn_hall_end(&h, &end->pick, now);
+			book(books, end, -1);
+			end->ended = true;
+		}
+		for (; come < JOBS && jobs[come].pick.submit_s <= now; come++)
+			if (zn_hall_wait(&h, &jobs[come].pick, jobs[come].pick.gang, 0, 0) < 0)
+				abort();
+		look(&h, now, order == ZN_PICK_ARRIVAL, &seen);
+	}
+	if (h.now.used_milli || h.rc < 0)
+		note(&seen, "something is left");
+	zn_hall_done(&h);
+	return seen;
+}
+
+static void test_rounds(enum zn_pick_order order, const char *name)
+{
+	struct seen all = { 0 };
+	const char *wrong = NULL;
+	unsigned at = 0;
+
+	for (unsigned i = 1; i <= ROUNDS && !wrong; i++) {
+		struct seen s = run(order, i), again = run(order, i);
+		wrong = s.wrong ? s.wrong : s.started != JOBS ? "somebody never started" : s.sum != again.sum ? "another time otherwise" : NULL;
+		at = i;
+		all.promises += s.promises;
+		all.early += s.early;
+		all.over_nodes += s.over_nodes;
+	}
+	tap_ok(!wrong, "%s: %d rounds of %d jobs on %d nodes: %s (round %u)", name, ROUNDS, JOBS, NODES, wrong ? wrong : "nothing wrong", at);
+	tap_ok(all.promises > 1000 && all.early > 1000 && all.over_nodes > 500, "with %u reservations, %u early starts, %u gangs over several nodes",
+	       all.promises, all.early, all.over_nodes);
+}
+
+/* ---- a few by hand ----------------------------------------------------------------------------------------- */
+
+static void test_wiring(void)
+{
+	static const char *const twice[] = { "a/x", "b/x", "a/y" }, *const fine[] = { "a/x", "a/y", "b/x" };
+	struct zn_fleet f;
+
+	zn_fleet_init(&f, ZN_FLEET_FRAGMENT, 1);
+	for (unsigned i = 0; i < 3; i++)
+		if (zn_fleet_add(&f, 8, 0, ZN_FLEET_UNKNOWN, ZN_FLEET_UNKNOWN) < 0)
+			abort();
+	tap_ok(zn_fleet_wire(&f, twice) == -EINVAL, "a domain whose nodes do not follow each other is refused");
+	tap_ok(zn_fleet_wire(&f, fine) == 0, "and one below another of the same name is another");
+	struct zn_fleet_gang g = { .task = { .gpus = 1, .gpu_milli = 1000 }, .n = 12 };
+	struct zn_fleet_spot spots[12];
+	uint32_t n;
+	bool ok = zn_fleet_choose_gang(&f, &g, spots, &n) == 0 && n == 2 && spots[0].node == 0 && spots[1].node == 1 &&
+	          spots[0].tasks == 8 && spots[1].tasks == 4 && spots[0].gpus == 0xff && spots[1].gpus == 0xf;
+	tap_ok(ok, "12 of them fill a node, and the rest is near");
+	g.n = 25;
+	tap_ok(zn_fleet_choose_gang(&f, &g, spots, &n) == -EAGAIN, "25 do not go on 24 GPUs");
+	zn_fleet_done(&f);
+}
+
+int main(void)
+{
+	test_rounds(ZN_PICK_ARRIVAL, "in order of arrival");
+	test_rounds(ZN_PICK_SLOWDOWN, "by slowdown");
+	test_wiring();
+	return tap_done();
+}
