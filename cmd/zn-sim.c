@@ -1,5 +1,6 @@
 /* zn-sim: the scheduler in virtual time. */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,17 +13,20 @@
 #include "sim/saturate.h"
 #include "sim/summary.h"
 #include "sim/cluster.h"
+#include "sim/nodes.h"
 #include "sim/trace.h"
 
 static struct {
 	const char *cluster, *policy, *estimates, *scale, *from, *to;
 	struct zn_ou64 gpus, depth, seed;
+	struct zn_strs add_nodes;
 	bool flat, saturate, per_vc, priorities, fair, only_summary;
 } o = { .policy = "default", .estimates = "user" };
 
 static const struct zn_opt opts[] = {
-	{ 'c', "cluster", ZN_OPT_STR, "FILE", &o.cluster, "file", "the nodes: CSV with a column gpus, and vc for those that belong to one" },
-	{ 'g', "gpus", ZN_OPT_U64, "N", &o.gpus, NULL, "a cluster of N GPUs, instead of a file" },
+	{ 'c', "cluster", ZN_OPT_STR, "FILE", &o.cluster, "file", "the nodes: CSV with a column gpus, and more as zn-sim(1) says" },
+	{ 0, "add-nodes", ZN_OPT_STRS, "NxMODEL:GPUS", &o.add_nodes, NULL, "so many nodes more, each with so many GPUs: 2xH100:8" },
+	{ 'g', "gpus", ZN_OPT_U64, "N", &o.gpus, NULL, "with --flat: a pool of N GPUs, instead of a file" },
 	{ 0, "flat", ZN_OPT_FLAG, NULL, &o.flat, NULL, "take the cluster for one pool of equal GPUs, whichever node they are on" },
 	{ 0, "saturate", ZN_OPT_FLAG, NULL, &o.saturate, NULL,
 	  "fill the nodes with the jobs of the trace in random order, none of which ends, and say how full they get" },
@@ -47,7 +51,7 @@ static const struct zn_opt opts[] = {
 static const struct zn_cmd cmd = {
 	.name = "zn-sim",
 	.brief = "run a recorded workload through the scheduler in virtual time",
-	.synopsis = "--flat (--cluster FILE | --gpus N) [options] TRACE\n--saturate --cluster FILE [--seed N] [options] TRACE",
+	.synopsis = "--cluster FILE [options] TRACE\n--flat (--cluster FILE | --gpus N) [options] TRACE\n--saturate --cluster FILE [--seed N] [options] TRACE",
 	.opts = opts,
 	.complete = "file",
 };
@@ -106,8 +110,6 @@ static void check_usage(int argc, int at)
 		check_saturate();
 		return;
 	}
-	if (!o.flat)
-		zn_cli_usage("this version runs jobs on one pool of equal GPUs alone: give --flat, or --saturate for the nodes");
 	if (places())
 		zn_cli_usage("option '--policy': '%s' needs --saturate", o.policy);
 	if (o.seed.has)
@@ -116,19 +118,39 @@ static void check_usage(int argc, int at)
 		zn_cli_usage("option '--fair': only the default policy knows urgency");
 	if (!o.cluster == !o.gpus.has)
 		zn_cli_usage("give either --cluster or --gpus");
+	if (o.gpus.has && !o.flat)
+		zn_cli_usage("option '--gpus': a pool of GPUs has no nodes; give --flat too, or the nodes with --cluster");
+	if (o.gpus.has && o.add_nodes.n)
+		zn_cli_usage("option '--add-nodes' needs the nodes that there are: give --cluster");
 	if (o.per_vc && o.gpus.has)
 		zn_cli_usage("option '--per-vc' needs a cluster that says which node belongs to whom");
 	if (o.gpus.has && (o.gpus.v < 1 || o.gpus.v > 1 << 24))
 		zn_cli_usage("option '--gpus': between 1 and %d", 1 << 24);
 }
 
+/* "2xH100:8" */
+static void add_nodes(struct zn_cluster *c, const char *spec)
+{
+	char model[64], rest;
+	unsigned n, gpus;
+
+	if (sscanf(spec, "%6ux%63[^:]:%3u%c", &n, model, &gpus, &rest) != 3 || !n || !gpus || gpus > ZN_FLEET_GPUS)
+		zn_cli_usage("option '--add-nodes': '%s' is not like 2xH100:8, with 1 to %d GPUs on each", spec, ZN_FLEET_GPUS);
+	if (zn_cluster_more(c, n, model, gpus) < 0)
+		zn_cli_usage("option '--add-nodes': more nodes than there can be");
+}
+
 /* The pools that jobs go to: those of the file, or all in one. */
 static int read_cluster(struct zn_cluster *c, struct zn_err *err)
 {
 	if (o.cluster) {
-		int rc = zn_cluster_read(o.cluster, ZN_TRACE_RUN, c, err);
-		if (rc < 0 || o.per_vc)
+		int rc = zn_cluster_read(o.cluster, o.flat ? ZN_TRACE_POOL : ZN_TRACE_RUN, c, err);
+		if (rc < 0)
 			return rc;
+		for (size_t i = 0; i < o.add_nodes.n; i++)
+			add_nodes(c, o.add_nodes.v[i]);
+		if (o.per_vc)
+			return 0;
 	}
 	free(c->pools);
 	c->pools = zn_cli_must(calloc(1, sizeof(*c->pools)));
@@ -140,13 +162,23 @@ static int read_cluster(struct zn_cluster *c, struct zn_err *err)
 
 /* ---- running it ---------------------------------------------------------------------------------------- */
 
+/* One pool: its GPUs, or its nodes. */
+struct world {
+	struct zn_pool pool;
+	struct zn_hall hall;
+	const struct zn_sim_node **nodes; /* by their numbers in the hall */
+	struct zn_sim_models models;
+};
+
 struct sim {
 	struct zn_trace trace;
 	struct zn_cluster cluster;
 	struct zn_sim_job *jobs;      /* pool after pool */
 	size_t n_jobs, never;
-	bool *can_start;              /* of the trace's jobs */
+	const char **lacks;           /* of the trace's jobs: NULL: nothing, else why it can never start */
 	struct zn_payers payers;
+	struct zn_arena places;
+	struct world *worlds;         /* of each pool of the cluster */
 	struct zn_sim_sum sum;
 	double from_s, to_s, scale;
 	double took_s;
@@ -164,26 +196,75 @@ static double estimate(const struct zn_trace_job *t)
 	return users ? t->walltime_s : t->duration_s;
 }
 
-/* The jobs of one pool, behind those that are there; returns how many. */
-static size_t gather(struct sim *s, const struct zn_sim_pool *pool)
+static bool is_in(const char *vc, const struct zn_sim_pool *pool)
 {
+	return !o.per_vc || !strcmp(vc, pool->vc);
+}
+
+static int make_world(struct sim *s, const struct zn_sim_pool *pool, struct world *w, struct zn_err *err)
+{
+	if (!o.flat) {
+		w->nodes = zn_cli_must(zn_arena_array(&s->places, s->cluster.n_nodes + 1, sizeof(struct zn_sim_node *)));
+		return zn_sim_hall(&s->cluster, o.per_vc ? pool->vc : NULL, policy(), &w->models, &w->hall, w->nodes, err);
+	}
+	zn_pool_init(&w->pool, policy(), pool->gpus);
+	return 0;
+}
+
+static void end_world(struct world *w)
+{
+	if (!o.flat)
+		zn_hall_done(&w->hall);
+	else
+		zn_pick_done(&w->pool.pick);
+}
+
+/* What the job asks of this pool; false: it could never start, and s->lacks says why. */
+static bool fits(struct sim *s, const struct zn_sim_pool *pool, struct world *w, const struct zn_trace_job *t, struct zn_sim_job *to)
+{
+	const char **lacks = &s->lacks[t - s->trace.jobs];
+	char text[256];
+
+	to->gpus = t->gpus * (o.flat ? 1 : t->gpu_milli / 1000.);
+	to->pick.size = (float)t->gpus;
+	if (o.flat && t->gpus <= pool->gpus)
+		return true;
+	if (o.flat) {
+		snprintf(text, sizeof(text), "needs %u gpus; %s has fewer", (unsigned)t->gpus, o.per_vc ? "its virtual cluster" : "the cluster");
+	} else {
+		struct zn_fleet_gang gang = zn_sim_gang(&w->models, &w->hall.now, t);
+		int rc = zn_sim_ask(&w->hall, &gang, to);
+		zn_cli_must(rc == -ENOMEM ? NULL : s);
+		if (rc == 0)
+			return true;
+		zn_sim_lacks(&gang, t, text, sizeof(text));
+	}
+	*lacks = zn_cli_must(zn_arena_strdup(&s->places, text));
+	return false;
+}
+
+/* The jobs of one pool, behind those that are there; returns how many. */
+static size_t gather(struct sim *s, uint32_t number, struct world *w)
+{
+	const struct zn_sim_pool *pool = &s->cluster.pools[number];
 	struct zn_sim_job *to = s->jobs + s->n_jobs;
 	size_t n = 0;
 
 	for (size_t i = 0; i < s->trace.n; i++) {
 		const struct zn_trace_job *t = &s->trace.jobs[i];
-		if (!is_wanted(s, t) || (o.per_vc && strcmp(t->vc, pool->vc)) || t->gpus > pool->gpus)
+		if (!is_wanted(s, t) || !is_in(t->vc, pool))
+			continue;
+		s->lacks[i] = NULL;
+		to[n] = (struct zn_sim_job){
+			.priority = o.priorities ? t->priority : 0,
+			.pick = { .seq = n, .submit_s = t->submit_s * s->scale, .estimate_s = estimate(t), .limit_s = estimate(t) },
+			.duration_s = t->duration_s, .trace = i, .pool = number,
+		};
+		if (!fits(s, pool, w, t, &to[n]))
 			continue;
 		int64_t payer = o.fair ? zn_payers_get(&s->payers, t->user, *t->vc ? t->vc : NULL) : 0;
 		zn_cli_must(payer < 0 ? NULL : s);
-		to[n] = (struct zn_sim_job){
-			.priority = o.priorities ? t->priority : 0, .payer = (uint32_t)payer,
-			.pick = { .seq = n, .submit_s = t->submit_s * s->scale, .estimate_s = estimate(t), .limit_s = estimate(t),
-			          .size = (float)t->gpus },
-			.duration_s = t->duration_s, .trace = i,
-		};
-		s->can_start[i] = true;
-		n++;
+		to[n++].payer = (uint32_t)payer;
 	}
 	s->n_jobs += n;
 	return n;
@@ -219,10 +300,13 @@ static int simulate(struct sim *s, struct zn_err *err)
 	total = s->trace.n;
 	for (size_t i = 0; rc == 0 && i < s->cluster.n; i++) {
 		struct zn_sim_job *jobs = s->jobs + s->n_jobs;
+		struct world *w = &s->worlds[i];
 		zn_payers_init(&s->payers, (struct zn_quotas){ 0 }, shares);
-		size_t n = gather(s, &s->cluster.pools[i]);
-		rc = zn_sim_run(jobs, n, s->cluster.pools[i].gpus, policy(), o.fair ? &s->payers : NULL, &s->sum,
-		                draw ? draw_progress : NULL, err);
+		rc = make_world(s, &s->cluster.pools[i], w, err);
+		size_t n = rc < 0 ? 0 : gather(s, (uint32_t)i, w);
+		if (rc == 0)
+			rc = zn_sim_run(jobs, n, (struct zn_sim_world){ .pool = o.flat ? &w->pool : NULL, .hall = o.flat ? NULL : &w->hall },
+			                o.fair ? &s->payers : NULL, &s->places, &s->sum, draw ? draw_progress : NULL, err);
 		zn_payers_done(&s->payers);
 	}
 	s->took_s = seconds() - from;
@@ -233,37 +317,76 @@ static int simulate(struct sim *s, struct zn_err *err)
 
 /* ---- telling ------------------------------------------------------------------------------------------- */
 
-static void put_job(struct zn_writer *w, const struct sim *s, const struct zn_trace_job *t, const struct zn_sim_job *ran)
+static struct zn_job_alloc alloc_on(const struct world *w, const struct zn_fleet_task *task, const struct zn_fleet_spot *spot, uint32_t *gpus)
 {
+	struct zn_job_alloc a = { .node = w->nodes[spot->node]->name, .gpus = { .v = gpus },
+	                          .cpus = (task->cpu_milli * spot->tasks + 999) / 1000 };
+
+	for (uint64_t m = spot->gpus; m; m &= m - 1)
+		gpus[a.gpus.n++] = (uint32_t)__builtin_ctzll(m);
+	if (task->gpus && task->gpu_milli < ZN_GPU_MILLI)
+		a.gpu_milli = ZN_SOME_U64(task->gpu_milli);
+	if (task->mem_bytes)
+		a.mem_bytes = ZN_SOME_U64(task->mem_bytes * spot->tasks);
+	return a;
+}
+
+/* What a job was given on nodes. */
+static void put_places(struct zn_arena *a, const struct sim *s, const struct zn_sim_job *ran, struct zn_job_record *r)
+{
+	const struct world *w = &s->worlds[ran->pool];
+	const struct zn_fleet_gang *gang = zn_hall_gang_of(&w->hall, &ran->pick);
+	uint32_t n = ran->place.n;
+	struct zn_job_alloc *v = zn_cli_must(zn_arena_array(a, n, sizeof(*v)));
+	uint32_t *gpus = zn_cli_must(zn_arena_array(a, (size_t)n * ZN_FLEET_GPUS, sizeof(*gpus)));
+
+	for (uint32_t i = 0; i < n; i++)
+		v[i] = alloc_on(w, &gang->task, &ran->place.spots[i], gpus + (size_t)i * ZN_FLEET_GPUS);
+	r->alloc = (struct zn_list){ v, n };
+	r->tasks = gang->n;
+}
+
+static void put_job(struct zn_writer *w, struct zn_arena *a, const struct sim *s, const struct zn_trace_job *t, const struct zn_sim_job *ran)
+{
+	const char *lacks = s->lacks[t - s->trace.jobs];
 	struct zn_job_record r = {
 		.id = t->id, .user = *t->user ? t->user : NULL, .account = *t->vc ? t->vc : NULL,
 		.gpus = t->gpus, .tasks = 1, .priority = t->priority, .submit_s = t->submit_s * s->scale,
 		.state = ran ? "COMPLETED" : "QUEUED",
 	};
-	char reason[160];
+	char reason[320];
 
 	if (t->walltime_s > 0)
 		r.time_limit_s = ZN_SOME_F64(t->walltime_s);
+	if (!o.flat && t->cpus > 0)
+		r.cpus = ZN_SOME_U64((uint64_t)ceil(t->cpus));
+	if (!o.flat && t->mem_mb > 0)
+		r.mem_bytes = ZN_SOME_U64((uint64_t)(t->mem_mb * (1 << 20)));
 	if (ran) {
 		r.start_s = ZN_SOME_F64(ran->pick.start_s);
 		r.end_s = ZN_SOME_F64(ran->end_s);
 	} else {
-		snprintf(reason, sizeof(reason), "it can never start here: needs %u gpus; %s has fewer", (unsigned)t->gpus,
-		         o.per_vc ? "its virtual cluster" : "the cluster");
+		snprintf(reason, sizeof(reason), "it can never start here: %s", lacks);
 		r.reason = reason;
 	}
+	if (ran && !o.flat)
+		put_places(a, s, ran, &r);
 	zn_writer_put(w, &zn_job_kind, &r);
 }
 
 static void put_jobs(struct zn_writer *w, const struct sim *s)
 {
 	const struct zn_sim_job **ran = zn_cli_must(calloc(s->trace.n + 1, sizeof(struct zn_sim_job *)));
+	struct zn_arena a = { 0 };
 
 	for (size_t i = 0; i < s->n_jobs; i++)
 		ran[s->jobs[i].trace] = &s->jobs[i];
 	for (size_t i = 0; i < s->trace.n; i++)
-		if (is_wanted(s, &s->trace.jobs[i]))
-			put_job(w, s, &s->trace.jobs[i], ran[i]);
+		if (is_wanted(s, &s->trace.jobs[i])) {
+			zn_arena_reset(&a);
+			put_job(w, &a, s, &s->trace.jobs[i], ran[i]);
+		}
+	zn_arena_done(&a);
 	free(ran);
 }
 
@@ -280,7 +403,7 @@ static void put_summary(struct zn_writer *w, struct sim *s)
 	sum.gpus = s->cluster.gpus;
 	sum.left_out = s->trace.left_out;
 	for (size_t i = 0; i < s->trace.n; i++)
-		sum.never += is_wanted(s, &s->trace.jobs[i]) && !s->can_start[i];
+		sum.never += is_wanted(s, &s->trace.jobs[i]) && s->lacks[i];
 	if (s->took_s > 0)
 		sum.jobs_per_s = ZN_SOME_F64((double)s->n_jobs / s->took_s);
 	zn_writer_put(w, &zn_summary_kind, &sum);
@@ -293,10 +416,13 @@ static int run(struct sim *s, const char *path, struct zn_writer *w, struct zn_e
 	policy();
 	int rc = read_cluster(&s->cluster, err);
 	if (rc == 0)
-		rc = zn_trace_read(path, ZN_TRACE_RUN, &s->trace, err);
+		rc = zn_trace_read(path, o.flat ? ZN_TRACE_POOL : ZN_TRACE_RUN, &s->trace, err);
 	if (rc == 0) {
 		s->jobs = zn_cli_must(zn_arena_array(&arena, s->trace.n + 1, sizeof(*s->jobs))); /* which has its pages at once */
-		s->can_start = zn_cli_must(calloc(s->trace.n + 1, sizeof(*s->can_start)));
+		s->lacks = zn_cli_must(calloc(s->trace.n + 1, sizeof(*s->lacks)));
+		for (size_t i = 0; i < s->trace.n; i++)
+			s->lacks[i] = "it belongs to no virtual cluster that has nodes";
+		s->worlds = zn_cli_must(calloc(s->cluster.n, sizeof(*s->worlds)));
 		rc = simulate(s, err);
 	}
 	if (rc == 0 && !o.only_summary)
@@ -304,7 +430,11 @@ static int run(struct sim *s, const char *path, struct zn_writer *w, struct zn_e
 	if (rc == 0)
 		put_summary(w, s);
 	zn_arena_done(&arena);
-	free(s->can_start);
+	zn_arena_done(&s->places);
+	for (size_t i = 0; s->worlds && i < s->cluster.n; i++)
+		end_world(&s->worlds[i]);
+	free(s->worlds);
+	free(s->lacks);
 	return rc;
 }
 

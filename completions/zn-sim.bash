@@ -13,6 +13,7 @@ _zn_sim()
 	fi
 	case $prev in
 	-c|--cluster) compopt -o filenames; _zn_reply -f; return ;;
+	--add-nodes) :; return ;;
 	-g|--gpus) :; return ;;
 	--seed) :; return ;;
 	-p|--policy) _zn_reply -W 'default easy fcfs sjf bestfit random'; return ;;
@@ -26,7 +27,7 @@ _zn_sim()
 	--complete) _zn_reply -W 'bash zsh fish'; return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		_zn_reply -W '-c --cluster -g --gpus --flat --saturate --seed -p --policy --depth -e --estimates --priorities --fair --per-vc --scale --from --to -s --summary -o --output --fields --no-heading -h --help --version --complete'
+		_zn_reply -W '-c --cluster --add-nodes -g --gpus --flat --saturate --seed -p --policy --depth -e --estimates --priorities --fair --per-vc --scale --from --to -s --summary -o --output --fields --no-heading -h --help --version --complete'
 	else
 		compopt -o filenames; _zn_reply -f
 	fi

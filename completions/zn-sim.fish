@@ -1,7 +1,8 @@
 # Completion of zn-sim, printed by zn-sim --complete=fish.
 complete -c zn-sim -f
-complete -c zn-sim -s c -l cluster -r -F -d 'the nodes: CSV with a column gpus, and vc for those that belong to one'
-complete -c zn-sim -s g -l gpus -x -d 'a cluster of N GPUs, instead of a file'
+complete -c zn-sim -s c -l cluster -r -F -d 'the nodes: CSV with a column gpus, and more as zn-sim(1) says'
+complete -c zn-sim -l add-nodes -x -d 'so many nodes more, each with so many GPUs: 2xH100:8'
+complete -c zn-sim -s g -l gpus -x -d 'with --flat: a pool of N GPUs, instead of a file'
 complete -c zn-sim -l flat -d 'take the cluster for one pool of equal GPUs, whichever node they are on'
 complete -c zn-sim -l saturate -d 'fill the nodes with the jobs of the trace in random order, none of which ends, and say how full they get'
 complete -c zn-sim -l seed -x -d 'with --saturate: another random order for each N (default 1)'

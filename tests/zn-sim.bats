@@ -301,7 +301,7 @@ fills() {
 @test "what it does not do it says" {
 	four_jobs >trace
 	run --separate-stderr -64 zn-sim -g 4 trace
-	[[ ${stderr_lines[0]} == *"give --flat, or --saturate for the nodes" ]]
+	[[ ${stderr_lines[0]} == *"a pool of GPUs has no nodes; give --flat too, or the nodes with --cluster" ]]
 	for args in '--flat -g 4 -p bestfit' '--flat -g 4 --seed 2' '--saturate -g 4' '--saturate --flat -c trace' '--saturate' \
 		'--saturate -c trace -p easy' '--saturate -c trace --scale 2' '--saturate -c trace -e exact'; do
 		# shellcheck disable=SC2086

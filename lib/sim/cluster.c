@@ -1,17 +1,19 @@
 #include "sim/cluster.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sim/csv.h"
 #include "sim/trace_priv.h"
 
-enum column { GPUS, CPUS, MEM, NUMBERS, VC = NUMBERS, MODEL, COLUMNS };
+enum column { GPUS, CPUS, MEM, NUMBERS, VC = NUMBERS, MODEL, NAME, RACK, COLUMNS };
 static const struct zn__column columns[COLUMNS] = {
 	[GPUS] = { .name = "gpus", .max = ZN__TRACE_GPUS_MAX, .whole = true },
 	[CPUS] = { .name = "cpus", .max = 1e9, .place = true },
 	[MEM] = { .name = "mem_mb", .max = 1e12, .place = true },
+	[NAME] = { .name = "node_id", .place = true }, [RACK] = { .name = "rack", .place = true },
 	[VC] = { .name = "vc" }, [MODEL] = { .name = "gpu_model", .place = true },
 };
 
@@ -31,28 +33,38 @@ static struct zn_sim_pool *pool_of(struct zn_cluster *c, const char *vc)
 }
 
 /* Room for one more behind c->nodes. */
-static struct zn_sim_node *new_node(struct zn_cluster *c, size_t *cap)
+static struct zn_sim_node *new_node(struct zn_cluster *c)
 {
-	if (c->n_nodes == *cap) {
-		*cap = *cap ? 2 * *cap : 64;
-		struct zn_sim_node *v = reallocarray(c->nodes, *cap, sizeof(*v));
+	if (c->n_nodes == c->cap_nodes) {
+		size_t cap = c->cap_nodes ? 2 * c->cap_nodes : 64;
+		struct zn_sim_node *v = reallocarray(c->nodes, cap, sizeof(*v));
 		if (!v)
 			return NULL;
 		c->nodes = v;
+		c->cap_nodes = cap;
 	}
 	return &c->nodes[c->n_nodes];
 }
 
-static const char *keep_model(struct zn_cluster *c, const char *text)
+/* As text that the arena holds once where the node above had the same. */
+static const char *keep(struct zn_cluster *c, const char *text, const char *last)
 {
-	const char *last = c->n_nodes ? c->nodes[c->n_nodes - 1].gpu_model : NULL;
-
 	if (!text || !*text)
 		return "";
 	return last && !strcmp(text, last) ? last : zn_arena_strdup(&c->arena, text);
 }
 
-static int take_node(struct zn_cluster *c, enum zn_trace_use use, size_t *cap, const struct zn_lines *l,
+static const char *name_of(struct zn_cluster *c, const struct zn_lines *l, const char *text)
+{
+	char name[32];
+
+	if (zn__csv_says(text))
+		return zn_arena_strdup(&c->arena, text);
+	snprintf(name, sizeof(name), "line-%lu", l->number);
+	return zn_arena_strdup(&c->arena, name);
+}
+
+static int take_node(struct zn_cluster *c, enum zn_trace_use use, const struct zn_lines *l,
                      const char *const field[COLUMNS], struct zn_err *err)
 {
 	double v[NUMBERS];
@@ -64,15 +76,20 @@ static int take_node(struct zn_cluster *c, enum zn_trace_use use, size_t *cap, c
 		return rc;
 	if (v[GPUS] > ZN__TRACE_GPUS_MAX - c->gpus)
 		return zn_lines_bad(l, err, "more than %d GPUs in all", ZN__TRACE_GPUS_MAX);
-	if (use == ZN_TRACE_PLACE && v[GPUS] > ZN_FLEET_GPUS)
+	if (use != ZN_TRACE_POOL && v[GPUS] > ZN_FLEET_GPUS)
 		return zn_lines_bad(l, err, "a node has %.0f GPUs, more than the %d that can be placed on", v[GPUS], ZN_FLEET_GPUS);
 	struct zn_sim_pool *pool = pool_of(c, field[VC] ? field[VC] : "");
-	struct zn_sim_node *node = new_node(c, cap);
-	const char *model = keep_model(c, field[MODEL]);
-	if (!pool || !node || !model)
+	struct zn_sim_node *node = new_node(c);
+	if (!pool || !node)
 		return zn_err_set(err, -ENOMEM, "out of memory");
-	*node = (struct zn_sim_node){ .gpus = (uint32_t)v[GPUS], .cpus = zn__csv_says(field[CPUS]) ? v[CPUS] : -1,
-	                              .mem_mb = zn__csv_says(field[MEM]) ? v[MEM] : -1, .gpu_model = model };
+	const struct zn_sim_node *last = c->n_nodes ? node - 1 : NULL;
+	*node = (struct zn_sim_node){ .name = name_of(c, l, field[NAME]), .vc = pool->vc, .at = c->n_nodes, .gpus = (uint32_t)v[GPUS],
+	                              .cpus = zn__csv_says(field[CPUS]) ? v[CPUS] : -1,
+	                              .mem_mb = zn__csv_says(field[MEM]) ? v[MEM] : -1,
+	                              .gpu_model = keep(c, field[MODEL], last ? last->gpu_model : NULL),
+	                              .rack = keep(c, field[RACK], last ? last->rack : NULL) };
+	if (!node->name || !node->gpu_model || !node->rack)
+		return zn_err_set(err, -ENOMEM, "out of memory");
 	c->n_nodes++;
 	pool->gpus += node->gpus;
 	c->gpus += node->gpus;
@@ -84,21 +101,40 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct zn_sim_pool *)a)->vc, ((const struct zn_sim_pool *)b)->vc);
 }
 
+/* What is on the way to two nodes stands apart from what is on the way to one: '/' comes before all other bytes. */
+static int by_path(const char *a, const char *b)
+{
+	for (;; a++, b++) {
+		unsigned x = *a == '/' ? 1 : (unsigned char)*a, y = *b == '/' ? 1 : (unsigned char)*b;
+		if (x != y)
+			return x < y ? -1 : 1;
+		if (!x)
+			return 0;
+	}
+}
+
+static int by_rack(const void *a, const void *b)
+{
+	const struct zn_sim_node *x = a, *y = b;
+	int order = by_path(x->rack, y->rack);
+
+	return order ? order : (x->at > y->at) - (x->at < y->at);
+}
+
 static int take_nodes(struct zn_cluster *c, enum zn_trace_use use, struct zn_lines *l, struct zn_err *err)
 {
 	const char *field[COLUMNS];
 	int at[COLUMNS], n = 0, rc;
-	size_t cap = 0;
 	char *line;
 
 	while ((rc = zn_lines_next(l, &line, err)) > 0) {
 		if (!n) {
-			rc = n = zn__csv_header(l, line, columns, COLUMNS, use == ZN_TRACE_PLACE, at, err);
+			rc = n = zn__csv_header(l, line, columns, COLUMNS, use != ZN_TRACE_POOL, at, err);
 			if (rc >= 0 && at[GPUS] < 0)
 				rc = zn_lines_bad(l, err, "there is no column 'gpus'");
 		} else if (*line) {
 			rc = zn__csv_cut(l, line, (size_t)n, at, COLUMNS, field, err);
-			rc = rc < 0 ? rc : take_node(c, use, &cap, l, field, err);
+			rc = rc < 0 ? rc : take_node(c, use, l, field, err);
 		}
 		if (rc < 0)
 			return rc;
@@ -117,11 +153,37 @@ int zn_cluster_read(const char *path, enum zn_trace_use use, struct zn_cluster *
 	if (rc == 0)
 		rc = take_nodes(ret, use, &l, err);
 	zn_lines_close(&l);
-	if (rc < 0)
+	if (rc < 0) {
 		zn_cluster_done(ret);
-	else
-		qsort(ret->pools, ret->n, sizeof(*ret->pools), by_name);
-	return rc;
+		return rc;
+	}
+	qsort(ret->pools, ret->n, sizeof(*ret->pools), by_name);
+	if (use == ZN_TRACE_RUN)
+		qsort(ret->nodes, ret->n_nodes, sizeof(*ret->nodes), by_rack);
+	return 0;
+}
+
+int zn_cluster_more(struct zn_cluster *c, uint32_t n, const char *model, uint32_t gpus)
+{
+	struct zn_sim_pool *pool = pool_of(c, "");
+	const char *kept = zn_arena_strdup(&c->arena, model);
+
+	if ((uint64_t)n * gpus > ZN__TRACE_GPUS_MAX - c->gpus)
+		return -EBADMSG;
+	for (uint32_t i = 0; pool && kept && i < n; i++) {
+		struct zn_sim_node *node = new_node(c);
+		char name[96];
+		snprintf(name, sizeof(name), "new-%s-%zu", model, c->n_nodes);
+		const char *kept_name = zn_arena_strdup(&c->arena, name);
+		if (!node || !kept_name)
+			return -ENOMEM;
+		*node = (struct zn_sim_node){ .name = kept_name, .rack = "", .vc = pool->vc, .at = c->n_nodes, .gpus = gpus,
+		                              .cpus = -1, .mem_mb = -1, .gpu_model = kept };
+		c->n_nodes++;
+		pool->gpus += gpus;
+		c->gpus += gpus;
+	}
+	return pool && kept ? 0 : -ENOMEM;
 }
 
 void zn_cluster_done(struct zn_cluster *c)

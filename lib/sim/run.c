@@ -41,12 +41,64 @@ static struct zn_sim_job *ends_pop(struct ends *e)
 	return first;
 }
 
+/* ---- where they run ------------------------------------------------------------------------------------ */
+
+static struct zn_sim_job *job_of(const struct zn_pick_job *pick)
+{
+	return (struct zn_sim_job *)((char *)pick - offsetof(struct zn_sim_job, pick));
+}
+
+const struct zn_hall_place *zn_sim_place_of(const struct zn_pick_job *pick)
+{
+	return &job_of(pick)->place;
+}
+
+static struct zn_pick *pick_of(const struct zn_sim_world *w)
+{
+	return w->hall ? &w->hall->pick : &w->pool->pick;
+}
+
+static double gpus_of(const struct zn_sim_world *w)
+{
+	return w->hall ? (double)w->hall->now.gpu_milli / ZN_GPU_MILLI : w->pool->gpus;
+}
+
+static int wait(const struct zn_sim_world *w, struct zn_sim_job *job)
+{
+	if (w->hall)
+		return zn_hall_wait(w->hall, &job->pick, job->gang, job->priority, job->payer);
+	return zn_pool_wait(w->pool, &job->pick, job->priority, job->payer);
+}
+
+static void end(const struct zn_sim_world *w, struct zn_sim_job *job, double now_s)
+{
+	if (w->hall)
+		zn_hall_end(w->hall, &job->pick, now_s);
+	else
+		zn_pool_end(w->pool, &job->pick, now_s);
+}
+
+static int keep_place(const struct zn_sim_world *w, struct zn_arena *arena, struct zn_sim_job *job)
+{
+	const struct zn_hall *h = w->hall;
+
+	if (!h)
+		return 0;
+	job->place = (struct zn_hall_place){ .spots = zn_arena_array(arena, h->n_spots, sizeof(*h->spots)), .n = h->n_spots };
+	if (!job->place.spots)
+		return -ENOMEM;
+	memcpy(job->place.spots, h->spots, h->n_spots * sizeof(*h->spots));
+	return 0;
+}
+
 /* ---- the loop ------------------------------------------------------------------------------------------ */
 
 struct run {
 	struct zn_sim_job *jobs;
 	size_t n, submitted, done;
-	struct zn_pool pool;
+	struct zn_sim_world world;
+	struct zn_pick *pick;
+	struct zn_arena *arena;
 	struct ends ends;
 	double now_s;
 };
@@ -60,27 +112,27 @@ static double next_time(const struct run *r)
 
 static struct zn_use use_of(const struct zn_sim_job *job)
 {
-	return (struct zn_use){ .running = 1, .gpus = (uint64_t)job->pick.size };
+	return (struct zn_use){ .running = 1, .gpus = (uint64_t)ceil(job->gpus) };
 }
 
 static void count_start(struct run *r, const struct zn_sim_job *job)
 {
 	struct zn_use use = use_of(job);
 
-	if (!r->pool.pick.payers)
+	if (!r->pick->payers)
 		return;
-	zn_payer_add(r->pool.pick.payers, job->payer, &use);
-	zn_payer_began(r->pool.pick.payers, job->payer, &use, r->now_s);
+	zn_payer_add(r->pick->payers, job->payer, &use);
+	zn_payer_began(r->pick->payers, job->payer, &use, r->now_s);
 }
 
 static void count_end(struct run *r, const struct zn_sim_job *job)
 {
 	struct zn_use use = use_of(job);
 
-	if (!r->pool.pick.payers)
+	if (!r->pick->payers)
 		return;
-	zn_payer_take(r->pool.pick.payers, job->payer, &use);
-	zn_payer_ended(r->pool.pick.payers, job->payer, &use, job->pick.start_s, r->now_s);
+	zn_payer_take(r->pick->payers, job->payer, &use);
+	zn_payer_ended(r->pick->payers, job->payer, &use, job->pick.start_s, r->now_s);
 }
 
 static int take_events(struct run *r)
@@ -88,35 +140,36 @@ static int take_events(struct run *r)
 	while (r->ends.n && r->ends.heap[0]->end_s <= r->now_s) {
 		struct zn_sim_job *job = ends_pop(&r->ends);
 		count_end(r, job);
-		zn_pool_end(&r->pool, &job->pick, r->now_s);
+		end(&r->world, job, r->now_s);
 		r->done++;
 	}
-	for (; r->submitted < r->n && r->jobs[r->submitted].pick.submit_s <= r->now_s; r->submitted++) {
-		struct zn_sim_job *job = &r->jobs[r->submitted];
-		if (zn_pool_wait(&r->pool, &job->pick, job->priority, job->payer) < 0)
+	for (; r->submitted < r->n && r->jobs[r->submitted].pick.submit_s <= r->now_s; r->submitted++)
+		if (wait(&r->world, &r->jobs[r->submitted]) < 0)
 			return -ENOMEM;
-	}
 	return 0;
 }
 
-static void decide(struct run *r, struct zn_sim_times *times)
+static int decide(struct run *r, struct zn_sim_times *times)
 {
 	uint64_t from = zn_sim_clock_ns();
 	struct zn_pick_pass pass;
 	struct zn_pick_job *pick;
+	int rc = 0;
 
-	if (r->pool.pick.payers) {
-		r->pool.pick.payers->now_s = r->now_s;
-		zn_leaves_weigh(&r->pool.pick.payers->leaves, r->now_s);
+	if (r->pick->payers) {
+		r->pick->payers->now_s = r->now_s;
+		zn_leaves_weigh(&r->pick->payers->leaves, r->now_s);
 	}
-	zn_pick_begin(&pass, &r->pool.pick, r->now_s);
-	while ((pick = zn_pick_next(&pass))) {
-		struct zn_sim_job *job = (struct zn_sim_job *)((char *)pick - offsetof(struct zn_sim_job, pick));
+	zn_pick_begin(&pass, r->pick, r->now_s);
+	while (rc == 0 && (pick = zn_pick_next(&pass))) {
+		struct zn_sim_job *job = job_of(pick);
+		rc = keep_place(&r->world, r->arena, job);
 		job->end_s = r->now_s + job->duration_s;
 		ends_push(&r->ends, job);
 		count_start(r, job);
 	}
 	zn_sim_times_note(times, zn_sim_clock_ns() - from);
+	return rc < 0 ? rc : r->world.hall ? r->world.hall->rc : 0;
 }
 
 static void add_up(const struct run *r, struct zn_sim_sum *sum)
@@ -125,18 +178,18 @@ static void add_up(const struct run *r, struct zn_sim_sum *sum)
 
 	for (size_t i = 0; i < r->n; i++) {
 		const struct zn_sim_job *job = &r->jobs[i];
-		double wait = job->pick.start_s - job->pick.submit_s, d = job->duration_s;
-		double slowdown = (wait + d) / (d > short_job_s ? d : short_job_s);
-		wait_s += wait;
+		double waited = job->pick.start_s - job->pick.submit_s, d = job->duration_s;
+		double slowdown = (waited + d) / (d > short_job_s ? d : short_job_s);
+		wait_s += waited;
 		run_s += d;
 		bsld += slowdown > 1 ? slowdown : 1;
-		gpu_s += d * (double)job->pick.size;
+		gpu_s += d * job->gpus;
 	}
 	sum->wait_s += wait_s;
 	sum->jct_s += wait_s + run_s;
 	sum->bsld += bsld;
 	sum->gpu_s += gpu_s;
-	sum->capacity_gpu_s += r->pool.gpus * (r->now_s - r->jobs[0].pick.submit_s);
+	sum->capacity_gpu_s += gpus_of(&r->world) * (r->now_s - r->jobs[0].pick.submit_s);
 	if (!sum->jobs || r->jobs[0].pick.submit_s < sum->first_s)
 		sum->first_s = r->jobs[0].pick.submit_s;
 	if (!sum->jobs || r->now_s > sum->last_s)
@@ -144,25 +197,25 @@ static void add_up(const struct run *r, struct zn_sim_sum *sum)
 	sum->jobs += r->n;
 }
 
-int zn_sim_run(struct zn_sim_job *jobs, size_t n, uint32_t gpus, struct zn_pick_policy policy, struct zn_payers *payers,
+int zn_sim_run(struct zn_sim_job *jobs, size_t n, struct zn_sim_world world, struct zn_payers *payers, struct zn_arena *arena,
                struct zn_sim_sum *sum, void (*progress)(size_t done), struct zn_err *err)
 {
-	struct run r = { .jobs = jobs, .n = n, .ends.heap = calloc(n + 1, sizeof(struct zn_sim_job *)) };
+	struct run r = { .jobs = jobs, .n = n, .world = world, .pick = pick_of(&world), .arena = arena,
+	                 .ends.heap = calloc(n + 1, sizeof(struct zn_sim_job *)) };
 	size_t told = 0;
 	int rc = r.ends.heap ? 0 : -ENOMEM;
 
-	zn_pool_init(&r.pool, policy, gpus);
-	r.pool.pick.payers = payers;
+	r.pick->payers = payers;
 	while (rc == 0 && (r.submitted < n || r.ends.n)) {
 		r.now_s = next_time(&r);
 		rc = take_events(&r);
-		decide(&r, &sum->decisions);
+		if (rc == 0)
+			rc = decide(&r, &sum->decisions);
 		if (progress && r.done - told >= PROGRESS_EACH)
 			progress(told = r.done);
 	}
 	if (rc == 0 && n)
 		add_up(&r, sum);
-	zn_pick_done(&r.pool.pick);
 	free(r.ends.heap);
 	return rc < 0 ? zn_err_set(err, rc, "out of memory") : 0;
 }

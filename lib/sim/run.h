@@ -1,7 +1,9 @@
-/* run: a pool of GPUs and its jobs in virtual time, decided by pick/pool. */
+/* run: a pool of GPUs, or nodes, and their jobs in virtual time, decided by pick. */
 #ifndef ZN_SIM_RUN_H
 #define ZN_SIM_RUN_H
 
+#include "base/arena.h"
+#include "pick/hall.h"
 #include "pick/pool.h"
 #include "sim/times.h"
 #include "zenith.h"
@@ -10,8 +12,12 @@ struct zn_sim_job {
 	struct zn_pick_job pick;      /* seq: index in the array */
 	int64_t priority;
 	uint32_t payer;               /* in the payers of the run; 0: nobody */
+	uint32_t gang;                /* on nodes: which it is, in their hall */
+	double gpus;                  /* that it uses */
+	struct zn_hall_place place;   /* on nodes, once it runs */
 	double duration_s;            /* at most pick.estimate_s */
 	double end_s;
+	uint32_t pool;                /* the caller's: where it runs */
 	size_t trace;                 /* which of the trace it is */
 };
 
@@ -23,11 +29,16 @@ struct zn_sim_sum {
 	struct zn_sim_times decisions;
 };
 
+/* Where they run: one of both. */
+struct zn_sim_world { struct zn_pool *pool; struct zn_hall *hall; };
+
 /* Runs jobs, which are in the order of their submission, to the end, and adds what came of it to *sum.  At one time
  * what ends comes first, then what is submitted, then one pass.  progress (may be NULL) is called now and then with
- * how many have ended.  payers (may be NULL): who is counted for the jobs.
+ * how many have ended.  payers (may be NULL): who is counted for the jobs.  Their places are in arena.
  */
-int zn_sim_run(struct zn_sim_job *jobs, size_t n, uint32_t gpus, struct zn_pick_policy policy, struct zn_payers *payers,
+int zn_sim_run(struct zn_sim_job *jobs, size_t n, struct zn_sim_world world, struct zn_payers *payers, struct zn_arena *arena,
                struct zn_sim_sum *sum, void (*progress)(size_t done), struct zn_err *err);
+/* For zn_hall_open. */
+const struct zn_hall_place *zn_sim_place_of(const struct zn_pick_job *pick);
 
 #endif

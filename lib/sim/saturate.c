@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "sim/nodes.h"
 
 enum { TASKS_MAX = 1 << 27, MARKS = 130 };
-enum { NO_MODEL = ZN_FLEET_MODELS - 1, NO_GPUS = NO_MODEL - 1, MODELS_MAX = NO_GPUS }; /* of no node; of nodes without GPUs */
 
 #define F(member, type, heading, help) ZN_FIELD(struct zn_saturation, member, type, heading, help)
 static const struct zn_field fields[] = {
@@ -25,14 +25,10 @@ const struct zn_kind zn_saturation_kind = {
 	.size = sizeof(struct zn_saturation),
 };
 
-static const double milli = 1000, mib = 1 << 20;
-
 struct filling {
 	const struct zn_saturate *s;
 	struct zn_fleet fleet;
-	const char *models[ZN_FLEET_MODELS];
-	uint32_t n_models;
-	bool names_models;                    /* the cluster does; where it does not, any will do */
+	struct zn_sim_models models;
 	struct zn_fleet_task *tasks;          /* of the trace */
 	uint32_t *order;                      /* the tasks as they come */
 	size_t n, cap;
@@ -42,73 +38,26 @@ struct filling {
 
 /* ---- the cluster ------------------------------------------------------------------------------------------- */
 
-static int model_number(struct filling *f, const char *model, size_t len)
-{
-	for (uint32_t i = 0; i < f->n_models; i++)
-		if (strlen(f->models[i]) == len && !memcmp(f->models[i], model, len))
-			return (int)i;
-	return -ENOENT;
-}
-
-/* The number of a node's model, of a new one too; NO_MODEL: there are too many. */
-static uint32_t take_model(struct filling *f, const struct zn_sim_node *node)
-{
-	int model = model_number(f, node->gpu_model, strlen(node->gpu_model));
-
-	if (!node->gpus)
-		return NO_GPUS;
-	if (model >= 0)
-		return (uint32_t)model;
-	if (f->n_models == MODELS_MAX)
-		return NO_MODEL;
-	f->names_models |= *node->gpu_model;
-	f->models[f->n_models] = node->gpu_model;
-	return f->n_models++;
-}
-
-static uint64_t amount(double v, double unit)
-{
-	return v < 0 ? ZN_FLEET_UNKNOWN : (uint64_t)llround(v * unit);
-}
-
 static int add_node(struct filling *f, const struct zn_sim_node *node, struct zn_err *err)
 {
-	uint32_t model = take_model(f, node);
+	struct zn_sim_has has;
+	int rc = zn_sim_node_has(&f->models, node, &has, err);
 
-	if (model == NO_MODEL)
-		return zn_err_set(err, -EBADMSG, "the cluster has more than %d kinds of GPUs", MODELS_MAX);
-	int rc = zn_fleet_add(&f->fleet, node->gpus, model, amount(node->cpus, milli), amount(node->mem_mb, mib));
+	if (rc < 0)
+		return rc;
+	rc = zn_fleet_add(&f->fleet, has.gpus, has.model, has.cpu_milli, has.mem_bytes);
 	return rc < 0 ? zn_err_set(err, rc, "out of memory") : 0;
 }
 
 /* ---- the tasks --------------------------------------------------------------------------------------------- */
-
-static uint64_t model_mask(struct filling *f, const char *models)
-{
-	uint64_t mask = 0;
-
-	if (!f->names_models)
-		return 0;
-	for (const char *at = models, *end; *at; at = *end ? end + 1 : end) {
-		end = strchrnul(at, '|');
-		int model = model_number(f, at, (size_t)(end - at));
-		mask |= UINT64_C(1) << (model < 0 ? NO_MODEL : model);
-	}
-	return mask;
-}
 
 static int make_tasks(struct filling *f)
 {
 	f->tasks = calloc(f->s->trace->n + 1, sizeof(*f->tasks));
 	if (!f->tasks)
 		return -ENOMEM;
-	for (size_t i = 0; i < f->s->trace->n; i++) {
-		const struct zn_trace_job *job = &f->s->trace->jobs[i];
-		f->tasks[i] = (struct zn_fleet_task){
-			.gpus = job->gpus, .gpu_milli = job->gpus ? job->gpu_milli : 0, .cpu_milli = amount(job->cpus, milli),
-			.mem_bytes = amount(job->mem_mb, mib), .models = model_mask(f, job->gpu_model),
-		};
-	}
+	for (size_t i = 0; i < f->s->trace->n; i++)
+		f->tasks[i] = zn_sim_task(&f->models, &f->s->trace->jobs[i]);
 	return 0;
 }
 

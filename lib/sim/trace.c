@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,7 +8,7 @@
 
 #define seconds_max 1e12
 
-enum column { ID, SUBMIT, DURATION, WALLTIME, GPUS, GPU_MILLI, CPUS, MEM, PRIORITY, NUMBERS, USER = NUMBERS, VC, MODEL, COLUMNS };
+enum column { ID, SUBMIT, DURATION, WALLTIME, GPUS, GPU_MILLI, CPUS, MEM, PRIORITY, NODES, NUMBERS, USER = NUMBERS, VC, MODEL, COLUMNS };
 static const struct zn__column columns[COLUMNS] = {
 	[ID] = { .name = "job_id", .max = 1e15, .whole = true },
 	[SUBMIT] = { .name = "submit_s", .max = seconds_max },
@@ -18,6 +19,7 @@ static const struct zn__column columns[COLUMNS] = {
 	[CPUS] = { .name = "cpus", .max = 1e9, .place = true },
 	[MEM] = { .name = "mem_mb", .max = 1e12, .place = true },
 	[PRIORITY] = { .name = "priority", .max = 1e9, .whole = true },
+	[NODES] = { .name = "nodes_req", .max = ZN__TRACE_GPUS_MAX, .whole = true, .place = true },
 	[USER] = { .name = "user" }, [VC] = { .name = "vc" }, [MODEL] = { .name = "gpu_model", .place = true },
 };
 
@@ -28,7 +30,7 @@ static int need_columns(const struct zn_lines *l, const struct layout *y, enum z
 {
 	static const enum column needed[] = { GPUS, SUBMIT, DURATION };
 
-	for (size_t i = 0; i < (use == ZN_TRACE_RUN ? 3 : 1); i++)
+	for (size_t i = 0; i < (use == ZN_TRACE_PLACE ? 1 : 3); i++)
 		if (y->at[needed[i]] < 0)
 			return zn_lines_bad(l, err, "there is no column '%s'", columns[needed[i]].name);
 	return 0;
@@ -83,11 +85,13 @@ static int take_job(struct zn_trace *t, size_t *cap, const struct zn_lines *l, c
 		return rc;
 	if (v[GPUS] >= 1 && zn__csv_says(field[GPU_MILLI]) && !v[GPU_MILLI])
 		return zn_lines_bad(l, err, "gpu_milli is 0, and gpus is not");
-	if (t->use == ZN_TRACE_RUN && (!*field[SUBMIT] || !*field[DURATION] || v[GPUS] < 1)) {
+	if (t->use != ZN_TRACE_PLACE && (!*field[SUBMIT] || !*field[DURATION] || (v[GPUS] < 1 && !(t->use == ZN_TRACE_RUN && v[CPUS] > 0)))) {
 		t->left_out++;
 		return 0;
 	}
-	rc = t->use == ZN_TRACE_RUN ? in_order(l, t, v[SUBMIT], err) : 0;
+	if (v[NODES] > 0 && v[GPUS] >= 1 && fmod(v[GPUS], v[NODES]) != 0)
+		return zn_lines_bad(l, err, "%.0f GPUs can't be spread equally over %.0f nodes", v[GPUS], v[NODES]);
+	rc = t->use != ZN_TRACE_PLACE ? in_order(l, t, v[SUBMIT], err) : 0;
 	if (rc < 0)
 		return rc;
 	struct zn_trace_job *job = zn__trace_new_job(t, cap);
@@ -97,7 +101,7 @@ static int take_job(struct zn_trace *t, size_t *cap, const struct zn_lines *l, c
 		.id = field[ID] && *field[ID] ? (uint64_t)v[ID] : t->n + t->left_out,
 		.submit_s = v[SUBMIT], .duration_s = v[DURATION], .walltime_s = v[WALLTIME], .gpus = (uint32_t)v[GPUS],
 		.gpu_milli = v[GPU_MILLI] && v[GPUS] == 1 ? (uint32_t)v[GPU_MILLI] : 1000,
-		.cpus = v[CPUS], .mem_mb = v[MEM], .priority = (int64_t)v[PRIORITY],
+		.nodes = v[GPUS] >= 1 ? (uint32_t)v[NODES] : 0, .cpus = v[CPUS], .mem_mb = v[MEM], .priority = (int64_t)v[PRIORITY],
 	};
 	if (take_texts(t, field, job) < 0)
 		return zn_err_set(err, -ENOMEM, "out of memory");
@@ -155,7 +159,7 @@ static int take_lines(struct zn_trace *t, struct zn_lines *l, struct zn_err *err
 		} else if (swf) {
 			rc = take_swf(t, &cap, l, line, err);
 		} else if (!y.n) {
-			rc = zn__csv_header(l, line, columns, COLUMNS, t->use == ZN_TRACE_PLACE, y.at, err);
+			rc = zn__csv_header(l, line, columns, COLUMNS, t->use != ZN_TRACE_POOL, y.at, err);
 			y.n = rc < 0 ? 0 : (size_t)rc;
 			rc = rc < 0 ? rc : need_columns(l, &y, t->use, err);
 		} else if (*line) {

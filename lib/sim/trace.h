@@ -17,14 +17,16 @@ struct zn_trace_job {
 	double walltime_s;            /* what the user asked for; 0: it is not known */
 	uint32_t gpus;                /* or processors, in a log of a machine that has none */
 	uint32_t gpu_milli;           /* of each: 1000, or less of a single one */
-	double cpus, mem_mb;          /* 0: it is not known */
+	double cpus, mem_mb;          /* of the whole job; 0: it is not known */
+	uint32_t nodes;               /* over how many the GPUs are to be spread, equally; 0: it is not known */
 	int64_t priority;             /* larger is more urgent; 0 where the trace has none */
 	const char *user, *vc;        /* "" where the trace has none */
 	const char *gpu_model;        /* "A|B": either will do; "": any */
 };
 
 enum zn_trace_use {
-	ZN_TRACE_RUN,                 /* only jobs with GPUs and times, in order */
+	ZN_TRACE_POOL,                /* only jobs with GPUs and times, in order; where they could go is not looked at */
+	ZN_TRACE_RUN,                 /* the same, and where they could go; those without GPUs if they ask for CPUs */
 	ZN_TRACE_PLACE,               /* all, in any order, whatever their times */
 };
 
@@ -33,7 +35,7 @@ struct zn_trace {
 	struct zn_arena arena;
 	struct zn_trace_job *jobs;    /* as they were submitted, or in the order of the file */
 	size_t n;
-	size_t left_out;              /* of ZN_TRACE_RUN: without GPUs, submission or duration */
+	size_t left_out;              /* without GPUs (or CPUs), submission or duration; not of ZN_TRACE_PLACE */
 };
 
 /* -EBADMSG with file and line for what makes no sense: no number, a negative one, a time before the one above it. */

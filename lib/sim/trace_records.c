@@ -29,7 +29,7 @@ static const char *keep(struct zn_trace *t, const char *text)
 static int take_job(struct zn_trace *t, size_t *cap, const struct zn_rec *rec, const char *path, const struct zn_job_record *j,
                     struct zn_err *err)
 {
-	if (t->use == ZN_TRACE_RUN && (!j->gpus || !j->start_s.has || !j->end_s.has)) { /* it asked for none, or never ran to an end */
+	if (t->use != ZN_TRACE_PLACE && (!(j->gpus || (t->use == ZN_TRACE_RUN && j->cpus.v)) || !j->start_s.has || !j->end_s.has)) { /* it asked for none, or never ran to an end */
 		t->left_out++;
 		return 0;
 	}
@@ -76,7 +76,7 @@ static int take_records(struct zn_trace *t, struct zn_reader *r, const char *pat
 			break;
 	}
 	zn_arena_done(&a);
-	if (rc == 0 && t->n && t->use == ZN_TRACE_RUN)
+	if (rc == 0 && t->n && t->use != ZN_TRACE_PLACE)
 		qsort(t->jobs, t->n, sizeof(*t->jobs), by_submission);
 	return rc;
 }

@@ -14,6 +14,7 @@
 #include "rec/reader.h"
 #include "rec/wire.h"
 #include "rec/writer.h"
+#include "sim/nodes.h"
 #include "sim/run.h"
 #include "sim/saturate.h"
 #include "sim/trace.h"
@@ -333,12 +334,15 @@ static void run_trace(const struct zn_trace *t)
 		if (t->jobs[i].gpus <= GPUS) {
 			double run_s = t->jobs[i].duration_s, wall_s = t->jobs[i].walltime_s;
 			double most_s = wall_s > run_s ? wall_s : run_s;
-			jobs[n] = (struct zn_sim_job){ .duration_s = run_s, .end_s = -1, .pick = {
+			jobs[n] = (struct zn_sim_job){ .gpus = t->jobs[i].gpus, .duration_s = run_s, .end_s = -1, .pick = {
 				.seq = n, .submit_s = t->jobs[i].submit_s, .estimate_s = most_s, .limit_s = most_s,
 				.size = (float)t->jobs[i].gpus } };
 			n++;
 		}
-	must(zn_sim_run(jobs, n, GPUS, (struct zn_pick_policy){ .backfill = true }, NULL, &sum, NULL, NULL) == 0);
+	struct zn_pool pool;
+	zn_pool_init(&pool, (struct zn_pick_policy){ .backfill = true }, GPUS);
+	must(zn_sim_run(jobs, n, (struct zn_sim_world){ .pool = &pool }, NULL, NULL, &sum, NULL, NULL) == 0);
+	zn_pick_done(&pool.pick);
 	for (size_t i = 0; i < n; i++)
 		must(jobs[i].pick.start_s >= jobs[i].pick.submit_s && jobs[i].end_s >= jobs[i].pick.start_s);
 	must(sum.jobs == n);
@@ -361,7 +365,7 @@ static void fuzz_trace(const uint8_t *p, size_t n)
 	struct zn_trace t;
 	char path[64];
 	int fd = as_file(p, n, path);
-	int rc = zn_trace_read(path, ZN_TRACE_RUN, &t, &err);
+	int rc = zn_trace_read(path, ZN_TRACE_POOL, &t, &err);
 	must(rc == 0 || (rc == -EBADMSG && *err.text));
 	if (rc == 0) {
 		run_trace(&t);
@@ -397,6 +401,38 @@ static void fill_cluster(const struct zn_cluster *c, const struct zn_trace *t)
 	}
 }
 
+/* On its nodes: no job is anywhere before it came, or on a node that is not there. */
+static void run_on_nodes(const struct zn_cluster *c, const struct zn_trace *t)
+{
+	const struct zn_sim_node **nodes = calloc(c->n_nodes + 1, sizeof(struct zn_sim_node *));
+	struct zn_sim_job *jobs = calloc(t->n + 1, sizeof(*jobs));
+	struct zn_sim_sum sum = { 0 };
+	struct zn_sim_models models;
+	struct zn_arena places = { 0 };
+	struct zn_hall hall;
+	struct zn_err err = { "" };
+	size_t n = 0;
+
+	must(nodes && jobs);
+	int rc = zn_sim_hall(c, NULL, (struct zn_pick_policy){ .backfill = true }, &models, &hall, nodes, &err);
+	must(rc == 0 || (rc == -EBADMSG && *err.text));
+	for (size_t i = 0; rc == 0 && i < t->n; i++) {
+		struct zn_fleet_gang gang = zn_sim_gang(&models, &hall.now, &t->jobs[i]);
+		double run_s = t->jobs[i].duration_s;
+		jobs[n] = (struct zn_sim_job){ .gpus = t->jobs[i].gpus, .duration_s = run_s, .end_s = -1, .pick = {
+			.seq = n, .submit_s = t->jobs[i].submit_s, .estimate_s = run_s, .limit_s = run_s } };
+		n += t->jobs[i].gpus < 4096 && zn_sim_ask(&hall, &gang, &jobs[n]) == 0;
+	}
+	must(rc < 0 || zn_sim_run(jobs, n, (struct zn_sim_world){ .hall = &hall }, NULL, &places, &sum, NULL, NULL) == 0);
+	for (size_t i = 0; i < n; i++)
+		must(jobs[i].pick.start_s >= jobs[i].pick.submit_s && jobs[i].place.n && jobs[i].place.spots[0].node < c->n_nodes);
+	must(rc < 0 || hall.now.used_milli == 0);
+	zn_hall_done(&hall);
+	zn_arena_done(&places);
+	free(nodes);
+	free(jobs);
+}
+
 /* Up to a NUL a cluster, behind it a trace. */
 static void fuzz_cluster(const uint8_t *p, size_t n)
 {
@@ -406,17 +442,18 @@ static void fuzz_cluster(const uint8_t *p, size_t n)
 	struct zn_trace t;
 	char path[64];
 	int fd = as_file(p, end ? (size_t)(end - p) : n, path);
-	int rc = zn_cluster_read(path, ZN_TRACE_PLACE, &c, &err);
+	enum zn_trace_use use = n % 2 ? ZN_TRACE_PLACE : ZN_TRACE_RUN;
+	int rc = zn_cluster_read(path, use, &c, &err);
 
 	must(rc == 0 || (rc == -EBADMSG && *err.text));
 	close(fd);
 	if (rc < 0)
 		return;
 	fd = as_file(rest, (size_t)(p + n - rest), path);
-	rc = zn_trace_read(path, ZN_TRACE_PLACE, &t, &err);
+	rc = zn_trace_read(path, use, &t, &err);
 	must(rc == 0 || (rc == -EBADMSG && *err.text));
 	if (rc == 0) {
-		fill_cluster(&c, &t);
+		(use == ZN_TRACE_RUN ? run_on_nodes : fill_cluster)(&c, &t);
 		zn_trace_done(&t);
 	}
 	zn_cluster_done(&c);
