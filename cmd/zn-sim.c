@@ -10,6 +10,7 @@
 #include "base/units.h"
 #include "cli/cli.h"
 #include "job/record.h"
+#include "queue/conf.h"
 #include "sim/saturate.h"
 #include "sim/summary.h"
 #include "sim/cluster.h"
@@ -17,7 +18,7 @@
 #include "sim/trace.h"
 
 static struct {
-	const char *cluster, *policy, *estimates, *scale, *from, *to;
+	const char *cluster, *config, *policy, *estimates, *scale, *from, *to;
 	struct zn_ou64 gpus, depth, seed;
 	struct zn_strs add_nodes;
 	bool flat, saturate, per_vc, priorities, fair, only_summary;
@@ -38,6 +39,7 @@ static const struct zn_opt opts[] = {
 	{ 'e', "estimates", ZN_OPT_CHOICE, "WHOSE", &o.estimates, "user|exact",
 	  "user: what was asked for, where the trace has it, but no less than it took; exact: what it took" },
 	{ 0, "priorities", ZN_OPT_FLAG, NULL, &o.priorities, NULL, "mind the priorities of the trace" },
+	{ 0, "config", ZN_OPT_STR, "FILE", &o.config, "file", "mind the quotas of that configuration, and with --fair its shares" },
 	{ 0, "fair", ZN_OPT_FLAG, NULL, &o.fair, NULL, "default with fair share between the users of the trace, in their virtual clusters" },
 	{ 0, "per-vc", ZN_OPT_FLAG, NULL, &o.per_vc, NULL, "each virtual cluster is a pool of its own, for its own jobs" },
 	{ 0, "scale", ZN_OPT_STR, "F", &o.scale, NULL, "multiply the times between submissions; below 1 there is more to do" },
@@ -94,7 +96,7 @@ static bool places(void) /* a policy of --saturate; default is one of both */
 
 static void check_saturate(void)
 {
-	if (o.flat || o.gpus.has || o.depth.has || o.per_vc || o.priorities || o.fair || o.scale || o.from || o.to || strcmp(o.estimates, "user"))
+	if (o.flat || o.gpus.has || o.depth.has || o.per_vc || o.priorities || o.fair || o.config || o.scale || o.from || o.to || strcmp(o.estimates, "user"))
 		zn_cli_usage("option '--saturate' knows no time: give --cluster, and of the others --policy and --seed alone");
 	if (!o.cluster)
 		zn_cli_usage("option '--saturate' needs the nodes: give --cluster");
@@ -176,6 +178,7 @@ struct sim {
 	struct zn_sim_job *jobs;      /* pool after pool */
 	size_t n_jobs, never;
 	const char **lacks;           /* of the trace's jobs: NULL: nothing, else why it can never start */
+	struct zn_conf conf;
 	struct zn_payers payers;
 	struct zn_arena places;
 	struct world *worlds;         /* of each pool of the cluster */
@@ -227,13 +230,14 @@ static bool fits(struct sim *s, const struct zn_sim_pool *pool, struct world *w,
 
 	to->gpus = t->gpus * (o.flat ? 1 : t->gpu_milli / 1000.);
 	to->pick.size = (float)t->gpus;
+	to->use = (struct zn_use){ .running = 1, .gpus = t->gpus };
 	if (o.flat && t->gpus <= pool->gpus)
 		return true;
 	if (o.flat) {
 		snprintf(text, sizeof(text), "needs %u gpus; %s has fewer", (unsigned)t->gpus, o.per_vc ? "its virtual cluster" : "the cluster");
 	} else {
-		struct zn_fleet_gang gang = zn_sim_gang(&w->models, &w->hall.now, t);
-		int rc = zn_sim_ask(&w->hall, &gang, to);
+		struct zn_fleet_gang gang;
+		int rc = zn_sim_ask(&w->hall, &w->models, t, to, &gang);
 		zn_cli_must(rc == -ENOMEM ? NULL : s);
 		if (rc == 0)
 			return true;
@@ -241,6 +245,16 @@ static bool fits(struct sim *s, const struct zn_sim_pool *pool, struct world *w,
 	}
 	*lacks = zn_cli_must(zn_arena_strdup(&s->places, text));
 	return false;
+}
+
+/* False: a quota never lets it, and s->lacks says which. */
+static bool may_start(struct sim *s, const struct zn_trace_job *t, struct zn_sim_job *to)
+{
+	int64_t payer = zn_payers_get(&s->payers, *t->user ? t->user : NULL, *t->vc ? t->vc : NULL);
+
+	zn_cli_must(payer < 0 ? NULL : s);
+	to->payer = (uint32_t)payer;
+	return zn_payer_may(&s->payers, to->payer, &to->use, &s->places, &s->lacks[t - s->trace.jobs]);
 }
 
 /* The jobs of one pool, behind those that are there; returns how many. */
@@ -262,9 +276,8 @@ static size_t gather(struct sim *s, uint32_t number, struct world *w)
 		};
 		if (!fits(s, pool, w, t, &to[n]))
 			continue;
-		int64_t payer = o.fair ? zn_payers_get(&s->payers, t->user, *t->vc ? t->vc : NULL) : 0;
-		zn_cli_must(payer < 0 ? NULL : s);
-		to[n++].payer = (uint32_t)payer;
+		if (may_start(s, t, &to[n]))
+			n++;
 	}
 	s->n_jobs += n;
 	return n;
@@ -292,7 +305,6 @@ static double seconds(void)
 
 static int simulate(struct sim *s, struct zn_err *err)
 {
-	static const struct zn_shares shares = { .half_life_s = 7 * 86400 }; /* as zenith.conf has it */
 	bool draw = isatty(STDERR_FILENO);
 	double from = seconds();
 	int rc = 0;
@@ -301,12 +313,12 @@ static int simulate(struct sim *s, struct zn_err *err)
 	for (size_t i = 0; rc == 0 && i < s->cluster.n; i++) {
 		struct zn_sim_job *jobs = s->jobs + s->n_jobs;
 		struct world *w = &s->worlds[i];
-		zn_payers_init(&s->payers, (struct zn_quotas){ 0 }, shares);
+		zn_payers_init(&s->payers, s->conf.quotas, o.fair ? s->conf.shares : (struct zn_shares){ 0 });
 		rc = make_world(s, &s->cluster.pools[i], w, err);
 		size_t n = rc < 0 ? 0 : gather(s, (uint32_t)i, w);
 		if (rc == 0)
 			rc = zn_sim_run(jobs, n, (struct zn_sim_world){ .pool = o.flat ? &w->pool : NULL, .hall = o.flat ? NULL : &w->hall },
-			                o.fair ? &s->payers : NULL, &s->places, &s->sum, draw ? draw_progress : NULL, err);
+			                &s->payers, &s->places, &s->sum, draw ? draw_progress : NULL, err);
 		zn_payers_done(&s->payers);
 	}
 	s->took_s = seconds() - from;
@@ -416,6 +428,8 @@ static int run(struct sim *s, const char *path, struct zn_writer *w, struct zn_e
 	policy();
 	int rc = read_cluster(&s->cluster, err);
 	if (rc == 0)
+		rc = zn_conf_read(o.config ? o.config : "/dev/null", &s->conf, err);
+	if (rc == 0)
 		rc = zn_trace_read(path, o.flat ? ZN_TRACE_POOL : ZN_TRACE_RUN, &s->trace, err);
 	if (rc == 0) {
 		s->jobs = zn_cli_must(zn_arena_array(&arena, s->trace.n + 1, sizeof(*s->jobs))); /* which has its pages at once */
@@ -495,5 +509,6 @@ int main(int argc, char **argv)
 	int rc = o.saturate ? saturate(&s, argv[at], w, &err) : run(&s, argv[at], w, &err);
 	zn_trace_done(&s.trace);
 	zn_cluster_done(&s.cluster);
+	zn_conf_done(&s.conf);
 	return zn_cli_end(w, rc < 0 ? fail(rc, &err) : ZN_EXIT_OK);
 }

@@ -10,6 +10,7 @@ complete -c zn-sim -s p -l policy -x -a 'default easy fcfs sjf bestfit random' -
 complete -c zn-sim -l depth -x -d 'backfill looks at N jobs behind the first (default: at all)'
 complete -c zn-sim -s e -l estimates -x -a 'user exact' -d 'user: what was asked for, where the trace has it, but no less than it took; exact: what it took'
 complete -c zn-sim -l priorities -d 'mind the priorities of the trace'
+complete -c zn-sim -l config -r -F -d 'mind the quotas of that configuration, and with --fair its shares'
 complete -c zn-sim -l fair -d 'default with fair share between the users of the trace, in their virtual clusters'
 complete -c zn-sim -l per-vc -d 'each virtual cluster is a pool of its own, for its own jobs'
 complete -c zn-sim -l scale -x -d 'multiply the times between submissions; below 1 there is more to do'

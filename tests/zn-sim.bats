@@ -103,6 +103,25 @@ ann_and_bob() {
 	run --separate-stderr -64 zn-sim --flat -g 4 -p easy --fair trace
 }
 
+@test "the quotas and shares of a configuration are minded" {
+	printf '%s\n' submit_s,duration_s,gpus,user,vc 0,100,1,ann,x 0,100,1,ann,x 0,100,2,ann,y 0,100,1,bob,x 1,50,3,bob,y >trace
+	[ "$(starts -g 4 -p easy trace)" = "0:0 1:0 2:0 3:100 4:100 " ]
+	printf '[quota user:ann]\ngpus = 2\n' >conf
+	[ "$(starts -g 4 -p easy --config conf trace)" = "0:0 1:0 2:100 3:0 4:200 " ]
+	printf '[quota account:x]\nrunning = 1\n[quota user:bob]\ngpus = 2\n' >conf
+	[ "$(starts -g 4 -p easy --config conf trace)" = "0:0 1:100 2:0 3:200 4:0 " ] # the last never starts
+	zn-sim --flat -g 4 --config conf -o json trace | grep -q '"reason":"it can never start here: needs 3 gpus; user bob may have 2: it can never start"'
+	printf '[quota user:ann]\ngpu_hours = 0.05\nwindow = 1h\n' >conf # 180 s of GPU: used up by the first three, for an hour
+	[ "$(starts -g 2 -p easy --config conf trace | cut -d' ' -f1-3)" = "0:0 1:0 2:3600" ]
+	ann_and_bob >trace
+	printf '[fair_share]\nhalf_life = 0\n' >conf
+	[ "$(starts -g 4 --fair trace)" = "0:0 1:1100 2:1000 3:1200 " ]
+	[ "$(starts -g 4 --fair --config conf trace)" = "0:0 1:1000 2:1100 3:1200 " ]
+	printf '[quota user:ann]\ngpus = many\n' >conf
+	run --separate-stderr -64 zn-sim --flat -g 4 --config conf trace
+	[ "$stderr" = "zn-sim: 'conf': [quota user:ann] gpus = 'many' makes no sense" ]
+}
+
 @test "each virtual cluster is a pool of its own, when that is asked" {
 	four_jobs >trace
 	printf '%s\n' node_id,gpus,vc n1,2,a n2,2,a n3,1,b >cluster

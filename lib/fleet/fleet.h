@@ -105,6 +105,8 @@ int zn_fleet_saw(struct zn_fleet *f, const struct zn_fleet_task *task);
 int zn_fleet_choose(struct zn_fleet *f, const struct zn_fleet_task *task, struct zn_fleet_spot *ret);
 /* The best places for a gang, in the order of their nodes: ret has room for gang->n, *ret_n are used.  As zn_fleet_choose. */
 int zn_fleet_choose_gang(struct zn_fleet *f, const struct zn_fleet_gang *gang, struct zn_fleet_spot *ret, uint32_t *ret_n);
+/* Whether there is room for one.  As zn_fleet_choose. */
+int zn_fleet_has_room(struct zn_fleet *f, const struct zn_fleet_gang *gang);
 void zn_fleet_take(struct zn_fleet *f, const struct zn_fleet_task *task, const struct zn_fleet_spot *spot);
 void zn_fleet_give(struct zn_fleet *f, const struct zn_fleet_task *task, const struct zn_fleet_spot *spot);
 /* From now on what is free of a node is this: of a fleet that follows another one. */

@@ -24,6 +24,15 @@ static bool may_share_a_node(const struct zn_fleet_gang *g)
 	return (!g->per_node || g->per_node >= g->n) && (uint64_t)g->n * g->task.gpus <= ZN_FLEET_GPUS;
 }
 
+int zn_fleet_has_room(struct zn_fleet *f, const struct zn_fleet_gang *gang)
+{
+	const struct zn__spread *s = f->n ? zn__spread_get(f, gang) : NULL;
+
+	if (!s)
+		return f->n ? -ENOMEM : -EAGAIN;
+	return s->room.all < gang->n ? -EAGAIN : 0;
+}
+
 int zn_fleet_choose_gang(struct zn_fleet *f, const struct zn_fleet_gang *gang, struct zn_fleet_spot *ret, uint32_t *ret_n)
 {
 	int rc = !f->n ? -EAGAIN : 0;
@@ -36,11 +45,10 @@ int zn_fleet_choose_gang(struct zn_fleet *f, const struct zn_fleet_gang *gang, s
 		if (rc != -EAGAIN || gang->n == 1)
 			return rc;
 	}
-	struct zn__spread *s = f->n ? zn__spread_get(f, gang) : NULL;
-	if (!s)
-		return f->n ? -ENOMEM : -EAGAIN;
-	if (s->room.all < gang->n)
-		return -EAGAIN;
+	rc = zn_fleet_has_room(f, gang);
+	if (rc < 0)
+		return rc;
+	const struct zn__spread *s = zn__spread_get(f, gang);
 	*ret_n = zn__spread_out(f, &s->room, gang->n, ret);
 	for (uint32_t i = 0; i < *ret_n; i++)
 		ret[i].gpus = zn__node_first_whole(&f->nodes[ret[i].node], ret[i].tasks * gang->task.gpus);

@@ -71,9 +71,7 @@ static void free_gangs(struct zn_hall *h)
 
 int zn_hall_could(struct zn_hall *h, const struct zn_fleet_gang *gang)
 {
-	int rc = zn_fleet_then_begin(&h->then, gang);
-
-	return rc < 0 ? rc : zn_fleet_then_has_room(&h->then) ? 0 : -EAGAIN;
+	return zn_fleet_has_room(&h->now, gang);
 }
 
 static double gpus_of(const struct zn_fleet_gang *g)
@@ -89,6 +87,12 @@ double zn_hall_size(const struct zn_hall *h, const struct zn_fleet_gang *g)
 	if (h->cpu_milli && g->task.cpu_milli <= h->cpu_milli)
 		size = fmax(size, (double)g->n * (double)g->task.cpu_milli / (double)h->cpu_milli * total);
 	return fmax(size, least);
+}
+
+struct zn_pick_ask zn_hall_ask(const struct zn_fleet_gang *g)
+{
+	return (struct zn_pick_ask){ .gpus = (uint32_t)ceil(gpus_of(g)), .cpus = (uint32_t)((g->n * g->task.cpu_milli + 999) / 1000),
+	                             .mem_bytes = g->n * g->task.mem_bytes, .tasks = g->n };
 }
 
 /* ---- the nodes ---------------------------------------------------------------------------------------------- */
@@ -224,6 +228,13 @@ static bool take(void *arg, struct zn_pick_job *job, bool beside, struct zn_pick
 	return true;
 }
 
+static bool fits(void *arg, const struct zn_pick_job *job, bool beside)
+{
+	struct zn_hall *h = arg;
+
+	return zn_fleet_has_room(beside ? &h->beside : &h->now, zn_hall_gang_of(h, job)) == 0;
+}
+
 /* Lets those that run end, one after the other, until there is room; *ret_s: when that is. */
 static int wait_for_room(struct zn_hall *h, const struct zn_fleet_gang *gang, double *ret_s)
 {
@@ -261,7 +272,7 @@ static bool reserve(void *arg, const struct zn_pick_job *job, double now_s, stru
 	return true;
 }
 
-static const struct zn_pick_ops ops = { .begin = begin, .take = take, .reserve = reserve };
+static const struct zn_pick_ops ops = { .begin = begin, .take = take, .reserve = reserve, .fits = fits };
 
 int zn_hall_open(struct zn_hall *h, struct zn_pick_policy policy, const struct zn_hall_place *(*place_of)(const struct zn_pick_job *))
 {
@@ -296,8 +307,11 @@ int zn_hall_wait(struct zn_hall *h, struct zn_pick_job *job, uint32_t gang, int6
 
 	if (zn_fleet_saw(&h->now, &usual) < 0 || zn_fleet_saw(&h->beside, &usual) < 0)
 		return -ENOMEM;
-	return zn_pick_wait(&h->pick, job, &(struct zn_pick_ask){ .gpus = (uint32_t)ceil(gpus_of(g)), .priority = priority,
-	                                                          .payer = payer, .gang = gang });
+	struct zn_pick_ask ask = zn_hall_ask(g);
+	ask.priority = priority;
+	ask.payer = payer;
+	ask.gang = gang;
+	return zn_pick_wait(&h->pick, job, &ask);
 }
 
 void zn_hall_end(struct zn_hall *h, struct zn_pick_job *job, double now_s)

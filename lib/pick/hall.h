@@ -48,6 +48,8 @@ int64_t zn_hall_gang(struct zn_hall *h, const struct zn_fleet_gang *gang);
 const struct zn_fleet_gang *zn_hall_gang_of(const struct zn_hall *h, const struct zn_pick_job *job);
 /* Whether it could start if nobody else were there; before the first job starts.  -EAGAIN: it could not; -ENOMEM. */
 int zn_hall_could(struct zn_hall *h, const struct zn_fleet_gang *gang);
+/* What it asks for, as the line knows it: all tasks together. */
+struct zn_pick_ask zn_hall_ask(const struct zn_fleet_gang *gang);
 /* What such a job takes of all there is: GPUs of all GPUs or CPUs of all CPUs, whichever is more, in GPUs. */
 double zn_hall_size(const struct zn_hall *h, const struct zn_fleet_gang *gang);
 

@@ -6,13 +6,217 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double patience_s = 60;         /* that a job is worth more than nothing when it comes */
 static const double overtaken_max_s = 48 * 3600.;
 static const double buckets_per_octave = 4;
 
 #define job_of(node, member) ((struct zn_pick_job *)((char *)(node) - offsetof(struct zn_pick_job, member)))
 
-/* ---- shapes and classes -------------------------------------------------------------------------------- */
+/* ---- kinds and shapes ---------------------------------------------------------------------------------- */
+
+/* Hashed as bytes, padding too. */
+static void copy_ask(struct zn_pick_ask *to, const struct zn_pick_ask *from)
+{
+	memset(to, 0, sizeof(*to));
+	to->priority = from->priority;
+	to->mem_bytes = from->mem_bytes;
+	to->gpus = from->gpus;
+	to->cpus = from->cpus;
+	to->tasks = from->tasks;
+	to->gang = from->gang;
+	to->payer = from->payer;
+	to->nvlink_required = from->nvlink_required;
+}
+
+static struct zn_pick_kind *kind_get(struct zn_line *l, const struct zn_pick_ask *ask)
+{
+	struct zn_pick_ask key;
+	struct zn_pick_kind *k;
+
+	copy_ask(&key, ask);
+	key.priority = 0;
+	key.payer = 0;
+	HASH_FIND(hh, l->kinds, &key, sizeof(key), k);
+	if (k)
+		return k;
+	k = calloc(1, sizeof(*k));
+	if (!k)
+		return NULL;
+	memcpy(&k->ask, &key, sizeof(key));
+	k->growth = l->growth;
+	HASH_ADD(hh, l->kinds, ask, sizeof(key), k);
+	if (k->hh.tbl)
+		return k;
+	free(k);
+	return NULL;
+}
+
+static void kind_drop(struct zn_line *l, struct zn_pick_kind *k)
+{
+	if (k->shapes)
+		return;
+	HASH_DEL(l->kinds, k);
+	free(k->heads);
+	free(k);
+}
+
+static int payers_room(struct zn_line *l, uint32_t payer)
+{
+	if (payer < l->n_payers)
+		return 0;
+	uint32_t n = payer + 1 > 2 * l->n_payers ? payer + 1 : 2 * l->n_payers;
+	struct zn_pick_payer *v = reallocarray(l->payers, n, sizeof(*v));
+	if (v)
+		l->payers = v;
+	double *factors = v ? reallocarray(l->factors, n, sizeof(*factors)) : NULL;
+	if (!factors)
+		return -ENOMEM;
+	l->factors = factors;
+	for (; l->n_payers < n; l->n_payers++) {
+		l->payers[l->n_payers] = (struct zn_pick_payer){ 0 };
+		l->factors[l->n_payers] = 1;
+	}
+	return 0;
+}
+
+/* For that payer, and one shape more of his. */
+static int payer_room(struct zn_line *l, uint32_t payer)
+{
+	if (payers_room(l, payer) < 0)
+		return -ENOMEM;
+	struct zn_pick_payer *p = &l->payers[payer];
+	if (p->n < p->cap)
+		return 0;
+	uint32_t cap = p->cap ? 2 * p->cap : 4;
+	struct zn_pick_paid *v = reallocarray(p->v, cap, sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	p->v = v;
+	p->cap = cap;
+	return 0;
+}
+
+static void shape_link(struct zn_line *l, struct zn_pick_shape *s, struct zn_pick_kind *k)
+{
+	struct zn_pick_payer *p = &l->payers[s->ask.payer];
+
+	s->at = p->n++;
+	p->v[s->at] = (struct zn_pick_paid){ .shape = s, .use = zn_pick_use(&s->ask) };
+	p->is_new = true;
+	s->kind = k;
+	s->after_in_kind = k->shapes;
+	if (s->after_in_kind)
+		s->after_in_kind->before_in_kind = s;
+	k->shapes = s;
+}
+
+struct zn_pick_paid *zn_line_paid(const struct zn_line *l, const struct zn_pick_shape *s)
+{
+	return &l->payers[s->ask.payer].v[s->at];
+}
+
+static void shape_unlink(struct zn_line *l, struct zn_pick_shape *s)
+{
+	struct zn_pick_payer *p = &l->payers[s->ask.payer];
+
+	p->v[s->at] = p->v[--p->n];
+	p->v[s->at].shape->at = s->at;
+	*(s->before_in_kind ? &s->before_in_kind->after_in_kind : &s->kind->shapes) = s->after_in_kind;
+	if (s->after_in_kind)
+		s->after_in_kind->before_in_kind = s->before_in_kind;
+}
+
+static struct zn_pick_shape *shape_make(struct zn_line *l, const struct zn_pick_ask *key)
+{
+	struct zn_pick_kind *k = payer_room(l, key->payer) < 0 ? NULL : kind_get(l, key);
+	struct zn_pick_shape *s = k ? calloc(1, sizeof(*s)) : NULL;
+
+	if (s) {
+		memcpy(&s->ask, key, sizeof(*key));
+		HASH_ADD(hh, l->shapes, ask, sizeof(*key), s);
+	}
+	if (!s || !s->hh.tbl) {
+		free(s);
+		if (k)
+			kind_drop(l, k);
+		return NULL;
+	}
+	shape_link(l, s, k);
+	return s;
+}
+
+static struct zn_pick_shape *shape_get(struct zn_line *l, const struct zn_pick_ask *ask)
+{
+	struct zn_pick_ask key;
+	struct zn_pick_shape *s;
+
+	copy_ask(&key, ask);
+	HASH_FIND(hh, l->shapes, &key, sizeof(key), s);
+	return s ? s : shape_make(l, &key);
+}
+
+static void shape_free(struct zn_line *l, struct zn_pick_shape *s)
+{
+	HASH_DEL(l->shapes, s);
+	shape_unlink(l, s);
+	l->n_sleeping -= s->sleeps;
+	kind_drop(l, s->kind);
+	free(s->classes);
+	free(s);
+}
+
+/* ---- the heads ----------------------------------------------------------------------------------------- */
+
+static int heads_room(struct zn_pick_kind *k)
+{
+	if (k->n_classes < k->cap_heads)
+		return 0;
+	uint32_t cap = k->cap_heads ? 2 * k->cap_heads : 8;
+	struct zn_line_head *v = reallocarray(k->heads, cap, sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	k->heads = v;
+	k->cap_heads = cap;
+	return 0;
+}
+
+struct zn_line_head zn_line_head_of(const struct zn_pick_job *job)
+{
+	return (struct zn_line_head){ .priority = job->shape->ask.priority, .submit_s = job->submit_s, .urgency = job->urgency,
+	                              .low_s = job->class->jobs.root->lowest, .seq = job->seq, .payer = job->shape->ask.payer, .class = job->class };
+}
+
+/* There is room. */
+static void head_put(struct zn_line *l, struct zn_pick_class *c)
+{
+	struct zn_pick_kind *k = c->shape->kind;
+	struct zn_line_head head = zn_line_head_of(c->first);
+	bool same = c->head != ZN_PICK_NO_HEAD && k->heads[c->head].seq == head.seq;
+
+	if (c->head == ZN_PICK_NO_HEAD)
+		c->head = k->n_heads++;
+	k->heads[c->head] = head;
+	if (l->oldest && head.seq < l->oldest->seq)
+		l->oldest = c->first;
+	if (!same && !c->in_top)
+		zn_line_top_note(l, k, &head);
+}
+
+static void head_drop(struct zn_line *l, struct zn_pick_class *c)
+{
+	struct zn_pick_kind *k = c->shape->kind;
+
+	if (l->oldest && l->oldest->class == c)
+		l->oldest = NULL;
+	if (c->head == ZN_PICK_NO_HEAD)
+		return;
+	k->heads[c->head] = k->heads[--k->n_heads];
+	k->heads[c->head].class->head = c->head;
+	c->head = ZN_PICK_NO_HEAD;
+	if (c->in_top)
+		zn_line_top_forget(k, c);
+}
+
+/* ---- classes ------------------------------------------------------------------------------------------- */
 
 static unsigned bucket_of(const struct zn_line *l, const struct zn_pick_job *job)
 {
@@ -22,88 +226,71 @@ static unsigned bucket_of(const struct zn_line *l, const struct zn_pick_job *job
 	return at < ZN_PICK_BUCKETS - 1 ? (unsigned)at : ZN_PICK_BUCKETS - 1;
 }
 
-static struct zn_pick_shape *shape_get(struct zn_line *l, const struct zn_pick_ask *ask)
-{
-	struct zn_pick_ask key;
-	struct zn_pick_shape *s;
-
-	memset(&key, 0, sizeof(key)); /* hashed as bytes, padding too */
-	key.priority = ask->priority;
-	key.mem_bytes = ask->mem_bytes;
-	key.gpus = ask->gpus;
-	key.cpus = ask->cpus;
-	key.tasks = ask->tasks;
-	key.gang = ask->gang;
-	key.payer = ask->payer;
-	key.nvlink_required = ask->nvlink_required;
-	HASH_FIND(hh, l->shapes, &key, sizeof(key), s);
-	if (s)
-		return s;
-	s = calloc(1, sizeof(*s));
-	if (!s)
-		return NULL;
-	memcpy(&s->ask, &key, sizeof(key));
-	s->factor = 1;
-	HASH_ADD(hh, l->shapes, ask, sizeof(key), s);
-	l->n_paid += s->hh.tbl && s->ask.payer;
-	if (s->hh.tbl)
-		return s;
-	free(s);
-	return NULL;
-}
-
-static void shape_free(struct zn_line *l, struct zn_pick_shape *s)
-{
-	HASH_DEL(l->shapes, s);
-	l->n_paid -= s->ask.payer != 0;
-	free(s->classes);
-	free(s);
-}
-
 /* Where that class is, or should be. */
 static size_t class_at(const struct zn_pick_shape *s, unsigned bucket)
 {
 	size_t at = 0;
 
-	while (at < s->n_classes && s->classes[at].bucket < bucket)
+	while (at < s->n_classes && s->classes[at]->bucket < bucket)
 		at++;
 	return at;
+}
+
+static int classes_room(struct zn_pick_shape *s)
+{
+	if (s->n_classes < s->cap_classes)
+		return 0;
+	size_t cap = s->cap_classes ? 2 * s->cap_classes : 2;
+	struct zn_pick_class **v = reallocarray(s->classes, cap, sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	s->classes = v;
+	s->cap_classes = cap;
+	return 0;
 }
 
 static struct zn_pick_class *class_get(struct zn_pick_shape *s, unsigned bucket)
 {
 	size_t at = class_at(s, bucket);
 
-	if (at < s->n_classes && s->classes[at].bucket == bucket)
-		return &s->classes[at];
-	if (s->n_classes == s->cap_classes) {
-		size_t cap = s->cap_classes ? 2 * s->cap_classes : 2;
-		struct zn_pick_class *v = reallocarray(s->classes, cap, sizeof(*v));
-		if (!v)
-			return NULL;
-		s->classes = v;
-		s->cap_classes = cap;
-	}
+	if (at < s->n_classes && s->classes[at]->bucket == bucket)
+		return s->classes[at];
+	struct zn_pick_class *c = classes_room(s) < 0 || heads_room(s->kind) < 0 ? NULL : calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	*c = (struct zn_pick_class){ .shape = s, .bucket = bucket, .head = ZN_PICK_NO_HEAD };
 	memmove(s->classes + at + 1, s->classes + at, (s->n_classes - at) * sizeof(*s->classes));
-	s->classes[at] = (struct zn_pick_class){ .bucket = bucket };
+	s->classes[at] = c;
 	s->n_classes++;
-	return &s->classes[at];
+	s->kind->n_classes++;
+	return c;
 }
 
-static void class_drop(struct zn_pick_shape *s, struct zn_pick_class *c)
+static void class_drop(struct zn_line *l, struct zn_pick_class *c)
 {
-	size_t at = (size_t)(c - s->classes);
+	struct zn_pick_shape *s = c->shape;
+	size_t at = class_at(s, c->bucket);
 
+	head_drop(l, c);
 	s->n_classes--;
+	s->kind->n_classes--;
 	memmove(s->classes + at, s->classes + at + 1, (s->n_classes - at) * sizeof(*s->classes));
+	free(c);
 }
 
 void zn_line_done(struct zn_line *l)
 {
 	struct zn_pick_shape *s, *next;
 
-	HASH_ITER(hh, l->shapes, s, next)
+	HASH_ITER(hh, l->shapes, s, next) {
+		while (s->n_classes)
+			class_drop(l, s->classes[0]);
 		shape_free(l, s);
+	}
+	for (uint32_t i = 0; i < l->n_payers; i++)
+		free(l->payers[i].v);
+	free(l->payers);
+	free(l->factors);
 }
 
 /* ---- coming and going ---------------------------------------------------------------------------------- */
@@ -111,6 +298,13 @@ void zn_line_done(struct zn_line *l)
 static double key_of(const struct zn_line *l, const struct zn_pick_job *job)
 {
 	return l->order == ZN_PICK_SHORTEST ? job->estimate_s : 0;
+}
+
+static double urgency_of(const struct zn_line *l, const struct zn_pick_job *job)
+{
+	if (l->order != ZN_PICK_SLOWDOWN)
+		return -key_of(l, job);
+	return 1 / ((job->estimate_s > 1 ? job->estimate_s : 1) * sqrt((double)job->size));
 }
 
 static double excused_s(const struct zn_line *l, const struct zn_pick_shape *s)
@@ -123,42 +317,67 @@ static double overtaken_s(const struct zn_line *l, const struct zn_pick_job *job
 	return zn_row_count(&l->all, &job->all) - (excused_s(l, job->shape) - job->excused_s);
 }
 
+static void find_first(const struct zn_line *l, struct zn_pick_class *c)
+{
+	struct zn_pick_job *first = job_of(zn_row_first(&c->jobs), in_class);
+
+	if (first == c->first)
+		return;
+	c->first = first;
+	zn_line_paid(l, c->shape)->first = NULL;
+}
+
 int zn_line_add(struct zn_line *l, struct zn_pick_job *job, const struct zn_pick_ask *ask)
 {
 	struct zn_pick_shape *s = shape_get(l, ask);
-	unsigned bucket = bucket_of(l, job);
-	struct zn_pick_class *c = s ? class_get(s, bucket) : NULL;
+	struct zn_pick_class *c = s ? class_get(s, bucket_of(l, job)) : NULL;
 
 	if (!c) {
 		if (s && !s->n_classes)
 			shape_free(l, s);
 		return -ENOMEM;
 	}
-	job->urgency = 1 / ((job->estimate_s > 1 ? job->estimate_s : 1) * sqrt((double)job->size));
+	job->urgency = urgency_of(l, job);
 	job->all = (struct zn_row_node){ .key = key_of(l, job), .seq = job->seq, .count = job->overtaken_s };
 	job->in_class = (struct zn_row_node){ .key = key_of(l, job), .seq = job->seq, .low = job->limit_s };
-	job->bucket = bucket;
+	job->class = c;
 	job->shape = s;
 	job->excused_s = excused_s(l, s);
 	zn_row_add(&l->all, &job->all);
 	zn_row_add(&c->jobs, &job->in_class);
+	find_first(l, c);
+	l->payers[ask->payer].is_new = true;
+	if (!s->is_out)
+		head_put(l, c);
 	return 0;
 }
 
-void zn_line_remove(struct zn_line *l, struct zn_pick_job *job)
+struct zn_pick_kind *zn_line_remove(struct zn_line *l, struct zn_pick_job *job)
 {
 	struct zn_pick_shape *s = job->shape;
-	struct zn_pick_class *c = &s->classes[class_at(s, job->bucket)];
+	struct zn_pick_class *c = job->class;
+	struct zn_pick_kind *k = s->kind;
 
 	job->overtaken_s = overtaken_s(l, job);
 	zn_row_remove(&l->all, &job->all);
 	zn_row_remove(&c->jobs, &job->in_class);
+	l->payers[s->ask.payer].is_new = true;
 	job->shape = NULL;
-	if (zn_row_size(&c->jobs))
-		return;
-	class_drop(s, c);
+	job->class = NULL;
+	if (l->oldest == job)
+		l->oldest = NULL;
+	if (zn_row_size(&c->jobs)) {
+		find_first(l, c);
+		if (!s->is_out)
+			head_put(l, c);
+		return k;
+	}
+	bool last = k->n_classes == 1;
+	zn_line_paid(l, s)->first = NULL;
+	class_drop(l, c);
 	if (!s->n_classes)
 		shape_free(l, s);
+	return last ? NULL : k;
 }
 
 void zn_line_charge(struct zn_line *l, const struct zn_pick_job *job, double seconds)
@@ -171,29 +390,40 @@ void zn_line_charge(struct zn_line *l, const struct zn_pick_job *job, double sec
 	zn_row_count_before(&l->all, 0, job->seq, part_s);
 }
 
-void zn_line_set_out(const struct zn_line *l, struct zn_pick_shape *s, bool out)
+void zn_line_set_out(struct zn_line *l, struct zn_pick_shape *s, bool out)
 {
-	if (s->is_out && !out)
-		s->excused_s += l->charged_s - s->out_at_s;
-	else if (!s->is_out && out)
+	if (s->is_out == out)
+		return;
+	if (out)
 		s->out_at_s = l->charged_s;
+	else
+		s->excused_s += l->charged_s - s->out_at_s;
 	s->is_out = out;
+	for (size_t i = 0; i < s->n_classes; i++)
+		if (out)
+			head_drop(l, s->classes[i]);
+		else
+			head_put(l, s->classes[i]);
 }
 
-void zn_line_defer(struct zn_pick_job *job, double until_s)
+void zn_line_defer(struct zn_line *l, struct zn_pick_job *job, double until_s)
 {
-	if (job->shape) {
-		job->shape->not_before_s = until_s;
-		job->shape->sleeps = true;
-	}
+	if (!job->shape)
+		return;
+	l->n_sleeping += !job->shape->sleeps;
+	job->shape->not_before_s = until_s;
+	job->shape->sleeps = true;
 }
 
 double zn_line_wake(struct zn_line *l, double now_s)
 {
 	double first_s = 0;
 
-	for (struct zn_pick_shape *s = l->shapes; s; s = s->hh.next) {
-		s->sleeps = s->sleeps && s->not_before_s > now_s;
+	for (struct zn_pick_shape *s = l->n_sleeping ? l->shapes : NULL; s; s = s->hh.next) {
+		if (s->sleeps && s->not_before_s <= now_s) {
+			s->sleeps = false;
+			l->n_sleeping--;
+		}
 		if (s->sleeps && (first_s == 0 || s->not_before_s < first_s))
 			first_s = s->not_before_s;
 	}
@@ -202,84 +432,93 @@ double zn_line_wake(struct zn_line *l, double now_s)
 
 /* ---- who is first -------------------------------------------------------------------------------------- */
 
-/* A clock may have been set back. */
-static double score(const struct zn_pick_job *job, double now_s)
+void zn_line_set_factors(struct zn_line *l, uint32_t n, double (*factor)(const void *arg, uint32_t payer), const void *arg)
 {
-	double wait_s = now_s - job->submit_s;
+	double most = 1;
 
-	return ((wait_s > 0 ? wait_s : 0) + patience_s) * job->urgency * job->shape->factor;
+	for (uint32_t i = 1; i < l->n_payers && i <= n; i++) {
+		double was = l->factors[i];
+		l->factors[i] = factor(arg, i);
+		most = fmax(most, l->factors[i] / was);
+	}
+	l->growth *= most;
+}
+
+/* A clock may have been set back. */
+double zn_line_score(const struct zn_line *l, const struct zn_line_head *h, double now_s)
+{
+	double wait_s = now_s - h->submit_s;
+
+	if (l->order != ZN_PICK_SLOWDOWN)
+		return h->urgency;
+	return ((wait_s > 0 ? wait_s : 0) + ZN_LINE_PATIENCE_S) * h->urgency * l->factors[h->payer];
+}
+
+bool zn_line_head_before(const struct zn_line_head *a, double score_a, const struct zn_line_head *b, double score_b)
+{
+	if (a->priority != b->priority)
+		return a->priority > b->priority;
+	return score_a != score_b ? score_a > score_b : a->seq < b->seq;
 }
 
 bool zn_line_goes_before(const struct zn_line *l, const struct zn_pick_job *a, const struct zn_pick_job *b, double now_s)
 {
-	if (a->shape->ask.priority != b->shape->ask.priority)
-		return a->shape->ask.priority > b->shape->ask.priority;
-	if (l->order == ZN_PICK_SLOWDOWN) {
-		double x = score(a, now_s), y = score(b, now_s);
-		if (x != y)
-			return x > y;
-	}
-	if (l->order == ZN_PICK_SHORTEST && a->estimate_s != b->estimate_s)
-		return a->estimate_s < b->estimate_s;
-	return a->seq < b->seq;
+	struct zn_line_head x = zn_line_head_of(a), y = zn_line_head_of(b);
+
+	return zn_line_head_before(&x, zn_line_score(l, &x, now_s), &y, zn_line_score(l, &y, now_s));
 }
 
-/* best may be NULL. */
-static struct zn_pick_job *better(const struct zn_line *l, struct zn_pick_job *best, struct zn_pick_job *job, double now_s)
+void zn_line_find_first(const struct zn_line *l, struct zn_pick_paid *paid, double now_s)
 {
-	return best && zn_line_goes_before(l, best, job, now_s) ? best : job;
+	static const double slowly_s = 60;
+	const struct zn_pick_shape *s = paid->shape;
+
+	if (paid->first && now_s >= paid->first_s && now_s < paid->first_s + slowly_s)
+		return;
+	paid->first = s->classes[0]->first;
+	paid->first_s = now_s;
+	for (size_t i = 1; i < s->n_classes; i++)
+		paid->first = zn_line_goes_before(l, s->classes[i]->first, paid->first, now_s) ? s->classes[i]->first : paid->first;
+	paid->first_head = zn_line_head_of(paid->first);
 }
 
-static struct zn_pick_job *older(struct zn_pick_job *best, struct zn_pick_job *job)
+struct zn_pick_job *zn_line_first(const struct zn_line *l, uint64_t pass, double now_s)
 {
-	return best && best->seq < job->seq ? best : job;
-}
+	const struct zn_line_head *best = NULL;
+	double best_score = 0;
 
-struct zn_pick_job *zn_line_first_of(const struct zn_line *l, const struct zn_pick_shape *s, double now_s)
-{
-	struct zn_pick_job *best = NULL;
-
-	for (size_t i = 0; i < s->n_classes; i++)
-		best = better(l, best, job_of(zn_row_first(&s->classes[i].jobs), in_class), now_s);
-	return best;
-}
-
-/* The oldest was overtaken by all who overtook any other one. */
-struct zn_pick_job *zn_line_head(const struct zn_line *l, uint64_t pass, double now_s, bool *ret_must)
-{
-	struct zn_pick_job *urgent = NULL, *oldest = NULL;
-
-	for (const struct zn_pick_shape *s = l->shapes; s; s = s->hh.next)
-		for (size_t i = 0; !s->is_out && s->no_room != pass && i < s->n_classes; i++) {
-			struct zn_pick_job *job = job_of(zn_row_first(&s->classes[i].jobs), in_class);
-			urgent = better(l, urgent, job, now_s);
-			oldest = older(oldest, job);
-		}
-	*ret_must = oldest && l->order == ZN_PICK_SLOWDOWN && overtaken_s(l, oldest) > overtaken_max_s;
-	return *ret_must ? oldest : urgent;
-}
-
-/* Of each class, so that only their heads need to be compared. */
-static struct zn_row_node *first_that_may(const struct zn_pick_class *c, bool freely, const struct zn_pick_gap *gap, double now_s)
-{
-	struct zn_row_node *node = freely ? zn_row_first(&c->jobs) : zn_row_first_within(&c->jobs, now_s, gap->shadow_s);
-
-	return node && gap->has_last && node->seq > gap->last_seq ? NULL : node;
-}
-
-struct zn_pick_job *zn_line_fitting(const struct zn_line *l, const struct zn_pick_gap *gap, double now_s)
-{
-	struct zn_pick_job *best = NULL;
-
-	for (const struct zn_pick_shape *s = l->shapes; s; s = s->hh.next) {
-		if (s->is_out || s->sleeps || s->no_room == gap->pass || !zn_pick_fits(&s->ask, &gap->now))
+	for (struct zn_pick_kind *k = l->kinds; k; k = k->hh.next) {
+		const struct zn_pick_class *c = k->no_room != pass ? zn_line_top(l, k, now_s) : NULL;
+		if (!c)
 			continue;
-		bool freely = s->no_room_beside != gap->pass && zn_pick_fits(&s->ask, &gap->beside);
-		for (size_t i = 0; i < s->n_classes; i++) {
-			struct zn_row_node *node = first_that_may(&s->classes[i], freely, gap, now_s);
-			if (node)
-				best = better(l, best, job_of(node, in_class), now_s);
+		const struct zn_line_head *h = &k->heads[c->head];
+		double score = zn_line_score(l, h, now_s);
+		if (!best || zn_line_head_before(h, score, best, best_score)) {
+			best = h;
+			best_score = score;
 		}
 	}
-	return best;
+	return best ? best->class->first : NULL;
+}
+
+static struct zn_pick_job *find_oldest(const struct zn_line *l, uint64_t pass)
+{
+	const struct zn_line_head *best = NULL;
+
+	for (const struct zn_pick_kind *k = l->kinds; k; k = k->hh.next)
+		for (uint32_t i = 0; k->no_room != pass && i < k->n_heads; i++)
+			best = !best || k->heads[i].seq < best->seq ? &k->heads[i] : best;
+	return best ? best->class->first : NULL;
+}
+
+struct zn_pick_job *zn_line_oldest(struct zn_line *l, uint64_t pass)
+{
+	if (!l->oldest)
+		l->oldest = find_oldest(l, UINT64_MAX); /* no pass has that number */
+	return l->oldest && l->oldest->shape->kind->no_room == pass ? find_oldest(l, pass) : l->oldest;
+}
+
+bool zn_line_must(const struct zn_line *l, const struct zn_pick_job *job)
+{
+	return l->order == ZN_PICK_SLOWDOWN && overtaken_s(l, job) > overtaken_max_s;
 }

@@ -42,7 +42,7 @@ struct zn_pick_ask {
 /* What there is of what can be counted. */
 struct zn_pick_have { uint64_t mem_bytes; uint32_t gpus, cpus; };
 
-/* The caller sets what is before bucket. */
+/* The caller sets what is before gang, and that in a hall. */
 struct zn_pick_job {
 	uint64_t seq;                 /* arrival; unique */
 	double submit_s;
@@ -50,9 +50,9 @@ struct zn_pick_job {
 	double limit_s;               /* when it is over at the latest, after its start; HUGE_VAL: there is no such time */
 	float size;                   /* the part of all there is that it takes, times the line's total; above 0 */
 	uint32_t gang;                /* in a hall: which it is */
-	unsigned bucket;
 	struct zn_pick_shape *shape;  /* NULL: it is in no line */
-	double urgency;               /* 1 / (estimate * sqrt(size)) */
+	struct zn_pick_class *class;
+	double urgency;               /* 1 / (estimate * sqrt(size)); else what the order says of it, the more the earlier */
 	double overtaken_s;           /* while it is in no line: what passed it, as parts of all there is times seconds */
 	double excused_s;             /* what had passed its shape while that was out, when it came */
 	bool runs, charged;           /* charged: to those whom it overtook */
@@ -63,32 +63,95 @@ struct zn_pick_job {
 	};
 };
 
-enum { ZN_PICK_BUCKETS = 128 };
+#define ZN_LINE_PATIENCE_S 60.         /* that a job is worth more than nothing when it comes */
+enum { ZN_PICK_BUCKETS = 128, ZN_PICK_TOP = 8 };
 
+/* Jobs of one shape and nearly one estimate. */
 struct zn_pick_class {
+	struct zn_pick_shape *shape;
 	unsigned bucket;
-	struct zn_row jobs;           /* by arrival */
+	uint32_t head;                /* where its first is in the heads of its kind; ZN_PICK_NO_HEAD: the shape is out */
+	bool in_top;
+	struct zn_pick_job *first;
+	struct zn_row jobs;           /* by arrival; at least one */
+};
+#define ZN_PICK_NO_HEAD UINT32_MAX
+
+/* The first of a class, with all that the order asks of it; and the lowest limit in the class. */
+struct zn_line_head {
+	int64_t priority;
+	double submit_s, urgency, low_s;
+	uint64_t seq;
+	uint32_t payer;
+	struct zn_pick_class *class;
+};
+
+/* Jobs that ask for the same things, whoever asks: where one of them finds no room, none does.
+ *
+ * Which of its classes comes first changes slowly: of the first few as of at_s, which are kept, the first is the first of
+ * all as long as it comes before the best that any other one can have become (line_top.c).
+ */
+struct zn_pick_kind {
+	struct zn_pick_ask ask;       /* without priority and payer */
+	struct zn_pick_shape *shapes; /* at least one */
+	struct zn_line_head *heads;   /* of its classes whose shapes are not out, in no order */
+	uint32_t n_heads, cap_heads, n_classes;
+	struct zn_pick_class *top[ZN_PICK_TOP]; /* the first few, in no order */
+	uint32_t n_top;
+	bool has_rest;                /* there are others */
+	int64_t rest_priority;        /* the best of them, by this and by their score at at_s */
+	double rest_score, at_s, growth;
+	uint64_t no_room, no_room_beside; /* numbers of the passes in which none was found */
+	struct zn_pick_job *next;     /* in a pass: of it, who may start early; NULL: nobody */
+	struct zn_line_head next_head;
+	double next_score;
+	UT_hash_handle hh;
 };
 
 struct zn_pick_shape {
 	struct zn_pick_ask ask;
-	struct zn_pick_class *classes;/* by bucket, none of them empty */
+	struct zn_pick_kind *kind;
+	struct zn_pick_class **classes; /* by bucket, none of them empty */
 	size_t n_classes, cap_classes;
 	double not_before_s;          /* 0, or when it may be looked at again, by the clock of zn_line_wake */
 	bool sleeps;                  /* it may not */
-	double factor;                /* of the urgency of its jobs: the fair share of its payer */
 	bool is_out;                  /* its payer has all that he is allowed: as if none of it waited */
 	double excused_s, out_at_s;   /* what passed all while it was out; the line's charged_s when it went out */
-	uint64_t no_room, no_room_beside; /* numbers of the passes in which none was found */
+	uint32_t at;                  /* where it is among those of its payer */
+	struct zn_pick_shape *before_in_kind, *after_in_kind;
 	UT_hash_handle hh;
+};
+
+/* What is asked of a shape when its payer is asked; close together, for there can be many. */
+struct zn_pick_paid {
+	struct zn_pick_shape *shape;
+	struct zn_use use;
+	bool is_blocked, is_out;      /* blocked: it is out by itself, not for what comes before it */
+	struct zn_pick_job *first;    /* of the shape, as of first_s; NULL: it is to be looked for */
+	struct zn_line_head first_head;
+	double first_s;
+};
+
+/* Of a payer: what of his waits, and what was known when it was last asked who of his may start. */
+struct zn_pick_payer {
+	struct zn_pick_paid *v;
+	uint32_t n, cap;
+	uint64_t changed[2];
+	bool hours[2], tight[2], is_new;
 };
 
 struct zn_line {
 	enum zn_pick_order order;
 	double total;                 /* the size of all there is */
 	struct zn_row all;            /* by arrival, or by what ZN_PICK_SHORTEST says */
+	struct zn_pick_kind *kinds;
 	struct zn_pick_shape *shapes;
-	size_t n_paid;                /* shapes with a payer */
+	struct zn_pick_job *oldest;   /* of those who are not out; NULL: it is to be looked for */
+	size_t n_sleeping;            /* shapes */
+	struct zn_pick_payer *payers; /* by their numbers, from 1 on: n_payers */
+	uint32_t n_payers;
+	double *factors;              /* of each of them: what the urgency of his jobs is multiplied by, the fair share */
+	double growth;                /* what any factor was multiplied by since the beginning, at most */
 	double charged_s;             /* all that anybody was ever overtaken by */
 };
 
@@ -105,26 +168,45 @@ struct zn_pick_gap {
 
 void zn_line_done(struct zn_line *l);
 int zn_line_add(struct zn_line *l, struct zn_pick_job *job, const struct zn_pick_ask *ask); /* -ENOMEM: it is not in it */
-void zn_line_remove(struct zn_line *l, struct zn_pick_job *job);
+/* Returns its kind, unless it was the last of it. */
+struct zn_pick_kind *zn_line_remove(struct zn_line *l, struct zn_pick_job *job);
 /* Overtaken: job, which was in the line, starts; or it has ended and used less by seconds. */
 void zn_line_charge(struct zn_line *l, const struct zn_pick_job *job, double seconds);
 /* Nobody of job's shape is looked at until zn_line_wake comes with until_s or more. */
-void zn_line_defer(struct zn_pick_job *job, double until_s);
+void zn_line_defer(struct zn_line *l, struct zn_pick_job *job, double until_s);
 /* Whether nobody of this shape is there; what passes them meanwhile does not count for them. */
-void zn_line_set_out(const struct zn_line *l, struct zn_pick_shape *s, bool out);
-/* The first of a shape. */
-struct zn_pick_job *zn_line_first_of(const struct zn_line *l, const struct zn_pick_shape *s, double now_s);
+void zn_line_set_out(struct zn_line *l, struct zn_pick_shape *s, bool out);
+/* Of a shape. */
+struct zn_pick_paid *zn_line_paid(const struct zn_line *l, const struct zn_pick_shape *s);
+/* Sets first and first_head, as they were within the last minute: within a shape the order changes slowly. */
+void zn_line_find_first(const struct zn_line *l, struct zn_pick_paid *paid, double now_s);
 /* Returns when the first of those that sleep on may be looked at; 0: none does. */
 double zn_line_wake(struct zn_line *l, double now_s);
 
+/* What the urgency of that payer's jobs is multiplied by from now on. */
+void zn_line_set_factors(struct zn_line *l, uint32_t n, double (*factor)(const void *arg, uint32_t payer), const void *arg);
+/* How urgent it is now. */
+double zn_line_score(const struct zn_line *l, const struct zn_line_head *h, double now_s);
+struct zn_line_head zn_line_head_of(const struct zn_pick_job *job); /* as if it were one; it is in the line */
+/* A higher priority comes first, then a higher score, then who came first. */
+bool zn_line_head_before(const struct zn_line_head *a, double score_a, const struct zn_line_head *b, double score_b);
 /* Both are in the line. */
 bool zn_line_goes_before(const struct zn_line *l, const struct zn_pick_job *a, const struct zn_pick_job *b, double now_s);
-/* Of those who are not out, and not known to find no room in this pass; also of those who sleep.  NULL: there is none.
- * *ret_must: it was overtaken by so much that nothing may delay it any more.
+/* Of those who are not out: the class whose first is the first; NULL: there is none. */
+struct zn_pick_class *zn_line_top(const struct zn_line *l, struct zn_pick_kind *k, double now_s);
+/* A class that is not among the first few has another first, of which more is known than that the other came before it. */
+void zn_line_top_note(const struct zn_line *l, struct zn_pick_kind *k, const struct zn_line_head *h);
+/* A class has no first any more. */
+void zn_line_top_forget(struct zn_pick_kind *k, struct zn_pick_class *c);
+/* Of those who are not out, and not known to find no room in this pass; also of those who sleep: the first, and the oldest.
+ * NULL: there is none.
  */
-struct zn_pick_job *zn_line_head(const struct zn_line *l, uint64_t pass, double now_s, bool *ret_must);
-/* The first in the order that may start now. */
-struct zn_pick_job *zn_line_fitting(const struct zn_line *l, const struct zn_pick_gap *gap, double now_s);
+struct zn_pick_job *zn_line_first(const struct zn_line *l, uint64_t pass, double now_s);
+struct zn_pick_job *zn_line_oldest(struct zn_line *l, uint64_t pass);
+/* Whether it was overtaken by so much that nothing may delay it any more.  The oldest was overtaken by all who overtook any
+ * other one.
+ */
+bool zn_line_must(const struct zn_line *l, const struct zn_pick_job *job);
 
 /* What it counts for against a quota: GPUs, CPUs that it has alone by its own wish, or without GPUs; memory. */
 static inline struct zn_use zn_pick_use(const struct zn_pick_ask *a)

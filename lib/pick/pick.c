@@ -1,19 +1,26 @@
 #include "pick/pick.h"
 
+#include <errno.h>
 #include <math.h>
+#include <stdlib.h>
+
+#include "pick/kinds.h"
 
 void zn_pick_init(struct zn_pick *p, struct zn_pick_policy policy, double total, const struct zn_pick_ops *ops, void *arg)
 {
-	*p = (struct zn_pick){ .policy = policy, .line = { .order = policy.order, .total = total }, .ops = ops, .arg = arg };
+	*p = (struct zn_pick){ .policy = policy, .line = { .order = policy.order, .total = total, .growth = 1 }, .ops = ops, .arg = arg };
 }
 
 void zn_pick_done(struct zn_pick *p)
 {
 	zn_line_done(&p->line);
+	free(p->kinds.v);
 }
 
 int zn_pick_wait(struct zn_pick *p, struct zn_pick_job *job, const struct zn_pick_ask *ask)
 {
+	if (zn__kinds_room(&p->kinds, HASH_COUNT(p->line.kinds) + 1) < 0)
+		return -ENOMEM;
 	return zn_line_add(&p->line, job, ask);
 }
 
@@ -49,16 +56,43 @@ void zn_pick_set_limit(struct zn_pick *p, struct zn_pick_job *job, double estima
 	zn_row_add(&p->running, &job->running);
 }
 
+/* ---- a pass ------------------------------------------------------------------------------------------------ */
+
+static double factor(const void *payers, uint32_t payer)
+{
+	return zn_payer_factor(payers, payer);
+}
+
+void zn_pick_begin(struct zn_pick_pass *pass, struct zn_pick *p, double now_s)
+{
+	*pass = (struct zn_pick_pass){ .pick = p, .now_s = now_s, .gap.pass = ++p->passes };
+	p->ops->begin(p->arg, &pass->gap.now);
+	pass->gap.beside = pass->gap.now;
+	if (p->payers)
+		zn_line_set_factors(&p->line, (uint32_t)p->payers->n, factor, p->payers);
+}
+
 static struct zn_pick_job *start(struct zn_pick_pass *pass, struct zn_pick_job *job)
 {
 	struct zn_pick *p = pass->pick;
 	uint64_t weight = job->shape->ask.gpus;
 
-	zn_line_remove(&p->line, job);
+	pass->again = zn_line_remove(&p->line, job);
 	zn_line_charge(&p->line, job, job->estimate_s);
 	zn_pick_runs(p, job, pass->now_s, weight);
 	job->charged = true;
 	return job;
+}
+
+/* ---- the first in line ------------------------------------------------------------------------------------- */
+
+static struct zn_pick_job *find_head(struct zn_pick_pass *pass, bool *ret_must)
+{
+	struct zn_line *l = &pass->pick->line;
+	struct zn_pick_job *oldest = l->order == ZN_PICK_SLOWDOWN ? zn_line_oldest(l, pass->gap.pass) : NULL;
+
+	*ret_must = oldest && zn_line_must(l, oldest);
+	return *ret_must ? oldest : zn_line_first(l, pass->gap.pass, pass->now_s);
 }
 
 /* Sets what the first in line needs aside.  False: it could never start. */
@@ -78,80 +112,121 @@ static bool reserve(struct zn_pick_pass *pass, const struct zn_pick_job *head, b
 	return true;
 }
 
+/* ---- who may start early ----------------------------------------------------------------------------------- */
+
+/* What of a class may: its first, if beside the reservation there is room, or the first that is in time. */
+static struct zn_pick_job *next_in(const struct zn_pick_pass *pass, const struct zn_pick_class *c, bool freely)
+{
+	const struct zn_pick_gap *gap = &pass->gap;
+	struct zn_row_node *node;
+
+	if (c->shape->sleeps)
+		return NULL;
+	node = freely ? &c->first->in_class : zn_row_first_within(&c->jobs, pass->now_s, gap->shadow_s);
+	if (!node || (gap->has_last && node->seq > gap->last_seq))
+		return NULL;
+	return (struct zn_pick_job *)((char *)node - offsetof(struct zn_pick_job, in_class));
+}
+
+static void offer(const struct zn_pick_pass *pass, struct zn_pick_kind *k, struct zn_pick_job *job)
+{
+	struct zn_line_head h = zn_line_head_of(job);
+	double score = zn_line_score(&pass->pick->line, &h, pass->now_s);
+
+	if (k->next && !zn_line_head_before(&h, score, &k->next_head, k->next_score))
+		return;
+	k->next = job;
+	k->next_head = h;
+	k->next_score = score;
+}
+
+/* All classes of a kind; those without a job that is in time are passed over. */
+static void look_at_classes(const struct zn_pick_pass *pass, struct zn_pick_kind *k, bool freely)
+{
+	for (uint32_t i = 0; i < k->n_heads; i++) {
+		if (!freely && pass->now_s + k->heads[i].low_s > pass->gap.shadow_s)
+			continue;
+		struct zn_pick_job *job = next_in(pass, k->heads[i].class, freely);
+		if (job)
+			offer(pass, k, job);
+	}
+}
+
+/* Whether it has room now, and beside the reservation; asked once in a pass, where that is faster than trying. */
+static void look_for_room(const struct zn_pick_pass *pass, struct zn_pick_kind *k)
+{
+	const struct zn_pick *p = pass->pick;
+	const struct zn_pick_job *one = k->shapes->classes[0]->first;
+
+	if (!p->ops->fits || k->no_room == pass->gap.pass || !zn_pick_fits(&k->ask, &pass->gap.now))
+		return;
+	if (!p->ops->fits(p->arg, one, false))
+		k->no_room = pass->gap.pass;
+	else if (zn_pick_fits(&k->ask, &pass->gap.beside) && !p->ops->fits(p->arg, one, true))
+		k->no_room_beside = pass->gap.pass;
+}
+
+/* Finds out who of a kind is the next, if anybody. */
+static void find_next(const struct zn_pick_pass *pass, struct zn_pick_kind *k)
+{
+	struct zn_pick *p = pass->pick;
+	const struct zn_pick_gap *gap = &pass->gap;
+
+	k->next = NULL;
+	if (k->no_room == gap->pass || !zn_pick_fits(&k->ask, &gap->now))
+		return;
+	bool freely = k->no_room_beside != gap->pass && zn_pick_fits(&k->ask, &gap->beside);
+	const struct zn_pick_class *top = freely ? zn_line_top(&p->line, k, pass->now_s) : NULL;
+	struct zn_pick_job *first = top ? next_in(pass, top, true) : NULL;
+	if (first)
+		offer(pass, k, first);
+	else
+		look_at_classes(pass, k, freely);
+	if (k->next)
+		zn__kinds_push(&p->kinds, k);
+}
+
+static void find_all_next(struct zn_pick_pass *pass)
+{
+	pass->pick->kinds.n = 0;
+	for (struct zn_pick_kind *k = pass->pick->line.kinds; k; k = k->hh.next) {
+		look_for_room(pass, k);
+		find_next(pass, k);
+	}
+	pass->ready = true;
+}
+
+/* Whether it may still, now that others have started. */
+static bool still_may(const struct zn_pick_pass *pass, const struct zn_pick_kind *k, bool beside)
+{
+	const struct zn_pick_gap *gap = &pass->gap;
+
+	return !k->next->shape->is_out && zn_pick_fits(&k->ask, &gap->now) &&
+	       (!beside || (k->no_room_beside != gap->pass && zn_pick_fits(&k->ask, &gap->beside)));
+}
+
 static struct zn_pick_job *fill(struct zn_pick_pass *pass)
 {
 	struct zn_pick *p = pass->pick;
 	struct zn_pick_gap *gap = &pass->gap;
-	struct zn_pick_job *job;
+	struct zn_pick_kind *k;
 
-	while ((job = zn_line_fitting(&p->line, gap, pass->now_s))) {
+	if (!pass->ready)
+		find_all_next(pass);
+	else if (pass->again)
+		find_next(pass, pass->again);
+	pass->again = NULL;
+	while ((k = zn__kinds_pop(&p->kinds))) {
+		struct zn_pick_job *job = k->next;
 		bool beside = pass->now_s + job->limit_s > gap->shadow_s;
-		if (p->ops->take(p->arg, job, beside, gap))
-			return start(pass, job);
-		*(beside ? &job->shape->no_room_beside : &job->shape->no_room) = gap->pass;
+		if (still_may(pass, k, beside)) {
+			if (p->ops->take(p->arg, job, beside, gap))
+				return start(pass, job);
+			*(beside ? &k->no_room_beside : &k->no_room) = gap->pass;
+		}
+		find_next(pass, k);
 	}
 	return NULL;
-}
-
-void zn_pick_begin(struct zn_pick_pass *pass, struct zn_pick *p, double now_s)
-{
-	*pass = (struct zn_pick_pass){ .pick = p, .now_s = now_s, .gap.pass = ++p->passes };
-	p->ops->begin(p->arg, &pass->gap.now);
-	pass->gap.beside = pass->gap.now;
-}
-
-/* ---- who may have more ------------------------------------------------------------------------------------- */
-
-#define each_paid(s, p) \
-	for (struct zn_pick_shape *s = (p)->line.shapes; s; s = s->hh.next) \
-		if (s->ask.payer)
-
-/* Out is what its payer may not have now.  Of each owner the first such job is kept. */
-static void find_out(struct zn_pick *p, double now_s)
-{
-	for (struct zn_owner *o = p->payers->owners; o; o = o->hh.next)
-		o->first = NULL;
-	each_paid(s, p) {
-		struct zn_use use = zn_pick_use(&s->ask);
-		enum zn_scarce what;
-		bool for_now;
-		struct zn_owner *o = zn_payer_blocks(p->payers, s->ask.payer, &use, &what, &for_now);
-		zn_line_set_out(&p->line, s, o != NULL);
-		s->factor = zn_payer_factor(p->payers, s->ask.payer);
-		if (!o || !for_now)
-			continue;
-		struct zn_pick_job *job = zn_line_first_of(&p->line, s, now_s);
-		if (!o->first || zn_line_goes_before(&p->line, job, o->first, now_s)) {
-			o->first = job;
-			o->first_lacks = what;
-		}
-	}
-}
-
-/* So is what comes after such a job of the same owner and needs what it lacks: or small ones would take what a large one
- * waits for, for ever.
- */
-static void keep_behind(struct zn_pick *p, double now_s)
-{
-	each_paid(s, p) {
-		struct zn_use use = zn_pick_use(&s->ask);
-		for (int i = 0; !s->is_out && i < 2; i++) {
-			const struct zn_owner *o = p->payers->v[s->ask.payer - 1].owner[i];
-			if (o && o->first && zn_use_needs(&use, o->first_lacks) &&
-			    zn_line_goes_before(&p->line, o->first, zn_line_first_of(&p->line, s, now_s), now_s))
-				zn_line_set_out(&p->line, s, true);
-		}
-	}
-}
-
-/* The caller has counted what started before. */
-static void ask_payers(struct zn_pick *p, double now_s)
-{
-	if (!p->line.n_paid || !p->payers)
-		return;
-	find_out(p, now_s);
-	if (p->payers->owners)
-		keep_behind(p, now_s);
 }
 
 struct zn_pick_job *zn_pick_next(struct zn_pick_pass *pass)
@@ -160,14 +235,15 @@ struct zn_pick_job *zn_pick_next(struct zn_pick_pass *pass)
 	struct zn_pick_job *head;
 	bool must;
 
-	ask_payers(p, pass->now_s);
-	while (!pass->filling && (head = zn_line_head(&p->line, pass->gap.pass, pass->now_s, &must))) {
+	if (zn_pick_ask_payers(p, pass->now_s))
+		pass->ready = false;
+	while (!pass->filling && (head = find_head(pass, &must))) {
 		if (!head->shape->sleeps && zn_pick_fits(&head->shape->ask, &pass->gap.now) &&
 		    p->ops->take(p->arg, head, false, &pass->gap))
 			return start(pass, head);
 		if (!p->policy.backfill)
 			return NULL;
-		head->shape->no_room = pass->gap.pass;
+		head->shape->kind->no_room = pass->gap.pass;
 		if (reserve(pass, head, must))
 			pass->first = head;
 	}

@@ -30,23 +30,31 @@ struct zn_pick_ops {
 	 * could never start.
 	 */
 	bool (*reserve)(void *arg, const struct zn_pick_job *job, double now_s, struct zn_pick_gap *gap);
+	/* Whether take would do, if that is found out faster than by doing it; NULL: it is not. */
+	bool (*fits)(void *arg, const struct zn_pick_job *job, bool beside);
 };
+
+/* Kinds of which somebody may start early, as a heap: the first in the order on top. */
+struct zn_kinds { struct zn_pick_kind **v; uint32_t n, cap; };
 
 struct zn_pick {
 	struct zn_pick_policy policy;
 	struct zn_line line;
 	struct zn_row running;        /* by when they are over at the latest */
 	uint64_t passes;
+	struct zn_kinds kinds;        /* in a pass */
 	const struct zn_pick_ops *ops;
 	void *arg;
 	struct zn_payers *payers;     /* who is counted by the caller; NULL: everybody may have everything */
 };
 
-/* One look at the queue, at one time, from beginning to end. */
+/* One look at the queue, at one time, from beginning to end; nobody comes or goes meanwhile but by it. */
 struct zn_pick_pass {
 	struct zn_pick *pick;
 	double now_s;
 	bool filling;                 /* first has its reservation */
+	struct zn_pick_kind *again;   /* of the one that started last, if there are others */
+	bool ready;                   /* each kind knows who of it may start early */
 	const struct zn_pick_job *first;
 	struct zn_pick_gap gap;
 };
@@ -70,6 +78,11 @@ static inline struct zn_pick_job *zn_pick_job_that_runs(struct zn_row_node *node
 }
 
 void zn_pick_begin(struct zn_pick_pass *pass, struct zn_pick *p, double now_s);
+/* Of each owner who has all that he is allowed, puts out what he may not have (owners.c).  True: something is not out any
+ * more, as one that kept it back is now kept back by an owner of his own.
+ */
+bool zn_pick_ask_payers(struct zn_pick *p, double now_s);
+
 /* The next that starts, and has what it asked for from now on; NULL: no other one does. */
 struct zn_pick_job *zn_pick_next(struct zn_pick_pass *pass);
 

@@ -180,8 +180,10 @@ static void note_owner(const struct future *f, struct zn_forecast *ret)
 
 	for (int i = 0; s && s->is_out && s->ask.payer && i < 2; i++) {
 		const struct zn_owner *o = f->payers.v[s->ask.payer - 1].owner[i];
-		if (o && o->first && o->first != &f->wanted->pick)
-			ret->kept_by = ((const struct zn_pick_job *)o->first)->seq;
+		const struct zn_pick_shape *first = o ? o->first : NULL;
+		const struct zn_pick_job *job = first ? zn_line_paid(&f->pick.line, first)->first : NULL;
+		if (job && job != &f->wanted->pick)
+			ret->kept_by = job->seq;
 	}
 }
 

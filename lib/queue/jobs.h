@@ -139,7 +139,7 @@ struct zn_job *zn_jobs_next(struct zn_pick_pass *pass);
  */
 double zn_jobs_unblock(struct zn_jobs *q, double now_s);
 /* The agent put a start of job, which is QUEUED again, off: its shape waits, longer each time. */
-void zn_jobs_defer(struct zn_job *job, double now_s);
+void zn_jobs_defer(struct zn_jobs *q, struct zn_job *job, double now_s);
 
 /* Inside the room: the state, and what is counted by it; at_s is when. */
 void zn__jobs_set_state(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to, double at_s);

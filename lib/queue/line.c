@@ -136,7 +136,7 @@ double zn_jobs_unblock(struct zn_jobs *q, double now_s)
 	return zn_line_wake(&q->pick.line, now_s);
 }
 
-void zn_jobs_defer(struct zn_job *job, double now_s)
+void zn_jobs_defer(struct zn_jobs *q, struct zn_job *job, double now_s)
 {
 	static const double first_wait_s = 0.5, longest_wait_s = 30;
 	double wait_s = first_wait_s;
@@ -144,5 +144,5 @@ void zn_jobs_defer(struct zn_job *job, double now_s)
 	for (uint32_t i = 0; i < job->refusals && wait_s < longest_wait_s; i++)
 		wait_s *= 2;
 	job->refusals++;
-	zn_line_defer(&job->pick, now_s + (wait_s < longest_wait_s ? wait_s : longest_wait_s));
+	zn_line_defer(&q->pick.line, &job->pick, now_s + (wait_s < longest_wait_s ? wait_s : longest_wait_s));
 }

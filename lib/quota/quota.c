@@ -141,6 +141,7 @@ int64_t zn_payers_get(struct zn_payers *p, const char *user, const char *account
 void zn_payer_add(struct zn_payers *p, uint32_t payer, const struct zn_use *use)
 {
 	each_owner(o, p, payer) {
+		o->changed++;
 		o->use.running += use->running;
 		o->use.queued += use->queued;
 		o->use.gpus += use->gpus;
@@ -152,6 +153,7 @@ void zn_payer_add(struct zn_payers *p, uint32_t payer, const struct zn_use *use)
 void zn_payer_take(struct zn_payers *p, uint32_t payer, const struct zn_use *use)
 {
 	each_owner(o, p, payer) {
+		o->changed++;
 		o->use.running -= use->running;
 		o->use.queued -= use->queued;
 		o->use.gpus -= use->gpus;
@@ -291,11 +293,6 @@ double zn_owner_gpu_s(struct zn_owner *o, double now_s)
 
 /* ---- deciding ---------------------------------------------------------------------------------------------- */
 
-static bool is_over(struct zn_ou64 most, uint64_t have, uint64_t more)
-{
-	return most.has && more && (more > most.v || have > most.v - more);
-}
-
 static const char *says(struct zn_arena *a, const struct zn_owner *o, const char *what, uint64_t asks, uint64_t have, uint64_t most)
 {
 	if (asks > most)
@@ -324,21 +321,61 @@ static const char *says_hours(struct zn_arena *a, const struct zn_owner *o, doub
 	                       o->quota->gpu_hours.v, zn_format_duration(o->quota->window_s, window));
 }
 
-static enum zn_scarce lacks(struct zn_owner *o, const struct zn_use *use, double now_s)
+static uint64_t max(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+void zn_owner_wants(struct zn_owner *o, const struct zn_use *use)
+{
+	o->most.running = max(o->most.running, use->running);
+	o->most.gpus = max(o->most.gpus, use->gpus);
+	o->most.cpus = max(o->most.cpus, use->cpus);
+	o->most.mem_bytes = max(o->most.mem_bytes, use->mem_bytes);
+}
+
+static uint64_t left(struct zn_ou64 most, uint64_t have)
+{
+	return !most.has ? UINT64_MAX : most.v > have ? most.v - have : 0;
+}
+
+static struct zn_use left_of(const struct zn_owner *o, const struct zn_use *have)
 {
 	const struct zn_quota *q = o->quota;
 
-	if (is_over(q->running, o->use.running, use->running))
-		return ZN_SCARCE_RUNNING;
-	if (is_over(q->gpus, o->use.gpus, use->gpus))
-		return ZN_SCARCE_GPUS;
-	if (is_over(q->cpus, o->use.cpus, use->cpus))
-		return ZN_SCARCE_CPUS;
-	if (is_over(q->mem_bytes, o->use.mem_bytes, use->mem_bytes))
-		return ZN_SCARCE_MEM;
-	if (q->gpu_hours.has && use->gpus && zn_owner_gpu_s(o, now_s) >= q->gpu_hours.v * 3600)
-		return ZN_SCARCE_HOURS;
-	return ZN_SCARCE_NOTHING;
+	return (struct zn_use){ .running = left(q->running, have->running), .gpus = left(q->gpus, have->gpus),
+	                        .cpus = left(q->cpus, have->cpus), .mem_bytes = left(q->mem_bytes, have->mem_bytes) };
+}
+
+void zn_owner_find_left(struct zn_owner *o, double now_s)
+{
+	static const struct zn_use nothing;
+
+	o->left = left_of(o, &o->use);
+	o->ever = left_of(o, &nothing);
+	o->left_hours = zn_owner_has_hours(o, now_s);
+	o->ever_hours = !o->quota->gpu_hours.has || o->quota->gpu_hours.v > 0;
+}
+
+bool zn_owner_is_tight(const struct zn_owner *o)
+{
+	struct zn_use now = left_of(o, &o->use);
+
+	return zn_left_lacks(&now, true, &o->most) != ZN_SCARCE_NOTHING;
+}
+
+bool zn_owner_has_hours(struct zn_owner *o, double now_s)
+{
+	const struct zn_quota *q = o->quota;
+
+	return !q->gpu_hours.has || zn_owner_gpu_s(o, now_s) < q->gpu_hours.v * 3600;
+}
+
+static enum zn_scarce lacks(struct zn_owner *o, const struct zn_use *use, double now_s)
+{
+	struct zn_use now = left_of(o, &o->use);
+
+	return zn_left_lacks(&now, zn_owner_has_hours(o, now_s), use);
 }
 
 bool zn_use_needs(const struct zn_use *use, enum zn_scarce what)
@@ -363,27 +400,6 @@ static const char *says_what(struct zn_arena *a, struct zn_owner *o, const struc
 	default:
 		return says_hours(a, o, zn_owner_gpu_s(o, now_s));
 	}
-}
-
-/* It could start if the owner had nothing. */
-static bool could_start(const struct zn_owner *o, const struct zn_use *use)
-{
-	const struct zn_quota *q = o->quota;
-
-	return !is_over(q->running, 0, use->running) && !is_over(q->gpus, 0, use->gpus) && !is_over(q->cpus, 0, use->cpus) &&
-	       !is_over(q->mem_bytes, 0, use->mem_bytes) && !(q->gpu_hours.has && use->gpus && q->gpu_hours.v == 0);
-}
-
-struct zn_owner *zn_payer_blocks(struct zn_payers *p, uint32_t payer, const struct zn_use *use, enum zn_scarce *ret_what,
-                                 bool *ret_for_now)
-{
-	each_owner(o, p, payer) {
-		*ret_what = lacks(o, use, p->now_s);
-		*ret_for_now = could_start(o, use);
-		if (*ret_what)
-			return o;
-	}
-	return NULL;
 }
 
 bool zn_payer_may(struct zn_payers *p, uint32_t payer, const struct zn_use *use, struct zn_arena *a, const char **ret)
@@ -435,7 +451,7 @@ static int accepts(const struct zn_quota *q, const char *name, uint64_t have, co
 		rc = asks_too_much(name, "waiting jobs", 1, q->queued, err);
 	if (rc == 0 && q->gpu_hours.has && q->gpu_hours.v == 0)
 		rc = asks_too_much(name, "gpus", use->gpus, ZN_SOME_U64(0), err);
-	if (rc == 0 && is_over(q->queued, have, 1))
+	if (rc == 0 && !left(q->queued, have))
 		rc = zn_err_set(err, -EAGAIN, "%s has %llu jobs that wait, and may have %llu (quota)", name, (unsigned long long)have,
 		                (unsigned long long)q->queued.v);
 	return rc;

@@ -40,8 +40,15 @@ struct zn_owner {
 	double gpus_on;                /* of jobs that run */
 	struct zn_ledger ledger;       /* all that was used up to counted_s */
 	double counted_s;
-	void *first;                   /* for whoever orders jobs: the first of his that he may not start */
+	uint64_t changed;              /* how often use was */
+	struct zn_use most;            /* that one job asks: zn_owner_wants */
+	/* for whoever orders jobs (pick/owners.c): */
+	bool stale;
+	struct zn_use left, ever;      /* what more he may have now, and could have if he had nothing */
+	bool left_hours, ever_hours;
+	void *first;                   /* the shape of the first of his that he may not start now */
 	enum zn_scarce first_lacks;    /* and what that lacks */
+	double first_score;
 	UT_hash_handle hh;
 	char name[];                   /* "user ann" */
 };
@@ -81,9 +88,20 @@ int zn_payers_each(struct zn_payers *p, void (*each)(void *arg, const struct zn_
  * full stop, in a.
  */
 bool zn_payer_may(struct zn_payers *p, uint32_t payer, const struct zn_use *use, struct zn_arena *a, const char **ret);
-/* Who must not have so much more now, and what he lacks; NULL: nobody.  *ret_for_now: he may when his jobs are over. */
-struct zn_owner *zn_payer_blocks(struct zn_payers *p, uint32_t payer, const struct zn_use *use, enum zn_scarce *ret_what,
-                                 bool *ret_for_now);
+/* One of his jobs asks so much. */
+void zn_owner_wants(struct zn_owner *o, const struct zn_use *use);
+/* Whether what he has leaves too little for one that asks the most of everything; but for hours. */
+bool zn_owner_is_tight(const struct zn_owner *o);
+/* Sets left and ever. */
+void zn_owner_find_left(struct zn_owner *o, double now_s);
+/* What of it is too much for that. */
+static inline enum zn_scarce zn_left_lacks(const struct zn_use *left, bool hours, const struct zn_use *use)
+{
+	return use->running > left->running ? ZN_SCARCE_RUNNING : use->gpus > left->gpus ? ZN_SCARCE_GPUS : use->cpus > left->cpus ? ZN_SCARCE_CPUS
+	       : use->mem_bytes > left->mem_bytes ? ZN_SCARCE_MEM : use->gpus && !hours ? ZN_SCARCE_HOURS : ZN_SCARCE_NOTHING;
+}
+/* Whether he has not used up his hours. */
+bool zn_owner_has_hours(struct zn_owner *o, double now_s);
 /* When, after now_s, somebody who used up his hours may have some again; 0: nobody did. */
 double zn_payers_again_s(struct zn_payers *p);
 /* What the urgency of his jobs is multiplied by, as of zn_leaves_weigh. */

@@ -134,7 +134,7 @@ void zn_job_unstarted(struct zn_server *s, struct zn_job *job)
 void zn_job_put_off(struct zn_server *s, struct zn_job *job, const char *reason)
 {
 	back_to_queue(s, job, "queued", reason);
-	zn_jobs_defer(job, (double)zn_boot_ns() / 1e9);
+	zn_jobs_defer(&s->jobs, job, (double)zn_boot_ns() / 1e9);
 }
 
 static void take_refused(struct zn_server *s, struct zn_job *job, const struct zn_msg_report *m)

@@ -47,6 +47,7 @@ int zn_sim_node_has(struct zn_sim_models *m, const struct zn_sim_node *node, str
 	                            .mem_bytes = amount(node->mem_mb, mib) };
 	if (ret->model == NO_MODEL)
 		return zn_err_set(err, -EBADMSG, "the cluster has more than %d kinds of GPUs", MODELS_MAX);
+	m->nodes[ret->model][node->gpus]++;
 	return 0;
 }
 
@@ -74,20 +75,16 @@ struct zn_fleet_task zn_sim_task(const struct zn_sim_models *m, const struct zn_
 	};
 }
 
-/* Whether a usual node is large enough for it when nobody else is there. */
-static bool goes_on_one_node(const struct zn_fleet *f, const struct zn_fleet_task *task)
+/* Whether a usual node has so many GPUs. */
+static bool goes_on_one_node(const struct zn_sim_models *m, const struct zn_fleet_task *task)
 {
-	size_t could = 0, of = 0;
+	uint32_t of = 0, could = 0;
 
-	if (task->gpus > f->gpus_max)
-		return false;
-	for (size_t i = 0; i < f->n; i++) {
-		const struct zn_fleet_node *node = &f->nodes[i];
-		if ((task->gpus && !node->gpus) || (task->models && !(task->models >> node->model & 1)))
-			continue;
-		of++;
-		could += node->gpus >= task->gpus && node->cpu_milli >= task->cpu_milli && node->mem_bytes >= task->mem_bytes;
-	}
+	for (uint32_t i = 0; i < m->n; i++)
+		for (uint32_t g = 1; (!task->models || task->models >> i & 1) && g <= ZN_FLEET_GPUS; g++) {
+			of += m->nodes[i][g];
+			could += g >= task->gpus ? m->nodes[i][g] : 0;
+		}
 	return could && 2 * could >= of;
 }
 
@@ -96,14 +93,14 @@ static uint64_t part(uint64_t v, uint32_t of)
 	return (v + of - 1) / of;
 }
 
-struct zn_fleet_gang zn_sim_gang(const struct zn_sim_models *m, const struct zn_fleet *f, const struct zn_trace_job *job)
+struct zn_fleet_gang zn_sim_gang(const struct zn_sim_models *m, const struct zn_trace_job *job, bool split)
 {
 	struct zn_fleet_gang g = { .task = zn_sim_task(m, job), .n = 1 };
 
 	if (job->nodes) {
 		g.n = job->nodes;
 		g.per_node = 1;
-	} else if (job->gpus > 1 && !goes_on_one_node(f, &g.task)) {
+	} else if (job->gpus > 1 && (split || !goes_on_one_node(m, &g.task))) {
 		g.n = job->gpus;
 	}
 	g.task.gpus /= g.n;
@@ -150,16 +147,30 @@ int zn_sim_hall(const struct zn_cluster *c, const char *vc, struct zn_pick_polic
 	return rc;
 }
 
-int zn_sim_ask(struct zn_hall *h, const struct zn_fleet_gang *gang, struct zn_sim_job *job)
+static int tell(struct zn_hall *h, const struct zn_fleet_gang *gang, struct zn_sim_job *job)
 {
-	int rc = zn_hall_could(h, gang);
-	int64_t number = rc < 0 ? rc : zn_hall_gang(h, gang);
+	struct zn_pick_ask ask = zn_hall_ask(gang);
+	int64_t number = zn_hall_gang(h, gang);
 
 	if (number < 0)
-		return (int)number;
+		return -ENOMEM;
 	job->gang = (uint32_t)number;
 	job->pick.size = (float)zn_hall_size(h, gang);
+	job->use = zn_pick_use(&ask);
 	return 0;
+}
+
+int zn_sim_ask(struct zn_hall *h, const struct zn_sim_models *m, const struct zn_trace_job *t, struct zn_sim_job *job,
+               struct zn_fleet_gang *ret)
+{
+	struct zn_fleet_gang gang = *ret = zn_sim_gang(m, t, false);
+	int rc = zn_hall_could(h, &gang);
+
+	if (rc == -EAGAIN && gang.n == 1 && t->gpus > 1) {
+		gang = zn_sim_gang(m, t, true);
+		rc = zn_hall_could(h, &gang);
+	}
+	return rc < 0 ? rc : tell(h, &gang, job);
 }
 
 void zn_sim_lacks(const struct zn_fleet_gang *g, const struct zn_trace_job *job, char *ret, size_t size)

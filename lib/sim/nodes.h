@@ -14,6 +14,7 @@ struct zn_sim_models {
 	const char *v[ZN_FLEET_MODELS];
 	uint32_t n;
 	bool named;            /* a node of the cluster says its model; where none does, any will do */
+	uint32_t nodes[ZN_FLEET_MODELS][ZN_FLEET_GPUS + 1]; /* how many there are of each model with so many GPUs */
 };
 
 /* What of a node a fleet is told. */
@@ -23,17 +24,20 @@ int zn_sim_node_has(struct zn_sim_models *m, const struct zn_sim_node *node, str
 
 /* A whole job as one task of one node; after the last node. */
 struct zn_fleet_task zn_sim_task(const struct zn_sim_models *m, const struct zn_trace_job *job);
-/* On several nodes: equally many GPUs on each of as many as the trace says; else one node if half of those that have its
- * models are large enough; else one task for each GPU.
+/* With equally many GPUs on each of as many nodes as the trace says; else on one if half of those that have its models have so
+ * many GPUs; else, or if split, as one task for each GPU.
  */
-struct zn_fleet_gang zn_sim_gang(const struct zn_sim_models *m, const struct zn_fleet *f, const struct zn_trace_job *job);
+struct zn_fleet_gang zn_sim_gang(const struct zn_sim_models *m, const struct zn_trace_job *job, bool split);
 /* The nodes of that virtual cluster, or all (vc NULL), as a hall that zn_hall_done ends, whatever comes back; nodes has room
  * for all of the cluster, and gets those that are there by their numbers.
  */
 int zn_sim_hall(const struct zn_cluster *c, const char *vc, struct zn_pick_policy policy, struct zn_sim_models *models,
                 struct zn_hall *ret, const struct zn_sim_node **nodes, struct zn_err *err);
-/* Tells job what it asks of the hall.  -EAGAIN: it could never start there; -ENOMEM. */
-int zn_sim_ask(struct zn_hall *h, const struct zn_fleet_gang *gang, struct zn_sim_job *job);
+/* Tells job what it asks of the hall, in which nothing has started: a gang as above, split if it could not start otherwise.
+ * -EAGAIN: it could never start there, *ret is what no nodes have; -ENOMEM.
+ */
+int zn_sim_ask(struct zn_hall *h, const struct zn_sim_models *m, const struct zn_trace_job *t, struct zn_sim_job *job,
+               struct zn_fleet_gang *ret);
 /* Why it could never start: what no nodes have. */
 void zn_sim_lacks(const struct zn_fleet_gang *g, const struct zn_trace_job *job, char *ret, size_t size);
 

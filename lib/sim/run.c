@@ -103,36 +103,37 @@ struct run {
 	double now_s;
 };
 
+/* When the next job comes or ends, or somebody who used up his hours has some again. */
 static double next_time(const struct run *r)
 {
 	double at = r->submitted < r->n ? r->jobs[r->submitted].pick.submit_s : HUGE_VAL;
+	double again_s = r->pick->payers ? zn_payers_again_s(r->pick->payers) : 0;
 
-	return r->ends.n && r->ends.heap[0]->end_s < at ? r->ends.heap[0]->end_s : at;
+	if (r->ends.n && r->ends.heap[0]->end_s < at)
+		at = r->ends.heap[0]->end_s;
+	return again_s > r->now_s && again_s < at ? again_s : at;
 }
 
-static struct zn_use use_of(const struct zn_sim_job *job)
+/* Somebody waits for nothing but hours of a quota. */
+static bool waits(const struct run *r)
 {
-	return (struct zn_use){ .running = 1, .gpus = (uint64_t)ceil(job->gpus) };
+	return r->pick->line.all.root && r->pick->payers && zn_payers_again_s(r->pick->payers) > r->now_s;
 }
 
 static void count_start(struct run *r, const struct zn_sim_job *job)
 {
-	struct zn_use use = use_of(job);
-
 	if (!r->pick->payers)
 		return;
-	zn_payer_add(r->pick->payers, job->payer, &use);
-	zn_payer_began(r->pick->payers, job->payer, &use, r->now_s);
+	zn_payer_add(r->pick->payers, job->payer, &job->use);
+	zn_payer_began(r->pick->payers, job->payer, &job->use, r->now_s);
 }
 
 static void count_end(struct run *r, const struct zn_sim_job *job)
 {
-	struct zn_use use = use_of(job);
-
 	if (!r->pick->payers)
 		return;
-	zn_payer_take(r->pick->payers, job->payer, &use);
-	zn_payer_ended(r->pick->payers, job->payer, &use, job->pick.start_s, r->now_s);
+	zn_payer_take(r->pick->payers, job->payer, &job->use);
+	zn_payer_ended(r->pick->payers, job->payer, &job->use, job->pick.start_s, r->now_s);
 }
 
 static int take_events(struct run *r)
@@ -206,7 +207,7 @@ int zn_sim_run(struct zn_sim_job *jobs, size_t n, struct zn_sim_world world, str
 	int rc = r.ends.heap ? 0 : -ENOMEM;
 
 	r.pick->payers = payers;
-	while (rc == 0 && (r.submitted < n || r.ends.n)) {
+	while (rc == 0 && (r.submitted < n || r.ends.n || waits(&r))) {
 		r.now_s = next_time(&r);
 		rc = take_events(&r);
 		if (rc == 0)

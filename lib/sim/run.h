@@ -14,6 +14,7 @@ struct zn_sim_job {
 	uint32_t payer;               /* in the payers of the run; 0: nobody */
 	uint32_t gang;                /* on nodes: which it is, in their hall */
 	double gpus;                  /* that it uses */
+	struct zn_use use;            /* what it counts for against quotas */
 	struct zn_hall_place place;   /* on nodes, once it runs */
 	double duration_s;            /* at most pick.estimate_s */
 	double end_s;

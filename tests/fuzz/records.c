@@ -417,11 +417,11 @@ static void run_on_nodes(const struct zn_cluster *c, const struct zn_trace *t)
 	int rc = zn_sim_hall(c, NULL, (struct zn_pick_policy){ .backfill = true }, &models, &hall, nodes, &err);
 	must(rc == 0 || (rc == -EBADMSG && *err.text));
 	for (size_t i = 0; rc == 0 && i < t->n; i++) {
-		struct zn_fleet_gang gang = zn_sim_gang(&models, &hall.now, &t->jobs[i]);
+		struct zn_fleet_gang gang;
 		double run_s = t->jobs[i].duration_s;
 		jobs[n] = (struct zn_sim_job){ .gpus = t->jobs[i].gpus, .duration_s = run_s, .end_s = -1, .pick = {
 			.seq = n, .submit_s = t->jobs[i].submit_s, .estimate_s = run_s, .limit_s = run_s } };
-		n += t->jobs[i].gpus < 4096 && zn_sim_ask(&hall, &gang, &jobs[n]) == 0;
+		n += t->jobs[i].gpus < 4096 && zn_sim_ask(&hall, &models, &t->jobs[i], &jobs[n], &gang) == 0;
 	}
 	must(rc < 0 || zn_sim_run(jobs, n, (struct zn_sim_world){ .hall = &hall }, NULL, &places, &sum, NULL, NULL) == 0);
 	for (size_t i = 0; i < n; i++)

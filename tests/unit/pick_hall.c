@@ -20,6 +20,9 @@ struct job {
 	struct zn_fleet_gang gang;
 	struct zn_hall_place place;
 	struct zn_fleet_spot spots[TASKS];
+	unsigned user, account;           /* with quotas */
+	uint32_t payer;
+	struct zn_use use;
 	double run_s, end_s, promise_s;   /* end_s 0: it has not started; promise_s 0: nothing was promised */
 	bool ended, early;                /* early: it started beside the reservation of this look */
 };
@@ -192,7 +195,7 @@ static void note(struct seen *seen, const char *wrong) { seen->wrong = seen->wro
 static bool missed_one(const struct zn_pick_pass *pass, double now)
 {
 	for (const struct job *j = jobs; j < jobs + JOBS; j++)
-		if (j->pick.shape && &j->pick != pass->first && now + j->pick.limit_s <= pass->gap.shadow_s && has_room(books, &j->gang))
+		if (j->pick.shape && !j->pick.shape->is_out && &j->pick != pass->first && now + j->pick.limit_s <= pass->gap.shadow_s && has_room(books, &j->gang))
 			return true;
 	return false;
 }
@@ -209,6 +212,85 @@ static bool hides_one(const struct zn_hall *h)
 			return true;
 	}
 	return false;
+}
+
+/* ---- quotas: four users, two of them in both accounts ------------------------------------------------------------ */
+
+enum { USERS = 4, ACCOUNTS = 2, OWNERS = USERS + ACCOUNTS };
+static const char *const names[OWNERS] = { "ann", "bob", "eve", "kim", "x", "y" };
+static struct zn_quota quotas[OWNERS];
+
+static void make_quotas(void)
+{
+	for (unsigned i = 0; i < OWNERS; i++)
+		quotas[i] = (struct zn_quota){ .of = i < USERS ? "user" : "account", .name = names[i], .window_s = 3600,
+		                               .gpus = { .has = i != 3, .v = i < USERS ? 40 + 10 * i : 100 },
+		                               .running = { .has = i % 2, .v = i < USERS ? 8 : 20 },
+		                               .cpus = { .has = i == 2, .v = 150 }, .mem_bytes = { .has = i == 4, .v = 60 } };
+}
+
+static bool is_of(const struct job *j, unsigned owner) { return owner < USERS ? j->user == owner : j->account == owner - USERS; }
+
+static enum zn_scarce short_of(const struct zn_quota *q, const struct zn_use *have, const struct zn_use *use)
+{
+	return q->running.has && have->running + use->running > q->running.v ? ZN_SCARCE_RUNNING
+	       : q->gpus.has && use->gpus && have->gpus + use->gpus > q->gpus.v ? ZN_SCARCE_GPUS
+	       : q->cpus.has && use->cpus && have->cpus + use->cpus > q->cpus.v ? ZN_SCARCE_CPUS
+	       : q->mem_bytes.has && use->mem_bytes && have->mem_bytes + use->mem_bytes > q->mem_bytes.v ? ZN_SCARCE_MEM : ZN_SCARCE_NOTHING;
+}
+
+static struct zn_use have_now(unsigned owner)
+{
+	struct zn_use sum = { 0 };
+
+	for (const struct job *j = jobs; j < jobs + JOBS; j++)
+		if (runs(j) && is_of(j, owner)) {
+			sum.running++;
+			sum.gpus += j->use.gpus;
+			sum.cpus += j->use.cpus;
+			sum.mem_bytes += j->use.mem_bytes;
+		}
+	return sum;
+}
+
+/* Of those in line, in order of arrival: whether exactly those are out who ask more than one of their owners may have now, or
+ * come after such a one of the same owner and need what it lacks.
+ */
+static const char *not_those_out(void)
+{
+	static const struct zn_use nothing;
+	const struct job *first[OWNERS] = { NULL };
+	enum zn_scarce lacks[OWNERS];
+	struct zn_use have[OWNERS];
+	bool blocked[JOBS] = { false };
+
+	for (unsigned o = 0; o < OWNERS; o++) {
+		have[o] = have_now(o);
+		if (short_of(&quotas[o], &have[o], &nothing))
+			return "a quota is exceeded";
+	}
+	for (unsigned i = 0; i < JOBS; i++)
+		for (unsigned o = 0; jobs[i].pick.shape && !blocked[i] && o < OWNERS; o++) {
+			enum zn_scarce what = is_of(&jobs[i], o) ? short_of(&quotas[o], &have[o], &jobs[i].use) : ZN_SCARCE_NOTHING;
+			blocked[i] = what;
+			if (what && !first[o] && !short_of(&quotas[o], &nothing, &jobs[i].use)) {
+				first[o] = &jobs[i];
+				lacks[o] = what;
+			}
+		}
+	for (unsigned i = 0; i < JOBS; i++) {
+		const struct job *j = &jobs[i];
+		bool out = blocked[i], is_first = true;
+		if (!j->pick.shape)
+			continue;
+		for (const struct job *k = jobs; k < j; k++)
+			is_first &= k->pick.shape != j->pick.shape;
+		for (unsigned o = 0; o < OWNERS; o++)
+			out |= is_of(j, o) && first[o] && zn_use_needs(&j->use, lacks[o]) && first[o] < j;
+		if (is_first && out != j->pick.shape->is_out)
+			return out ? "one is not out who should be" : "one is out who should not be";
+	}
+	return NULL;
 }
 
 static void look(struct zn_hall *h, double now, bool arrival, struct seen *seen)
@@ -228,14 +310,18 @@ static void look(struct zn_hall *h, double now, bool arrival, struct seen *seen)
 		j->early = pass.filling;
 		note(seen, not_right(books, j));
 		book(books, j, 1);
+		if (h->pick.payers)
+			zn_payer_add(h->pick.payers, j->payer, &j->use);
 		seen->started++;
 		seen->early += j->early;
 		seen->over_nodes += j->place.n > 1;
 		for (unsigned i = 0; i < j->place.n; i++)
 			seen->sum = seen->sum * 31 + j->spots[i].node * 1009u + j->spots[i].gpus * 7 + (uint64_t)now;
-		if (arrival && j->promise_s && now > j->promise_s)
+		if (arrival && !h->pick.payers && j->promise_s && now > j->promise_s)
 			note(seen, "later than it was promised");
 	}
+	if (h->pick.payers && arrival)
+		note(seen, not_those_out());
 	const struct job *head = (const struct job *)pass.first;
 	if (!pass.filling || !head)
 		return;
@@ -318,6 +404,32 @@ static void make_jobs(struct zn_hall *h)
 		j->pick = (struct zn_pick_job){ .seq = i, .submit_s = at, .estimate_s = j->run_s * (1 + draw(3)), .gang = (uint32_t)number,
 		                                .size = (float)zn_hall_size(h, &j->gang) };
 		j->pick.limit_s = j->pick.estimate_s;
+		struct zn_pick_ask ask = zn_hall_ask(&j->gang);
+		j->use = zn_pick_use(&ask);
+		j->user = draw(USERS);
+		j->account = j->user < 2 ? draw(ACCOUNTS) : j->user % 2;
+	}
+}
+
+static bool could_ever(const struct job *j)
+{
+	static const struct zn_use nothing;
+
+	for (unsigned o = 0; o < OWNERS; o++)
+		if (is_of(j, o) && short_of(&quotas[o], &nothing, &j->use))
+			return false;
+	return true;
+}
+
+static void find_payers(struct zn_payers *p)
+{
+	for (struct job *j = jobs; j < jobs + JOBS; j++) {
+		int64_t payer = could_ever(j) ? zn_payers_get(p, names[j->user], names[USERS + j->account]) : 0;
+		if (payer < 0)
+			abort();
+		j->payer = (uint32_t)payer;
+		if (!payer) /* whom no quota lets start belongs to nobody */
+			j->user = j->account = OWNERS;
 	}
 }
 
@@ -331,8 +443,9 @@ static struct job *next_end(void)
 	return next;
 }
 
-static struct seen run(enum zn_pick_order order, unsigned seed)
+static struct seen run(enum zn_pick_order order, unsigned seed, bool with_quotas)
 {
+	struct zn_payers payers;
 	struct zn_hall h;
 	struct seen seen = { 0 };
 	unsigned come = 0, gone = 0;
@@ -344,6 +457,10 @@ static struct seen run(enum zn_pick_order order, unsigned seed)
 	if (zn_hall_open(&h, (struct zn_pick_policy){ .order = order, .backfill = true }, place_of) < 0)
 		abort();
 	make_jobs(&h);
+	make_quotas();
+	zn_payers_init(&payers, (struct zn_quotas){ quotas, with_quotas ? OWNERS : 0 }, (struct zn_shares){ 0 });
+	find_payers(&payers);
+	h.pick.payers = with_quotas ? &payers : NULL;
 	while (gone < JOBS) {
 		struct job *end = next_end();
 		double now = come < JOBS ? jobs[come].pick.submit_s : 1e18;
@@ -353,27 +470,30 @@ static struct seen run(enum zn_pick_order order, unsigned seed)
 		for (; (end = next_end()) && end->end_s <= now; gone++) {
 			zn_hall_end(&h, &end->pick, now);
 			book(books, end, -1);
+			if (with_quotas)
+				zn_payer_take(&payers, end->payer, &end->use);
 			end->ended = true;
 		}
 		for (; come < JOBS && jobs[come].pick.submit_s <= now; come++)
-			if (zn_hall_wait(&h, &jobs[come].pick, jobs[come].pick.gang, 0, 0) < 0)
+			if (zn_hall_wait(&h, &jobs[come].pick, jobs[come].pick.gang, 0, with_quotas ? jobs[come].payer : 0) < 0)
 				abort();
 		look(&h, now, order == ZN_PICK_ARRIVAL, &seen);
 	}
 	if (h.now.used_milli || h.rc < 0)
 		note(&seen, "something is left");
 	zn_hall_done(&h);
+	zn_payers_done(&payers);
 	return seen;
 }
 
-static void test_rounds(enum zn_pick_order order, const char *name)
+static void test_rounds(enum zn_pick_order order, bool with_quotas, const char *name)
 {
 	struct seen all = { 0 };
 	const char *wrong = NULL;
 	unsigned at = 0;
 
 	for (unsigned i = 1; i <= ROUNDS && !wrong; i++) {
-		struct seen s = run(order, i), again = run(order, i);
+		struct seen s = run(order, i, with_quotas), again = run(order, i, with_quotas);
 		wrong = s.wrong ? s.wrong : s.started != JOBS ? "somebody never started" : s.sum != again.sum ? "another time otherwise" : NULL;
 		at = i;
 		all.promises += s.promises;
@@ -411,8 +531,10 @@ static void test_wiring(void)
 
 int main(void)
 {
-	test_rounds(ZN_PICK_ARRIVAL, "in order of arrival");
-	test_rounds(ZN_PICK_SLOWDOWN, "by slowdown");
+	test_rounds(ZN_PICK_ARRIVAL, false, "in order of arrival");
+	test_rounds(ZN_PICK_SLOWDOWN, false, "by slowdown");
+	test_rounds(ZN_PICK_ARRIVAL, true, "in order of arrival with quotas");
+	test_rounds(ZN_PICK_SLOWDOWN, true, "by slowdown with quotas");
 	test_wiring();
 	return tap_done();
 }

@@ -162,8 +162,8 @@ static void pass(struct zn_pool *p, double now, struct seen *seen)
 
 	zn_pick_begin(&look, &p->pick, now);
 	for (;;) {
-		bool must;
-		struct zn_pick_job *first = zn_line_head(&p->pick.line, UINT64_MAX, now, &must);
+		struct zn_pick_job *oldest = zn_line_oldest(&p->pick.line, UINT64_MAX);
+		struct zn_pick_job *first = oldest && zn_line_must(&p->pick.line, oldest) ? oldest : zn_line_first(&p->pick.line, UINT64_MAX, now);
 		if (!head && first && gpus_of(first) > p->free) {
 			head = first;
 			promise = promised(p, head, now);

@@ -63,16 +63,15 @@ static uint64_t model_next(struct zn_job **jobs, size_t n, uint32_t blocked_gpus
 
 static uint64_t next(const struct zn_jobs *q, double now_s)
 {
-	bool must;
-	struct zn_pick_job *head = zn_line_head(&q->pick.line, PASS, now_s, &must);
+	struct zn_pick_job *head = zn_line_first(&q->pick.line, PASS, now_s);
 
 	return head ? head->seq : 0;
 }
 
 static void block(struct zn_jobs *q, uint32_t gpus)
 {
-	for (struct zn_pick_shape *s = q->pick.line.shapes; s; s = s->hh.next)
-		s->no_room = s->ask.gpus == gpus ? PASS : 0;
+	for (struct zn_pick_kind *k = q->pick.line.kinds; k; k = k->hh.next)
+		k->no_room = k->ask.gpus == gpus ? PASS : 0;
 }
 
 static void step(struct zn_jobs *q, struct zn_job *job)
