@@ -37,9 +37,7 @@ static void note_wants(struct zn_pick *p, uint32_t payer)
 			zn_owner_wants(o, &s->use);
 }
 
-/* A job of his came or left: of an owner that keeps others back for one of his, that may be another one now; else he alone is
- * looked at.
- */
+/* Whether a job of his came or left; and which of his owners are stale. */
 static bool find_stale(struct zn_pick *p, uint32_t payer, double now_s)
 {
 	struct zn_pick_payer *known = &p->line.payers[payer];
@@ -47,7 +45,7 @@ static bool find_stale(struct zn_pick *p, uint32_t payer, double now_s)
 	if (known->is_new)
 		note_wants(p, payer);
 	each_owner(o, p, payer)
-		o->stale |= is_changed(known, i_, o, zn_owner_has_hours(o, now_s)) || (known->is_new && o->first);
+		o->stale |= is_changed(known, i_, o, zn_owner_has_hours(o, now_s));
 	return known->is_new;
 }
 

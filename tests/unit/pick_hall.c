@@ -21,6 +21,7 @@ struct job {
 	struct zn_hall_place place;
 	struct zn_fleet_spot spots[TASKS];
 	unsigned user, account;           /* with quotas */
+	int64_t priority;
 	uint32_t payer;
 	struct zn_use use;
 	double run_s, end_s, promise_s;   /* end_s 0: it has not started; promise_s 0: nothing was promised */
@@ -253,6 +254,12 @@ static struct zn_use have_now(unsigned owner)
 	return sum;
 }
 
+/* In order of arrival. */
+static bool goes_before(const struct job *a, const struct job *b)
+{
+	return a->priority != b->priority ? a->priority > b->priority : a < b;
+}
+
 /* Of those in line, in order of arrival: whether exactly those are out who ask more than one of their owners may have now, or
  * come after such a one of the same owner and need what it lacks.
  */
@@ -273,7 +280,7 @@ static const char *not_those_out(void)
 		for (unsigned o = 0; jobs[i].pick.shape && !blocked[i] && o < OWNERS; o++) {
 			enum zn_scarce what = is_of(&jobs[i], o) ? short_of(&quotas[o], &have[o], &jobs[i].use) : ZN_SCARCE_NOTHING;
 			blocked[i] = what;
-			if (what && !first[o] && !short_of(&quotas[o], &nothing, &jobs[i].use)) {
+			if (what && (!first[o] || goes_before(&jobs[i], first[o])) && !short_of(&quotas[o], &nothing, &jobs[i].use)) {
 				first[o] = &jobs[i];
 				lacks[o] = what;
 			}
@@ -286,7 +293,7 @@ static const char *not_those_out(void)
 		for (const struct job *k = jobs; k < j; k++)
 			is_first &= k->pick.shape != j->pick.shape;
 		for (unsigned o = 0; o < OWNERS; o++)
-			out |= is_of(j, o) && first[o] && zn_use_needs(&j->use, lacks[o]) && first[o] < j;
+			out |= is_of(j, o) && first[o] && zn_use_needs(&j->use, lacks[o]) && goes_before(first[o], j);
 		if (is_first && out != j->pick.shape->is_out)
 			return out ? "one is not out who should be" : "one is out who should not be";
 	}
@@ -408,6 +415,7 @@ static void make_jobs(struct zn_hall *h)
 		j->use = zn_pick_use(&ask);
 		j->user = draw(USERS);
 		j->account = j->user < 2 ? draw(ACCOUNTS) : j->user % 2;
+		j->priority = draw(3);
 	}
 }
 
@@ -443,6 +451,17 @@ static struct job *next_end(void)
 	return next;
 }
 
+/* If it waits.  Returns how many do not come to an end any more. */
+static unsigned cancel(struct zn_hall *h, struct job *j, double now, struct seen *seen)
+{
+	if (!j->pick.shape)
+		return 0;
+	zn_pick_gone(&h->pick, &j->pick, now);
+	j->ended = true;
+	seen->started++;
+	return 1;
+}
+
 static struct seen run(enum zn_pick_order order, unsigned seed, bool with_quotas)
 {
 	struct zn_payers payers;
@@ -475,8 +494,10 @@ static struct seen run(enum zn_pick_order order, unsigned seed, bool with_quotas
 			end->ended = true;
 		}
 		for (; come < JOBS && jobs[come].pick.submit_s <= now; come++)
-			if (zn_hall_wait(&h, &jobs[come].pick, jobs[come].pick.gang, 0, with_quotas ? jobs[come].payer : 0) < 0)
+			if (zn_hall_wait(&h, &jobs[come].pick, jobs[come].pick.gang, with_quotas ? jobs[come].priority : 0, with_quotas ? jobs[come].payer : 0) < 0)
 				abort();
+		if (with_quotas && !draw(8))
+			gone += cancel(&h, &jobs[draw(JOBS)], now, &seen);
 		look(&h, now, order == ZN_PICK_ARRIVAL, &seen);
 	}
 	if (h.now.used_milli || h.rc < 0)
