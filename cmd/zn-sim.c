@@ -15,10 +15,11 @@
 #include "sim/summary.h"
 #include "sim/cluster.h"
 #include "sim/nodes.h"
+#include "sim/plot.h"
 #include "sim/trace.h"
 
 static struct {
-	const char *cluster, *config, *policy, *estimates, *scale, *from, *to;
+	const char *cluster, *config, *plot, *policy, *estimates, *scale, *from, *to;
 	struct zn_ou64 gpus, depth, seed;
 	struct zn_strs add_nodes;
 	bool flat, saturate, per_vc, priorities, fair, only_summary;
@@ -45,6 +46,7 @@ static const struct zn_opt opts[] = {
 	{ 0, "scale", ZN_OPT_STR, "F", &o.scale, NULL, "multiply the times between submissions; below 1 there is more to do" },
 	{ 0, "from", ZN_OPT_STR, "SECONDS", &o.from, NULL, "only jobs submitted from then on" },
 	{ 0, "to", ZN_OPT_STR, "SECONDS", &o.to, NULL, "only jobs submitted before then" },
+	{ 0, "plot", ZN_OPT_STR, "FILE", &o.plot, "file", "draw it over time, too: jobs that wait, GPUs in use, waits; SVG" },
 	{ 's', "summary", ZN_OPT_FLAG, NULL, &o.only_summary, NULL, "write the summary alone, and no job records" },
 	ZN_CLI_OUTPUT_OPTS,
 	{ 0 },
@@ -96,7 +98,7 @@ static bool places(void) /* a policy of --saturate; default is one of both */
 
 static void check_saturate(void)
 {
-	if (o.flat || o.gpus.has || o.depth.has || o.per_vc || o.priorities || o.fair || o.config || o.scale || o.from || o.to || strcmp(o.estimates, "user"))
+	if (o.flat || o.gpus.has || o.depth.has || o.per_vc || o.priorities || o.fair || o.config || o.plot || o.scale || o.from || o.to || strcmp(o.estimates, "user"))
 		zn_cli_usage("option '--saturate' knows no time: give --cluster, and of the others --policy and --seed alone");
 	if (!o.cluster)
 		zn_cli_usage("option '--saturate' needs the nodes: give --cluster");
@@ -402,7 +404,20 @@ static void put_jobs(struct zn_writer *w, const struct sim *s)
 	free(ran);
 }
 
-static void put_summary(struct zn_writer *w, struct sim *s)
+static int plot(const struct sim *s, const char *trace, const struct zn_summary *sum, struct zn_err *err)
+{
+	char title[512], subtitle[256], mean[ZN_UNIT_TEXT], most[ZN_UNIT_TEXT];
+
+	const char *name = strrchr(trace, '/');
+
+	snprintf(title, sizeof(title), "%s: %s on %llu GPUs%s", name ? name + 1 : trace, o.policy, (unsigned long long)sum->gpus, o.fair ? ", fair share" : "");
+	snprintf(subtitle, sizeof(subtitle), "%llu jobs; wait %s in the mean, %s at most; bounded slowdown %.3g; %.1f %% of the GPU time used",
+	         (unsigned long long)sum->jobs, zn_format_duration(sum->wait_mean_s.v, mean), zn_format_duration(sum->wait_max_s.v, most),
+	         sum->bsld_mean.v, 100 * sum->util);
+	return zn_plot_write(o.plot, s->jobs, s->n_jobs, (double)sum->gpus, title, subtitle, err);
+}
+
+static struct zn_summary summary(const struct sim *s)
 {
 	double *waits = zn_cli_must(calloc(s->n_jobs + 1, sizeof(*waits)));
 	struct zn_summary sum;
@@ -418,7 +433,7 @@ static void put_summary(struct zn_writer *w, struct sim *s)
 		sum.never += is_wanted(s, &s->trace.jobs[i]) && s->lacks[i];
 	if (s->took_s > 0)
 		sum.jobs_per_s = ZN_SOME_F64((double)s->n_jobs / s->took_s);
-	zn_writer_put(w, &zn_summary_kind, &sum);
+	return sum;
 }
 
 static int run(struct sim *s, const char *path, struct zn_writer *w, struct zn_err *err)
@@ -439,10 +454,13 @@ static int run(struct sim *s, const char *path, struct zn_writer *w, struct zn_e
 		s->worlds = zn_cli_must(calloc(s->cluster.n, sizeof(*s->worlds)));
 		rc = simulate(s, err);
 	}
+	struct zn_summary sum = rc == 0 ? summary(s) : (struct zn_summary){ 0 };
+	if (rc == 0 && o.plot)
+		rc = plot(s, path, &sum, err);
 	if (rc == 0 && !o.only_summary)
 		put_jobs(w, s);
 	if (rc == 0)
-		put_summary(w, s);
+		zn_writer_put(w, &zn_summary_kind, &sum);
 	zn_arena_done(&arena);
 	zn_arena_done(&s->places);
 	for (size_t i = 0; s->worlds && i < s->cluster.n; i++)

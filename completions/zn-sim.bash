@@ -23,12 +23,13 @@ _zn_sim()
 	--scale) :; return ;;
 	--from) :; return ;;
 	--to) :; return ;;
+	--plot) compopt -o filenames; _zn_reply -f; return ;;
 	-o|--output) _zn_reply -W 'table json csv msgpack'; return ;;
 	--fields) :; return ;;
 	--complete) _zn_reply -W 'bash zsh fish'; return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		_zn_reply -W '-c --cluster --add-nodes -g --gpus --flat --saturate --seed -p --policy --depth -e --estimates --priorities --config --fair --per-vc --scale --from --to -s --summary -o --output --fields --no-heading -h --help --version --complete'
+		_zn_reply -W '-c --cluster --add-nodes -g --gpus --flat --saturate --seed -p --policy --depth -e --estimates --priorities --config --fair --per-vc --scale --from --to --plot -s --summary -o --output --fields --no-heading -h --help --version --complete'
 	else
 		compopt -o filenames; _zn_reply -f
 	fi

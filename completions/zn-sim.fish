@@ -16,6 +16,7 @@ complete -c zn-sim -l per-vc -d 'each virtual cluster is a pool of its own, for 
 complete -c zn-sim -l scale -x -d 'multiply the times between submissions; below 1 there is more to do'
 complete -c zn-sim -l from -x -d 'only jobs submitted from then on'
 complete -c zn-sim -l to -x -d 'only jobs submitted before then'
+complete -c zn-sim -l plot -r -F -d 'draw it over time, too: jobs that wait, GPUs in use, waits; SVG'
 complete -c zn-sim -s s -l summary -d 'write the summary alone, and no job records'
 complete -c zn-sim -s o -l output -x -a 'table json csv msgpack' -d 'table, json, csv or msgpack (default: table on a terminal, else msgpack)'
 complete -c zn-sim -l fields -x -d 'only these keys, comma-separated, in this order; \'help\' lists them'

@@ -122,6 +122,29 @@ ann_and_bob() {
 	[ "$stderr" = "zn-sim: 'conf': [quota user:ann] gpus = 'many' makes no sense" ]
 }
 
+# curve N: the N-th filled curve of the picture, 720 wide, in panels that are 130 high.
+curve() { sed -n 's/^<path class="area" d="\(.*\)"\/>$/\1/p' plot.svg | sed -n "$1p"; }
+
+@test "a run is drawn: who waits, what is used, how long they waited" {
+	printf '%s\n' submit_s,duration_s,gpus 0,100,4 0,50,2 100,50,4 >trace   # 100 s all are used, then half, then all
+	[ "$(starts -g 4 -p fcfs trace)" = "0:0 1:100 2:150 " ]
+	mv trace 'a <trace> & more'
+	zn-sim --flat -g 4 -p fcfs --plot plot.svg -s -o json 'a <trace> & more' | grep -q '"jobs":3,'
+	grep -q '<text class="title" x="70" y="22">a &#60;trace&#62; &#38; more: fcfs on 4 GPUs</text>' plot.svg
+	grep -q '>3 jobs; wait 50s in the mean, 1m40s at most; bounded slowdown 2; 87.5 % of the GPU time used</text>' plot.svg
+	[ "$(curve 1)" = "M70 200V76.2h540V200.0h180V200z" ]          # one waits for 150 s, of the 1.05 that there is room for
+	[ "$(curve 2)" = "M70 380V250.0h360V315.0h180V250.0h180V380z" ]
+	[ "$(curve 3)" = "M70 560V453.8h2V560.0h358V453.8h2V560.0h358V560z" ] # 50 s of those that came first, and of the one at 100 s
+	[ "$(grep -o '<text' plot.svg | wc -l)" -eq "$(grep -o '</text>' plot.svg | wc -l)" ]
+	run ! grep -q '[^ -~]' plot.svg
+	if command -v xmllint >/dev/null; then xmllint --noout plot.svg; fi
+	run --separate-stderr -71 zn-sim --flat -g 4 --plot not/there.svg 'a <trace> & more'
+	[ -z "$output" ]
+	printf 'submit_s,duration_s,gpus\n0,1,9\n' >trace                      # nobody runs
+	zn-sim --flat -g 4 --plot plot.svg -s trace >/dev/null
+	grep -q '</svg>' plot.svg
+}
+
 @test "each virtual cluster is a pool of its own, when that is asked" {
 	four_jobs >trace
 	printf '%s\n' node_id,gpus,vc n1,2,a n2,2,a n3,1,b >cluster
