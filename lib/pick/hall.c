@@ -223,6 +223,7 @@ static bool take(void *arg, struct zn_pick_job *job, bool beside, struct zn_pick
 		return false;
 	for (uint32_t i = 0; i < h->n_spots; i++)
 		take_spot(h, gang, &h->spots[i], beside);
+	h->is_set &= gap->shadow_s != 0; /* the first in line minds nothing that was set aside for another */
 	gap->now = have(&h->now);
 	gap->beside = have(&h->beside);
 	return true;
@@ -235,38 +236,60 @@ static bool fits(void *arg, const struct zn_pick_job *job, bool beside)
 	return zn_fleet_has_room(beside ? &h->beside : &h->now, zn_hall_gang_of(h, job)) == 0;
 }
 
-/* Lets those that run end, one after the other, until there is room; *ret_s: when that is. */
-static int wait_for_room(struct zn_hall *h, const struct zn_fleet_gang *gang, double *ret_s)
-{
-	int rc = zn_fleet_then_begin(&h->then, gang);
-	struct zn_row_node *node = zn_row_first(&h->pick.running);
+struct ahead { struct zn_hall *h; double at_s; uint64_t steps; int rc; };
 
-	*ret_s = -HUGE_VAL;
-	for (; rc == 0 && !zn_fleet_then_has_room(&h->then); node = zn_row_next(&h->pick.running, node)) {
-		if (!node)
-			return -EAGAIN;
-		const struct zn_pick_job *job = zn_pick_job_that_runs(node);
-		const struct zn_hall_place *place = h->place_of(job);
-		for (uint32_t i = 0; rc == 0 && i < place->n; i++)
-			rc = zn_fleet_then_give(&h->then, &zn_hall_gang_of(h, job)->task, &place->spots[i]);
-		*ret_s = node->key;
-	}
-	return rc;
+/* One of those that run ends; returns whether there is no room yet. */
+static bool end_then(void *arg, const struct zn_row_node *node)
+{
+	struct ahead *a = arg;
+	const struct zn_pick_job *job = zn_pick_job_that_runs((struct zn_row_node *)node);
+	const struct zn_hall_place *place = a->h->place_of(job);
+
+	for (uint32_t i = 0; a->rc == 0 && i < place->n; i++)
+		a->rc = zn_fleet_then_give(&a->h->then, &zn_hall_gang_of(a->h, job)->task, &place->spots[i]);
+	a->at_s = node->key;
+	a->steps += place->n;
+	return a->rc == 0 && !zn_fleet_then_has_room(&a->h->then);
+}
+
+/* Lets those that run end, one after the other, until there is room, and says when that is. */
+static struct ahead look_ahead(struct zn_hall *h, const struct zn_fleet_gang *gang)
+{
+	struct ahead a = { .h = h, .at_s = -HUGE_VAL, .rc = zn_fleet_then_begin(&h->then, gang) };
+
+	if (a.rc == 0 && !zn_fleet_then_has_room(&h->then))
+		zn_row_walk(&h->pick.running, end_then, &a);
+	if (a.rc == 0 && !zn_fleet_then_has_room(&h->then))
+		a.rc = -EAGAIN;
+	return a;
+}
+
+/* What was set aside for this one still is, and it is too early to look for a better time. */
+static bool is_set(struct zn_hall *h, const struct zn_pick_job *job, double now_s)
+{
+	h->steps_saved += h->steps_each;
+	return h->is_set && h->set_for == job->seq && now_s < h->set_s && h->steps_saved < h->steps_last;
 }
 
 static bool reserve(void *arg, const struct zn_pick_job *job, double now_s, struct zn_pick_gap *gap)
 {
 	struct zn_hall *h = arg;
 	const struct zn_fleet_gang *gang = zn_hall_gang_of(h, job);
-	double at_s;
-	int rc = wait_for_room(h, gang, &at_s);
 
-	if (rc < 0) {
-		h->rc = rc == -ENOMEM ? rc : h->rc;
-		return false;
+	if (!is_set(h, job, now_s)) {
+		struct ahead a = look_ahead(h, gang);
+		h->steps_last = a.steps;
+		h->steps_saved = 0;
+		if (a.rc < 0) {
+			h->rc = a.rc == -ENOMEM ? a.rc : h->rc;
+			return false;
+		}
+		set_aside_anew(h, gang, h->spots, zn_fleet_then_choose(&h->then, h->spots));
+		h->is_set = true;
+		h->set_for = job->seq;
+		h->set_s = fmax(a.at_s, now_s);
 	}
-	set_aside_anew(h, gang, h->spots, zn_fleet_then_choose(&h->then, h->spots));
-	gap->shadow_s = at_s > now_s ? at_s : now_s;
+	gap->shadow_s = h->set_s;
 	gap->now = have(&h->now);
 	gap->beside = have(&h->beside);
 	return true;
@@ -278,6 +301,7 @@ int zn_hall_open(struct zn_hall *h, struct zn_pick_policy policy, const struct z
 {
 	zn_pick_init(&h->pick, policy, fmax((double)h->now.gpu_milli / ZN_GPU_MILLI, 1), &ops, h);
 	h->place_of = place_of;
+	h->steps_each = ZN_HALL_STEPS;
 	h->aside = calloc(h->now.n + 1, sizeof(*h->aside));
 	return h->aside ? zn_fleet_then_init(&h->then, &h->now) : -ENOMEM;
 }

@@ -12,6 +12,12 @@
 /* Where a job runs; spots are in the order of their nodes, which is that of the ranks. */
 struct zn_hall_place { struct zn_fleet_spot *spots; uint32_t n; };
 
+/* Looking ahead to when the first in line has room costs a step for each task that ends until then.  So many of them are spent
+ * in a pass on the average: what it finds holds on until that much was saved, unless another one is the first, or its time
+ * comes.
+ */
+enum { ZN_HALL_STEPS = 1000 };
+
 struct zn_hall_gang { struct zn_fleet_gang gang; uint32_t number; UT_hash_handle hh; };
 
 /* What is set aside of a node. */
@@ -31,6 +37,10 @@ struct zn_hall {
 	struct zn_hall_aside *aside;   /* of each node */
 	struct zn_fleet_spot *set;     /* the nodes of which something is set aside: n_set */
 	uint32_t n_set;
+	bool is_set;                   /* and whoever started since has left it alone, or is over by then */
+	uint64_t set_for;              /* for whom: its seq */
+	double set_s;                  /* until when */
+	uint64_t steps_each, steps_saved, steps_last; /* in a pass, ZN_HALL_STEPS; since it was looked ahead; how many that took */
 	int rc;                        /* -ENOMEM once memory was short: what is picked since then is not to be trusted */
 };
 

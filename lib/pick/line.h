@@ -161,7 +161,8 @@ struct zn_line {
 struct zn_pick_gap {
 	uint64_t pass;
 	struct zn_pick_have now, beside;
-	double shadow_s;              /* when the first in line starts; HUGE_VAL: nobody knows; -HUGE_VAL: none is in time */
+	double shadow_s;              /* when the first in line starts; HUGE_VAL: nobody knows; -HUGE_VAL: none is in time; 0 before
+	                               * anything is set aside */
 	bool has_last;
 	uint64_t last_seq;            /* nobody behind this one is looked at */
 };

@@ -130,19 +130,17 @@ struct zn_row_node *zn_row_first(const struct zn_row *t)
 	return node;
 }
 
-struct zn_row_node *zn_row_next(const struct zn_row *t, const struct zn_row_node *node)
+static bool walk(const struct zn_row_node *node, bool (*each)(void *arg, const struct zn_row_node *node), void *arg)
 {
-	struct zn_row_node *next = NULL;
+	for (; node; node = node->right)
+		if ((node->left && !walk(node->left, each, arg)) || !each(arg, node))
+			return false;
+	return true;
+}
 
-	for (struct zn_row_node *at = t->root; at;) {
-		if (is_before(node, at->key, at->seq)) {
-			next = at;
-			at = at->left;
-		} else {
-			at = at->right;
-		}
-	}
-	return next;
+void zn_row_walk(const struct zn_row *t, bool (*each)(void *arg, const struct zn_row_node *node), void *arg)
+{
+	walk(t->root, each, arg);
 }
 
 struct zn_row_node *zn_row_nth(const struct zn_row *t, uint32_t n)

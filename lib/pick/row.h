@@ -35,7 +35,8 @@ static inline uint32_t zn_row_size(const struct zn_row *t)
 
 /* NULL: there is none. */
 struct zn_row_node *zn_row_first(const struct zn_row *t);
-struct zn_row_node *zn_row_next(const struct zn_row *t, const struct zn_row_node *node); /* behind one that is in it */
+/* Calls each with all of them in order, until it returns false. */
+void zn_row_walk(const struct zn_row *t, bool (*each)(void *arg, const struct zn_row_node *node), void *arg);
 struct zn_row_node *zn_row_nth(const struct zn_row *t, uint32_t n); /* 0: the first */
 /* The first for which from + low <= until. */
 struct zn_row_node *zn_row_first_within(const struct zn_row *t, double from, double until);
