@@ -23,7 +23,7 @@
 static struct {
 	const char *name, *directory, *output, *error, *key, *nvlink, *signal, *on_end, *mail, *mail_on, *after, *account;
 	struct zn_ou64 gpus, cpus, mem, tasks, requeue;
-	struct zn_of64 limit, begin, grace, timeout;
+	struct zn_of64 limit, begin, deadline, grace, timeout;
 	struct zn_oi64 priority;
 	struct zn_strs env;
 	bool hold, wait, follow, pty, dry_run, records;
@@ -45,6 +45,7 @@ static const struct zn_opt opts[] = {
 	{ 0, "output", ZN_OPT_STR, "FILE", &o.output, "file", "standard output; %j job, %r rank, %n node (default: zn-%j.out)" },
 	{ 0, "error", ZN_OPT_STR, "FILE", &o.error, "file", "standard error (default: where the output goes)" },
 	{ 0, "begin", ZN_OPT_TIME, "TIME", &o.begin, NULL, "not before: 18:30, +2h, 2026-12-31T18:30" },
+	{ 0, "deadline", ZN_OPT_TIME, "TIME", &o.deadline, NULL, "ended by then, or given up when that is not possible any more" },
 	{ 0, "after", ZN_OPT_STR, "JOB[:HOW],...", &o.after, NULL, "not before these jobs have ended: ok (the default), any or fail" },
 	{ 0, "hold", ZN_OPT_FLAG, NULL, &o.hold, NULL, "wait for zn-queue release" },
 	{ 0, "requeue", ZN_OPT_U64, "N", &o.requeue, NULL, "run again up to N times if the machine or its agent failed" },
@@ -143,6 +144,7 @@ static int take_options(struct zn_spec *s, struct zn_err *err)
 	s->policy.requeue = o.requeue;
 	s->resources.time_limit_s = o.limit;
 	s->policy.begin_s = o.begin;
+	s->policy.deadline_s = o.deadline;
 	s->policy.grace_s = o.grace;
 	s->policy.priority = o.priority;
 	s->policy.signal = o.signal;

@@ -14,6 +14,7 @@ complete -c zn-submit -s D -l chdir -x -a '(__fish_complete_directories)' -d 'wh
 complete -c zn-submit -l output -r -F -d 'standard output; %j job, %r rank, %n node (default: zn-%j.out)'
 complete -c zn-submit -l error -r -F -d 'standard error (default: where the output goes)'
 complete -c zn-submit -l begin -x -d 'not before: 18:30, +2h, 2026-12-31T18:30'
+complete -c zn-submit -l deadline -x -d 'ended by then, or given up when that is not possible any more'
 complete -c zn-submit -l after -x -d 'not before these jobs have ended: ok (the default), any or fail'
 complete -c zn-submit -l hold -d 'wait for zn-queue release'
 complete -c zn-submit -l requeue -x -d 'run again up to N times if the machine or its agent failed'
@@ -33,4 +34,4 @@ complete -c zn-submit -s o -l format -x -a 'table json csv msgpack' -d 'a record
 complete -c zn-submit -s h -l help -d 'print this help'
 complete -c zn-submit -l version -d 'print the version'
 complete -c zn-submit -l complete -x -a 'bash zsh fish' -d 'print the completions for a shell'
-complete -c zn-submit -x -a '(__fish_complete_subcommand -- -n --name -g --gpus -c --cpus -m --mem -t --time -p --priority -A --account --tasks --nvlink --env -D --chdir --output --error --begin --after --requeue --signal --grace --on-end --mail --mail-on --key --timeout -o --format)'
+complete -c zn-submit -x -a '(__fish_complete_subcommand -- -n --name -g --gpus -c --cpus -m --mem -t --time -p --priority -A --account --tasks --nvlink --env -D --chdir --output --error --begin --deadline --after --requeue --signal --grace --on-end --mail --mail-on --key --timeout -o --format)'

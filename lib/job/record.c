@@ -30,6 +30,7 @@ static const struct zn_field job_fields[] = {
 	ZN_FIELD(J, nvlink, STR, "", "require or prefer"),
 	ZN_FIELD(J, submit_s, TIME, "SUBMITTED", "when it was accepted"),
 	ZN_FIELD(J, begin_s, OTIME, "", "not before"),
+	ZN_FIELD(J, deadline_s, OTIME, "", "ended by then, or given up"),
 	ZN_FIELD(J, after, STR, "", "jobs that it waits for, and how they must end: ok, any or fail"),
 	ZN_FIELD(J, start_s, OTIME, "STARTED", "when it last started"),
 	ZN_FIELD(J, end_s, OTIME, "ENDED", "when it ended"),

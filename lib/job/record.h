@@ -25,7 +25,7 @@ struct zn_job_record {
 	struct zn_of64 time_limit_s;
 	const char *nvlink;
 	double submit_s;
-	struct zn_of64 begin_s, start_s, end_s;
+	struct zn_of64 begin_s, deadline_s, start_s, end_s;
 	const char *after;             /* the jobs that it still waits for: "12:ok,13:any" */
 	struct zn_oi64 exit_code;
 	const char *signal;

@@ -162,7 +162,7 @@ static const char *make_pattern(const struct asked *q, const char *value)
 }
 
 /* "now+2hours" and moments of the clock. */
-static int take_begin(struct asked *q, const char *value, struct zn_err *err)
+static int take_moment(struct asked *q, const char *name, const char *option, const char *value, struct zn_err *err)
 {
 	static const struct { const char *word; char unit; } units[] = {
 		{ "seconds", 's' }, { "minutes", 'm' }, { "hours", 'h' }, { "days", 'd' }, { "weeks", 'w' },
@@ -180,12 +180,12 @@ static int take_begin(struct asked *q, const char *value, struct zn_err *err)
 			if (*word && strncmp(word, units[i].word, strlen(word) < len - 1 ? len : strlen(word)))
 				continue;
 			uint64_t n = strtoull(value + 4, NULL, 10) * (units[i].unit == 'w' ? 7 : 1);
-			return say(q, "--begin", zn_arena_printf(q->a, "+%llu%c", (unsigned long long)n,
-			                                         units[i].unit == 'w' ? 'd' : units[i].unit));
+			return say(q, option, zn_arena_printf(q->a, "+%llu%c", (unsigned long long)n,
+			                                      units[i].unit == 'w' ? 'd' : units[i].unit));
 		}
-		return bad("begin", value, err);
+		return bad(name, value, err);
 	}
-	return zn_parse_time(value, 0, &at, NULL) < 0 ? bad("begin", value, err) : say(q, "--begin", value);
+	return zn_parse_time(value, 0, &at, NULL) < 0 ? bad(name, value, err) : say(q, option, value);
 }
 
 /* "[{R|B}:]SIGNAL[@SECONDS]" */
@@ -247,7 +247,7 @@ static int take_dependency(struct asked *q, const char *value, struct zn_err *er
 	return after ? say(q, "--after", after) : -ENOMEM;
 }
 
-enum kind { FLAG, NUMBER, GPUS, MEM, TIME, TEXT, KEEP, BEGIN, SIGNAL, GRES, NODES, NICE, DEPENDENCY, EXPORT, MAIL_USER, MAIL_TYPE, IGNORED, IGNORED_FLAG, NEVER };
+enum kind { FLAG, NUMBER, GPUS, MEM, TIME, TEXT, KEEP, MOMENT, SIGNAL, GRES, NODES, NICE, DEPENDENCY, EXPORT, MAIL_USER, MAIL_TYPE, IGNORED, IGNORED_FLAG, NEVER };
 
 static const struct option {
 	char key;
@@ -272,7 +272,8 @@ static const struct option {
 	{ 0, "mem-per-cpu", MEM, NULL, offsetof(struct asked, mem_per_cpu) },
 	{ 0, "mem-per-gpu", MEM, NULL, offsetof(struct asked, mem_per_gpu) },
 	{ 't', "time", TIME, NULL, offsetof(struct asked, time_s) },
-	{ 'b', "begin", BEGIN, NULL, 0 },
+	{ 'b', "begin", MOMENT, "--begin", 0 },
+	{ 0, "deadline", MOMENT, "--deadline", 0 },
 	{ 0, "signal", SIGNAL, NULL, 0 },
 	{ 'H', "hold", FLAG, "--hold", 0 },
 	{ 'W', "wait", FLAG, "--wait", 0 },
@@ -351,8 +352,8 @@ static int take(struct asked *q, const struct option *o, const char *value, stru
 	case KEEP:
 		*(const char **)to = value;
 		return 0;
-	case BEGIN:
-		return take_begin(q, value, err);
+	case MOMENT:
+		return take_moment(q, o->name, o->ours, value, err);
 	case SIGNAL:
 		return take_signal(q, value, err);
 	case NICE: /* larger is less urgent; a hundred when it does not say */

@@ -150,7 +150,6 @@ static int check_granted(const struct zn_spec *s, struct zn_err *err)
 		{ "licences", r->licences.p },
 		{ "near", l->near },
 		{ "queue", p->queue },
-		{ "deadline_s", p->deadline_s.has },
 		{ "every", p->every },
 		{ "array", p->array },
 	};
@@ -168,6 +167,8 @@ static int check_policy(const struct zn_spec *s, struct zn_err *err)
 
 	if (rc == 0)
 		rc = check_seconds("begin_s", p->begin_s, 0, err);
+	if (rc == 0)
+		rc = check_seconds("deadline_s", p->deadline_s, 1, err);
 	if (rc == 0 && p->signal && zn_signal_parse(p->signal) < 0)
 		rc = zn_err_set(err, -EBADMSG, "signal '%s' is none", p->signal);
 	if (rc == 0)
@@ -228,10 +229,10 @@ static int check_adopt(const struct zn_spec *s, struct zn_err *err)
 		return 0;
 	if (a->pid.v < 2 || a->pid.v > INT32_MAX || !a->start_ticks.has)
 		return zn_err_set(err, -EBADMSG, "what is adopted is named by pid, from 2, and start_ticks");
-	if (s->command || s->script || s->arguments.n || s->error || (s->hold.has && s->hold.v) || s->policy.begin_s.has ||
+	if (s->command || s->script || s->arguments.n || s->error || (s->hold.has && s->hold.v) || s->policy.begin_s.has || s->policy.deadline_s.has ||
 	    s->policy.requeue.v || s->policy.after.n || r->cpus.has || r->tasks.v > 1 || r->gpus_per_node.has)
 		return zn_err_set(err, -EBADMSG, "a process that runs already can be given no command, arguments, error file, "
-		                  "begin, after, hold, requeue, cpus or tasks");
+		                  "begin, deadline, after, hold, requeue, cpus or tasks");
 	if (r->gpus.has && r->gpus.v != a->gpus.n)
 		return zn_err_set(err, -EBADMSG, "gpus must be as many as adopt names");
 	for (size_t i = 0; i < a->gpus.n; i++)
@@ -367,6 +368,6 @@ int zn_spec_content(const struct zn_spec *spec, struct zn_buf *to)
 
 	content.environment = (struct zn_strmap){ 0 };
 	content.key = NULL;
-	content.policy.begin_s = (struct zn_of64){ 0 };
+	content.policy.begin_s = content.policy.deadline_s = (struct zn_of64){ 0 };
 	return zn_encode(&zn_spec_kind, &content, to);
 }

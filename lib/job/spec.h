@@ -100,7 +100,7 @@ char *zn_spec_output_rank(const char *path, uint32_t rank, struct zn_arena *a);
 /* What the job is called: job_name, else the last part of the command, else "job"; lives as long as s. */
 const char *zn_spec_name(const struct zn_spec *s);
 
-/* Appends what must be the same in two submissions with one key: everything but environment, key and begin time,
+/* Appends what must be the same in two submissions with one key: everything but environment, key, begin time and deadline,
  * since a retry comes from another moment and often another shell.
  */
 int zn_spec_content(const struct zn_spec *spec, struct zn_buf *to);

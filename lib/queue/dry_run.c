@@ -54,6 +54,12 @@ static void add_reason(struct zn_planned *planned, const char *text, struct zn_a
 	planned->reasons = (struct zn_list){ r, 1 };
 }
 
+/* By the time limits of the others it would start too late. */
+static bool misses_deadline(const struct zn_spec *s, const struct zn_order *o, const struct zn_forecast *f)
+{
+	return s->policy.deadline_s.has && f->start_s.has && f->start_s.v + o->limit_s > s->policy.deadline_s.v;
+}
+
 /* Among those who wait and run. */
 static int foretell(struct zn_picture *p, const struct zn_facts *facts, const struct zn_free *free, const struct zn_spec *s,
                     struct zn_order *o, struct zn_arena *a, struct zn_planned *ret)
@@ -70,6 +76,11 @@ static int foretell(struct zn_picture *p, const struct zn_facts *facts, const st
 	if (!s->hold.v && !s->policy.after.n && (!p->n_nodes || !strcmp(p->nodes->state, "up")))
 		ret->expected_s = f.start_s;
 	const char *why = in_the_way(p, s, o, &f, a);
+	if (misses_deadline(s, o, &f)) {
+		why = "by the time limits of the others it would start too late for its deadline";
+		ret->reasons.n = 0;
+		ret->smallest = NULL;
+	}
 	if (why)
 		add_reason(ret, why, a);
 	return 0;

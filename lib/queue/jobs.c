@@ -304,6 +304,8 @@ int zn_job_public(const struct zn_job *job, const char *node, struct zn_arena *a
 		r.after = zn_after_text(job->after, a);
 	if (job->begin_s > 0)
 		r.begin_s = ZN_SOME_F64(job->begin_s);
+	if (job->deadline_s > 0)
+		r.deadline_s = ZN_SOME_F64(job->deadline_s);
 	if (job->start_s > 0)
 		r.start_s = ZN_SOME_F64(job->start_s);
 	if (job->end_s > 0)

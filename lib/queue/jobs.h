@@ -53,7 +53,7 @@ struct zn_job {
 	struct zn_ou64 cpus;
 	uint64_t mem_bytes;
 	double limit_s, grace_s;       /* 0: no limit */
-	double submit_s, begin_s, start_s, end_s;
+	double submit_s, begin_s, deadline_s, start_s, end_s;
 	uint32_t requeues_left;
 	uint64_t requeue_of;
 	uint32_t adopted_pid;          /* 0: it is started by us */

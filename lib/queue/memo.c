@@ -95,6 +95,7 @@ static void ask_from_spec(struct zn_job *job, const struct zn_spec *s)
 	job->priority = s->policy.priority.has ? s->policy.priority.v : 0;
 	job->grace_s = s->policy.grace_s.has ? s->policy.grace_s.v : -1;
 	job->begin_s = s->policy.begin_s.has ? s->policy.begin_s.v : 0;
+	job->deadline_s = s->policy.deadline_s.has ? s->policy.deadline_s.v : 0;
 	job->requeues_left = s->policy.requeue.has ? (uint32_t)s->policy.requeue.v : 0;
 	job->hold = s->hold.has && s->hold.v;
 	job->on_end = s->on_end != NULL;

@@ -68,6 +68,8 @@ static int fill_start(struct zn_server *s, const struct zn_job *job, struct zn_m
 		m->signal = ZN_SOME_U64((uint64_t)zn_signal_parse(spec->policy.signal));
 	if (job->limit_s > 0)
 		m->limit_s = ZN_SOME_F64(job->limit_s);
+	else if (job->deadline_s > 0)
+		m->limit_s = ZN_SOME_F64(fmax(0.001, job->deadline_s - zn_now_s()));
 	if (!s->is_private) {
 		m->uid = ZN_SOME_U64(job->uid);
 		m->gid = ZN_SOME_U64(job->gid);

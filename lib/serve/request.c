@@ -211,6 +211,7 @@ static int op_modify(struct zn_server *s, struct wish *w)
 	if (zn_jobs_reorder(&s->jobs, job) < 0)
 		return -ENOMEM;
 	zn_place_soon(s);
+	zn_times_note(s, job);
 	return zn_change_save(s, job, "modified");
 }
 

@@ -286,22 +286,13 @@ static void on_idle(evutil_socket_t fd, short what, void *arg)
 	zn_server_stop(s);
 }
 
-static void on_begin(evutil_socket_t fd, short what, void *arg)
+static void on_times(evutil_socket_t fd, short what, void *arg)
 {
 	struct zn_server *s = arg;
-	struct zn_job *job, *next;
-	double now = zn_now_s();
 
 	(void)fd;
 	(void)what;
-	s->begin_first = 0;
-	HASH_ITER(hh, s->jobs.by_id, job, next) {
-		if (job->state != ZN_JOB_PENDING || job->hold || job->after || job->begin_s > now)
-			continue;
-		zn_submit_promote(s, job);
-		zn_change_save(s, job, "queued");
-	}
-	zn_begin_arm(s);
+	zn_times_come(s);
 	zn_turn_end(s);
 }
 
@@ -416,7 +407,7 @@ static int start(struct zn_server *s, const struct zn_serve_opts *opts, struct z
 		s->base = event_base_new();
 	if (rc == 0 && !s->base)
 		rc = -ENOMEM;
-	if (rc == 0 && !(s->on_begin = event_new(s->base, -1, 0, on_begin, s)))
+	if (rc == 0 && !(s->on_times = event_new(s->base, -1, 0, on_times, s)))
 		rc = -ENOMEM;
 	if (rc == 0)
 		rc = recover(s, err);
@@ -461,7 +452,7 @@ static void finish(struct zn_server *s)
 	zn_later_drop_all(s);
 	zn_hook_drop_all(s);
 	zn_after_drop_all(s);
-	struct event *const events[] = { s->on_durable, s->on_begin, s->on_deferred, s->on_after, s->on_view, s->on_snapshot, s->on_drop,
+	struct event *const events[] = { s->on_durable, s->on_times, s->on_deferred, s->on_after, s->on_view, s->on_snapshot, s->on_drop,
 	                                 s->node.retry, s->on_signal[0], s->on_signal[1], s->on_signal[2] };
 	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
 		free_event(events[i]);
@@ -528,7 +519,7 @@ int zn_serve(const struct zn_serve_opts *opts, struct zn_err *err)
 	if (rc == 0) {
 		say_ready(opts->ready_fd);
 		zn_agent_connect(s);
-		zn_begin_arm(s);
+		zn_times_arm(s);
 		zn_turn_end(s);
 		event_base_dispatch(s->base);
 		rc = s->status;

@@ -70,7 +70,7 @@ struct zn_server {
 	struct zn_conf conf;
 	struct event_base *base;
 	struct evconnlistener *listener;
-	struct event *on_durable, *on_signal[3], *on_begin, *on_deferred, *on_after, *on_idle, *on_view, *on_snapshot, *on_drop;
+	struct event *on_durable, *on_signal[3], *on_times, *on_deferred, *on_after, *on_idle, *on_view, *on_snapshot, *on_drop;
 	struct zn_jobs jobs;
 	struct zn_journal *journal;
 	struct zn_view *view;
@@ -83,7 +83,7 @@ struct zn_server {
 	struct event *parting;         /* on the end of a client that is seen off before a job is started; NULL: none is */
 	uint64_t seq;                  /* of the last record */
 	uint64_t durable;
-	double begin_first;            /* when on_begin is due; 0: not armed */
+	double times_first;            /* when on_times is due; 0: not armed */
 	bool boot_is_new;              /* than the one noted in the spool */
 	bool want_pick, snapshotting, rebooted, stopping;
 	bool farewell;                 /* the agent goes too, once it has nothing left to say */
@@ -134,7 +134,11 @@ void zn_later_forget(struct zn_server *s, struct zn_conn *conn);
 int zn_submit_take(struct zn_server *s, const struct zn_spec *spec, uid_t uid, gid_t gid, uint64_t requeue_of, bool for_us,
                    uint64_t *ret_id, struct zn_err *err);
 void zn_submit_promote(struct zn_server *s, struct zn_job *job); /* PENDING -> QUEUED if nothing holds it */
-void zn_begin_arm(struct zn_server *s);
+
+/* times.c.  What changed of a job may make its time come sooner; all are looked at; a time has come. */
+void zn_times_note(struct zn_server *s, const struct zn_job *job);
+void zn_times_arm(struct zn_server *s);
+void zn_times_come(struct zn_server *s);
 /* The job as it was asked, with its environment, in s->arena. */
 int zn_submit_body(struct zn_server *s, const struct zn_job *job, struct zn_memo_submit *ret, struct zn_err *err);
 

@@ -197,6 +197,9 @@ int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, 
 		rc = minimal_environment(uid, &s->arena, &spec.environment);
 	if (!spec.resources.time_limit_s.has && s->conf.default_limit_s > 0)
 		spec.resources.time_limit_s = ZN_SOME_F64(s->conf.default_limit_s);
+	if (rc == 0 && spec.policy.deadline_s.has && zn_now_s() + spec.resources.time_limit_s.v > spec.policy.deadline_s.v)
+		return zn_err_set(err, -EBADMSG, spec.resources.time_limit_s.v > 0 ? "with its time limit it can't end by its deadline" :
+		                  "its deadline has passed");
 	if (rc == 0)
 		rc = create(s, &spec, uid, gid, requeue_of, digest, &job);
 	if (rc < 0)
@@ -205,22 +208,6 @@ int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, 
 	zn_submit_promote(s, job);
 	zn_change_view(s, job, "submitted", job->submit_s);
 	return spec.adopt.pid.has ? zn_adopt_place(s, job, &spec) : 0;
-}
-
-/* One timer, for the earliest begin time; 0: none. */
-static void begin_at(struct zn_server *s, double first)
-{
-	double now = zn_now_s(), wait = first > now ? first - now : 0;
-
-	s->begin_first = first;
-	if (first == 0) {
-		event_del(s->on_begin);
-		return;
-	}
-	if (wait > 60)
-		wait = 60; /* look again: the clock may be set meanwhile */
-	struct timeval tv = { .tv_sec = (time_t)wait, .tv_usec = (suseconds_t)((wait - (double)(time_t)wait) * 1e6) };
-	event_add(s->on_begin, &tv);
 }
 
 void zn_submit_promote(struct zn_server *s, struct zn_job *job)
@@ -233,24 +220,11 @@ void zn_submit_promote(struct zn_server *s, struct zn_job *job)
 		zn_job_set_text(&job->reason, zn_after_waits(job->after, &s->arena));
 	} else if (job->begin_s > zn_now_s()) {
 		zn_job_set_text(&job->reason, "waits for its begin time");
-		if (!s->begin_first || job->begin_s < s->begin_first)
-			begin_at(s, job->begin_s);
 	} else if (zn_jobs_move(&s->jobs, job, ZN_JOB_QUEUED) == 0) {
 		zn_job_set_text(&job->reason, NULL);
 		zn_place_soon(s);
 	}
-}
-
-/* A scan, for when the earliest of them has come. */
-void zn_begin_arm(struct zn_server *s)
-{
-	double first = 0;
-
-	for (struct zn_job *job = s->jobs.by_id; job; job = job->hh.next)
-		if (job->state == ZN_JOB_PENDING && !job->hold && !job->after && job->begin_s > 0 &&
-		    (first == 0 || job->begin_s < first))
-			first = job->begin_s;
-	begin_at(s, first);
+	zn_times_note(s, job);
 }
 
 static int body_record(struct zn_server *s, struct zn_loc loc, const struct zn_kind *kind, void *ret,
