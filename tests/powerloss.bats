@@ -12,17 +12,31 @@ small_disk() {
 	return 0
 }
 
-# Everything that was running dies with the machine; its disk keeps what it had.
+# Everything that was running dies with the machine; its disk keeps what it had.  All stop first: a machine without power says
+# nothing more, while one whose disk alone is gone may hear from its kernel that it was in time.
 lose_power() {
+	until_true all_have_stopped
 	"${B:-build}/tests/powerloss" small
 	until_true all_are_dead
 	until_true umount small
 	mount -o loop disk small
 }
+pids_of_spool() {
+	local spool=$ZENITH_SPOOL
+	ZENITH_SPOOL='' grep -lsF "ZENITH_SPOOL=$spool" /proc/[0-9]*/environ | cut -d/ -f3
+}
+# Or are in a system call from which they do not come back before.
+all_have_stopped() {
+	local pid pids
+	pids=$(pids_of_spool)
+	for pid in $pids; do kill -STOP "$pid" 2>/dev/null || :; done
+	for pid in $pids; do
+		! cat "/proc/$pid"/task/*/stat 2>/dev/null | sed 's/.*) //' | grep -qv '^[TtDZX]' || return 1
+	done
+}
 all_are_dead() {
-	local pid pids spool=$ZENITH_SPOOL
-	pids=$(ZENITH_SPOOL='' grep -lsF "ZENITH_SPOOL=$spool" /proc/[0-9]*/environ | cut -d/ -f3)
-	for pid in $pids; do kill -STOP "$pid" 2>/dev/null || :; done # so that nobody sees another one die
+	local pid pids
+	pids=$(pids_of_spool)
 	for pid in $pids; do kill -KILL "$pid" 2>/dev/null || :; done
 	[ -z "$pids" ]
 }
