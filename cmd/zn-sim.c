@@ -138,9 +138,11 @@ static void add_nodes(struct zn_cluster *c, const char *spec)
 	char model[64], rest;
 	unsigned n, gpus;
 
-	if (sscanf(spec, "%6ux%63[^:]:%3u%c", &n, model, &gpus, &rest) != 3 || !n || !gpus || gpus > ZN_FLEET_GPUS)
+	if (*spec < '0' || *spec > '9' || sscanf(spec, "%6ux%63[^:]:%3u%c", &n, model, &gpus, &rest) != 3 || !n || !gpus || gpus > ZN_FLEET_GPUS)
 		zn_cli_usage("option '--add-nodes': '%s' is not like 2xH100:8, with 1 to %d GPUs on each", spec, ZN_FLEET_GPUS);
-	if (zn_cluster_more(c, n, model, gpus) < 0)
+	int rc = zn_cluster_more(c, n, model, gpus);
+	zn_cli_must(rc == -ENOMEM ? NULL : c);
+	if (rc < 0)
 		zn_cli_usage("option '--add-nodes': more nodes than there can be");
 }
 
@@ -209,7 +211,10 @@ static bool is_in(const char *vc, const struct zn_sim_pool *pool)
 static int make_world(struct sim *s, const struct zn_sim_pool *pool, struct world *w, struct zn_err *err)
 {
 	if (!o.flat) {
-		w->nodes = zn_cli_must(zn_arena_array(&s->places, s->cluster.n_nodes + 1, sizeof(struct zn_sim_node *)));
+		size_t max = 1;
+		for (size_t i = 0; i < s->cluster.n_nodes; i++)
+			max += is_in(s->cluster.nodes[i].vc, pool);
+		w->nodes = zn_cli_must(zn_arena_array(&s->places, max, sizeof(struct zn_sim_node *)));
 		return zn_sim_hall(&s->cluster, o.per_vc ? pool->vc : NULL, policy(), &w->models, &w->hall, w->nodes, err);
 	}
 	zn_pool_init(&w->pool, policy(), pool->gpus);
@@ -271,6 +276,8 @@ static size_t gather(struct sim *s, uint32_t number, struct world *w)
 		if (!is_wanted(s, t) || !is_in(t->vc, pool))
 			continue;
 		s->lacks[i] = NULL;
+		if (t->submit_s * s->scale > 1e13)
+			zn_cli_usage("option '--scale': with it job %llu would come after 10^13 s", (unsigned long long)t->id);
 		to[n] = (struct zn_sim_job){
 			.priority = o.priorities ? t->priority : 0,
 			.pick = { .seq = n, .submit_s = t->submit_s * s->scale, .estimate_s = estimate(t), .limit_s = estimate(t) },

@@ -98,3 +98,36 @@ reason() { zn-sim -c nodes -o json trace | sed -n 's/.*"reason":"\([^"]*\)".*/\1
 	mv records trace
 	places | cmp - one
 }
+
+@test "what fills nodes exactly fits; of what a node does not say there is always enough" {
+	printf '%s\n' node_id,gpus,cpus a,6,44 b,6,44 >nodes
+	trace ,cpus 0,0,10,12,88
+	[ "$(places)" = "0:0:a/0.1.2.3.4.5,b/0.1.2.3.4.5 " ]
+	printf '%s\n' node_id,gpus a,64 >nodes
+	printf '%s\n' submit_s,duration_s,gpus,mem_mb >trace
+	for _ in {1..20}; do echo 0,10,1,1e12; done >>trace
+	[ "$(zn-sim -c nodes -s -o csv --no-heading --fields jobs,wait_max_s trace)" = 20,0.0 ]
+}
+
+@test "who has no rack is near nobody, and any text is a rack" {
+	printf '%s\n' node_id,gpus,rack x,8, y,8, a,8,p/r1 b,8,p/r2 z,8, >nodes
+	trace '' 0,0,10,16
+	[ "$(places | tr -d '0-7./')" = "::a,b " ]
+	[ "$(zn-sim -c nodes --add-nodes 1xH:8 -s -o csv --no-heading --fields jobs trace)" = 1 ]
+	printf 'node_id,gpus,rack\na,8,p/r\nb,8,p\001r\nc,8,p/r\n' >nodes
+	[ "$(places | tr -d '0-7./')" = "::a,c " ]
+}
+
+@test "a node that does not say its model will do, whatever others are added" {
+	printf '%s\n' node_id,gpus a,8 >nodes
+	trace ,gpu_model 0,0,10,4,V100
+	[ "$(zn-sim -c nodes --add-nodes 1xH100:8 -s -o csv --no-heading --fields jobs,never trace)" = 1,0 ]
+}
+
+@test "beside what is set aside for a share of a GPU the rest of it is given out" {
+	printf '%s\n' node_id,gpus a,1 >nodes
+	trace ,gpu_milli 0,0,100,1,600 1,1,50,1,500 2,2,1000,1,400
+	[ "$(places -p easy)" = "0:0:a/0 1:100:a/0 2:2:a/0 " ]
+	trace ,gpu_milli 0,0,100,1,600 1,1,50,1,601 2,2,1000,1,400
+	[ "$(places -p easy)" = "0:0:a/0 1:100:a/0 2:150:a/0 " ]
+}

@@ -113,6 +113,13 @@ ann_and_bob() {
 	zn-sim --flat -g 4 --config conf -o json trace | grep -q '"reason":"it can never start here: needs 3 gpus; user bob may have 2: it can never start"'
 	printf '[quota user:ann]\ngpu_hours = 0.05\nwindow = 1h\n' >conf # 180 s of GPU: used up by the first three, for an hour
 	[ "$(starts -g 2 -p easy --config conf trace | cut -d' ' -f1-3)" = "0:0 1:0 2:3600" ]
+	printf '%s\n' user,submit_s,duration_s,gpus a,0,100,1 a,50,100,1 a,52,100,1 >trace
+	printf '[quota user:*]\ngpu_hours = 0.0001\nwindow = 25.1s\n' >conf     # a part of which is no whole number of anything
+	zn-sim --flat -g 8 --config conf -o json trace >out
+	awk -F'"start_s":' '/"job"/ { split($2, a, ","); if (a[1] < last) exit 1; last = a[1] } END { exit !(last > 120) }' out
+	printf '%s\n' user,submit_s,duration_s,gpus a,0,1e9,1 a,1,100,1 >trace # and a long job in a short one
+	printf '[quota user:*]\ngpu_hours = 0.0001\nwindow = 1s\n' >conf
+	[ "$(starts -g 8 --config conf trace)" = "0:0 1:1000000000 " ]
 	ann_and_bob >trace
 	printf '[fair_share]\nhalf_life = 0\n' >conf
 	[ "$(starts -g 4 --fair trace)" = "0:0 1:1100 2:1000 3:1200 " ]
@@ -140,6 +147,9 @@ curve() { sed -n 's/^<path class="area" d="\(.*\)"\/>$/\1/p' plot.svg | sed -n "
 	if command -v xmllint >/dev/null; then xmllint --noout plot.svg; fi
 	run --separate-stderr -71 zn-sim --flat -g 4 --plot not/there.svg 'a <trace> & more'
 	[ -z "$output" ]
+	printf 'submit_s,duration_s,gpus\n1e12,10,1\n' >trace
+	zn-sim --flat -g 4 --plot plot.svg -s trace >/dev/null
+	run -64 zn-sim --flat -g 4 --scale 1e6 --plot plot.svg trace
 	printf 'submit_s,duration_s,gpus\n0,1,9\n' >trace                      # nobody runs
 	zn-sim --flat -g 4 --plot plot.svg -s trace >/dev/null
 	grep -q '</svg>' plot.svg

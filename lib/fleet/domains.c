@@ -27,9 +27,13 @@ static uint32_t depth_of(const char *path)
 	return n < ZN_FLEET_LEVELS ? n : ZN_FLEET_LEVELS;
 }
 
+/* Whoever's path is shorter is near nobody at that depth. */
 static bool is_same(const char *a, const char *b, uint32_t depth)
 {
 	size_t len = part_len(a, depth);
+
+	if (depth_of(a) < depth || depth_of(b) < depth)
+		return false;
 
 	return len == part_len(b, depth) && !memcmp(a, b, len);
 }
@@ -64,11 +68,13 @@ static int check_level(const char *const *paths, uint32_t depth, const struct zn
 	struct begin *v = calloc(l->n, sizeof(*v));
 	int rc = v ? 0 : -ENOMEM;
 
+	uint32_t n = 0;
 	for (uint32_t i = 0; v && i < l->n; i++)
-		v[i] = (struct begin){ paths[l->first[i]], part_len(paths[l->first[i]], depth) };
+		if (depth_of(paths[l->first[i]]) >= depth)
+			v[n++] = (struct begin){ paths[l->first[i]], part_len(paths[l->first[i]], depth) };
 	if (v)
-		qsort(v, l->n, sizeof(*v), by_path);
-	for (uint32_t i = 1; v && i < l->n; i++)
+		qsort(v, n, sizeof(*v), by_path);
+	for (uint32_t i = 1; v && i < n; i++)
 		if (!by_path(&v[i - 1], &v[i]))
 			rc = -EINVAL;
 	free(v);

@@ -11,7 +11,7 @@
  * else in the nearest domain (rack, pod, ...) with room, on as few nodes as possible.
  *
  * Looking for the node costs what changed since the last task of the same shape came, and the logarithm of the nodes:
- * each shape that came twice keeps a tournament over all nodes (tree.h), of the last ZN_FLEET_TREES shapes.  For any other
+ * each shape that came twice keeps a tournament over all nodes (tree.h), of the last ZN_FLEET_TREES shapes or more.  For any other
  * task all nodes are looked at.
  */
 #ifndef ZN_FLEET_FLEET_H
@@ -24,7 +24,8 @@
 enum {
 	ZN_FLEET_GPUS = 64,           /* on one node, at most */
 	ZN_FLEET_MODELS = 64,         /* kinds of GPUs in one fleet, at most */
-	ZN_FLEET_TREES = 256,
+	ZN_FLEET_TREES = 256,         /* at least; as many as there is room for in ZN_FLEET_BYTES */
+	ZN_FLEET_BYTES = 64 << 20,
 	ZN_FLEET_LEVELS = 8,          /* of domains, at most */
 	ZN_GPU_MILLI = 1000,          /* a whole GPU */
 };

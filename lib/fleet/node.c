@@ -1,5 +1,12 @@
 #include "fleet/node.h"
 
+/* Of what is not known there is always enough. */
+static void move(uint64_t *have, uint64_t much, bool give)
+{
+	if (*have != ZN_FLEET_UNKNOWN)
+		*have = give ? *have + much : *have - much;
+}
+
 void zn__node_move(struct zn_fleet_node *node, const struct zn_fleet_task *task, const struct zn_fleet_spot *spot, bool give)
 {
 	uint32_t milli = task->gpus * task->gpu_milli * spot->tasks;
@@ -10,8 +17,8 @@ void zn__node_move(struct zn_fleet_node *node, const struct zn_fleet_task *task,
 		*gpu = (uint16_t)(give ? *gpu + task->gpu_milli : *gpu - task->gpu_milli);
 	}
 	node->free_milli = give ? node->free_milli + milli : node->free_milli - milli;
-	node->cpu_milli = give ? node->cpu_milli + cpu_milli : node->cpu_milli - cpu_milli;
-	node->mem_bytes = give ? node->mem_bytes + mem_bytes : node->mem_bytes - mem_bytes;
+	move(&node->cpu_milli, cpu_milli, give);
+	move(&node->mem_bytes, mem_bytes, give);
 }
 
 uint32_t zn__node_whole(const struct zn_fleet_node *node)

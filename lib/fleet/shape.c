@@ -50,7 +50,7 @@ bool zn__shape_tree(struct zn_fleet *f, struct zn__shape *s)
 		unlink_shape(f, s);
 	else if (zn__tree_make(&s->tree, f->n) < 0)
 		return false;
-	if (f->trees == ZN_FLEET_TREES)
+	if (f->trees >= zn__fleet_keeps(2 * s->tree.size * sizeof(*s->tree.v)))
 		drop_tree(f, f->trees_first);
 	link_last(f, s);
 	return true;

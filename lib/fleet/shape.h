@@ -19,6 +19,14 @@ struct zn__shape {
 	UT_hash_handle hh;
 };
 
+/* How many things of so many bytes are kept. */
+static inline size_t zn__fleet_keeps(size_t bytes)
+{
+	size_t n = ZN_FLEET_BYTES / (bytes + 1);
+
+	return n > ZN_FLEET_TREES ? n : ZN_FLEET_TREES;
+}
+
 /* NULL: out of memory. */
 struct zn__shape *zn__shape_get(struct zn_fleet *f, const struct zn_fleet_task *task);
 void zn__shapes_done(struct zn_fleet *f);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fleet/node.h"
+#include "fleet/shape.h"
 
 /* ---- how much room there is ---------------------------------------------------------------------------------- */
 
@@ -146,7 +147,7 @@ struct zn__spread *zn__spread_get(struct zn_fleet *f, const struct zn_fleet_gang
 
 	HASH_FIND(hh, f->spreads, &key, sizeof(key), s);
 	if (!s) {
-		if (HASH_COUNT(f->spreads) >= ZN_FLEET_TREES)
+		if (HASH_COUNT(f->spreads) >= zn__fleet_keeps(sizeof(*s) + f->n * sizeof(*s->room.on)))
 			drop_oldest(f);
 		s = spread_make(f, &key, gang);
 	} else if (f->changes - s->seen > f->n) {

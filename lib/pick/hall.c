@@ -142,9 +142,9 @@ static void follow(struct zn_hall *h, uint32_t at)
 	struct zn_fleet_node node = h->now.nodes[at];
 
 	for (uint64_t m = a->is ? a->gpus : 0; m; m &= m - 1) {
-		uint16_t *milli = &node.milli[__builtin_ctzll(m)];
-		node.free_milli -= *milli;
-		*milli = 0;
+		uint16_t *milli = &node.milli[__builtin_ctzll(m)], most = (uint16_t)(*milli < a->milli_beside ? *milli : a->milli_beside);
+		node.free_milli -= *milli - most;
+		*milli = most;
 	}
 	if (a->is && node.cpu_milli > a->cpu_milli_beside)
 		node.cpu_milli = a->cpu_milli_beside;
@@ -153,9 +153,10 @@ static void follow(struct zn_hall *h, uint32_t at)
 	zn_fleet_set(&h->beside, at, &node);
 }
 
+/* Of what is not known there is always enough. */
 static uint64_t less(uint64_t a, uint64_t b)
 {
-	return a > b ? a - b : 0;
+	return a == ZN_FLEET_UNKNOWN ? a : a > b ? a - b : 0;
 }
 
 /* The gang has its spots then; nobody else has them before. */
@@ -164,7 +165,8 @@ static void set_aside(struct zn_hall *h, const struct zn_fleet_gang *gang, const
 	const struct zn_fleet_node *then = zn_fleet_then_node(&h->then, spot->node);
 
 	h->aside[spot->node] = (struct zn_hall_aside){
-		.is = true, .gpus = spot->gpus, .cpu_milli_beside = less(then->cpu_milli, gang->task.cpu_milli * spot->tasks),
+		.is = true, .gpus = spot->gpus,
+		.milli_beside = spot->gpus ? then->milli[__builtin_ctzll(spot->gpus)] - gang->task.gpu_milli : 0, .cpu_milli_beside = less(then->cpu_milli, gang->task.cpu_milli * spot->tasks),
 		.mem_bytes_beside = less(then->mem_bytes, gang->task.mem_bytes * spot->tasks),
 	};
 }
@@ -205,6 +207,8 @@ static void take_spot(struct zn_hall *h, const struct zn_fleet_gang *gang, const
 
 	zn_fleet_take(&h->now, &gang->task, spot);
 	if (a->is && beside) { /* it may be there still when the first in line starts */
+		if (a->gpus & spot->gpus)
+			a->milli_beside -= gang->task.gpu_milli;
 		a->cpu_milli_beside = less(a->cpu_milli_beside, gang->task.cpu_milli * spot->tasks);
 		a->mem_bytes_beside = less(a->mem_bytes_beside, gang->task.mem_bytes * spot->tasks);
 	}

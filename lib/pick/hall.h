@@ -21,7 +21,12 @@ enum { ZN_HALL_STEPS = 1000 };
 struct zn_hall_gang { struct zn_fleet_gang gang; uint32_t number; UT_hash_handle hh; };
 
 /* What is set aside of a node. */
-struct zn_hall_aside { uint64_t gpus, cpu_milli_beside, mem_bytes_beside; bool is; };
+struct zn_hall_aside {
+	bool is;
+	uint64_t gpus;                 /* of which no more than milli_beside may be used beside it: 0 but for a share */
+	uint32_t milli_beside;
+	uint64_t cpu_milli_beside, mem_bytes_beside;
+};
 
 struct zn_hall {
 	struct zn_pick pick;

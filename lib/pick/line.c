@@ -282,6 +282,7 @@ void zn_line_done(struct zn_line *l)
 {
 	struct zn_pick_shape *s, *next;
 
+	l->oldest = NULL; /* the jobs need not be there any more */
 	HASH_ITER(hh, l->shapes, s, next) {
 		while (s->n_classes)
 			class_drop(l, s->classes[0]);
@@ -434,14 +435,17 @@ double zn_line_wake(struct zn_line *l, double now_s)
 
 void zn_line_set_factors(struct zn_line *l, uint32_t n, double (*factor)(const void *arg, uint32_t payer), const void *arg)
 {
+	static const double least = 0x1p-60, enough = 1e6;
 	double most = 1;
 
 	for (uint32_t i = 1; i < l->n_payers && i <= n; i++) {
 		double was = l->factors[i];
-		l->factors[i] = factor(arg, i);
+		l->factors[i] = fmax(factor(arg, i), least);
 		most = fmax(most, l->factors[i] / was);
 	}
 	l->growth *= most;
+	if (l->growth > enough)
+		zn_line_top_renew(l);
 }
 
 /* A clock may have been set back. */

@@ -197,6 +197,8 @@ bool zn_line_goes_before(const struct zn_line *l, const struct zn_pick_job *a, c
 struct zn_pick_class *zn_line_top(const struct zn_line *l, struct zn_pick_kind *k, double now_s);
 /* A class that is not among the first few has another first, of which more is known than that the other came before it. */
 void zn_line_top_note(const struct zn_line *l, struct zn_pick_kind *k, const struct zn_line_head *h);
+/* Growth begins anew, and everything is looked at again. */
+void zn_line_top_renew(struct zn_line *l);
 /* A class has no first any more. */
 void zn_line_top_forget(struct zn_pick_kind *k, struct zn_pick_class *c);
 /* Of those who are not out, and not known to find no room in this pass; also of those who sleep: the first, and the oldest.

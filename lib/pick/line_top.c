@@ -126,3 +126,14 @@ void zn_line_top_forget(struct zn_pick_kind *k, struct zn_pick_class *c)
 	k->top[at] = k->top[--k->n_top];
 	c->in_top = false;
 }
+
+void zn_line_top_renew(struct zn_line *l)
+{
+	l->growth = 1;
+	for (struct zn_pick_kind *k = l->kinds; k; k = k->hh.next) {
+		k->growth = 1;
+		k->has_rest = true;
+		k->rest_priority = INT64_MAX; /* better than anybody can be */
+		k->rest_score = HUGE_VAL;
+	}
+}

@@ -1,7 +1,7 @@
 /* owners: who may have more.  What an owner may not have now is out, and so is what comes behind it and needs what it lacks.
  *
- * That is asked again of those alone whose jobs came, started or ended, or whose hours came or went, since it was asked last;
- * and of who shares an owner with them who keeps somebody back.
+ * That is asked again of those alone whose jobs came, started or ended, or whose hours came or went, since it was asked last,
+ * or after a minute, as the order changes with the time; and of who shares an owner with them who keeps somebody back.
  */
 #include "pick/pick.h"
 
@@ -37,6 +37,8 @@ static void note_wants(struct zn_pick *p, uint32_t payer)
 			zn_owner_wants(o, &s->use);
 }
 
+static const double slowly_s = 60; /* the order changes with the time, but not fast */
+
 /* Whether a job of his came or left; and which of his owners are stale. */
 static bool find_stale(struct zn_pick *p, uint32_t payer, double now_s)
 {
@@ -45,7 +47,7 @@ static bool find_stale(struct zn_pick *p, uint32_t payer, double now_s)
 	if (known->is_new)
 		note_wants(p, payer);
 	each_owner(o, p, payer)
-		o->stale |= is_changed(known, i_, o, zn_owner_has_hours(o, now_s));
+		o->stale |= is_changed(known, i_, o, zn_owner_has_hours(o, now_s)) || (o->first && now_s - o->asked_s > slowly_s);
 	return known->is_new;
 }
 
@@ -82,10 +84,11 @@ static size_t forget_first(struct zn_pick *p, double now_s)
 	size_t n = 0;
 
 	for (struct zn_owner *o = p->payers->owners; o; o = o->hh.next) {
-		if (o->stale)
-			o->first = NULL;
-		n += o->stale;
-		zn_owner_find_left(o, now_s);
+		if (!o->stale)
+			continue;
+		n++;
+		o->first = NULL;
+		o->asked_s = now_s;
 	}
 	return n;
 }
@@ -126,6 +129,8 @@ static void note_blocked(struct zn_pick *p, struct zn_owner *o, struct zn_pick_p
 /* What a payer may not have now. */
 static void find_blocked(struct zn_pick *p, uint32_t payer, double now_s)
 {
+	each_owner(o, p, payer)
+		zn_owner_find_left(o, now_s);
 	each_shape(s, p, payer) {
 		s->is_blocked = false;
 		each_owner(o, p, payer) {

@@ -66,5 +66,9 @@ double zn_ledger_sum(struct zn_ledger *l, double now_s)
 
 double zn_ledger_next_s(const struct zn_ledger *l, double now_s)
 {
-	return (double)(part_of(l, now_s) + 1) * part_s(l);
+	int64_t n = part_of(l, now_s);
+
+	while ((double)n * part_s(l) <= now_s) /* rounding may need two */
+		n++;
+	return (double)n * part_s(l);
 }

@@ -170,6 +170,12 @@ static void count_up_to(struct zn_owner *o, double now_s)
 	o->counted_s = now_s;
 }
 
+static void hours_changed(struct zn_owner *o, double at_s)
+{
+	o->hours_until_s = 0;
+	o->on_s = at_s;
+}
+
 /* From a start that may be past. */
 static void begin_gpus(struct zn_payers *p, uint32_t payer, double gpus, double start_s)
 {
@@ -177,6 +183,7 @@ static void begin_gpus(struct zn_payers *p, uint32_t payer, double gpus, double 
 		count_up_to(o, fmax(start_s, o->counted_s));
 		zn_ledger_add(&o->ledger, start_s, o->counted_s, gpus);
 		o->gpus_on += gpus;
+		hours_changed(o, start_s);
 	}
 }
 
@@ -187,13 +194,16 @@ static void end_gpus(struct zn_payers *p, uint32_t payer, double gpus, double en
 		count_up_to(o, fmax(end_s, o->counted_s));
 		zn_ledger_add(&o->ledger, end_s, o->counted_s, -gpus);
 		o->gpus_on = fmax(0, o->gpus_on - gpus);
+		hours_changed(o, end_s);
 	}
 }
 
 static void add_hours(struct zn_payers *p, uint32_t payer, double gpus, double start_s, double end_s)
 {
-	each_owner(o, p, payer)
+	each_owner(o, p, payer) {
 		zn_ledger_add(&o->ledger, start_s, end_s, gpus);
+		o->hours_until_s = 0;
+	}
 }
 
 static struct zn_leaf *leaf_of(const struct zn_payers *p, uint32_t payer)
@@ -245,6 +255,7 @@ void zn_payers_take_ledgers(struct zn_payers *p, const struct zn_payers *from)
 		if (other) {
 			o->ledger = other->ledger;
 			o->counted_s = other->counted_s;
+			o->hours_until_s = 0;
 		}
 	}
 }
@@ -366,9 +377,26 @@ bool zn_owner_is_tight(const struct zn_owner *o)
 
 bool zn_owner_has_hours(struct zn_owner *o, double now_s)
 {
+	double most_s = o->quota->gpu_hours.v * 3600;
+
+	if (!o->quota->gpu_hours.has)
+		return true;
+	if (now_s >= o->hours_s && now_s < o->hours_until_s)
+		return o->has_hours;
+	double used_s = zn_owner_gpu_s(o, now_s);
+	o->has_hours = used_s < most_s;
+	o->hours_s = now_s;
+	o->hours_until_s = !o->has_hours ? zn_ledger_next_s(&o->ledger, now_s)
+	                   : o->gpus_on > 0 ? now_s + (most_s - used_s) / o->gpus_on : HUGE_VAL; /* what slides out only makes it more */
+	return o->has_hours;
+}
+
+/* What runs is too much by itself, and all else has slid out: before an end nothing gets better. */
+static bool waits_for_an_end(const struct zn_owner *o, double now_s)
+{
 	const struct zn_quota *q = o->quota;
 
-	return !q->gpu_hours.has || zn_owner_gpu_s(o, now_s) < q->gpu_hours.v * 3600;
+	return o->gpus_on * q->window_s >= q->gpu_hours.v * 3600 && now_s - o->on_s >= q->window_s;
 }
 
 static enum zn_scarce lacks(struct zn_owner *o, const struct zn_use *use, double now_s)
@@ -419,7 +447,7 @@ double zn_payers_again_s(struct zn_payers *p)
 	double first_s = 0;
 
 	for (struct zn_owner *o = p->owners; o; o = o->hh.next) {
-		if (!o->quota->gpu_hours.has || zn_owner_gpu_s(o, p->now_s) < o->quota->gpu_hours.v * 3600)
+		if (zn_owner_has_hours(o, p->now_s) || waits_for_an_end(o, p->now_s))
 			continue;
 		double next_s = zn_ledger_next_s(&o->ledger, p->now_s);
 		if (first_s == 0 || next_s < first_s)

@@ -37,13 +37,16 @@ bool zn_use_needs(const struct zn_use *use, enum zn_scarce what);
 struct zn_owner {
 	const struct zn_quota *quota;
 	struct zn_use use;
-	double gpus_on;                /* of jobs that run */
+	double gpus_on, on_s;          /* of jobs that run; when that changed last */
+	bool has_hours;                /* as of hours_s, and until hours_until_s */
+	double hours_s, hours_until_s;
 	struct zn_ledger ledger;       /* all that was used up to counted_s */
 	double counted_s;
 	uint64_t changed;              /* how often use was */
 	struct zn_use most;            /* that one job asks: zn_owner_wants */
 	/* for whoever orders jobs (pick/owners.c): */
 	bool stale;
+	double asked_s;                /* when first was found */
 	struct zn_use left, ever;      /* what more he may have now, and could have if he had nothing */
 	bool left_hours, ever_hours;
 	void *first;                   /* the shape of the first of his that he may not start now */

@@ -105,7 +105,7 @@ static int by_name(const void *a, const void *b)
 static int by_path(const char *a, const char *b)
 {
 	for (;; a++, b++) {
-		unsigned x = *a == '/' ? 1 : (unsigned char)*a, y = *b == '/' ? 1 : (unsigned char)*b;
+		unsigned x = !*a ? 0 : *a == '/' ? 1 : (unsigned char)*a + 1u, y = !*b ? 0 : *b == '/' ? 1 : (unsigned char)*b + 1u;
 		if (x != y)
 			return x < y ? -1 : 1;
 		if (!x)
@@ -158,7 +158,8 @@ int zn_cluster_read(const char *path, enum zn_trace_use use, struct zn_cluster *
 		return rc;
 	}
 	qsort(ret->pools, ret->n, sizeof(*ret->pools), by_name);
-	if (use == ZN_TRACE_RUN)
+	ret->by_rack = use == ZN_TRACE_RUN;
+	if (ret->by_rack)
 		qsort(ret->nodes, ret->n_nodes, sizeof(*ret->nodes), by_rack);
 	return 0;
 }
@@ -183,6 +184,8 @@ int zn_cluster_more(struct zn_cluster *c, uint32_t n, const char *model, uint32_
 		pool->gpus += gpus;
 		c->gpus += gpus;
 	}
+	if (c->by_rack)
+		qsort(c->nodes, c->n_nodes, sizeof(*c->nodes), by_rack);
 	return pool && kept ? 0 : -ENOMEM;
 }
 

@@ -2,6 +2,7 @@
 #ifndef ZN_SIM_CLUSTER_H
 #define ZN_SIM_CLUSTER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,7 @@ struct zn_cluster {
 	struct zn_arena arena;
 	struct zn_sim_node *nodes;    /* in the order of the file, or of their racks */
 	size_t n_nodes, cap_nodes;
+	bool by_rack;                 /* the nodes are in that order */
 	struct zn_sim_pool *pools;    /* by name of their vc; those without one are "" */
 	size_t n;
 	uint32_t gpus;                /* all of them */

@@ -64,7 +64,8 @@ static uint64_t model_mask(const struct zn_sim_models *m, const char *models)
 		int model = model_number(m, at, (size_t)(end - at));
 		mask |= UINT64_C(1) << (model < 0 ? NO_MODEL : model);
 	}
-	return mask;
+	int unnamed = mask ? model_number(m, "", 0) : -ENOENT; /* nodes that don't say theirs will do */
+	return unnamed < 0 ? mask : mask | UINT64_C(1) << unnamed;
 }
 
 struct zn_fleet_task zn_sim_task(const struct zn_sim_models *m, const struct zn_trace_job *job)
@@ -88,9 +89,10 @@ static bool goes_on_one_node(const struct zn_sim_models *m, const struct zn_flee
 	return could && 2 * could >= of;
 }
 
+/* Rounded down, so that several fit where all of them together would. */
 static uint64_t part(uint64_t v, uint32_t of)
 {
-	return (v + of - 1) / of;
+	return v / of;
 }
 
 struct zn_fleet_gang zn_sim_gang(const struct zn_sim_models *m, const struct zn_trace_job *job, bool split)

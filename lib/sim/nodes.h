@@ -29,7 +29,7 @@ struct zn_fleet_task zn_sim_task(const struct zn_sim_models *m, const struct zn_
  */
 struct zn_fleet_gang zn_sim_gang(const struct zn_sim_models *m, const struct zn_trace_job *job, bool split);
 /* The nodes of that virtual cluster, or all (vc NULL), as a hall that zn_hall_done ends, whatever comes back; nodes has room
- * for all of the cluster, and gets those that are there by their numbers.
+ * for them, and gets them by their numbers.
  */
 int zn_sim_hall(const struct zn_cluster *c, const char *vc, struct zn_pick_policy policy, struct zn_sim_models *models,
                 struct zn_hall *ret, const struct zn_sim_node **nodes, struct zn_err *err);

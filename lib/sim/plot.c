@@ -28,7 +28,7 @@ static size_t bin_of(const struct series *s, double at_s)
 {
 	double at = (at_s - s->from_s) / bin_s(s);
 
-	return at <= 0 ? 0 : at >= BINS - 1 ? BINS - 1 : (size_t)at;
+	return !(at > 0) ? 0 : at >= BINS - 1 ? BINS - 1 : (size_t)at;
 }
 
 /* So much from a_s to b_s: whole between the ends, which differences hold, and in part in the bins of the ends. */
@@ -67,7 +67,7 @@ static void count(struct series *s, const struct zn_sim_job *jobs, size_t n)
 		s->to_s = fmax(s->to_s, jobs[i].end_s);
 	}
 	if (s->to_s <= s->from_s)
-		s->to_s = s->from_s + 1;
+		s->to_s = s->from_s + fmax(1, fabs(s->from_s) / 1e12);
 	for (size_t i = 0; i < n; i++) {
 		const struct zn_sim_job *j = &jobs[i];
 		double came_s = j->pick.submit_s, start_s = j->pick.start_s;

@@ -215,6 +215,10 @@ int zn_sim_run(struct zn_sim_job *jobs, size_t n, struct zn_sim_world world, str
 		if (progress && r.done - told >= PROGRESS_EACH)
 			progress(told = r.done);
 	}
+	if (rc == 0 && r.done < n) {
+		free(r.ends.heap);
+		return zn_err_set(err, -EDEADLK, "%zu jobs wait for ever, which should not be: please report the trace", n - r.done);
+	}
 	if (rc == 0 && n)
 		add_up(&r, sum);
 	free(r.ends.heap);
