@@ -67,6 +67,8 @@ gave_up() { [[ "$(state "$1") $(reason "$1")" == "CANCELLED it could not end by 
 	zn-queue wait 1
 	zn-submit -g 8 -t 1h --output /dev/null -- sleep 60
 	await RUNNING 2
+	zn-submit -g 8 -t 10m --deadline +30m --output /dev/null -- true # 3
+	[[ "$(zn-queue why -o table 3)" == *"; it is given up at "*", when it could not end by its deadline any more"* ]]
 	run zn-submit --dry-run -o table -g 8 -t 10m --deadline +30m --output /dev/null -- true
 	[[ "$output" == *"it would start too late for its deadline"* ]] || { echo "$output"; false; }
 }

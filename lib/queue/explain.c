@@ -147,6 +147,20 @@ static int explain_queued(struct zn_picture *p, const struct zn_job_record *job,
 	return 0;
 }
 
+/* Whether by the time limits of the others it would start too late for its deadline. */
+static bool misses_deadline(const struct zn_job_record *job, const E *e)
+{
+	return job->deadline_s.has && e->expected_s.has && e->expected_s.v + job->time_limit_s.v > job->deadline_s.v;
+}
+
+static const char *add_deadline(const struct zn_job_record *job, const char *answer, struct zn_arena *a)
+{
+	char when[ZN_UNIT_TEXT];
+
+	return zn_arena_printf(a, "%s; it is given up at %s, when it could not end by its deadline any more", answer,
+	                       zn_format_time(job->deadline_s.v - job->time_limit_s.v, when));
+}
+
 static const char *pending_answer(const struct zn_picture *p, const struct zn_job_record *job, struct zn_arena *a)
 {
 	char when[ZN_UNIT_TEXT];
@@ -173,6 +187,8 @@ int zn_picture_explain(struct zn_picture *p, const struct zn_job_record *job, E 
 		                           (unsigned long long)job->adopted_pid.v);
 	else
 		e.answer = job->end_s.has ? "it ended as it should" : "nothing keeps it";
+	if (rc == 0 && misses_deadline(job, &e))
+		e.answer = add_deadline(job, e.answer, &p->arena);
 	if (rc == 0)
 		*ret = e;
 	return rc;
