@@ -8,7 +8,7 @@ shell() { printf "PS1='ready> '; export PS1; exec /bin/sh"; }
 
 @test "a shell has the terminal's size and sees it change, Ctrl-C goes to what it runs, and its exit code comes back" {
 	run -0 on 'size=33x101' 'expect=ready> ' 'send=stty size; tty; echo for >/dev/tty; echo gpus $CUDA_VISIBLE_DEVICES\n' \
-		'expect=gpus 0,1\r\n' 'expect=ready> ' 'send=touch there; sleep 300\n' "file=$dir/there" 'send=\x03' 'expect=ready> ' \
+		'expect=gpus 0,1\r\n' 'expect=ready> ' 'send=sh -c "touch there; sleep 300"\n' "file=$dir/there" 'send=\x03' 'expect=ready> ' \
 		'size=40x90' 'send=until [ "$(stty size)" = "40 90" ]; do :; done; echo resized\n' 'expect=\nresized\r\n' 'expect=ready> ' \
 		'send=exit 7\n' -- zn-submit -g 2 --pty -- sh -c "$(shell)"
 	[[ $output == *$'33 101\n/dev/pts/'*$'\nfor\ngpus 0,1\n'* ]]
