@@ -128,6 +128,8 @@ reason() { zn-sim -c nodes -o json trace | sed -n 's/.*"reason":"\([^"]*\)".*/\1
 	printf '%s\n' node_id,gpus a,1 >nodes
 	trace ,gpu_milli 0,0,100,1,600 1,1,50,1,500 2,2,1000,1,400
 	[ "$(places -p easy)" = "0:0:a/0 1:100:a/0 2:2:a/0 " ]
+	trace ,gpu_milli 0,0,100,1,300 1,1,50,1,800 2,2,1000,1,150 3,2,1000,1,150 # but only once
+	[ "$(places -p easy)" = "0:0:a/0 1:100:a/0 2:2:a/0 3:150:a/0 " ]
 	trace ,gpu_milli 0,0,100,1,600 1,1,50,1,601 2,2,1000,1,400
 	[ "$(places -p easy)" = "0:0:a/0 1:100:a/0 2:150:a/0 " ]
 }
