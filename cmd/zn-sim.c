@@ -180,7 +180,7 @@ struct sim {
 	struct zn_trace trace;
 	struct zn_cluster cluster;
 	struct zn_sim_job *jobs;      /* pool after pool */
-	size_t n_jobs, never;
+	size_t n_jobs;
 	const char **lacks;           /* of the trace's jobs: NULL: nothing, else why it can never start */
 	struct zn_conf conf;
 	struct zn_payers payers;

@@ -73,11 +73,11 @@ static void look_at(struct zn_fleet *f, struct zn__shape *s, size_t from, size_t
 
 static void look_at_changed(struct zn_fleet *f, struct zn__shape *s)
 {
-	for (uint64_t c = s->seen; c < f->changes; c++) {
-		uint32_t at = f->log[c % f->cap];
-		if (f->nodes[at].changed == c) /* else it changed again after that */
+	uint32_t at;
+
+	for (uint64_t c = s->seen; c < f->changes; c++)
+		if (zn__node_changed(f, c, &at))
 			zn__tree_set(&s->tree, at, cost(f, &f->nodes[at], &s->task));
-	}
 }
 
 /* What is usual is another thing now: the next SLICE nodes are looked at anew. */

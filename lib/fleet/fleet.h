@@ -38,6 +38,13 @@ struct zn_fleet_task {
 	uint64_t models;              /* the set of GPU models that will do, as bits; 0: any */
 };
 
+/* So many of them on one node. */
+static inline struct zn_fleet_task zn_fleet_task_times(const struct zn_fleet_task *t, uint32_t n)
+{
+	return (struct zn_fleet_task){ .gpus = t->gpus * n, .gpu_milli = t->gpu_milli, .cpu_milli = t->cpu_milli * n,
+	                               .mem_bytes = t->mem_bytes * n, .models = t->models };
+}
+
 enum zn_fleet_policy {
 	ZN_FLEET_FRAGMENT,            /* the default: as above */
 	ZN_FLEET_BESTFIT,             /* the node with the least left: CPUs and memory in parts of the largest, GPUs of 8 */

@@ -9,16 +9,6 @@ int zn_fleet_wire(struct zn_fleet *f, const char *const *paths)
 	return zn__domains_make(paths, f->n, &f->domains);
 }
 
-static struct zn_fleet_task several(const struct zn_fleet_task *t, uint32_t n)
-{
-	struct zn_fleet_task sum = *t;
-
-	sum.gpus *= n;
-	sum.cpu_milli *= n;
-	sum.mem_bytes *= n;
-	return sum;
-}
-
 static bool may_share_a_node(const struct zn_fleet_gang *g)
 {
 	return (!g->per_node || g->per_node >= g->n) && (uint64_t)g->n * g->task.gpus <= ZN_FLEET_GPUS;
@@ -39,7 +29,7 @@ int zn_fleet_choose_gang(struct zn_fleet *f, const struct zn_fleet_gang *gang, s
 
 	*ret_n = 1;
 	if (rc == 0 && may_share_a_node(gang)) {
-		struct zn_fleet_task all = several(&gang->task, gang->n);
+		struct zn_fleet_task all = zn_fleet_task_times(&gang->task, gang->n);
 		rc = zn_fleet_choose(f, &all, ret);
 		ret->tasks = gang->n;
 		if (rc != -EAGAIN || gang->n == 1)

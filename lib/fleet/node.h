@@ -6,6 +6,13 @@
 
 /* Takes what the tasks of a spot have, or gives it back. */
 void zn__node_move(struct zn_fleet_node *node, const struct zn_fleet_task *task, const struct zn_fleet_spot *spot, bool give);
+/* Whether the change of that number was the last one of its node: else that changed again after it. */
+static inline bool zn__node_changed(const struct zn_fleet *f, uint64_t change, uint32_t *ret_node)
+{
+	*ret_node = f->log[change % f->cap];
+	return f->nodes[*ret_node].changed == change;
+}
+
 uint32_t zn__node_whole(const struct zn_fleet_node *node);                    /* GPUs of which nothing is taken */
 uint64_t zn__node_first_whole(const struct zn_fleet_node *node, uint32_t n);  /* so many of them; there are */
 

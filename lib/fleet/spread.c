@@ -133,11 +133,11 @@ static struct zn__spread *spread_make(struct zn_fleet *f, const struct zn__sprea
 
 static void look_at_changed(struct zn_fleet *f, struct zn__spread *s, const struct zn_fleet_gang *gang)
 {
-	for (uint64_t c = s->seen; c < f->changes; c++) {
-		uint32_t at = f->log[c % f->cap];
-		if (f->nodes[at].changed == c) /* else it changed again after that */
+	uint32_t at;
+
+	for (uint64_t c = s->seen; c < f->changes; c++)
+		if (zn__node_changed(f, c, &at))
 			zn__room_set(&s->room, f, at, zn__spread_on(&f->nodes[at], gang));
-	}
 }
 
 struct zn__spread *zn__spread_get(struct zn_fleet *f, const struct zn_fleet_gang *gang)

@@ -166,7 +166,8 @@ static void set_aside(struct zn_hall *h, const struct zn_fleet_gang *gang, const
 
 	h->aside[spot->node] = (struct zn_hall_aside){
 		.is = true, .gpus = spot->gpus,
-		.milli_beside = spot->gpus ? then->milli[__builtin_ctzll(spot->gpus)] - gang->task.gpu_milli : 0, .cpu_milli_beside = less(then->cpu_milli, gang->task.cpu_milli * spot->tasks),
+		.milli_beside = spot->gpus ? then->milli[__builtin_ctzll(spot->gpus)] - gang->task.gpu_milli : 0,
+		.cpu_milli_beside = less(then->cpu_milli, gang->task.cpu_milli * spot->tasks),
 		.mem_bytes_beside = less(then->mem_bytes, gang->task.mem_bytes * spot->tasks),
 	};
 }
@@ -315,16 +316,11 @@ int zn_hall_open(struct zn_hall *h, struct zn_pick_policy policy, const struct z
 /* What is usual are whole nodes where a gang goes over several. */
 static struct zn_fleet_task on_a_node(const struct zn_hall *h, const struct zn_fleet_gang *g)
 {
-	struct zn_fleet_task t = g->task;
-	uint32_t n = t.gpus ? h->now.gpus_max / t.gpus : 1;
+	uint32_t n = g->task.gpus ? h->now.gpus_max / g->task.gpus : 1;
 
 	n = n < g->n ? n : g->n;
 	n = g->per_node && g->per_node < n ? g->per_node : n;
-	n = n ? n : 1;
-	t.gpus *= n;
-	t.cpu_milli *= n;
-	t.mem_bytes *= n;
-	return t;
+	return zn_fleet_task_times(&g->task, n ? n : 1);
 }
 
 int zn_hall_wait(struct zn_hall *h, struct zn_pick_job *job, uint32_t gang, int64_t priority, uint32_t payer)

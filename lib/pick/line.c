@@ -9,8 +9,6 @@
 static const double overtaken_max_s = 48 * 3600.;
 static const double buckets_per_octave = 4;
 
-#define job_of(node, member) ((struct zn_pick_job *)((char *)(node) - offsetof(struct zn_pick_job, member)))
-
 /* ---- kinds and shapes ---------------------------------------------------------------------------------- */
 
 /* Hashed as bytes, padding too. */
@@ -320,7 +318,7 @@ static double overtaken_s(const struct zn_line *l, const struct zn_pick_job *job
 
 static void find_first(const struct zn_line *l, struct zn_pick_class *c)
 {
-	struct zn_pick_job *first = job_of(zn_row_first(&c->jobs), in_class);
+	struct zn_pick_job *first = zn_pick_job_of(zn_row_first(&c->jobs), in_class);
 
 	if (first == c->first)
 		return;
@@ -474,10 +472,9 @@ bool zn_line_goes_before(const struct zn_line *l, const struct zn_pick_job *a, c
 
 void zn_line_find_first(const struct zn_line *l, struct zn_pick_paid *paid, double now_s)
 {
-	static const double slowly_s = 60;
 	const struct zn_pick_shape *s = paid->shape;
 
-	if (paid->first && now_s >= paid->first_s && now_s < paid->first_s + slowly_s)
+	if (paid->first && now_s >= paid->first_s && now_s < paid->first_s + ZN_LINE_SLOWLY_S)
 		return;
 	paid->first = s->classes[0]->first;
 	paid->first_s = now_s;

@@ -63,7 +63,9 @@ struct zn_pick_job {
 	};
 };
 
+#define ZN_LINE_SLOWLY_S 60.           /* in which the order of what waits changes little */
 #define ZN_LINE_PATIENCE_S 60.         /* that a job is worth more than nothing when it comes */
+#define zn_pick_job_of(node, member) ((struct zn_pick_job *)((char *)(node) - offsetof(struct zn_pick_job, member)))
 enum { ZN_PICK_BUCKETS = 128, ZN_PICK_TOP = 8 };
 
 /* Jobs of one shape and nearly one estimate. */

@@ -37,8 +37,6 @@ static void note_wants(struct zn_pick *p, uint32_t payer)
 			zn_owner_wants(o, &s->use);
 }
 
-static const double slowly_s = 60; /* the order changes with the time, but not fast */
-
 /* Whether a job of his came or left; and which of his owners are stale. */
 static bool find_stale(struct zn_pick *p, uint32_t payer, double now_s)
 {
@@ -47,7 +45,7 @@ static bool find_stale(struct zn_pick *p, uint32_t payer, double now_s)
 	if (known->is_new)
 		note_wants(p, payer);
 	each_owner(o, p, payer)
-		o->stale |= is_changed(known, i_, o, zn_owner_has_hours(o, now_s)) || (o->first && now_s - o->asked_s > slowly_s);
+		o->stale |= is_changed(known, i_, o, zn_owner_has_hours(o, now_s)) || (o->first && now_s - o->asked_s > ZN_LINE_SLOWLY_S);
 	return known->is_new;
 }
 

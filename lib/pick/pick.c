@@ -125,7 +125,7 @@ static struct zn_pick_job *next_in(const struct zn_pick_pass *pass, const struct
 	node = freely ? &c->first->in_class : zn_row_first_within(&c->jobs, pass->now_s, gap->shadow_s);
 	if (!node || (gap->has_last && node->seq > gap->last_seq))
 		return NULL;
-	return (struct zn_pick_job *)((char *)node - offsetof(struct zn_pick_job, in_class));
+	return zn_pick_job_of(node, in_class);
 }
 
 static void offer(const struct zn_pick_pass *pass, struct zn_pick_kind *k, struct zn_pick_job *job)

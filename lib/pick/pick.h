@@ -74,7 +74,7 @@ void zn_pick_gone(struct zn_pick *p, struct zn_pick_job *job, double now_s);
 /* The job of a node in running. */
 static inline struct zn_pick_job *zn_pick_job_that_runs(struct zn_row_node *node)
 {
-	return (struct zn_pick_job *)((char *)node - offsetof(struct zn_pick_job, running));
+	return zn_pick_job_of(node, running);
 }
 
 void zn_pick_begin(struct zn_pick_pass *pass, struct zn_pick *p, double now_s);
