@@ -257,7 +257,8 @@ static bool fits(struct sim *s, const struct zn_sim_pool *pool, struct world *w,
 /* False: a quota never lets it, and s->lacks says which. */
 static bool may_start(struct sim *s, const struct zn_trace_job *t, struct zn_sim_job *to)
 {
-	int64_t payer = zn_payers_get(&s->payers, *t->user ? t->user : NULL, *t->vc ? t->vc : NULL);
+	const char *user = *t->user || o.fair ? t->user : NULL; /* where nobody has a name the shares are between accounts */
+	int64_t payer = zn_payers_get(&s->payers, user, *t->vc ? t->vc : NULL);
 
 	zn_cli_must(payer < 0 ? NULL : s);
 	to->payer = (uint32_t)payer;

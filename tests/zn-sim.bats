@@ -101,6 +101,8 @@ ann_and_bob() {
 	zn-sim --flat -g 4 -o msgpack trace >records                     # which say the priority, too
 	[ "$(starts -g 4 -p fcfs --priorities records)" = "0:0 1:1100 2:1200 3:1000 " ]
 	run --separate-stderr -64 zn-sim --flat -g 4 -p easy --fair trace
+	ann_and_bob | sed 's/,user/,vc/' >trace                          # where nobody has a name it is between the accounts
+	[ "$(starts -g 4 --fair trace)" = "0:0 1:1100 2:1000 3:1200 " ]
 }
 
 @test "the quotas and shares of a configuration are minded" {

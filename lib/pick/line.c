@@ -433,7 +433,7 @@ double zn_line_wake(struct zn_line *l, double now_s)
 
 void zn_line_set_factors(struct zn_line *l, uint32_t n, double (*factor)(const void *arg, uint32_t payer), const void *arg)
 {
-	static const double least = 0x1p-60, enough = 1e6;
+	static const double least = 0x1p-900, enough = 1e6; /* a score with it is still no denormal number */
 	double most = 1;
 
 	for (uint32_t i = 1; i < l->n_payers && i <= n; i++) {
