@@ -75,6 +75,7 @@ struct zn_field {
 	const char *heading;         /* "" : never a column unless --fields asks for it by key */
 	const char *help;            /* one sentence, lower case, no full stop */
 	const struct zn_kind *sub;   /* for SUB and SUBS */
+	const char *with;            /* in a table "." and the value of the first of these keys that is there follow: "index|array" */
 };
 
 struct zn_kind {
@@ -89,6 +90,8 @@ struct zn_kind {
 	{ .key = #member, .type = ZN_T_##typ, .at = offsetof(strukt, member), .heading = head, .help = text }
 #define ZN_FIELD_AS(strukt, member, name, typ, head, text) \
 	{ .key = name, .type = ZN_T_##typ, .at = offsetof(strukt, member), .heading = head, .help = text }
+#define ZN_FIELD_WITH(strukt, member, typ, head, keys, text) \
+	{ .key = #member, .type = ZN_T_##typ, .at = offsetof(strukt, member), .heading = head, .help = text, .with = keys }
 #define ZN_FIELD_SUB(strukt, member, typ, subkind, head, text) \
 	{ .key = #member, .type = ZN_T_##typ, .at = offsetof(strukt, member), .heading = head, .help = text, \
 	  .sub = subkind }

@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #define HASH_NONFATAL_OOM 1
@@ -22,6 +23,7 @@ struct column {
 	size_t path_len;
 	const char *heading;
 	enum zn_show show;
+	const char *with;           /* keys of which the first that is there is shown behind it, as in zn_field */
 	size_t index;
 	bool is_deep;               /* may be a path through maps */
 	uint32_t usual;             /* where its key was in the last record that had it */
@@ -134,6 +136,7 @@ static int column_add(struct zn_table *t, struct block *b, const char *path, siz
 	if (!heading)
 		return -ENOMEM;
 	*c = (struct column){ .path = copy, .path_len = n, .heading = heading, .show = zn__show_of(f, copy), .index = b->n,
+	                      .with = f ? f->with : NULL,
 	                      .is_deep = strchr(copy, '.') != NULL,
 	                      .width = t->opts->no_heading ? 0 : zn_text_width(heading, strlen(heading)) };
 	HASH_ADD_KEYPTR(hh, b->by_path, c->path, n, c);
@@ -244,8 +247,26 @@ static bool is_number(const msgpack_object *v)
 	}
 }
 
+/* Behind a value of the column. */
+static void add_with(const msgpack_object *map, const char *keys, struct zn_buf *to)
+{
+	const msgpack_object *v = NULL;
+	char key[32];
+
+	for (size_t n; *keys && !v; keys += n + (keys[n] == '|')) {
+		n = strcspn(keys, "|");
+		snprintf(key, sizeof(key), "%.*s", (int)n, keys);
+		v = zn_val_get(map, key);
+	}
+	if (!v)
+		return;
+	zn_buf_addch(to, '.');
+	zn__cell_human(v, ZN_SHOW_PLAIN, to);
+}
+
 /* Its text comes to the end of t->text. */
-static int cell_make(struct zn_table *t, struct column *c, const msgpack_object *v, uint32_t *ret_len, bool *is_plain)
+static int cell_make(struct zn_table *t, struct column *c, const msgpack_object *map, const msgpack_object *v, uint32_t *ret_len,
+                     bool *is_plain)
 {
 	size_t at = t->text.len;
 	int rc = 0;
@@ -254,6 +275,8 @@ static int cell_make(struct zn_table *t, struct column *c, const msgpack_object 
 		rc = zn__cell_csv(v, &t->text);
 	else
 		zn__cell_human(v, c->show, &t->text);
+	if (c->with && !is_csv(t))
+		add_with(map, c->with, &t->text);
 	if (rc == 0 && t->text.failed)
 		rc = -ENOMEM;
 	size_t len = t->text.len - at, width = len && rc == 0 ? zn_text_width(t->text.data + at, len) : 0;
@@ -317,7 +340,7 @@ static int row_make(struct zn_table *t, struct block *b, const msgpack_object *m
 
 	t->text.len = 0;
 	for (size_t i = 0; i < b->n && rc == 0; i++)
-		rc = v[i] ? cell_make(t, b->columns[i], v[i], &len[i], &is_plain) : 0;
+		rc = v[i] ? cell_make(t, b->columns[i], map, v[i], &len[i], &is_plain) : 0;
 	if (rc < 0)
 		return rc;
 	struct row *row = zn_arena_alloc(a, sizeof(*row) + b->n * sizeof(*len) + t->text.len);
