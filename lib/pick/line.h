@@ -42,7 +42,7 @@ struct zn_pick_ask {
 /* What there is of what can be counted. */
 struct zn_pick_have { uint64_t mem_bytes; uint32_t gpus, cpus; };
 
-/* The caller sets what is before gang, and that in a hall. */
+/* The caller sets what is before gang, that in a hall, and many. */
 struct zn_pick_job {
 	uint64_t seq;                 /* arrival; unique */
 	double submit_s;
@@ -56,6 +56,7 @@ struct zn_pick_job {
 	double overtaken_s;           /* while it is in no line: what passed it, as parts of all there is times seconds */
 	double excused_s;             /* what had passed its shape while that was out, when it came */
 	bool runs, charged;           /* charged: to those whom it overtook */
+	bool many;                    /* it stands for several, which start one by one (zn_pick.part) */
 	double start_s;
 	union {
 		struct { struct zn_row_node all, in_class; };

@@ -76,12 +76,14 @@ static struct zn_pick_job *start(struct zn_pick_pass *pass, struct zn_pick_job *
 {
 	struct zn_pick *p = pass->pick;
 	uint64_t weight = job->shape->ask.gpus;
+	bool more = false;
+	struct zn_pick_job *one = job->many ? p->part(p->part_arg, job, &more) : job;
 
-	pass->again = zn_line_remove(&p->line, job);
-	zn_line_charge(&p->line, job, job->estimate_s);
-	zn_pick_runs(p, job, pass->now_s, weight);
-	job->charged = true;
-	return job;
+	pass->again = more ? job->shape->kind : zn_line_remove(&p->line, job);
+	zn_line_charge(&p->line, one, one->estimate_s);
+	zn_pick_runs(p, one, pass->now_s, weight);
+	one->charged = true;
+	return one;
 }
 
 /* ---- the first in line ------------------------------------------------------------------------------------- */

@@ -46,6 +46,11 @@ struct zn_pick {
 	const struct zn_pick_ops *ops;
 	void *arg;
 	struct zn_payers *payers;     /* who is counted by the caller; NULL: everybody may have everything */
+	/* Of a job that is many: the one that starts, in no line, with what the caller sets of a job; more: the others wait on,
+	 * else none of it is in line any more.  NULL: there are none.
+	 */
+	struct zn_pick_job *(*part)(void *arg, struct zn_pick_job *job, bool *ret_more);
+	void *part_arg;
 };
 
 /* One look at the queue, at one time, from beginning to end; nobody comes or goes meanwhile but by it. */
