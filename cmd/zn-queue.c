@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "cli/cli.h"
+#include "job/number.h"
+#include "job/spans.h"
 #include "job/spec.h"
 #include "queue/find.h"
 #include "queue/follow.h"
@@ -199,20 +201,55 @@ static int run_node(int argc, char **argv)
 
 /* ---- job numbers ---- */
 
-static uint64_t *parse_ids(int argc, char **argv)
+struct ids { uint64_t *v; size_t n, cap; };
+
+static void add_id(struct ids *ids, uint64_t handle)
 {
-	uint64_t *ids = zn_cli_must(zn_arena_array(&arena, (size_t)argc + 1, sizeof(*ids)));
+	if (ids->n == ids->cap) {
+		ids->cap = ids->cap ? 2 * ids->cap : 16;
+		ids->v = zn_cli_must(reallocarray(ids->v, ids->cap, sizeof(*ids->v)));
+	}
+	ids->v[ids->n++] = handle;
+}
+
+/* "12.5-9,20": several elements of an array.  False: it is nothing like that. */
+static bool add_elements(struct ids *ids, const char *text)
+{
+	const char *dot = strchr(text, '.');
+	struct zn_spans spans;
+	struct zn_err err;
+	uint32_t at_once;
+	uint64_t number;
+
+	if (!dot || !dot[1 + strspn(dot + 1, "0123456789")] ||
+	    zn_handle_parse(zn_cli_must(zn_arena_printf(&arena, "%.*s", (int)(dot - text), text)), &number) < 0)
+		return false;
+	if (zn_spans_parse(dot + 1, &spans, &at_once, &err) < 0)
+		zn_cli_usage("%s", err.text);
+	for (; spans.count; zn_spans_remove(&spans, zn_spans_first(&spans)))
+		add_id(ids, zn_handle(number, zn_spans_first(&spans)));
+	zn_spans_done(&spans);
+	return true;
+}
+
+static struct ids parse_ids(int argc, char **argv)
+{
 	static struct zn_client *c; /* dropped with the process when something fails */
+	static struct ids ids; /* likewise */
 	struct zn_err err = { 0 };
+	uint64_t handle;
 
 	if (!argc)
 		zn_cli_usage("a job number is missing");
 	for (int i = 0; i < argc; i++) {
-		int rc = zn_job_id_parse(spool, &c, argv[i], &ids[i], &err);
+		if (add_elements(&ids, argv[i]))
+			continue;
+		int rc = zn_job_id_parse(spool, &c, argv[i], &handle, &err);
 		if (rc == -EINVAL)
 			zn_cli_usage("%s", err.text);
 		if (rc < 0)
 			exit(no_such(rc, &err));
+		add_id(&ids, handle);
 	}
 	zn_client_close(c);
 	return ids;
@@ -227,15 +264,15 @@ enum { AHEAD = 256 };
  */
 static int steer(struct zn_request r, int argc, char **argv, bool print)
 {
-	uint64_t *ids = parse_ids(argc, argv);
+	struct ids ids = parse_ids(argc, argv);
 	static struct zn_client *c; /* dropped with the process when something fails */
 	struct zn_reply reply;
 	struct zn_err err = { 0 };
 	int code = ZN_EXIT_OK, rc = zn_client_open(spool, true, &c, &err);
 
-	for (int i = 0, sent = 0; i < argc; i++) {
-		for (; rc == 0 && sent < argc && sent < i + AHEAD; sent++) {
-			r.id = ZN_SOME_U64(ids[sent]);
+	for (size_t i = 0, sent = 0; i < ids.n; i++) {
+		for (; rc == 0 && sent < ids.n && sent < i + AHEAD; sent++) {
+			r.id = ZN_SOME_U64(ids.v[sent]);
 			rc = zn_client_send(c, &r, &err);
 		}
 		if (rc == 0)
@@ -245,7 +282,7 @@ static int steer(struct zn_request r, int argc, char **argv, bool print)
 		if (!reply.ok) {
 			int one = zn_cli_fail((enum zn_exit)reply.code, "%s", reply.error);
 			code = code ? code : one;
-		} else if (print && reply.id.v != ids[i]) {
+		} else if (print && reply.id.v != ids.v[i]) {
 			printf("%llu\n", (unsigned long long)reply.id.v);
 		}
 	}
@@ -353,7 +390,7 @@ static void print_text(struct zn_buf *text)
 static int answer_each(int argc, char **argv, const struct zn_kind *const *kinds, const char *between,
                        int (*add)(struct answer *a, struct zn_job_record *job, struct zn_err *err))
 {
-	uint64_t *ids = parse_ids(argc, argv);
+	struct ids ids = parse_ids(argc, argv);
 	struct answer a = { 0 };
 	struct zn_err err = { 0 };
 	int code = ZN_EXIT_OK;
@@ -365,9 +402,9 @@ static int answer_each(int argc, char **argv, const struct zn_kind *const *kinds
 		return fail(rc, &err);
 	if (zn_cli_format() != ZN_FORMAT_TABLE || zn_cli_output.fields)
 		a.w = zn_cli_writer(kinds, false);
-	for (int i = 0; i < argc; i++) {
+	for (size_t i = 0; i < ids.n; i++) {
 		struct zn_job_record job;
-		rc = zn_job_find(spool, &a.picture, ids[i], &arena, &job, &err);
+		rc = zn_job_find(spool, &a.picture, ids.v[i], &arena, &job, &err);
 		if (rc == 0 && i && !a.w)
 			zn_buf_addstr(&a.text, between);
 		if (rc == 0)
@@ -432,13 +469,13 @@ static void on_done(void *arg, const struct zn_job_record *job)
 
 static int run_wait(int argc, char **argv)
 {
-	uint64_t *ids = parse_ids(argc, argv);
+	struct ids ids = parse_ids(argc, argv);
 	struct zn_follow f = { .done = on_done };
 	struct zn_err err = { 0 };
 
 	if (zn_client_open(spool, true, &f.client, NULL) < 0)
 		f.client = NULL; /* the view alone will do, if somebody else starts zn-schedd */
-	int rc = zn_follow_jobs(spool, ids, (size_t)argc, o.timeout.has ? o.timeout.v : -1, &f, &err);
+	int rc = zn_follow_jobs(spool, ids.v, ids.n, o.timeout.has ? o.timeout.v : -1, &f, &err);
 	zn_client_close(f.client);
 	if (rc == -ETIMEDOUT)
 		return zn_cli_fail(ZN_EXIT_AGAIN, "%s", err.text);
@@ -451,16 +488,19 @@ static int run_log(int argc, char **argv)
 	struct zn_reply reply;
 	struct zn_err err = { 0 };
 
-	if (argc != 1)
+	struct ids ids = parse_ids(argc, argv);
+	if (ids.n != 1)
 		zn_cli_usage("log shows one job");
-	uint64_t *ids = parse_ids(argc, argv);
-	struct zn_request r = { .op = "show", .id = ZN_SOME_U64(ids[0]) };
+	struct zn_request r = { .op = "show", .id = ZN_SOME_U64(ids.v[0]) };
 	int rc = zn_client_ask(spool, &c, &r, &reply, &err);
 	if (rc < 0)
 		return fail(rc, &err);
 	if (!reply.ok)
 		return zn_cli_fail((enum zn_exit)reply.code, "%s", reply.error);
 	const struct zn_job_record *job = reply.jobs.v;
+	if (reply.jobs.n && job->elements.has && !job->index.has)
+		return zn_cli_fail(ZN_EXIT_NO, "job %llu is an array: name one of its elements, as in %llu.0",
+		                   (unsigned long long)job->id, (unsigned long long)job->id);
 	if (reply.jobs.n && !job->output)
 		return zn_cli_fail(ZN_EXIT_NO, job->adopted_pid.has ? "job %llu was adopted: its output goes to no file"
 		                   : "job %llu has a terminal: its output went there", (unsigned long long)job->id);
@@ -470,7 +510,7 @@ static int run_log(int argc, char **argv)
 	struct zn_watch w = { .out = { .path = zn_cli_must(zn_spec_output_rank(path, 0, &arena)), .from = -1, .to = 1 } };
 	if (!o.follow && access(w.out.path, R_OK) < 0)
 		return zn_cli_fail(ZN_EXIT_NO, "can't read '%s': %s", w.out.path, strerror(errno));
-	rc = o.follow ? zn_watch_job(spool, c, ids[0], &w, &err) : zn_tail_copy(&w.out, &err);
+	rc = o.follow ? zn_watch_job(spool, c, ids.v[0], &w, &err) : zn_tail_copy(&w.out, &err);
 	zn_tail_done(&w.out);
 	zn_client_close(c);
 	return rc < 0 ? fail(rc, &err) : zn_cli_end(NULL, ZN_EXIT_OK);

@@ -21,7 +21,7 @@
 #include "queue/watch.h"
 
 static struct {
-	const char *name, *directory, *output, *error, *key, *nvlink, *signal, *on_end, *mail, *mail_on, *after, *account;
+	const char *name, *directory, *output, *error, *key, *nvlink, *signal, *on_end, *mail, *mail_on, *after, *account, *array;
 	struct zn_ou64 gpus, cpus, mem, tasks, requeue;
 	struct zn_of64 limit, begin, deadline, grace, timeout;
 	struct zn_oi64 priority;
@@ -42,10 +42,11 @@ static const struct zn_opt opts[] = {
 	{ 0, "nvlink", ZN_OPT_CHOICE, "WISH", &o.nvlink, "require|prefer", "NVLink between the GPUs (default: prefer)" },
 	{ 0, "env", ZN_OPT_STRS, "K=V", &o.env, NULL, "set a variable beside the environment of now; may be repeated" },
 	{ 'D', "chdir", ZN_OPT_STR, "DIR", &o.directory, "dir", "where to run (default: here)" },
-	{ 0, "output", ZN_OPT_STR, "FILE", &o.output, "file", "standard output; %j job, %r rank, %n node (default: zn-%j.out)" },
+	{ 0, "output", ZN_OPT_STR, "FILE", &o.output, "file", "standard output; %j job, %a index, %r rank, %n node (default: zn-%j.out, of an array zn-%j.%a.out)" },
 	{ 0, "error", ZN_OPT_STR, "FILE", &o.error, "file", "standard error (default: where the output goes)" },
 	{ 0, "begin", ZN_OPT_TIME, "TIME", &o.begin, NULL, "not before: 18:30, +2h, 2026-12-31T18:30" },
 	{ 0, "deadline", ZN_OPT_TIME, "TIME", &o.deadline, NULL, "ended by then, or given up when that is not possible any more" },
+	{ 0, "array", ZN_OPT_STR, "LIST[%N]", &o.array, NULL, "as many jobs as the list has numbers, 0-99 or 1,3,10-50:10, each with its own in ZENITH_ARRAY_INDEX; N at once" },
 	{ 0, "after", ZN_OPT_STR, "JOB[:HOW],...", &o.after, NULL, "not before these jobs have ended: ok (the default), any or fail" },
 	{ 0, "hold", ZN_OPT_FLAG, NULL, &o.hold, NULL, "wait for zn-queue release" },
 	{ 0, "requeue", ZN_OPT_U64, "N", &o.requeue, NULL, "run again up to N times if the machine or its agent failed" },
@@ -116,6 +117,8 @@ static int take_script_options(const char *script, struct zn_err *err)
 		rc = zn_cli_parse_more(&cmd, (int)sbatch.words.n, (char **)sbatch.words.v, err);
 	if (rc == 0)
 		say_ignored(&sbatch.ignored);
+	if (rc == 0 && o.array && strstr(script, "SLURM_ARRAY_TASK_ID"))
+		zn_cli_warn("the script reads SLURM_ARRAY_TASK_ID; here the index is in ZENITH_ARRAY_INDEX");
 	return rc == 0 && o.records ? zn_err_set(err, -EINVAL, "option '--records' makes no sense in a script") : rc;
 }
 
@@ -148,11 +151,14 @@ static int take_options(struct zn_spec *s, struct zn_err *err)
 	s->policy.grace_s = o.grace;
 	s->policy.priority = o.priority;
 	s->policy.signal = o.signal;
+	s->policy.array = o.array;
 	s->policy.account = o.account;
 	s->locality.nvlink = o.nvlink;
 	rc = o.after ? zn_after_parse(o.after, &arena, &s->policy.after, err) : 0;
 	if (rc < 0)
 		return rc;
+	if (o.array && o.follow)
+		return zn_err_set(err, -EINVAL, "--follow shows the output of one job, and an array is many");
 	if (o.pty && !o.dry_run) {
 		rc = o.follow ? zn_err_set(err, -EINVAL, "--pty shows what --follow would") : zn_cli_pty_open(&pty, err);
 		if (rc < 0)
@@ -277,7 +283,7 @@ static int wait_for(struct zn_client *client, const struct zn_spec *s, uint64_t 
 
 	gethostname(host, sizeof(host) - 1);
 	if (o.follow) {
-		w.out.path = output_of(s, s->output ? s->output : ZN_SPEC_OUTPUT, id, host);
+		w.out.path = output_of(s, zn_spec_output_pattern(s), id, host);
 		if (s->error)
 			w.err.path = output_of(s, s->error, id, host);
 	}

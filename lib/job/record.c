@@ -14,8 +14,8 @@ static const struct zn_kind alloc_kind = { NULL, "what a job was given on one no
 
 #define J struct zn_job_record
 static const struct zn_field job_fields[] = {
-	ZN_FIELD(J, id, U64, "JOB", "job number"),
-	ZN_FIELD(J, index, OU64, "", "element of an array"),
+	ZN_FIELD_WITH(J, id, U64, "JOB", "index|array", "job number"),
+	ZN_FIELD(J, index, OU64, "", "which element of an array"),
 	ZN_FIELD(J, key, STR, "", "the submit's key; shown to its owner only"),
 	ZN_FIELD(J, name, STR, "NAME", "what people call it"),
 	ZN_FIELD(J, user, STR, "USER", "who submitted it"),
@@ -31,6 +31,11 @@ static const struct zn_field job_fields[] = {
 	ZN_FIELD(J, submit_s, TIME, "SUBMITTED", "when it was accepted"),
 	ZN_FIELD(J, begin_s, OTIME, "", "not before"),
 	ZN_FIELD(J, deadline_s, OTIME, "", "ended by then, or given up"),
+	ZN_FIELD(J, array, STR, "", "of an array: its elements that wait, and how many may run at once"),
+	ZN_FIELD(J, elements, OU64, "", "of an array: how many it has"),
+	ZN_FIELD(J, elements_completed, OU64, "", "of them that ended well"),
+	ZN_FIELD(J, elements_failed, OU64, "", "of them that failed"),
+	ZN_FIELD(J, elements_cancelled, OU64, "", "of them that were cancelled after they had become jobs of their own"),
 	ZN_FIELD(J, after, STR, "", "jobs that it waits for, and how they must end: ok, any or fail"),
 	ZN_FIELD(J, start_s, OTIME, "STARTED", "when it last started"),
 	ZN_FIELD(J, end_s, OTIME, "ENDED", "when it ended"),

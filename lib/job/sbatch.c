@@ -285,7 +285,7 @@ static const struct option {
 	{ 0, "mail-user", MAIL_USER, NULL, 0 },
 	{ 0, "mail-type", MAIL_TYPE, NULL, 0 },
 	{ 'N', "nodes", NODES, NULL, 0 },
-	{ 'a', "array", NEVER, NULL, 0 },
+	{ 'a', "array", TEXT, "--array", 0 },
 	{ 'd', "dependency", DEPENDENCY, NULL, 0 },
 	{ 'L', "licenses", NEVER, NULL, 0 },
 	{ 'A', "account", TEXT, "--account", 0 },

@@ -9,6 +9,8 @@
 
 #include "base/text.h"
 #include "base/units.h"
+#include "job/number.h"
+#include "job/spans.h"
 
 static const struct zn_field resource_fields[] = {
 	ZN_FIELD(struct zn_spec_resources, gpus, OU64, "GPUS", "GPUs for the whole job"),
@@ -50,7 +52,7 @@ static const struct zn_field policy_fields[] = {
 	ZN_FIELD(struct zn_spec_policy, deadline_s, OTIME, "", "not after"),
 	ZN_FIELD(struct zn_spec_policy, every, STR, "", "calendar expression of a recurring job"),
 	ZN_FIELD_SUB(struct zn_spec_policy, after, SUBS, &zn_spec_after_kind, "", "jobs it waits for"),
-	ZN_FIELD(struct zn_spec_policy, array, STR, "", "indices of an array"),
+	ZN_FIELD(struct zn_spec_policy, array, STR, "", "indices of an array, and how many may run at once: 0-99%8"),
 	{ 0 },
 };
 static const struct zn_kind policy_kind = { NULL, "how a job is treated", policy_fields,
@@ -75,7 +77,7 @@ static const struct zn_field spec_fields[] = {
 	ZN_FIELD(struct zn_spec, script, STR, "", "text of a script to run instead of command"),
 	ZN_FIELD(struct zn_spec, environment, MAP, "", "all of its environment"),
 	ZN_FIELD(struct zn_spec, directory, STR, "DIRECTORY", "where it runs"),
-	ZN_FIELD(struct zn_spec, output, STR, "OUTPUT", "file for standard output; %j job, %r rank, %n node"),
+	ZN_FIELD(struct zn_spec, output, STR, "OUTPUT", "file for standard output; %j job, %a index, %r rank, %n node"),
 	ZN_FIELD(struct zn_spec, error, STR, "ERROR", "file for standard error, if another"),
 	ZN_FIELD(struct zn_spec, terminal, STR, "", "where its client offers a terminal"),
 	ZN_FIELD(struct zn_spec, umask, OU64, "", "file mode mask"),
@@ -151,13 +153,36 @@ static int check_granted(const struct zn_spec *s, struct zn_err *err)
 		{ "near", l->near },
 		{ "queue", p->queue },
 		{ "every", p->every },
-		{ "array", p->array },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
 		if (rows[i].asked)
 			return zn_err_set(err, -EOPNOTSUPP, "this version can't grant '%s'", rows[i].key);
 	return 0;
+}
+
+static int check_array(const struct zn_spec *s, struct zn_err *err)
+{
+	struct zn_spans spans;
+	uint32_t at_once;
+	int rc = zn_spans_parse(s->policy.array, &spans, &at_once, err);
+
+	zn_spans_done(&spans);
+	if (rc == 0 && (s->terminal || s->adopt.pid.has))
+		rc = zn_err_set(err, -EBADMSG, "a job with a terminal, or one that runs already, is one and no array");
+	return rc;
+}
+
+uint32_t zn_spec_elements(const struct zn_spec *s)
+{
+	struct zn_spans spans;
+	uint32_t n = 1, at_once;
+
+	if (s->policy.array && zn_spans_parse(s->policy.array, &spans, &at_once, NULL) == 0) {
+		n = spans.count;
+		zn_spans_done(&spans);
+	}
+	return n;
 }
 
 static int check_policy(const struct zn_spec *s, struct zn_err *err)
@@ -175,6 +200,8 @@ static int check_policy(const struct zn_spec *s, struct zn_err *err)
 		rc = check_count("requeue", p->requeue, 0, 1000000, err);
 	if (rc == 0)
 		rc = zn_after_check(&p->after, err);
+	if (rc == 0 && p->array)
+		rc = check_array(s, err);
 	if (rc == 0 && p->priority.has && (p->priority.v < INT32_MIN || p->priority.v > INT32_MAX))
 		rc = zn_err_set(err, -EBADMSG, "priority must fit in 32 bits, not %lld", (long long)p->priority.v);
 	if (rc == 0 && s->locality.nvlink && strcmp(s->locality.nvlink, "require") &&
@@ -303,7 +330,12 @@ const char *zn_signal_name(int number)
 	return sigabbrev_np(number);
 }
 
-char *zn_spec_output(const char *pattern, const char *directory, uint64_t id, const char *node,
+const char *zn_spec_output_pattern(const struct zn_spec *s)
+{
+	return s->output ? s->output : s->policy.array ? ZN_SPEC_OUTPUT_OF_ELEMENT : ZN_SPEC_OUTPUT;
+}
+
+char *zn_spec_output(const char *pattern, const char *directory, uint64_t handle, const char *node,
                      struct zn_arena *a)
 {
 	struct zn_buf b = { 0 };
@@ -322,7 +354,9 @@ char *zn_spec_output(const char *pattern, const char *directory, uint64_t id, co
 		}
 		p++;
 		if (*p == 'j')
-			zn_buf_printf(&b, "%llu", (unsigned long long)id);
+			zn_buf_printf(&b, "%llu", (unsigned long long)zn_handle_number(handle));
+		else if (*p == 'a' && zn_handle_is_element(handle))
+			zn_buf_printf(&b, "%u", zn_handle_index(handle));
 		else if (*p == 'n')
 			zn_buf_addstr(&b, node);
 	}

@@ -61,6 +61,7 @@ extern const struct zn_kind zn_spec_kind;
 
 /* Where the output goes when nobody said. */
 #define ZN_SPEC_OUTPUT "zn-%j.out"
+#define ZN_SPEC_OUTPUT_OF_ELEMENT "zn-%j.%a.out"
 
 /* What terminal begins with; letters and digits follow. */
 #define ZN_SPEC_TERMINAL "zenith-pty-"
@@ -89,11 +90,14 @@ int zn_spec_check_name(const char *what, const char *name, struct zn_err *err);
 int zn_signal_parse(const char *name);
 const char *zn_signal_name(int number); /* "TERM"; NULL if it has none */
 
-/* %j becomes the job number, %a nothing (no array), %n the node, %% stays; %r stays for the agent.  Relative
- * paths are put behind directory.  NULL: out of memory.
+const char *zn_spec_output_pattern(const struct zn_spec *spec);
+/* %j becomes the job number, %a the index of an element, else nothing, %n the node, %% stays; %r stays for the agent.
+ * Relative paths are put behind directory.  NULL: out of memory.
  */
-char *zn_spec_output(const char *pattern, const char *directory, uint64_t id, const char *node,
+char *zn_spec_output(const char *pattern, const char *directory, uint64_t handle, const char *node,
                      struct zn_arena *a);
+/* How many jobs it is: of an array, its elements.  It passed the check. */
+uint32_t zn_spec_elements(const struct zn_spec *spec);
 
 /* The file of one rank: %r becomes its number and %% a percent sign.  NULL: out of memory. */
 char *zn_spec_output_rank(const char *path, uint32_t rank, struct zn_arena *a);

@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 #include <uthash.h>
 
+#include "job/number.h"
 #include "node/lease.h"
 #include "node/log.h"
 #include "node/node.h"

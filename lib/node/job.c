@@ -137,13 +137,14 @@ static int lease_gpu(struct agent *a, struct job *j, uint32_t gpu, struct zn_err
 	const struct zn_gpu *g = a->facts ? zn_facts_gpu(a->facts, gpu) : NULL;
 	const struct job *other = holder_of(a, gpu);
 	struct zn_lease_holder h;
+	char number[ZN_NUMBER_TEXT];
 
 	if (!a->facts)
 		return zn_err_set(err, -EAGAIN, "this machine can't be read, so no GPU can be given out");
 	if (!g)
 		return zn_err_set(err, -EINVAL, "there is no gpu %u here", gpu);
 	if (other)
-		return zn_err_set(err, -EAGAIN, "gpu %u is held by job %llu", gpu, (unsigned long long)other->key.job);
+		return zn_err_set(err, -EAGAIN, "gpu %u is held by job %s", gpu, zn_handle_text(other->key.job, number));
 	if (zn__look_stranger(a, gpu, j->adopted.pid, &h)) {
 		zn_lease_explain(gpu, &h, err);
 		return -EAGAIN;
@@ -336,6 +337,7 @@ static void hand_ended(struct agent *a, struct hand *h, int status)
 	struct job *j = h->job;
 	struct job_key key = j ? j->key : (struct job_key){ 0 };
 	pid_t pid = h->pid;
+	char number[ZN_NUMBER_TEXT];
 
 	for (int i = 0; i < LAST_WORDS && (h = zn__hand_of(a, pid)) && h->watch.fd >= 0; i++)
 		zn__job_heard(a, &h->watch, EPOLLIN);
@@ -345,7 +347,7 @@ static void hand_ended(struct agent *a, struct hand *h, int status)
 	int rc = j && !j->exited ? zn__agent_catch_up(a) : 0;
 	if (!j || j->exited)
 		return;
-	zn__agent_say(a, "job %llu: its shepherd was killed (status %x)", (unsigned long long)key.job, (unsigned)status);
+	zn__agent_say(a, "job %s: its shepherd was killed (status %x)", zn_handle_text(key.job, number), (unsigned)status);
 	if (!j->ref_pid && rc == 0) {
 		not_begun(a, j);
 		return;

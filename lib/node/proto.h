@@ -95,7 +95,8 @@ struct zn_msg_state {                     /* when it changes, and once after hel
 };
 
 enum {
-	ZN_NODE_VERSION = 1,           /* of hello; a larger one from the peer is no error, 0 is */
+	ZN_NODE_VERSION = 2,           /* of hello; a larger one from the peer is no error, 0 is */
+	ZN_NODE_ELEMENTS = 2,          /* from this one on job is a handle: job/number.h */
 	ZN_NODE_HELLO_S = 10,          /* a connection that says no hello for so long is dropped */
 };
 

@@ -79,10 +79,12 @@ static int recall(void *ctx, const struct zn_log_entry *e)
 
 static void kill_shepherds(struct agent *a)
 {
+	char number[ZN_NUMBER_TEXT];
+
 	for (struct job *j = a->jobs; j; j = j->hh.next) {
 		struct zn_proc_id id = { .pid = (pid_t)j->ref_pid, .start = j->ticks };
 		if (!j->other_boot && zn_proc_signal(&id, SIGKILL) == 0)
-			zn__agent_say(a, "job %llu: its shepherd did not leave and was killed", (unsigned long long)j->key.job);
+			zn__agent_say(a, "job %s: its shepherd did not leave and was killed", zn_handle_text(j->key.job, number));
 	}
 }
 
@@ -121,18 +123,21 @@ static bool is_above_us(pid_t pid)
 /* Processes that carry the job's number and our spool in their environment; returns how many there were. */
 static unsigned kill_by_environment(const struct agent *a, const struct job *j)
 {
-	char job_line[64], spool_line[PATH_MAX + 16];
+	char job_line[64], index_line[64], spool_line[PATH_MAX + 16];
+	bool is_element = zn_handle_is_element(j->key.job);
 	DIR *d = opendir("/proc");
 	unsigned n = 0;
 
-	snprintf(job_line, sizeof(job_line), "ZENITH_JOB_ID=%llu", (unsigned long long)j->key.job);
+	snprintf(job_line, sizeof(job_line), "ZENITH_JOB_ID=%llu", (unsigned long long)zn_handle_number(j->key.job));
+	snprintf(index_line, sizeof(index_line), "ZENITH_ARRAY_INDEX=%u", zn_handle_index(j->key.job));
 	snprintf(spool_line, sizeof(spool_line), "ZENITH_SPOOL=%s", a->opts->spool);
 	for (struct dirent *e; d && (e = readdir(d));) {
 		struct zn_proc_id id;
 		pid_t pid = isdigit((unsigned char)e->d_name[0]) ? atoi(e->d_name) : 0;
 		if (pid <= 1 || zn_proc_id_read(pid, &id) < 0 || is_above_us(pid))
 			continue;
-		if (zn_proc_has_env(pid, job_line) && zn_proc_has_env(pid, spool_line) && zn_proc_signal(&id, SIGKILL) == 0)
+		if (zn_proc_has_env(pid, job_line) && zn_proc_has_env(pid, spool_line) &&
+		    (!is_element || zn_proc_has_env(pid, index_line)) && zn_proc_signal(&id, SIGKILL) == 0)
 			n++;
 	}
 	if (d)

@@ -93,9 +93,10 @@ int zn__agent_catch_up(struct agent *a)
 int zn__agent_log(struct agent *a, const struct zn_msg_report *r, bool sync)
 {
 	int rc = zn_log_append(a->dirfd, &zn_msg_report_kind, r, sync);
+	char number[ZN_NUMBER_TEXT];
 
 	if (rc < 0)
-		zn__agent_say(a, "job %llu: the log can't be written: %s", (unsigned long long)r->job, strerror(-rc));
+		zn__agent_say(a, "job %s: the log can't be written: %s", zn_handle_text(r->job, number), strerror(-rc));
 	zn__agent_catch_up(a);
 	return rc;
 }

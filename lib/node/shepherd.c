@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "job/number.h"
 #include "node/log.h"
 
 enum {
@@ -45,9 +46,9 @@ bool zn__shepherd_tell(const struct shepherd *s, enum zn_shepherd_what what, con
 
 static void bear_name(const struct shepherd *s)
 {
-	char name[16];
+	char name[64], number[ZN_NUMBER_TEXT];
 
-	snprintf(name, sizeof(name), "zn-job-%llu", (unsigned long long)s->start->job);
+	snprintf(name, sizeof(name), "zn-job-%s", zn_handle_text(s->start->job, number));
 	prctl(PR_SET_NAME, name);
 }
 

@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "job/number.h"
 #include "job/spec.h"
 #include "plan/plan.h"
 
@@ -135,14 +136,16 @@ static char *const *make_env(const struct zn_task_job *j, uint32_t rank, const s
                              struct zn_arena *a)
 {
 	const struct zn_msg_start *s = j->start;
-	struct env e = { .a = a, .cap = s->environment.n + 24 };
+	struct env e = { .a = a, .cap = s->environment.n + 25 };
 
 	e.v = zn_arena_array(a, e.cap + 1, sizeof(*e.v));
 	if (!e.v)
 		return NULL;
 	for (size_t i = 0; i < s->environment.n; i++)
 		env_add(&e, s->environment.v[i].key, s->environment.v[i].value);
-	env_set_number(&e, "ZENITH_JOB_ID", s->job);
+	env_set_number(&e, "ZENITH_JOB_ID", zn_handle_number(s->job));
+	if (zn_handle_is_element(s->job))
+		env_set_number(&e, "ZENITH_ARRAY_INDEX", zn_handle_index(s->job));
 	env_set(&e, "ZENITH_SPOOL", j->home->spool);
 	env_set(&e, "ZENITH_NODES", j->home->node);
 	if (s->name)

@@ -6,6 +6,7 @@
 
 #include "base/account.h"
 #include "base/clock.h"
+#include "job/number.h"
 #include "queue/forecast.h"
 #include "queue/machine.h"
 
@@ -26,6 +27,7 @@ static const char *in_the_way(struct zn_picture *p, const struct zn_spec *s, con
                               struct zn_arena *a)
 {
 	const char *quota = zn_forecast_over_quota(p, o);
+	char number[ZN_NUMBER_TEXT];
 
 	if (p->n_nodes && strcmp(p->nodes->state, "up"))
 		return zn_arena_strdup(a, p->nodes->reason ? p->nodes->reason : p->nodes->state);
@@ -38,9 +40,9 @@ static const char *in_the_way(struct zn_picture *p, const struct zn_spec *s, con
 	if (o->begin_s > o->submit_s)
 		return "it would wait for its begin time";
 	if (f->kept_by)
-		return zn_arena_printf(a, "it would come after job %llu of the same user or account, which waits for the quota",
-		                       (unsigned long long)f->kept_by);
-	return f->behind ? zn_arena_printf(a, "it would delay job %llu, which comes before it", (unsigned long long)f->behind) : NULL;
+		return zn_arena_printf(a, "it would come after job %s of the same user or account, which waits for the quota",
+		                       zn_handle_text(f->kept_by, number));
+	return f->behind ? zn_arena_printf(a, "it would delay job %s, which comes before it", zn_handle_text(f->behind, number)) : NULL;
 }
 
 static void add_reason(struct zn_planned *planned, const char *text, struct zn_arena *a)

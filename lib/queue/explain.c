@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "job/number.h"
 #include "queue/forecast.h"
 #include "rec/ids.h"
 
@@ -18,7 +19,8 @@ static const struct zn_kind reason_kind = { NULL, "a rejection", reason_fields,
 
 #define E struct zn_explained
 static const struct zn_field explained_fields[] = {
-	ZN_FIELD(E, id, U64, "JOB", "job number"),
+	ZN_FIELD_WITH(E, id, U64, "JOB", "index", "job number"),
+	ZN_FIELD(E, index, OU64, "", "which element of an array"),
 	ZN_FIELD(E, state, STR, "STATE", "its state"),
 	ZN_FIELD(E, answer, STR, "WHY", "one sentence"),
 	ZN_FIELD(E, ahead, OU64, "AHEAD", "waiting jobs that come before it"),
@@ -80,10 +82,10 @@ static void add_strangers(const struct zn_node_record *node, struct zn_arena *a,
 /* There is room for it, but that is set aside for somebody else. */
 static void explain_behind(const struct zn_forecast *forecast, struct zn_arena *a, E *e)
 {
-	char limit[ZN_UNIT_TEXT];
+	char limit[ZN_UNIT_TEXT], number[ZN_NUMBER_TEXT];
 
-	e->answer = zn_arena_printf(a, "it fits, but would delay job %llu, which comes before it",
-	                            (unsigned long long)forecast->behind);
+	e->answer = zn_arena_printf(a, "it fits, but would delay job %s, which comes before it",
+	                            zn_handle_text(forecast->behind, number));
 	if (forecast->gap_s.has && forecast->gap_s.v >= 1)
 		e->smallest = zn_arena_printf(a, "with --time %s it would start now",
 		                              zn_format_duration(floor(forecast->gap_s.v), limit));
@@ -96,12 +98,28 @@ static struct zn_of64 fair_share(struct zn_picture *p, const struct zn_job_recor
 	return payer > 0 ? ZN_SOME_F64(zn_payer_factor(&p->payers, (uint32_t)payer)) : (struct zn_of64){ 0 };
 }
 
+/* As many of an array run as may at once; 0: there is room for one. */
+static uint32_t full_of(const struct zn_picture *p, const struct zn_job_record *array)
+{
+	const struct zn_job_record *whole = zn_picture_job(p, array->id);
+	const char *mark = array->array ? strchr(array->array, '%') : NULL;
+	uint64_t at_once = 0;
+	uint32_t busy = 0;
+
+	if (!whole || !mark || zn_parse_u64(mark + 1, 1, UINT32_MAX, &at_once, NULL) < 0)
+		return 0;
+	for (const struct zn_job_record *e = whole; e > p->jobs && e[-1].id == array->id; e--)
+		busy += zn_picture_has_place(&e[-1]) || !strcmp(e[-1].state, "QUEUED");
+	return busy >= at_once ? busy : 0;
+}
+
 static int explain_queued(struct zn_picture *p, const struct zn_job_record *job, E *e, struct zn_err *err)
 {
 	struct zn_facts *facts;
 	struct zn_free free;
 	struct zn_plan plan;
 	struct zn_why why = { 0 };
+	char number[ZN_NUMBER_TEXT];
 	struct zn_order order = zn_forecast_order(job);
 	struct zn_ask ask = zn_room_ask(&order.ask);
 
@@ -127,15 +145,18 @@ static int explain_queued(struct zn_picture *p, const struct zn_job_record *job,
 	if (why.smallest[0] && !forecast.behind) /* else what would fit is set aside */
 		e->smallest = zn_arena_strdup(&p->arena, why.smallest);
 	const char *quota = zn_forecast_over_quota(p, &order);
+	uint32_t full = full_of(p, job);
 	e->fair_share = fair_share(p, job);
-	if (quota)
+	if (quota || full)
 		e->smallest = NULL;
 	const char *first = e->reasons.n ? ((struct zn_explained_reason *)e->reasons.v)->text : "it does not fit";
-	if (quota && rc != -EINVAL)
+	if (full)
+		e->answer = zn_arena_printf(&p->arena, "%u of its array run, and no more may at once", full);
+	else if (quota && rc != -EINVAL)
 		e->answer = quota;
 	else if (rc == 0 && forecast.kept_by)
-		e->answer = zn_arena_printf(&p->arena, "it comes after job %llu of the same user or account, which waits for the quota",
-		                            (unsigned long long)forecast.kept_by);
+		e->answer = zn_arena_printf(&p->arena, "it comes after job %s of the same user or account, which waits for the quota",
+		                            zn_handle_text(forecast.kept_by, number));
 	else if (rc == 0 && forecast.behind)
 		explain_behind(&forecast, &p->arena, e);
 	else if (rc == 0)
@@ -173,7 +194,7 @@ static const char *pending_answer(const struct zn_picture *p, const struct zn_jo
 
 int zn_picture_explain(struct zn_picture *p, const struct zn_job_record *job, E *ret, struct zn_err *err)
 {
-	E e = { .id = job->id, .state = job->state, .reason = job->reason };
+	E e = { .id = job->id, .index = job->index, .state = job->state, .reason = job->reason };
 	int rc = 0;
 
 	if (!strcmp(job->state, "QUEUED"))
@@ -182,6 +203,8 @@ int zn_picture_explain(struct zn_picture *p, const struct zn_job_record *job, E 
 		e.answer = pending_answer(p, job, &p->arena);
 	else if (job->reason)
 		e.answer = job->reason;
+	else if (job->elements.has && !job->end_s.has)
+		e.answer = "none of it waits any more";
 	else if (job->adopted_pid.has && !job->end_s.has)
 		e.answer = zn_arena_printf(&p->arena, "it was process %llu, outside the queue, until it was adopted",
 		                           (unsigned long long)job->adopted_pid.v);

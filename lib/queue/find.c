@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/units.h"
+#include "job/number.h"
 
 struct search {
-	uint64_t id;
+	uint64_t handle;
 	struct zn_arena *a;
 	struct zn_job_record found;
 	bool has;
@@ -16,28 +16,31 @@ static int keep(void *arg, struct zn_bytes event)
 {
 	struct search *s = arg;
 	struct zn_bytes job = zn_raw_get(event, "job");
-	uint64_t id;
+	uint64_t handle;
 
-	if (!zn_raw_u64(zn_raw_get(job, "id"), &id) || id != s->id)
+	if (!zn_raw_handle(job, &handle) || handle != s->handle)
 		return 0;
 	int rc = zn_raw_decode(&zn_job_kind, job, s->a, &s->found, NULL);
 	s->has = rc == 0;
 	return rc < 0 ? rc : 1;
 }
 
-int zn_job_find(const char *spool, const struct zn_picture *p, uint64_t id, struct zn_arena *a,
+int zn_job_find(const char *spool, const struct zn_picture *p, uint64_t handle, struct zn_arena *a,
                 struct zn_job_record *ret, struct zn_err *err)
 {
-	const struct zn_job_record *j = zn_picture_job(p, id);
-	struct search s = { .id = id, .a = a };
+	const struct zn_job_record *j = zn_picture_job(p, handle), *array = zn_picture_array(p, handle);
+	struct search s = { .handle = handle, .a = a };
+	char number[ZN_NUMBER_TEXT];
 
-	if (j) {
-		*ret = *j;
+	if (j || array) {
+		*ret = j ? *j : *array;
+		if (!j)
+			ret->index = ZN_SOME_U64(zn_handle_index(handle));
 		return 0;
 	}
 	int rc = zn_history_each(spool, 0, true, keep, &s, err);
 	if (rc == 0 && !s.has)
-		rc = zn_err_set(err, -ENOENT, "there is no job %llu", (unsigned long long)id);
+		rc = zn_err_set(err, -ENOENT, "there is no job %s", zn_handle_text(handle, number));
 	if (rc == 0)
 		*ret = s.found;
 	return rc;
@@ -58,8 +61,7 @@ int zn_job_id_parse(const char *spool, struct zn_client **c, const char *text, u
 	struct zn_reply reply;
 
 	if (strncmp(text, "key:", 4))
-		return zn_parse_u64(text, 1, UINT64_MAX, ret, NULL) == 0 ? 0
-		       : zn_err_set(err, -EINVAL, "'%s' is no job number", text);
+		return zn_handle_parse(text, ret) == 0 ? 0 : zn_err_set(err, -EINVAL, "'%s' is no job number", text);
 	struct zn_request r = { .op = "find", .key = text + 4 };
 	int rc = zn_client_ask(spool, c, &r, &reply, err);
 	if (rc < 0)
@@ -72,12 +74,15 @@ int zn_job_id_parse(const char *spool, struct zn_client **c, const char *text, u
 
 void zn_job_add_private(const char *spool, struct zn_client **c, struct zn_job_record *job, struct zn_reply *reply)
 {
-	struct zn_request r = { .op = "show", .id = ZN_SOME_U64(job->id) };
+	struct zn_request r = { .op = "show", .id = ZN_SOME_U64(zn_record_handle(job)) };
 
 	if (zn_client_ask(spool, c, &r, reply, NULL) < 0 || !reply->ok || !reply->jobs.n)
 		return;
 	const struct zn_job_record *seen = reply->jobs.v;
 	job->key = seen->key;
+	job->elements_completed = seen->elements_completed; /* which the view does not tell at once */
+	job->elements_failed = seen->elements_failed;
+	job->elements_cancelled = seen->elements_cancelled;
 	job->command = seen->command;
 	job->arguments = seen->arguments;
 	job->directory = seen->directory;

@@ -9,6 +9,8 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "job/number.h"
+#include "job/spans.h"
 #include "job/spec.h"
 #include "job/state.h"
 #include "queue/client.h"
@@ -17,13 +19,13 @@
 enum { MANY = 16 };
 
 struct awaited {
-	uint64_t id;
+	uint64_t arrival;              /* job/number.h */
 	bool seen, started, ended;     /* seen: in this generation of the view */
 };
 
 struct waiting {
 	const struct zn_follow *f;
-	struct awaited *jobs;          /* by number, each once */
+	struct awaited *jobs;          /* each once */
 	size_t n, unseen, left;
 };
 
@@ -39,11 +41,11 @@ static bool has_run(const struct zn_job_record *job)
 	return job->start_s.has || job->exit_code.has || job->signal;
 }
 
-static int by_id(const void *a, const void *b)
+static int by_arrival(const void *a, const void *b)
 {
 	const struct awaited *x = a, *y = b;
 
-	return (x->id > y->id) - (x->id < y->id);
+	return (x->arrival > y->arrival) - (x->arrival < y->arrival);
 }
 
 static int await(struct waiting *w, const uint64_t *ids, size_t n)
@@ -52,10 +54,10 @@ static int await(struct waiting *w, const uint64_t *ids, size_t n)
 	if (!w->jobs)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
-		w->jobs[i].id = ids[i];
-	qsort(w->jobs, n, sizeof(*w->jobs), by_id);
+		w->jobs[i].arrival = zn_handle_arrival(ids[i]);
+	qsort(w->jobs, n, sizeof(*w->jobs), by_arrival);
 	for (size_t i = 0; i < n; i++)
-		if (!w->n || w->jobs[w->n - 1].id != w->jobs[i].id)
+		if (!w->n || w->jobs[w->n - 1].arrival != w->jobs[i].arrival)
 			w->jobs[w->n++] = w->jobs[i];
 	w->left = w->unseen = w->n;
 	return 0;
@@ -83,24 +85,77 @@ static void take_job(struct waiting *w, struct awaited *j, const struct zn_job_r
 		w->f->done(w->f->arg, job);
 }
 
-static int take_event(struct waiting *w, struct zn_bytes event, struct zn_err *err)
+static void see(struct waiting *w, struct awaited *j)
 {
-	struct zn_bytes job = zn_raw_get(event, "job");
-	struct zn_arena a = { 0 };
-	struct zn_job_record record;
-	struct awaited key = { 0 };
-
-	zn_raw_u64(zn_raw_get(job, "id"), &key.id);
-	struct awaited *j = bsearch(&key, w->jobs, w->n, sizeof(*w->jobs), by_id);
-	if (!j)
-		return 0;
 	w->unseen -= !j->seen;
 	j->seen = true;
+}
+
+static struct awaited *find(const struct waiting *w, uint64_t arrival)
+{
+	struct awaited key = { .arrival = arrival };
+
+	return bsearch(&key, w->jobs, w->n, sizeof(*w->jobs), by_arrival);
+}
+
+static int take_own(struct waiting *w, struct awaited *j, struct zn_bytes job, struct zn_err *err)
+{
+	struct zn_arena a = { 0 };
+	struct zn_job_record record;
 	int rc = zn_raw_decode(&zn_job_kind, job, &a, &record, err);
+
+	see(w, j);
 	if (rc == 0)
 		take_job(w, j, &record);
 	zn_arena_done(&a);
 	return rc;
+}
+
+/* The first that is awaited of the elements of an array. */
+static size_t first_element(const struct waiting *w, uint64_t number)
+{
+	size_t lo = 0, hi = w->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (w->jobs[mid].arrival < zn_handle_arrival(zn_handle(number, 0)))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* Of its elements, those that wait with the others are there, and end with it unless they begin. */
+static int take_array(struct waiting *w, uint64_t number, struct zn_bytes job, struct zn_err *err)
+{
+	struct zn_bytes text = zn_raw_text(zn_raw_get(job, "array"));
+	struct zn_arena a = { 0 };
+	struct zn_spans rest = { 0 };
+	uint32_t at_once;
+	size_t i = first_element(w, number);
+	const char *list = text.p ? zn_arena_printf(&a, "%.*s", (int)text.n, (const char *)text.p) : NULL;
+	int rc = !text.p ? 0 : list ? zn_spans_parse(list, &rest, &at_once, err) : -ENOMEM;
+
+	for (; rc == 0 && i < w->n && w->jobs[i].arrival < zn_handle_arrival(number); i++)
+		if (zn_raw_is_text(zn_raw_get(job, "state"), "CANCELLED"))
+			rc = take_own(w, &w->jobs[i], job, err);
+		else if (zn_spans_has(&rest, zn_handle_index(zn_handle_of_arrival(w->jobs[i].arrival))))
+			see(w, &w->jobs[i]);
+	zn_spans_done(&rest);
+	zn_arena_done(&a);
+	return rc;
+}
+
+static int take_event(struct waiting *w, struct zn_bytes event, struct zn_err *err)
+{
+	struct zn_bytes job = zn_raw_get(event, "job");
+	uint64_t handle = 0;
+
+	zn_raw_handle(job, &handle);
+	struct awaited *j = find(w, zn_handle_arrival(handle));
+	int rc = j ? take_own(w, j, job, err) : 0;
+	return rc == 0 && zn_raw_get(job, "elements").p ? take_array(w, handle, job, err) : rc;
 }
 
 static int take_past(void *arg, struct zn_bytes event)
@@ -114,6 +169,7 @@ static int take_past(void *arg, struct zn_bytes event)
 static int drain(struct zn_view_reader *r, const char *spool, struct waiting *w, struct zn_err *err)
 {
 	struct zn_bytes record;
+	char number[ZN_NUMBER_TEXT];
 	int rc;
 
 	while ((rc = zn_view_next(r, &record, err)) > 0 && w->left) {
@@ -128,7 +184,7 @@ static int drain(struct zn_view_reader *r, const char *spool, struct waiting *w,
 		rc = zn_history_each(spool, 0, true, take_past, w, err);
 	for (size_t i = 0; rc >= 0 && w->left && w->unseen && i < w->n; i++)
 		if (!w->jobs[i].seen)
-			return zn_err_set(err, -ENOENT, "there is no job %llu", (unsigned long long)w->jobs[i].id);
+			return zn_err_set(err, -ENOENT, "there is no job %s", zn_handle_text(zn_handle_of_arrival(w->jobs[i].arrival), number));
 	return rc < 0 ? rc : 0;
 }
 

@@ -5,12 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "job/number.h"
+#include "job/spans.h"
+
 enum { ENDS_MAX = 20000 };             /* farther into the future nobody believes it */
 
+/* A job, or an array: those of its elements that wait. */
 struct one {
 	struct zn_pick_job pick;
 	struct zn_order order;
 	struct zn_plan plan;
+	struct one *whole;             /* of an element: its array */
+	struct zn_spans rest;          /* of an array: who waits; how many begun, may at once, and do */
+	uint32_t begun, at_once, busy;
 };
 
 struct future {
@@ -20,6 +27,9 @@ struct future {
 	struct zn_payers payers;
 	struct zn_pick pick;
 	struct one *wanted;
+	uint32_t wanted_at;            /* of an array: so many of it start before the one that is meant */
+	struct zn_arena elements;      /* that began since */
+	bool failed;                   /* for want of memory */
 };
 
 static const struct zn_plan *plan_of(const struct zn_pick_job *pick)
@@ -30,7 +40,7 @@ static const struct zn_plan *plan_of(const struct zn_pick_job *pick)
 struct zn_order zn_forecast_order(const struct zn_job_record *r)
 {
 	return (struct zn_order){
-		.id = r->id, .submit_s = r->submit_s, .begin_s = r->begin_s.v, .user = r->user, .account = r->account,
+		.id = zn_record_handle(r), .submit_s = r->submit_s, .begin_s = r->begin_s.v, .user = r->user, .account = r->account,
 		.limit_s = strcmp(r->state, "SUSPENDED") ? r->time_limit_s.v : 0,
 		.ask = { .priority = r->priority, .mem_bytes = r->mem_bytes.v, .gpus = (uint32_t)r->gpus,
 		         .cpus = (uint32_t)r->cpus.v, .tasks = (uint32_t)r->tasks,
@@ -67,8 +77,15 @@ static int find_payer(struct future *f, struct zn_order *o)
 	return payer < 0 ? (int)payer : 0;
 }
 
+static bool is_full(const struct one *array)
+{
+	return array->at_once && array->busy >= array->at_once;
+}
+
 static int wait_in_line(struct future *f, struct one *one)
 {
+	if (one->pick.shape || (one->pick.many && (!one->rest.count || is_full(one))))
+		return 0;
 	return zn_pick_wait(&f->pick, &one->pick, &one->order.ask);
 }
 
@@ -88,6 +105,51 @@ static void count_end(struct future *f, const struct one *one, double now_s)
 	zn_payer_ended(&f->payers, one->order.ask.payer, &use, one->pick.start_s, now_s);
 }
 
+/* One of an array begins. */
+static struct zn_pick_job *part(void *arg, struct zn_pick_job *picked, bool *ret_more)
+{
+	struct future *f = arg;
+	struct one *array = (struct one *)picked, *one = zn_arena_new(&f->elements, struct one);
+
+	if (!one) {
+		static struct one nobody; /* it is not looked at: the forecast fails */
+		f->failed = true;
+		*ret_more = false;
+		return &nobody.pick;
+	}
+	uint32_t index = zn_spans_first(&array->rest);
+	zn_spans_remove(&array->rest, index); /* the first: that needs no memory */
+	*one = (struct one){ .order = array->order, .whole = array };
+	one->order.id = zn_handle(array->order.id, index);
+	zn_order_set(&one->order, &f->room, &one->pick);
+	array->begun++;
+	array->busy++;
+	*ret_more = array->rest.count && !is_full(array);
+	return &one->pick;
+}
+
+/* The last of f->v; its elements are before it. */
+static int take_array(struct future *f, const struct zn_job_record *r, struct one *array, uint64_t wanted)
+{
+	array->pick.many = true;
+	for (struct one *e = array; e > f->v && zn_handle_is_element(e[-1].order.id) && zn_handle_number(e[-1].order.id) == r->id; e--) {
+		e[-1].whole = array;
+		array->busy++;
+	}
+	int rc = zn_spans_parse(r->array, &array->rest, &array->at_once, NULL);
+	if (rc < 0)
+		return rc;
+	if (zn_handle_is_element(wanted))
+		f->wanted_at = zn_spans_before(&array->rest, zn_handle_index(wanted));
+	return wait_in_line(f, array);
+}
+
+/* Whether it is what is asked for; of an array the one that is meant waits with the others. */
+static bool is_wanted(const struct zn_job_record *r, uint64_t wanted)
+{
+	return zn_record_handle(r) == wanted || (r->array && r->id == zn_handle_number(wanted));
+}
+
 static int fill(struct future *f, const struct zn_picture *p, const struct zn_order *job, double now_s)
 {
 	int rc = 0;
@@ -101,10 +163,10 @@ static int fill(struct future *f, const struct zn_picture *p, const struct zn_or
 			one->plan = zn_picture_place(r);
 			zn_pick_runs(&f->pick, &one->pick, r->start_s.has ? r->start_s.v : now_s, o.ask.gpus);
 			count_start(f, one, one->pick.start_s);
-		} else if (rc == 0 && !strcmp(r->state, "QUEUED")) {
+		} else if (rc == 0 && !strcmp(r->state, "QUEUED") && (r->array || !r->elements.has)) {
 			struct one *one = add(f, &o);
-			rc = wait_in_line(f, one);
-			f->wanted = r->id == job->id ? one : f->wanted;
+			rc = r->array ? take_array(f, r, one, job->id) : wait_in_line(f, one);
+			f->wanted = !f->wanted && is_wanted(r, job->id) ? one : f->wanted;
 		}
 	}
 	if (rc == 0 && !f->wanted) {
@@ -119,11 +181,14 @@ static int fill(struct future *f, const struct zn_picture *p, const struct zn_or
 
 static uint64_t count_ahead(const struct future *f, double now_s)
 {
-	uint64_t n = 0;
+	uint64_t n = f->wanted_at;
 
-	for (size_t i = 0; i < f->n; i++)
-		n += f->v[i].pick.shape && &f->v[i] != f->wanted &&
-		     zn_line_goes_before(&f->pick.line, &f->v[i].pick, &f->wanted->pick, now_s);
+	for (size_t i = 0; i < f->n; i++) {
+		const struct one *one = &f->v[i];
+		if (one->pick.shape && one != f->wanted && f->wanted->pick.shape &&
+		    zn_line_goes_before(&f->pick.line, &one->pick, &f->wanted->pick, now_s))
+			n += one->pick.many ? one->rest.count : 1;
+	}
 	return n;
 }
 
@@ -134,11 +199,12 @@ static bool starts(struct future *f, double now_s, struct zn_pick_pass *pass)
 
 	f->payers.now_s = now_s;
 	zn_pick_begin(pass, &f->pick, now_s);
-	while ((pick = zn_pick_next(pass))) {
-		if (pick == &f->wanted->pick)
+	while ((pick = zn_pick_next(pass)) && !f->failed) {
+		struct one *one = (struct one *)pick;
+		if (one == f->wanted || (one->whole == f->wanted && f->wanted->begun > f->wanted_at))
 			return true;
-		((struct one *)pick)->plan = f->room.plan;
-		count_start(f, (struct one *)pick, now_s);
+		one->plan = f->room.plan;
+		count_start(f, one, now_s);
 	}
 	return false;
 }
@@ -148,9 +214,18 @@ static void note_first(const struct future *f, const struct zn_pick_pass *pass, 
 {
 	if (!pass->filling || pass->first == &f->wanted->pick)
 		return;
-	ret->behind = pass->first->seq;
+	ret->behind = zn_handle_of_arrival(pass->first->seq);
 	if (pass->gap.shadow_s < HUGE_VAL && pass->gap.shadow_s > pass->now_s)
 		ret->gap_s = ZN_SOME_F64(pass->gap.shadow_s - pass->now_s);
+}
+
+/* One of it has ended: another may begin. */
+static bool leave_array(struct future *f, struct one *array)
+{
+	if (!array)
+		return true;
+	array->busy--;
+	return wait_in_line(f, array) == 0;
 }
 
 /* The next end by the limits, or the next time that hours of a quota pass; false: there is none. */
@@ -170,7 +245,7 @@ static bool end_next(struct future *f, double *now_s)
 	zn_room_give(&f->room, plan_of(ends));
 	count_end(f, (const struct one *)ends, *now_s);
 	zn_pick_gone(&f->pick, ends, *now_s);
-	return true;
+	return leave_array(f, ((const struct one *)ends)->whole);
 }
 
 /* Who of the same owner does. */
@@ -183,7 +258,7 @@ static void note_owner(const struct future *f, struct zn_forecast *ret)
 		const struct zn_pick_shape *first = o ? o->first : NULL;
 		const struct zn_pick_job *job = first ? zn_line_paid(&f->pick.line, first)->first : NULL;
 		if (job && job != &f->wanted->pick)
-			ret->kept_by = job->seq;
+			ret->kept_by = zn_handle_of_arrival(job->seq);
 	}
 }
 
@@ -216,13 +291,20 @@ int zn_forecast(const struct zn_picture *p, const struct zn_facts *facts, const 
 	f.room = (struct zn_room){ .facts = facts, .free = *free_now, .running = &f.pick.running, .plan_of = plan_of };
 	zn_pick_init(&f.pick, zn_order_policy, fmax(1, zn_room_total(&f.room)), &zn_room_ops, &f.room);
 	f.pick.payers = &f.payers;
+	f.pick.part = part;
+	f.pick.part_arg = &f;
 	int rc = fill(&f, p, job, now_s);
 	if (rc == 0) {
 		*ret = (struct zn_forecast){ .ahead = count_ahead(&f, now_s) };
 		run_on(&f, now_s, ret);
 	}
+	if (f.failed)
+		rc = -ENOMEM;
 	zn_pick_done(&f.pick);
 	zn_payers_done(&f.payers);
+	for (size_t i = 0; i < f.n; i++)
+		zn_spans_done(&f.v[i].rest);
+	zn_arena_done(&f.elements);
 	free(f.v);
 	return rc;
 }

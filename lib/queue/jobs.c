@@ -79,14 +79,14 @@ int zn_jobs_add(struct zn_jobs *q, struct zn_job *job)
 	HASH_ADD(hh, q->by_id, id, sizeof(job->id), job);
 	if (job->key)
 		HASH_ADD_KEYPTR(hh_key, q->by_key, job->key, strlen(job->key), job);
-	if (job->id >= q->next_id)
-		q->next_id = job->id + 1;
+	if (zn_handle_number(job->id) >= q->next_id)
+		q->next_id = zn_handle_number(job->id) + 1;
 	q->count[job->state]++;
 	if (job->env)
 		job->env->refs++;
 	job->payer = (uint32_t)payer;
 	if (zn_job_is_waiting(job->state))
-		zn_payer_add(&q->payers, job->payer, &(struct zn_use){ .queued = 1 });
+		zn_payer_add(&q->payers, job->payer, &(struct zn_use){ .queued = zn_job_waiters(job) });
 	return zn__line_push(q, job);
 }
 
@@ -99,6 +99,7 @@ void zn_job_free(struct zn_job *job)
 	free(job->reason);
 	free(job->after);
 	free(job->place);
+	zn__array_free(job->array);
 	free(job);
 }
 
@@ -108,6 +109,8 @@ void zn_jobs_drop(struct zn_jobs *q, struct zn_job *job)
 	HASH_DELETE(hh, q->by_id, job);
 	if (job->key)
 		HASH_DELETE(hh_key, q->by_key, job);
+	if (job->whole)
+		job->whole->array->elements--;
 	q->count[job->state]--;
 	if (job->env && --job->env->refs == 0) {
 		HASH_DEL(q->envs, job->env);
@@ -122,6 +125,9 @@ void zn_jobs_done(struct zn_jobs *q)
 	struct zn_word *w, *next_word;
 	struct zn_env *e, *next_env;
 
+	HASH_ITER(hh, q->by_id, job, next_job)
+		if (job->whole)
+			zn_jobs_drop(q, job);
 	HASH_ITER(hh, q->by_id, job, next_job)
 		zn_jobs_drop(q, job);
 	HASH_ITER(hh, q->envs, e, next_env) {
@@ -158,12 +164,12 @@ static void count_place(struct zn_jobs *q, struct zn_job *job, bool had, bool ha
 
 static void count_wait(struct zn_jobs *q, struct zn_job *job, bool waited, bool waits)
 {
-	struct zn_use one = { .queued = 1 };
+	struct zn_use use = { .queued = zn_job_waiters(job) };
 
 	if (waits && !waited)
-		zn_payer_add(&q->payers, job->payer, &one);
+		zn_payer_add(&q->payers, job->payer, &use);
 	if (waited && !waits)
-		zn_payer_take(&q->payers, job->payer, &one);
+		zn_payer_take(&q->payers, job->payer, &use);
 }
 
 /* Of one that a snapshot shows when it had ended, all of it at once. */
@@ -202,6 +208,8 @@ void zn__jobs_set_state(struct zn_jobs *q, struct zn_job *job, enum zn_job_state
 	q->count[from]--;
 	q->count[to]++;
 	job->state = to;
+	if (job->whole)
+		zn__array_note(q, job, from, to);
 	if (!job->payer || zn_job_is_finished(from))
 		return;
 	count_wait(q, job, zn_job_is_waiting(from), zn_job_is_waiting(to));
@@ -211,12 +219,13 @@ void zn__jobs_set_state(struct zn_jobs *q, struct zn_job *job, enum zn_job_state
 
 int zn_jobs_move(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to)
 {
-	if (!zn_job_can_become(job->state, to))
+	if (!zn_job_can_become(zn_job_shown_state(job), to))
 		return -EPERM;
 	zn__line_remove(q, job);
 	zn__jobs_set_state(q, job, to, zn_now_s());
 	zn__line_clock(q, job);
-	return zn__line_push(q, job);
+	int rc = zn__line_push(q, job);
+	return rc < 0 || !job->whole ? rc : zn__line_push(q, job->whole); /* there may be room for another one of it */
 }
 
 int zn_jobs_drain(struct zn_jobs *q, const char *by, const char *reason, double until_s)
@@ -277,15 +286,26 @@ const char *zn_job_reason_for_all(const char *reason, struct zn_arena *a)
 	return text ? text : "out of memory";
 }
 
+static void public_array(const struct zn_array *array, struct zn_arena *a, struct zn_job_record *r)
+{
+	const char *rest = array->rest.count ? zn_spans_text(&array->rest, a) : NULL;
+
+	r->array = rest && array->at_once ? zn_arena_printf(a, "%s%%%u", rest, array->at_once) : rest;
+	r->elements = ZN_SOME_U64(array->n);
+	r->elements_completed = ZN_SOME_U64(array->completed);
+	r->elements_failed = ZN_SOME_U64(array->failed);
+	r->elements_cancelled = ZN_SOME_U64(array->cancelled);
+}
+
 int zn_job_public(const struct zn_job *job, const char *node, struct zn_arena *a, struct zn_job_record *ret)
 {
 	struct zn_job_record r = {
-		.id = job->id,
+		.id = zn_handle_number(job->id),
 		.key = job->key ? strchr(job->key, ':') + 1 : NULL,
 		.name = job->name,
 		.user = job->user,
 		.account = job->account,
-		.state = zn_job_state_name(job->state),
+		.state = zn_job_state_name(zn_job_shown_state(job)),
 		.reason = job->reason,
 		.priority = job->priority,
 		.gpus = job->gpus,
@@ -296,6 +316,10 @@ int zn_job_public(const struct zn_job *job, const char *node, struct zn_arena *a
 		.confinement = job->confinement,
 	};
 
+	if (zn_handle_is_element(job->id))
+		r.index = ZN_SOME_U64(zn_handle_index(job->id));
+	if (job->array)
+		public_array(job->array, a, &r);
 	if (job->mem_bytes)
 		r.mem_bytes = ZN_SOME_U64(job->mem_bytes);
 	if (job->limit_s > 0)

@@ -9,7 +9,9 @@
 #include <sys/types.h>
 #include <uthash.h>
 
+#include "job/number.h"
 #include "job/record.h"
+#include "job/spans.h"
 #include "job/spec.h"
 #include "job/state.h"
 #include "pick/room.h"
@@ -31,14 +33,33 @@ struct zn_place {
 	struct zn_plan plan;
 };
 
+/* An array: one job for all of its elements that wait, as long as nobody asks for one of them.  Who starts, or is held or
+ * cancelled by himself, is an element from then on: a job of its own, with what the array had.
+ *
+ * Its own state is what those that wait are in, and QUEUED (or PENDING) as long as any element has not ended; then it ends.
+ */
+struct zn_array {
+	struct zn_spans rest;          /* that wait */
+	uint32_t n;                    /* at first */
+	uint32_t at_once;              /* so many may run; 0: all */
+	uint32_t busy;                 /* elements in line or with a place */
+	uint32_t open;                 /* elements that have not ended */
+	uint32_t elements;             /* that are known, ended or not */
+	uint32_t completed, failed, cancelled;
+	uint32_t kept;                 /* elements that might not get in line when they were to */
+	struct zn_job *spare;          /* the next element's memory: a start must not fail for it */
+};
+
 struct zn_job {
-	uint64_t id;
+	uint64_t id;                   /* a handle: job/number.h */
 	enum zn_job_state state;
 	uint32_t attempt;              /* starts so far */
 	uid_t uid;
 	gid_t gid;
 	const char *user, *account;    /* interned; account NULL: none */
 	char *name, *reason;           /* malloc'ed or NULL */
+	struct zn_array *array;        /* NULL: it is none */
+	struct zn_job *whole;          /* of an element: its array */
 	struct zn_after *after;        /* while it is PENDING: the jobs that it waits for; malloc'ed or NULL */
 	char *key;                     /* "UID:KEY", as it is hashed; NULL: none */
 	unsigned char digest[ZN_DIGEST];
@@ -64,7 +85,7 @@ struct zn_job {
 	double cpu_s, gpu_s;
 	const char *confinement;       /* interned */
 	struct zn_place *place;        /* malloc'ed; kept after the end, as the record shows it */
-	struct zn_loc body;            /* its submit record in the journal */
+	struct zn_loc body;            /* its submit record in the journal; an element has that of its array */
 	struct zn_env *env;
 	struct zn_pick_job pick;       /* in line while it is QUEUED, and running while it has a place */
 	/* a steering that waits for the agent's report */
@@ -120,7 +141,28 @@ int zn_jobs_reorder(struct zn_jobs *q, struct zn_job *job);
 /* Keys are per user: "UID:KEY", malloc'ed; NULL: out of memory. */
 char *zn_job_user_key(uid_t uid, const char *key);
 int zn_job_set_text(char **to, const char *text);  /* a copy, or NULL */
+/* How many wait. */
+static inline uint32_t zn_job_waiters(const struct zn_job *job)
+{
+	return job->array ? job->array->rest.count : 1;
+}
 const char *zn_jobs_intern(struct zn_jobs *q, const char *text);
+
+/* Makes an element of one that waits, in the state that array is in; or, at the reading of the journal, of one that the
+ * journal knows.  -ENOMEM.
+ */
+int zn_jobs_split(struct zn_jobs *q, struct zn_job *array, uint32_t index, struct zn_job **ret);
+/* The elements of array, one after the other, from last NULL on; NULL: there is no other one. */
+struct zn_job *zn_jobs_next_element(const struct zn_job *array, const struct zn_job *last);
+/* None of those that wait will start. */
+void zn_jobs_give_up_rest(struct zn_jobs *q, struct zn_job *array);
+/* As many of it have a place, or are in line for one, as may. */
+static inline bool zn_array_is_full(const struct zn_array *a)
+{
+	return a->at_once && a->busy >= a->at_once;
+}
+/* What everybody is told: a running one with nothing that waits is QUEUED in the books. */
+enum zn_job_state zn_job_shown_state(const struct zn_job *job);
 
 /* by NULL: it is drained no more.  -ENOMEM. */
 int zn_jobs_drain(struct zn_jobs *q, const char *by, const char *reason, double until_s);
@@ -143,9 +185,17 @@ void zn_jobs_defer(struct zn_jobs *q, struct zn_job *job, double now_s);
 
 /* Inside the room: the state, and what is counted by it; at_s is when. */
 void zn__jobs_set_state(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to, double at_s);
+/* An element is in another state, or it is no more. */
+void zn__array_note(struct zn_jobs *q, struct zn_job *element, enum zn_job_state from, enum zn_job_state to);
+int zn__array_new(const char *text, struct zn_array **ret, struct zn_err *err); /* -EBADMSG, -ENOMEM */
+void zn__array_free(struct zn_array *array);
+int zn__array_prepare(struct zn_job *array);               /* -ENOMEM: none of it can start */
+/* Of an array that was picked, the element that starts; whether others wait on. */
+struct zn_pick_job *zn__array_part(void *jobs, struct zn_pick_job *picked, bool *ret_more);
 /* The line of an empty queue; into the line, if it is QUEUED, and out of it. */
 void zn__line_init(struct zn_jobs *q);
 int zn__line_push(struct zn_jobs *q, struct zn_job *job);
+struct zn_job *zn__line_job(struct zn_pick_job *pick);
 void zn__line_remove(struct zn_jobs *q, struct zn_job *job);
 void zn__line_clock(struct zn_jobs *q, struct zn_job *job); /* its limit stands still while it is suspended */
 

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "job/number.h"
+#include "job/spans.h"
+
 /* The record's bytes are only lent. */
 static int keep(struct zn_latest *l, struct zn_bytes record, struct zn_bytes *ret)
 {
@@ -28,11 +31,25 @@ static int make_room(struct zn_latest *l)
 	return 0;
 }
 
+static ssize_t find(const struct zn_latest *l, uint64_t arrival)
+{
+	size_t lo = 0, hi = l->n_jobs;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (l->jobs[mid].arrival < arrival)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < l->n_jobs && l->jobs[lo].arrival == arrival ? (ssize_t)lo : -1;
+}
+
 /* Nearly always a number is the largest so far, or known: then they stay sorted as they come. */
 static int put_job(struct zn_latest *l, const struct zn_latest_job *job)
 {
-	bool is_new = !l->n_jobs || job->id > l->jobs[l->n_jobs - 1].id;
-	ssize_t at = is_new || l->is_mixed ? -1 : zn_latest_find(l, job->id);
+	bool is_new = !l->n_jobs || job->arrival > l->jobs[l->n_jobs - 1].arrival;
+	ssize_t at = is_new || l->is_mixed ? -1 : find(l, job->arrival);
 
 	if (at >= 0) {
 		l->jobs[at] = *job;
@@ -49,9 +66,11 @@ static int put_job(struct zn_latest *l, const struct zn_latest_job *job)
 static int take_job(struct zn_latest *l, struct zn_bytes record, struct zn_err *err)
 {
 	struct zn_latest_job job = { .order = l->n_records++ };
+	uint64_t handle;
 
-	if (!zn_raw_u64(zn_raw_get(record, "id"), &job.id))
+	if (!zn_raw_handle(record, &handle))
 		return zn_err_set(err, -EBADMSG, "an event of no job in the view");
+	job.arrival = zn_handle_arrival(handle);
 	int rc = keep(l, record, &job.record);
 	return rc < 0 ? rc : put_job(l, &job);
 }
@@ -102,11 +121,12 @@ static int take(struct zn_latest *l, struct zn_bytes record, struct zn_err *err)
 	return zn_raw_is_text(kind, "node") ? keep(l, record, &l->node) : 0;
 }
 
-static int by_id(const void *a, const void *b)
+static int by_arrival(const void *a, const void *b)
 {
 	const struct zn_latest_job *x = a, *y = b;
 
-	return x->id != y->id ? (x->id > y->id) - (x->id < y->id) : (x->order > y->order) - (x->order < y->order);
+	return x->arrival != y->arrival ? (x->arrival > y->arrival) - (x->arrival < y->arrival)
+	                                : (x->order > y->order) - (x->order < y->order);
 }
 
 /* By number, and the last record of each. */
@@ -115,11 +135,79 @@ static void settle(struct zn_latest *l)
 	size_t n = 0;
 
 	if (l->is_mixed)
-		qsort(l->jobs, l->n_jobs, sizeof(*l->jobs), by_id);
+		qsort(l->jobs, l->n_jobs, sizeof(*l->jobs), by_arrival);
 	for (size_t i = 0; i < l->n_jobs; i++)
-		if (i + 1 == l->n_jobs || l->jobs[i].id != l->jobs[i + 1].id)
+		if (i + 1 == l->n_jobs || l->jobs[i].arrival != l->jobs[i + 1].arrival)
 			l->jobs[n++] = l->jobs[i];
 	l->n_jobs = n;
+}
+
+/* ---- arrays ---- */
+
+/* That job is at jobs[at], its elements are before it: they wait with the others no more. */
+static int take_out(const struct zn_latest *l, size_t at, struct zn_spans *rest)
+{
+	uint64_t number = l->jobs[at].arrival >> ZN_INDEX_BITS;
+	int rc = 0;
+
+	for (size_t i = at; rc == 0 && i > 0 && l->jobs[i - 1].arrival >> ZN_INDEX_BITS == number; i--)
+		rc = zn_spans_remove(rest, zn_handle_index(zn_handle_of_arrival(l->jobs[i - 1].arrival)));
+	return rc;
+}
+
+/* What waits of it now, in its record. */
+static int renew(struct zn_latest *l, size_t at, const struct zn_spans *rest, uint32_t at_once, struct zn_err *err)
+{
+	struct zn_latest_job *job = &l->jobs[at];
+	struct zn_job_record record;
+	struct zn_buf b = { 0 };
+	int rc = zn_raw_decode(&zn_job_kind, job->record, &l->arena, &record, err);
+
+	if (rc < 0)
+		return rc;
+	record.array = rest->count ? zn_spans_text(rest, &l->arena) : NULL;
+	if (record.array && at_once)
+		record.array = zn_arena_printf(&l->arena, "%s%%%u", record.array, at_once);
+	job->hidden = !rest->count;
+	if (job->hidden)
+		record.state = "RUNNING";
+	rc = rest->count && !record.array ? -ENOMEM : zn_encode(&zn_job_kind, &record, &b);
+	if (rc == 0)
+		rc = keep(l, (struct zn_bytes){ b.data, b.len }, &job->record);
+	zn_buf_done(&b);
+	return rc;
+}
+
+static int look_at_array(struct zn_latest *l, size_t at, struct zn_bytes text, struct zn_err *err)
+{
+	struct zn_spans rest;
+	uint32_t at_once;
+	const char *list = zn_arena_printf(&l->arena, "%.*s", (int)text.n, (const char *)text.p);
+	int rc = list ? zn_spans_parse(list, &rest, &at_once, err) : -ENOMEM;
+
+	if (rc < 0)
+		return rc;
+	rc = take_out(l, at, &rest);
+	if (rc == 0)
+		rc = renew(l, at, &rest, at_once, err);
+	zn_spans_done(&rest);
+	return rc;
+}
+
+/* An array's record says what waited when it was written. */
+static int take_out_elements(struct zn_latest *l, struct zn_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < l->n_jobs; i++) {
+		struct zn_latest_job *job = &l->jobs[i];
+		struct zn_bytes waits = zn_raw_text(zn_raw_get(job->record, "array"));
+		if (waits.p)
+			rc = look_at_array(l, i, waits, err);
+		else if (zn_raw_get(job->record, "elements").p)
+			job->hidden = zn_raw_is_text(zn_raw_get(job->record, "state"), "RUNNING");
+	}
+	return rc;
 }
 
 int zn_latest_read(struct zn_view_reader *r, struct zn_latest *ret, struct zn_err *err)
@@ -139,22 +227,16 @@ int zn_latest_read(struct zn_view_reader *r, struct zn_latest *ret, struct zn_er
 		return taken < 0 ? taken : rc;
 	}
 	settle(&l);
+	rc = take_out_elements(&l, err);
+	if (rc < 0)
+		zn_latest_done(&l);
 	*ret = l;
-	return 0;
+	return rc;
 }
 
-ssize_t zn_latest_find(const struct zn_latest *l, uint64_t id)
+ssize_t zn_latest_find(const struct zn_latest *l, uint64_t handle)
 {
-	size_t lo = 0, hi = l->n_jobs;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		if (l->jobs[mid].id < id)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < l->n_jobs && l->jobs[lo].id == id ? (ssize_t)lo : -1;
+	return find(l, zn_handle_arrival(handle));
 }
 
 void zn_latest_done(struct zn_latest *l)

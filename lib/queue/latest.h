@@ -4,11 +4,12 @@
 
 #include "queue/view.h"
 
-struct zn_latest_job { uint64_t id, order; struct zn_bytes record; };
+/* Of an array whose elements all have begun, or ended: hidden. */
+struct zn_latest_job { uint64_t arrival, order; struct zn_bytes record; bool hidden; };
 
 struct zn_latest {
 	struct zn_arena arena;
-	struct zn_latest_job *jobs;    /* by number; also those that ended lately */
+	struct zn_latest_job *jobs;    /* by arrival (job/number.h); also those that ended lately */
 	size_t n_jobs, room;
 	bool is_mixed;                 /* they came in another order: sorted at the end */
 	uint64_t n_records;            /* which became these */
@@ -22,7 +23,7 @@ struct zn_latest {
 /* Everything the reader has now. */
 int zn_latest_read(struct zn_view_reader *r, struct zn_latest *ret, struct zn_err *err);
 /* Its place in jobs, -1. */
-ssize_t zn_latest_find(const struct zn_latest *l, uint64_t id);
+ssize_t zn_latest_find(const struct zn_latest *l, uint64_t handle);
 void zn_latest_done(struct zn_latest *l);
 
 #endif

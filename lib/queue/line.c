@@ -1,4 +1,5 @@
 /* line: the queue's jobs as pick knows them: in line while they wait, in the room while they have a place. */
+#include <errno.h>
 #include <math.h>
 #include <stddef.h>
 
@@ -6,7 +7,7 @@
 #include "queue/jobs.h"
 #include "queue/order.h"
 
-static struct zn_job *job_of(struct zn_pick_job *pick)
+struct zn_job *zn__line_job(struct zn_pick_job *pick)
 {
 	return (struct zn_job *)((char *)pick - offsetof(struct zn_job, pick));
 }
@@ -22,6 +23,8 @@ void zn__line_init(struct zn_jobs *q)
 {
 	q->room = (struct zn_room){ .running = &q->pick.running, .plan_of = plan_of };
 	zn_pick_init(&q->pick, zn_order_policy, 1, &zn_room_ops, &q->room);
+	q->pick.part = zn__array_part;
+	q->pick.part_arg = q;
 }
 
 static struct zn_order order_of(const struct zn_job *job)
@@ -47,6 +50,11 @@ int zn__line_push(struct zn_jobs *q, struct zn_job *job)
 
 	if (job->state != ZN_JOB_QUEUED || job->pick.shape || !q->room.facts)
 		return 0; /* how large it is is not known before */
+	if (job->array && (!job->array->rest.count || zn_array_is_full(job->array)))
+		return 0;
+	if (job->array && zn__array_prepare(job) < 0)
+		return -ENOMEM;
+	job->pick.many = job->array != NULL;
 	zn_order_set(&o, &q->room, &job->pick);
 	return zn_pick_wait(&q->pick, &job->pick, &o.ask);
 }
@@ -128,7 +136,7 @@ struct zn_job *zn_jobs_next(struct zn_pick_pass *pass)
 {
 	struct zn_pick_job *pick = zn_pick_next(pass);
 
-	return pick ? job_of(pick) : NULL;
+	return pick ? zn__line_job(pick) : NULL;
 }
 
 double zn_jobs_unblock(struct zn_jobs *q, double now_s)

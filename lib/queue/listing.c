@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "job/number.h"
 #include "job/state.h"
 #include "queue/latest.h"
 
@@ -56,10 +57,10 @@ static int put_ended(void *arg, struct zn_bytes event)
 {
 	struct walk *w = arg;
 	struct zn_bytes job = zn_raw_get(event, "job");
-	uint64_t id = 0;
+	uint64_t handle = 0;
 
-	zn_raw_u64(zn_raw_get(job, "id"), &id);
-	ssize_t at = zn_latest_find(&w->latest, id);
+	zn_raw_handle(job, &handle);
+	ssize_t at = zn_latest_find(&w->latest, handle);
 	if (at >= 0) /* a view that is behind, as on a full disk, still has it */
 		w->ended[at] = true;
 	if (is_wanted(w->l, job))
@@ -94,7 +95,7 @@ int zn_listing_jobs(const struct zn_listing *l, const char *spool, bool with_end
 		struct zn_bytes job = w.latest.jobs[i].record;
 		bool ended = w.ended[i] || has_ended(job);
 		/* with those that have ended the history said it already */
-		if (is_wanted(l, job) && (!ended || (!with_ended && l->states.n)))
+		if (!w.latest.jobs[i].hidden && is_wanted(l, job) && (!ended || (!with_ended && l->states.n)))
 			l->put(l->arg, job);
 	}
 	free(w.ended);

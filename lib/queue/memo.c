@@ -132,6 +132,9 @@ int zn_memo_job(struct zn_jobs *q, const struct zn_memo_submit *m, struct zn_loc
 	ask_from_spec(job, &m->spec);
 	if (m->spec.key)
 		job->key = zn_job_user_key(job->uid, m->spec.key);
+	if (m->spec.policy.array && (rc = zn__array_new(m->spec.policy.array, &job->array, NULL)) < 0)
+		goto fail;
+	rc = -ENOMEM;
 	if (m->spec.policy.after.n && !(job->after = zn_after_new(&m->spec.policy.after)))
 		goto fail;
 	if (m->spec.policy.account && !(job->account = zn_jobs_intern(q, m->spec.policy.account)))
@@ -292,6 +295,17 @@ static void change_before(struct zn_jobs *q, struct zn_job *job, const C *m)
 		zn_jobs_count_before(q, job);
 }
 
+/* The first that is said of an element; else the submit is missing. */
+static int replay_element(struct zn_jobs *q, uint64_t handle, struct zn_job **ret, struct zn_err *err)
+{
+	struct zn_job *array = zn_handle_is_element(handle) ? zn_jobs_get(q, zn_handle_number(handle)) : NULL;
+	char number[ZN_NUMBER_TEXT];
+
+	if (array && array->array)
+		return zn_jobs_split(q, array, zn_handle_index(handle), ret);
+	return zn_err_set(err, -EBADMSG, "a change of job %s, whose submit is missing", zn_handle_text(handle, number));
+}
+
 static int replay_change(struct zn_jobs *q, const msgpack_object *map, struct zn_arena *a, const char **ret_event,
                          struct zn_job **ret_job, double *ret_time_s, struct zn_err *err)
 {
@@ -301,13 +315,14 @@ static int replay_change(struct zn_jobs *q, const msgpack_object *map, struct zn
 
 	if (rc < 0)
 		return rc;
-	struct zn_job *job = zn_jobs_get(q, m.id);
-	if (!job)
-		return zn_err_set(err, -EBADMSG, "a change of job %llu, whose submit is missing",
-		                  (unsigned long long)m.id);
+	char number[ZN_NUMBER_TEXT];
 	if (!m.state || zn_job_state_parse(m.state, &state) < 0)
-		return zn_err_set(err, -EBADMSG, "job %llu has the unknown state '%s'", (unsigned long long)m.id,
+		return zn_err_set(err, -EBADMSG, "job %s has the unknown state '%s'", zn_handle_text(m.id, number),
 		                  m.state ? m.state : "");
+	struct zn_job *job = zn_jobs_get(q, m.id);
+	rc = job ? 0 : replay_element(q, m.id, &job, err);
+	if (rc < 0)
+		return rc;
 	change_numbers(job, &m);
 	if (state != ZN_JOB_PENDING) { /* all that it waited for has come */
 		free(job->after);
@@ -321,6 +336,8 @@ static int replay_change(struct zn_jobs *q, const msgpack_object *map, struct zn
 		rc = zn_job_set_text(&job->reason, m.reason);
 	if (rc == 0)
 		rc = set_state(q, job, state, m.time_s);
+	if (job->array && (job->cancel || zn_job_is_finished(state))) /* no more of it start */
+		zn_jobs_give_up_rest(q, job);
 	change_before(q, job, &m);
 	*ret_event = m.event;
 	*ret_job = job;
@@ -396,7 +413,7 @@ static int put_drain(struct zn_jobs *q, const char *node, struct zn_buf *b, stru
 
 static int put_job(const struct zn_job *job, const char *node, struct zn_buf *b, struct zn_snapshot *s)
 {
-	int rc = zn_snapshot_copy(s, job->id, job->body);
+	int rc = job->whole ? 0 : zn_snapshot_copy(s, job->id, job->body);
 
 	b->len = 0;
 	if (rc == 0)

@@ -2,11 +2,13 @@
 
 #include <math.h>
 
+#include "job/number.h"
+
 const struct zn_pick_policy zn_order_policy = { .order = ZN_PICK_SLOWDOWN, .backfill = true };
 
 void zn_order_set(const struct zn_order *o, const struct zn_room *room, struct zn_pick_job *ret)
 {
-	ret->seq = o->id;
+	ret->seq = zn_handle_arrival(o->id);
 	ret->submit_s = fmax(o->submit_s, o->begin_s);
 	ret->estimate_s = o->limit_s > 0 ? o->limit_s : ZN_ORDER_ESTIMATE_S;
 	ret->limit_s = o->limit_s > 0 ? o->limit_s : HUGE_VAL;

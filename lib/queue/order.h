@@ -5,7 +5,7 @@
 #include "pick/room.h"
 
 struct zn_order {
-	uint64_t id;
+	uint64_t id;                   /* a handle: job/number.h */
 	double submit_s, begin_s;      /* begin_s 0: none was asked; it waits since the later of both */
 	double limit_s;                /* 0: none */
 	const char *user, *account;    /* of a forecast, which finds the payer by them */

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "job/number.h"
+#include "job/spans.h"
 #include "queue/latest.h"
 
 static int take_jobs(struct zn_picture *p, const struct zn_latest *l, struct zn_err *err)
@@ -97,23 +99,55 @@ void zn_picture_done(struct zn_picture *p)
 	zn_arena_done(&p->arena);
 }
 
-static int by_id(const void *a, const void *b)
+static int by_arrival(const void *a, const void *b)
 {
-	const struct zn_job_record *x = a, *y = b;
+	uint64_t x = zn_handle_arrival(*(const uint64_t *)a), y = zn_handle_arrival(zn_record_handle(b));
 
-	return x->id < y->id ? -1 : x->id > y->id;
+	return (x > y) - (x < y);
 }
 
-const struct zn_job_record *zn_picture_job(const struct zn_picture *p, uint64_t id)
+const struct zn_job_record *zn_picture_job(const struct zn_picture *p, uint64_t handle)
 {
-	struct zn_job_record key = { .id = id };
+	return p->n_jobs ? bsearch(&handle, p->jobs, p->n_jobs, sizeof(*p->jobs), by_arrival) : NULL;
+}
 
-	return p->n_jobs ? bsearch(&key, p->jobs, p->n_jobs, sizeof(key), by_id) : NULL;
+/* Those of its elements that wait. */
+static int rest_of(const struct zn_job_record *job, struct zn_spans *ret)
+{
+	uint32_t at_once;
+
+	*ret = (struct zn_spans){ 0 };
+	return job->array ? zn_spans_parse(job->array, ret, &at_once, NULL) : 0;
+}
+
+const struct zn_job_record *zn_picture_array(const struct zn_picture *p, uint64_t handle)
+{
+	const struct zn_job_record *array = zn_handle_is_element(handle) ? zn_picture_job(p, zn_handle_number(handle)) : NULL;
+	struct zn_spans rest;
+
+	if (!array || rest_of(array, &rest) < 0)
+		return NULL;
+	bool waits = zn_spans_has(&rest, zn_handle_index(handle));
+	zn_spans_done(&rest);
+	return waits ? array : NULL;
+}
+
+uint32_t zn_picture_waiters(const struct zn_job_record *job)
+{
+	struct zn_spans rest;
+
+	if (!job->elements.has)
+		return 1;
+	if (rest_of(job, &rest) < 0)
+		return 0;
+	uint32_t n = rest.count;
+	zn_spans_done(&rest);
+	return n;
 }
 
 bool zn_picture_has_place(const struct zn_job_record *job)
 {
-	return !strcmp(job->state, "SCHEDULED") || !strcmp(job->state, "RUNNING") || !strcmp(job->state, "SUSPENDED");
+	return !job->elements.has && (!strcmp(job->state, "SCHEDULED") || !strcmp(job->state, "RUNNING") || !strcmp(job->state, "SUSPENDED"));
 }
 
 struct zn_plan zn_picture_place(const struct zn_job_record *r)

@@ -11,7 +11,7 @@
 
 struct zn_picture {
 	struct zn_arena arena;
-	struct zn_job_record *jobs;    /* by number, as of the last record; also those that ended lately */
+	struct zn_job_record *jobs;    /* by arrival, as of the last record; also those that ended lately */
 	size_t n_jobs;
 	struct zn_node_record *nodes;
 	size_t n_nodes;
@@ -26,7 +26,11 @@ int zn_picture_read(struct zn_view_reader *r, struct zn_picture *ret, struct zn_
 /* The same of a spool as it is now; one without a view, where nothing was ever submitted, is an empty queue. */
 int zn_picture_of_spool(const char *spool, struct zn_picture *ret, struct zn_err *err);
 void zn_picture_done(struct zn_picture *p);
-const struct zn_job_record *zn_picture_job(const struct zn_picture *p, uint64_t id);
+const struct zn_job_record *zn_picture_job(const struct zn_picture *p, uint64_t handle);
+/* The array with the others of which that element waits; NULL: there is none. */
+const struct zn_job_record *zn_picture_array(const struct zn_picture *p, uint64_t handle);
+/* How many wait: of an array all that do. */
+uint32_t zn_picture_waiters(const struct zn_job_record *job);
 
 /* Counts what everybody has, and used lately by the history, against the quotas; before anything below. */
 int zn_picture_count(struct zn_picture *p, const char *spool, struct zn_err *err);
@@ -45,6 +49,7 @@ int zn_picture_node(const struct zn_picture *p, struct zn_node_record *node, str
 /* Why a job is where it is, as a record for people and programs. */
 struct zn_explained {
 	uint64_t id;
+	struct zn_ou64 index;          /* of an element of an array */
 	const char *state, *reason;
 	const char *answer;            /* one sentence */
 	struct zn_ou64 ahead;          /* waiting jobs that come before it */

@@ -21,14 +21,14 @@ static int count_job(struct zn_picture *p, const struct zn_job_record *r)
 {
 	int64_t payer = zn_payers_get(&p->payers, r->user, r->account);
 	struct zn_order o = zn_forecast_order(r);
-	struct zn_use use = zn_pick_use(&o.ask), one = { .queued = 1 };
+	struct zn_use use = zn_pick_use(&o.ask), waits = { .queued = zn_picture_waiters(r) };
 
 	if (payer <= 0)
 		return (int)payer;
 	if (!r->end_s.has) /* else the history tells */
 		count_before(&p->payers, (uint32_t)payer, r);
 	if (!strcmp(r->state, "PENDING") || !strcmp(r->state, "QUEUED"))
-		zn_payer_add(&p->payers, (uint32_t)payer, &one);
+		zn_payer_add(&p->payers, (uint32_t)payer, &waits);
 	if (!zn_picture_has_place(r))
 		return 0;
 	zn_payer_add(&p->payers, (uint32_t)payer, &use);

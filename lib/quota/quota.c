@@ -467,6 +467,7 @@ static int asks_too_much(const char *name, const char *what, uint64_t asks, stru
 /* have: jobs of it that wait; name: "user ann". */
 static int accepts(const struct zn_quota *q, const char *name, uint64_t have, const struct zn_use *use, struct zn_err *err)
 {
+	uint64_t jobs = use->queued ? use->queued : 1;
 	int rc = asks_too_much(name, "gpus", use->gpus, q->gpus, err);
 
 	if (rc == 0)
@@ -476,10 +477,10 @@ static int accepts(const struct zn_quota *q, const char *name, uint64_t have, co
 	if (rc == 0)
 		rc = asks_too_much(name, "running jobs", 1, q->running, err);
 	if (rc == 0)
-		rc = asks_too_much(name, "waiting jobs", 1, q->queued, err);
+		rc = asks_too_much(name, "waiting jobs", jobs, q->queued, err);
 	if (rc == 0 && q->gpu_hours.has && q->gpu_hours.v == 0)
 		rc = asks_too_much(name, "gpus", use->gpus, ZN_SOME_U64(0), err);
-	if (rc == 0 && !left(q->queued, have))
+	if (rc == 0 && left(q->queued, have) < jobs)
 		rc = zn_err_set(err, -EAGAIN, "%s has %llu jobs that wait, and may have %llu (quota)", name, (unsigned long long)have,
 		                (unsigned long long)q->queued.v);
 	return rc;

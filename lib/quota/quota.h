@@ -112,7 +112,7 @@ static inline double zn_payer_factor(const struct zn_payers *p, uint32_t payer)
 {
 	return payer && p->v[payer - 1].leaf ? p->v[payer - 1].leaf->factor : 1;
 }
-/* Whether such a job may be submitted.  account may be NULL.  -EAGAIN: too many wait; -EBADMSG: it asks more than is allowed
+/* Whether such a job, or use->queued of them, may be submitted.  account may be NULL.  -EAGAIN: too many wait; -EBADMSG: it asks more than is allowed
  * at all; -EPERM: the account is not for him.
  */
 int zn_payers_accept(struct zn_payers *p, const char *user, const char *account, const struct zn_use *use, struct zn_err *err);

@@ -10,13 +10,15 @@
 
 static int check_gpu(struct zn_server *s, uint32_t gpu, struct zn_err *err)
 {
+	char number[ZN_NUMBER_TEXT];
+
 	if (!zn_facts_gpu(s->node.facts, gpu))
 		return zn_err_set(err, -EBADMSG, "there is no gpu %u here", gpu);
 	if (zn_idset_has(&s->jobs.room.free.gpus, gpu))
 		return 0;
 	for (struct zn_job *job = s->jobs.by_id; job; job = job->hh.next)
 		if (zn_job_has_alloc(job->state) && job->place && zn_idset_has(&job->place->plan.gpus, gpu))
-			return zn_err_set(err, -EBUSY, "gpu %u is job %llu's", gpu, (unsigned long long)job->id);
+			return zn_err_set(err, -EBUSY, "gpu %u is job %s's", gpu, zn_handle_text(job->id, number));
 	return zn_err_set(err, -EBUSY, "gpu %u is not free", gpu);
 }
 

@@ -47,15 +47,16 @@ static int fill_start(struct zn_server *s, const struct zn_job *job, struct zn_m
 	const struct zn_plan *p = &job->place->plan;
 	int rc = zn_submit_body(s, job, &body, err);
 
+	if (rc == 0 && zn_handle_is_element(job->id) && s->node.version < ZN_NODE_ELEMENTS)
+		rc = zn_err_set(err, -EAGAIN, "the agent is of a version that knows no arrays: it is to be started anew");
 	if (rc < 0)
 		return rc;
 	const struct zn_spec *spec = &body.spec;
-	const char *output = spec->output ? spec->output : ZN_SPEC_OUTPUT;
 	*m = (struct zn_msg_start){
 		.job = job->id, .attempt = job->attempt, .user = job->user, .name = job->name,
 		.command = spec->command, .arguments = spec->arguments, .script = spec->script,
 		.environment = spec->environment, .directory = spec->directory,
-		.output = zn_spec_output(output, spec->directory, job->id, s->node.name, a),
+		.output = zn_spec_output(zn_spec_output_pattern(spec), spec->directory, job->id, s->node.name, a),
 		.error = spec->error ? zn_spec_output(spec->error, spec->directory, job->id, s->node.name, a) : NULL,
 		.terminal = spec->terminal, .umask = spec->umask, .tasks = job->tasks, .cpus = zn_ids_text(&p->cpus, a),
 		.numas = zn_ids_text(&p->numas, a), .cpus_held = p->cpus_held, .mem_bytes = p->mem_bytes,
@@ -78,16 +79,19 @@ static int fill_start(struct zn_server *s, const struct zn_job *job, struct zn_m
 }
 
 /* What is damaged stays so; a descriptor, memory or the disk may be there again in a while. */
-static void cant_start(struct zn_server *s, struct zn_job *job, int rc)
+static void cant_start(struct zn_server *s, struct zn_job *job, int rc, const struct zn_err *err)
 {
-	char reason[128];
+	char reason[sizeof(err->text)];
 
 	if (rc == -EBADMSG || rc == -ENOENT) {
 		job->requeues_left = 0;
 		zn_job_lost(s, job, "lost: its description in the spool is damaged");
 		return;
 	}
-	snprintf(reason, sizeof(reason), "its description can't be read: %s", strerror(-rc));
+	if (rc == -EAGAIN)
+		snprintf(reason, sizeof(reason), "%s", err->text);
+	else
+		snprintf(reason, sizeof(reason), "its description can't be read: %s", strerror(-rc));
 	zn_job_put_off(s, job, reason);
 }
 
@@ -95,15 +99,16 @@ int zn_agent_start(struct zn_server *s, const struct zn_job *job)
 {
 	struct zn_msg_start m;
 	struct zn_err err = { 0 };
+	char number[ZN_NUMBER_TEXT];
 
 	zn_arena_reset(&s->arena);
 	int rc = fill_start(s, job, &m, &err);
 	if (rc == 0)
 		rc = send_record(s, &zn_msg_start_kind, &m);
 	if (rc < 0)
-		zn_log("can't start job %llu: %s", (unsigned long long)job->id, err.text[0] ? err.text : strerror(-rc));
+		zn_log("can't start job %s: %s", zn_handle_text(job->id, number), err.text[0] ? err.text : strerror(-rc));
 	if (rc < 0 && rc != -ENOTCONN)
-		cant_start(s, zn_jobs_get(&s->jobs, job->id), rc);
+		cant_start(s, zn_jobs_get(&s->jobs, job->id), rc, &err);
 	return rc;
 }
 
@@ -112,6 +117,7 @@ static void take_hello(struct zn_server *s, const struct zn_msg_hello *m)
 	struct zn_node *n = &s->node;
 
 	n->greeted = true;
+	n->version = m->version;
 	free(n->running);
 	n->running = calloc(m->jobs.n + 1, sizeof(*n->running));
 	n->n_running = n->running ? m->jobs.n : 0;

@@ -15,6 +15,7 @@ static void put_event(struct zn_server *s, const struct zn_job *job, const char 
 {
 	struct zn_arena a = { 0 };
 	struct zn_event e = { .seq = job->view_seq, .time_s = time_s, .event = event };
+	char number[ZN_NUMBER_TEXT];
 	int rc = zn_job_public(job, place_node(s, job), &a, &e.job);
 
 	if (!s->is_private) { /* the view is everybody's, a key its owner's */
@@ -26,7 +27,7 @@ static void put_event(struct zn_server *s, const struct zn_job *job, const char 
 	if (rc == 0 && view)
 		rc = zn_view_put(s->view, &e);
 	if (rc < 0)
-		zn_log("view: job %llu: %s", (unsigned long long)job->id, strerror(-rc));
+		zn_log("view: job %s: %s", zn_handle_text(job->id, number), strerror(-rc));
 	zn_arena_done(&a);
 }
 
@@ -43,6 +44,7 @@ void zn_change_history(struct zn_server *s, const struct zn_job *job, const char
 int zn_change_save(struct zn_server *s, struct zn_job *job, const char *event)
 {
 	struct zn_buf b = { 0 };
+	char number[ZN_NUMBER_TEXT];
 	double now = zn_now_s();
 	int rc = zn_memo_encode_change(job, event, now, place_node(s, job), &b);
 
@@ -55,7 +57,7 @@ int zn_change_save(struct zn_server *s, struct zn_job *job, const char *event)
 	}
 	zn_buf_done(&b);
 	if (rc < 0) { /* memory and journal disagree now: only the journal counts */
-		zn_log("journal: job %llu: %s", (unsigned long long)job->id, strerror(-rc));
+		zn_log("journal: job %s: %s", zn_handle_text(job->id, number), strerror(-rc));
 		zn_server_fail(s, rc);
 		return rc;
 	}
@@ -67,9 +69,10 @@ int zn_change_state(struct zn_server *s, struct zn_job *job, enum zn_job_state t
                     const char *reason)
 {
 	int rc = zn_jobs_move(&s->jobs, job, to);
+	char number[ZN_NUMBER_TEXT];
 
 	if (rc < 0) {
-		zn_log("job %llu can't go from %s to %s", (unsigned long long)job->id,
+		zn_log("job %s can't go from %s to %s", zn_handle_text(job->id, number),
 		       zn_job_state_name(job->state), zn_job_state_name(to));
 		return rc;
 	}

@@ -13,7 +13,9 @@ int zn_end_variables(const struct zn_job *job, struct zn_arena *a, const char **
 {
 	size_t from = *n;
 
-	v[(*n)++] = zn_arena_printf(a, "ZENITH_JOB_ID=%llu", (unsigned long long)job->id);
+	v[(*n)++] = zn_arena_printf(a, "ZENITH_JOB_ID=%llu", (unsigned long long)zn_handle_number(job->id));
+	if (zn_handle_is_element(job->id))
+		v[(*n)++] = zn_arena_printf(a, "ZENITH_ARRAY_INDEX=%u", zn_handle_index(job->id));
 	v[(*n)++] = zn_arena_printf(a, "ZENITH_JOB_NAME=%s", job->name ? job->name : "");
 	v[(*n)++] = zn_arena_printf(a, "ZENITH_JOB_USER=%s", job->user);
 	v[(*n)++] = zn_arena_printf(a, "ZENITH_JOB_STATE=%s", zn_job_state_name(job->state));

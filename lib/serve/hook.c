@@ -107,12 +107,14 @@ static int run(struct zn_server *s, const struct zn_job *job)
 
 void zn_hook_finish(struct zn_server *s, const struct zn_job *job)
 {
+	char number[ZN_NUMBER_TEXT];
+
 	if (!s->conf.on_finish)
 		return;
 	if (s->hooks < ZN_HOOKS) {
 		int rc = run(s, job);
 		if (rc < 0)
-			zn_log("on_finish of job %llu: %s", (unsigned long long)job->id, strerror(-rc));
+			zn_log("on_finish of job %s: %s", zn_handle_text(job->id, number), strerror(-rc));
 		return;
 	}
 	struct zn_hook_wait *w = calloc(1, sizeof(*w));
@@ -150,9 +152,10 @@ void zn_hook_reap(struct zn_server *s)
 void zn_hook_drop_all(struct zn_server *s)
 {
 	struct zn_hook_wait *w;
+	char number[ZN_NUMBER_TEXT];
 
 	while ((w = STAILQ_FIRST(&s->hook_waits))) {
-		zn_log("on_finish of job %llu: not run, zn-schedd ends", (unsigned long long)w->job);
+		zn_log("on_finish of job %s: not run, zn-schedd ends", zn_handle_text(w->job, number));
 		STAILQ_REMOVE_HEAD(&s->hook_waits, link);
 		free(w);
 	}

@@ -14,6 +14,7 @@ int zn_quota_accepts(struct zn_server *s, const struct zn_spec *spec, uid_t uid,
 	};
 	struct zn_use use = zn_pick_use(&ask);
 
+	use.queued = zn_spec_elements(spec);
 	return zn_payers_accept(&s->jobs.payers, zn_uid_name(s, uid), spec->policy.account, &use, err);
 }
 

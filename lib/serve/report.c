@@ -23,6 +23,10 @@ static void take_numbers(struct zn_server *s, struct zn_job *job, const struct z
 /* The end of a job: its place is free, its hook runs. */
 void zn_job_finish(struct zn_server *s, struct zn_job *job, enum zn_job_state to, const char *reason)
 {
+	if (job->array && job->array->open) {
+		zn_array_stop(s, job, reason);
+		return;
+	}
 	const char *event = to == ZN_JOB_COMPLETED ? "completed" : to == ZN_JOB_FAILED ? "failed" : "cancelled";
 
 	if (job->place)
@@ -33,11 +37,15 @@ void zn_job_finish(struct zn_server *s, struct zn_job *job, enum zn_job_state to
 	job->after = NULL;
 	if (zn_change_state(s, job, to, event, reason) < 0)
 		return;
+	if (job->array)
+		zn_jobs_give_up_rest(&s->jobs, job);
 	zn_hook_finish(s, job);
 	zn_end_submit(s, job);
 	zn_after_note(s, job->id);
 	free(job->place); /* the history has it */
 	job->place = NULL;
+	if (job->whole)
+		zn_array_note(s, job->whole);
 }
 
 static void back_to_queue(struct zn_server *s, struct zn_job *job, const char *event, const char *reason)
@@ -153,11 +161,11 @@ static void take_refused(struct zn_server *s, struct zn_job *job, const struct z
 void zn_report_take(struct zn_server *s, const struct zn_msg_report *m)
 {
 	struct zn_job *job = zn_jobs_get(&s->jobs, m->job);
+	char number[ZN_NUMBER_TEXT];
 
 	if (!job || job->attempt != m->attempt || !zn_job_has_alloc(job->state)) {
 		if (!job)
-			zn_log("the agent reports '%s' of job %llu, which is unknown here", m->what,
-			       (unsigned long long)m->job);
+			zn_log("the agent reports '%s' of job %s, which is unknown here", m->what, zn_handle_text(m->job, number));
 		return; /* an old attempt, or a report that was taken before: acknowledging it is all it needs */
 	}
 	if (!strcmp(m->what, "started"))
@@ -223,6 +231,8 @@ void zn_report_settle(struct zn_server *s)
 			settle_job(s, job);
 		else if (job->adopted_pid && zn_job_is_waiting(job->state))
 			zn_adopt_fail(s, job);
+		else if (job->array && !zn_job_is_finished(job->state))
+			zn_array_note(s, job);
 		else if (zn_job_is_finished(job->state)) /* one that died between its end and this */
 			zn_end_submit(s, job);
 	free(s->node.running);

@@ -16,6 +16,7 @@ struct wish {
 	const struct zn_request *r;
 	struct zn_conn *conn;
 	struct zn_job *job;            /* for ops on a job */
+	struct zn_ou64 index;          /* of its elements, one that waits with the others */
 	struct zn_reply reply;
 	struct zn_err err;
 };
@@ -43,10 +44,35 @@ bool zn_is_operator(struct zn_server *s, uid_t uid)
 	return uid == 0 || uid == geteuid() || (s->conf.operators && zn_conf_is_operator(&s->conf, zn_uid_name(s, uid)));
 }
 
+/* What was named, which may be no job of its own yet. */
+static uint64_t handle_of(const struct wish *w)
+{
+	return w->index.has ? zn_handle(w->job->id, (uint32_t)w->index.v) : w->job->id;
+}
+
 static int wrong_state(struct wish *w, const char *wish)
 {
-	return zn_err_set(&w->err, -EALREADY, "job %llu is %s: it can't be %s", (unsigned long long)w->job->id,
-	                  zn_job_state_name(w->job->state), wish);
+	char number[ZN_NUMBER_TEXT];
+
+	return zn_err_set(&w->err, -EALREADY, "job %s is %s: it can't be %s", zn_handle_text(handle_of(w), number),
+	                  zn_job_state_name(zn_job_shown_state(w->job)), wish);
+}
+
+/* An array as such. */
+static int is_array(struct wish *w, const char *wish)
+{
+	char number[ZN_NUMBER_TEXT];
+
+	if (w->index.has)
+		return wrong_state(w, wish);
+	return zn_err_set(&w->err, -EALREADY, "job %s is an array: name the elements that are to be %s, as in %s.0",
+	                  zn_handle_text(w->job->id, number), wish, number);
+}
+
+/* One that waits with the others is a job of its own from now on. */
+static int take_out(struct zn_server *s, struct wish *w)
+{
+	return w->index.has ? zn_jobs_split(&s->jobs, w->job, (uint32_t)w->index.v, &w->job) : 0;
 }
 
 static int op_submit(struct zn_server *s, struct wish *w)
@@ -66,18 +92,8 @@ static int steer(struct zn_server *s, const struct zn_job *job, struct zn_msg_st
 	return zn_agent_steer(s, &m);
 }
 
-static int op_cancel(struct zn_server *s, struct wish *w)
+static int cancel_one(struct zn_server *s, struct wish *w, struct zn_job *job, char *by)
 {
-	struct zn_job *job = w->job;
-
-	if (zn_job_is_finished(job->state))
-		return wrong_state(w, "cancelled");
-	if (w->r->signal.has && (w->r->signal.v < 1 || w->r->signal.v > 64))
-		return zn_err_set(&w->err, -EBADMSG, "there is no signal %llu", (unsigned long long)w->r->signal.v);
-	if (w->r->grace_s.has && (w->r->grace_s.v < 0 || w->r->grace_s.v > ZN_SPEC_SECONDS_MAX))
-		return zn_err_set(&w->err, -EBADMSG, "grace_s must be 0 to %g", ZN_SPEC_SECONDS_MAX);
-	char *by = zn_conn_uid(w->conn) == job->uid ? (char *)"cancelled"
-	           : zn_arena_printf(&s->arena, "cancelled by %s", zn_uid_name(s, zn_conn_uid(w->conn)));
 	if (zn_job_is_waiting(job->state)) {
 		zn_job_finish(s, job, ZN_JOB_CANCELLED, by);
 		return s->status;
@@ -90,12 +106,40 @@ static int op_cancel(struct zn_server *s, struct wish *w)
 	return rc;
 }
 
+static int cancel_array(struct zn_server *s, struct wish *w, char *by)
+{
+	struct zn_job *array = w->job;
+	int rc = 0;
+
+	zn_job_finish(s, array, ZN_JOB_CANCELLED, by); /* what waits; all of it, if nothing runs */
+	for (struct zn_job *job = NULL; rc == 0 && (job = zn_jobs_next_element(array, job));)
+		if (!zn_job_is_finished(job->state))
+			rc = cancel_one(s, w, job, by);
+	return rc < 0 ? rc : s->status;
+}
+
+static int op_cancel(struct zn_server *s, struct wish *w)
+{
+	if (zn_job_is_finished(w->job->state))
+		return wrong_state(w, "cancelled");
+	if (w->r->signal.has && (w->r->signal.v < 1 || w->r->signal.v > 64))
+		return zn_err_set(&w->err, -EBADMSG, "there is no signal %llu", (unsigned long long)w->r->signal.v);
+	if (w->r->grace_s.has && (w->r->grace_s.v < 0 || w->r->grace_s.v > ZN_SPEC_SECONDS_MAX))
+		return zn_err_set(&w->err, -EBADMSG, "grace_s must be 0 to %g", ZN_SPEC_SECONDS_MAX);
+	char *by = zn_conn_uid(w->conn) == w->job->uid ? (char *)"cancelled"
+	           : zn_arena_printf(&s->arena, "cancelled by %s", zn_uid_name(s, zn_conn_uid(w->conn)));
+	int rc = take_out(s, w);
+	return rc < 0 ? rc : w->job->array ? cancel_array(s, w, by) : cancel_one(s, w, w->job, by);
+}
+
 static int op_hold(struct zn_server *s, struct wish *w)
 {
-	struct zn_job *job = w->job;
-
-	if (!zn_job_is_waiting(job->state))
+	if (!zn_job_is_waiting(zn_job_shown_state(w->job)))
 		return wrong_state(w, "held");
+	int rc = take_out(s, w);
+	if (rc < 0)
+		return rc;
+	struct zn_job *job = w->job;
 	job->hold = true;
 	if (job->state == ZN_JOB_QUEUED)
 		return zn_change_state(s, job, ZN_JOB_PENDING, "held", "held by its owner");
@@ -105,10 +149,12 @@ static int op_hold(struct zn_server *s, struct wish *w)
 
 static int op_release(struct zn_server *s, struct wish *w)
 {
-	struct zn_job *job = w->job;
-
-	if (job->state != ZN_JOB_PENDING || !job->hold)
+	if (w->job->state != ZN_JOB_PENDING || !w->job->hold)
 		return wrong_state(w, "released: nobody holds it");
+	int rc = take_out(s, w);
+	if (rc < 0)
+		return rc;
+	struct zn_job *job = w->job;
 	job->hold = false;
 	zn_job_set_text(&job->reason, NULL);
 	zn_submit_promote(s, job);
@@ -117,6 +163,8 @@ static int op_release(struct zn_server *s, struct wish *w)
 
 static int op_suspend(struct zn_server *s, struct wish *w)
 {
+	if (w->job->array)
+		return is_array(w, "suspended");
 	if (w->job->state != ZN_JOB_RUNNING)
 		return wrong_state(w, "suspended");
 	int rc = steer(s, w->job, (struct zn_msg_steer){ .op = "suspend" });
@@ -127,6 +175,8 @@ static int op_suspend(struct zn_server *s, struct wish *w)
 
 static int op_resume(struct zn_server *s, struct wish *w)
 {
+	if (w->job->array)
+		return is_array(w, "resumed");
 	if (w->job->state != ZN_JOB_SUSPENDED)
 		return wrong_state(w, "resumed");
 	int rc = steer(s, w->job, (struct zn_msg_steer){ .op = "resume" });
@@ -142,9 +192,14 @@ static int requeue_finished(struct zn_server *s, struct wish *w, struct zn_memo_
 
 	body->spec.key = NULL;
 	body->spec.hold = (struct zn_obool){ 0 };
+	if (w->job->whole) {
+		body->spec.policy.array = zn_arena_printf(&s->arena, "%u", zn_handle_index(w->job->id));
+		if (!body->spec.policy.array)
+			return -ENOMEM;
+	}
 	if (w->job->attempt) /* all that it waited for was there once */
 		body->spec.policy.after = (struct zn_list){ 0 };
-	int rc = zn_submit_take(s, &body->spec, w->job->uid, w->job->gid, w->job->id, false, &id, &w->err);
+	int rc = zn_submit_take(s, &body->spec, w->job->uid, w->job->gid, zn_handle_number(w->job->id), false, &id, &w->err);
 	if (rc == 0)
 		w->reply.id = ZN_SOME_U64(id);
 	return rc;
@@ -155,6 +210,8 @@ static int op_requeue(struct zn_server *s, struct wish *w)
 	struct zn_job *job = w->job;
 
 	struct zn_memo_submit body;
+	if (job->array && !zn_job_is_finished(job->state))
+		return is_array(w, "requeued");
 	if (job->adopted_pid)
 		return wrong_state(w, "run again: it was running when it was adopted");
 	int rc = zn_submit_body(s, job, &body, &w->err);
@@ -177,8 +234,10 @@ static int check_modify(struct zn_server *s, struct wish *w)
 	const struct zn_request *r = w->r;
 	struct zn_job *job = w->job;
 
-	if (zn_job_is_finished(job->state))
+	if (zn_job_is_finished(job->state) || (job->array && !job->array->rest.count))
 		return wrong_state(w, "modified");
+	if (w->index.has)
+		return wrong_state(w, "modified by itself: modify all that wait, or hold it first");
 	if (!r->priority.has && !r->time_limit_s.has && !r->job_name)
 		return zn_err_set(&w->err, -EINVAL, "nothing to modify was named");
 	if (r->priority.has && (r->priority.v < INT32_MIN || r->priority.v > INT32_MAX))
@@ -228,14 +287,21 @@ static int op_show(struct zn_server *s, struct wish *w)
 		return rc;
 	const struct zn_spec *spec = &body.spec;
 	const struct zn_strs *was = &spec->adopt.command;
+	if (w->index.has) {
+		r->index = w->index;
+		r->array = NULL;
+	}
 	r->command = spec->command ? spec->command : was->n ? was->v[0] : spec->adopt.pid.has ? NULL : "(script)";
 	r->arguments = was->n ? (struct zn_strs){ was->v + 1, was->n - 1 } : spec->arguments;
 	r->directory = spec->directory;
 	if (spec->output || (!spec->adopt.pid.has && !spec->terminal))
-		r->output = zn_spec_output(spec->output ? spec->output : ZN_SPEC_OUTPUT, spec->directory, job->id, s->node.name,
-	                           &s->arena);
+		r->output = zn_spec_output(zn_spec_output_pattern(spec), spec->directory, handle_of(w), s->node.name, &s->arena);
 	if (spec->error)
-		r->error = zn_spec_output(spec->error, spec->directory, job->id, s->node.name, &s->arena);
+		r->error = zn_spec_output(spec->error, spec->directory, handle_of(w), s->node.name, &s->arena);
+	if (job->array && !w->index.has) { /* each element has its own */
+		r->output = zn_spec_output_pattern(spec);
+		r->error = spec->error;
+	}
 	w->reply.jobs = (struct zn_list){ r, 1 };
 	return 0;
 }
@@ -310,19 +376,34 @@ static const struct {
 	{ "find", op_find, false },      { "ping", op_ping, false },      { "stop", op_stop, false },
 };
 
+/* An element that waits with the others: its array, and which it is. */
+static struct zn_job *find_waiting(struct zn_server *s, struct wish *w)
+{
+	uint64_t handle = w->r->id.v;
+	struct zn_job *array = zn_handle_is_element(handle) ? zn_jobs_get(&s->jobs, zn_handle_number(handle)) : NULL;
+
+	if (!array || !array->array || !zn_spans_has(&array->array->rest, zn_handle_index(handle)))
+		return NULL;
+	w->index = ZN_SOME_U64(zn_handle_index(handle));
+	return array;
+}
+
 static int find_job(struct zn_server *s, struct wish *w)
 {
 	const struct zn_request *r = w->r;
 	uid_t uid = zn_conn_uid(w->conn);
+	char number[ZN_NUMBER_TEXT];
 
 	w->job = r->id.has ? zn_jobs_get(&s->jobs, r->id.v) : r->key ? zn_jobs_get_key(&s->jobs, uid, r->key) : NULL;
 	if (!w->job && r->id.has)
-		return zn_err_set(&w->err, -ENOENT, "there is no job %llu", (unsigned long long)r->id.v);
+		w->job = find_waiting(s, w);
+	if (!w->job && r->id.has)
+		return zn_err_set(&w->err, -ENOENT, "there is no job %s", zn_handle_text(r->id.v, number));
 	if (!w->job)
 		return zn_err_set(&w->err, -ENOENT, "no job has the key '%s'", r->key ? r->key : "");
 	if (w->job->uid != uid && !zn_is_operator(s, uid))
-		return zn_err_set(&w->err, -EPERM, "job %llu is not yours", (unsigned long long)w->job->id);
-	w->reply.id = ZN_SOME_U64(w->job->id);
+		return zn_err_set(&w->err, -EPERM, "job %s is not yours", zn_handle_text(handle_of(w), number));
+	w->reply.id = ZN_SOME_U64(handle_of(w));
 	return 0;
 }
 

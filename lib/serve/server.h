@@ -32,6 +32,7 @@ struct zn_node {
 	struct event *retry;
 	unsigned retries;
 	bool has_drained;              /* as the view was told: it is drained, and nothing runs on it */
+	uint32_t version;              /* of its hello */
 	bool greeted, settled;         /* hello came; the log was replayed and jobs compared */
 	struct zn_msg_running *running;/* of hello, until settled */
 	size_t n_running;
@@ -161,6 +162,14 @@ int zn_drain_end(struct zn_server *s);
 bool zn_drain_holds(struct zn_server *s);                /* now; ends it when its time has come */
 const char *zn_drain_text(struct zn_server *s, struct zn_arena *a);
 
+/* array.c */
+/* Why an element that waits by itself may not get in line yet; NULL: it may. */
+const char *zn_array_keeps(struct zn_server *s, const struct zn_job *element);
+void zn_array_wake(struct zn_server *s, struct zn_job *array);       /* those that were kept may get in line */
+/* What waits of it is over; it ends with what runs. */
+void zn_array_stop(struct zn_server *s, struct zn_job *array, const char *reason);
+void zn_array_note(struct zn_server *s, struct zn_job *array);       /* an element has ended: perhaps all of it */
+
 /* adopt.c */
 /* Whether it can be adopted now at the wish of user by, and whose process it is. */
 int zn_adopt_check(struct zn_server *s, const struct zn_spec *spec, uid_t by, uid_t *ret_uid, gid_t *ret_gid,
@@ -217,7 +226,7 @@ void zn_end_submit(struct zn_server *s, const struct zn_job *job);
 /* Appends "ZENITH_JOB_ID=..." and the like, what is run after a job's end is told of it; they live in a.  v has room
  * for ZN_END_VARIABLES behind its *n.  -ENOMEM.
  */
-enum { ZN_END_VARIABLES = 6 };
+enum { ZN_END_VARIABLES = 7 };
 int zn_end_variables(const struct zn_job *job, struct zn_arena *a, const char **v, size_t *n);
 /* hook.c */
 void zn_hook_finish(struct zn_server *s, const struct zn_job *job);

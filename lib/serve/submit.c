@@ -114,6 +114,8 @@ static int room_for(struct zn_server *s, struct zn_err *err)
 	if (zn_journal_room(s->journal) < ZN_ROOM_SUBMIT)
 		return zn_err_set(err, -EAGAIN, "the disk of the spool '%s' is full, or has too little room for a queue (40 MiB): "
 		                  "nothing new is accepted", s->spool);
+	if (s->jobs.next_id > ZN_NUMBER_MAX)
+		return zn_err_set(err, -EOVERFLOW, "the spool '%s' has no job numbers left", s->spool);
 	return 0;
 }
 
@@ -212,10 +214,14 @@ int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, 
 
 void zn_submit_promote(struct zn_server *s, struct zn_job *job)
 {
+	const char *kept = job->whole && !job->hold ? zn_array_keeps(s, job) : NULL;
+
 	if (job->adopted_pid) /* it has its place, or never gets it */
 		return;
 	if (job->hold) {
 		zn_job_set_text(&job->reason, "held by its owner");
+	} else if (kept) {
+		zn_job_set_text(&job->reason, kept);
 	} else if (job->after) {
 		zn_job_set_text(&job->reason, zn_after_waits(job->after, &s->arena));
 	} else if (job->begin_s > zn_now_s()) {
@@ -223,6 +229,8 @@ void zn_submit_promote(struct zn_server *s, struct zn_job *job)
 	} else if (zn_jobs_move(&s->jobs, job, ZN_JOB_QUEUED) == 0) {
 		zn_job_set_text(&job->reason, NULL);
 		zn_place_soon(s);
+		if (job->array)
+			zn_array_wake(s, job);
 	}
 	zn_times_note(s, job);
 }
@@ -244,7 +252,7 @@ static int body_record(struct zn_server *s, struct zn_loc loc, const struct zn_k
 int zn_submit_body(struct zn_server *s, const struct zn_job *job, struct zn_memo_submit *ret, struct zn_err *err)
 {
 	struct zn_memo_env env;
-	int rc = body_record(s, job->body, &zn_memo_submit_kind, ret, err);
+	int rc = body_record(s, job->whole ? job->whole->body : job->body, &zn_memo_submit_kind, ret, err);
 
 	if (rc < 0 || !job->env)
 		return rc;

@@ -9,7 +9,7 @@
 
 static bool waits(const struct zn_job *job)
 {
-	return job->state == ZN_JOB_PENDING || job->state == ZN_JOB_QUEUED;
+	return zn_job_is_waiting(zn_job_shown_state(job));
 }
 
 /* The latest moment to start; HUGE_VAL: there is none. */

@@ -3,6 +3,7 @@
 #include "base/idset.h"
 #include "base/text.h"
 #include "base/units.h"
+#include "job/number.h"
 #include "show/show.h"
 
 static void add_safe(struct zn_buf *to, const char *text)
@@ -101,13 +102,26 @@ static void state_row(struct zn_buf *to, const struct zn_job_record *j)
 	zn_buf_addch(to, '\n');
 }
 
+static void array_row(struct zn_buf *to, const struct zn_job_record *j)
+{
+	if (!j->elements.has || j->index.has)
+		return;
+	zn_buf_printf(to, "%-14s %llu elements: %llu ended well, %llu failed, %llu were cancelled\n", "array",
+	              (unsigned long long)j->elements.v, (unsigned long long)j->elements_completed.v,
+	              (unsigned long long)j->elements_failed.v, (unsigned long long)j->elements_cancelled.v);
+	row(to, "waiting", j->array);
+}
+
 void zn_show_job(const struct zn_job_record *j, struct zn_buf *to)
 {
 	const struct zn_job_alloc *alloc = j->alloc.v;
 
-	zn_buf_printf(to, "%-14s %llu\n", "job", (unsigned long long)j->id);
+	char number[ZN_NUMBER_TEXT];
+
+	zn_buf_printf(to, "%-14s %s\n", "job", zn_handle_text(zn_record_handle(j), number));
 	row(to, "name", j->name);
 	state_row(to, j);
+	array_row(to, j);
 	row(to, "user", j->user);
 	row(to, "account", j->account);
 	zn_buf_printf(to, "%-14s %lld\n", "priority", (long long)j->priority);
@@ -133,9 +147,10 @@ void zn_show_job(const struct zn_job_record *j, struct zn_buf *to)
 void zn_show_why(const struct zn_explained *e, struct zn_buf *to)
 {
 	const struct zn_explained_reason *r = e->reasons.v;
-	char when[ZN_UNIT_TEXT];
+	char when[ZN_UNIT_TEXT], number[ZN_NUMBER_TEXT];
 
-	zn_buf_printf(to, "job %llu is %s: ", (unsigned long long)e->id, e->state);
+	struct zn_job_record named = { .id = e->id, .index = e->index };
+	zn_buf_printf(to, "job %s is %s: ", zn_handle_text(zn_record_handle(&named), number), e->state);
 	add_safe(to, e->answer);
 	zn_buf_addch(to, '\n');
 	for (size_t i = 1; i < e->reasons.n; i++) {

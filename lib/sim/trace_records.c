@@ -29,6 +29,8 @@ static const char *keep(struct zn_trace *t, const char *text)
 static int take_job(struct zn_trace *t, size_t *cap, const struct zn_rec *rec, const char *path, const struct zn_job_record *j,
                     struct zn_err *err)
 {
+	if (j->elements.has && !j->index.has) /* an array: its elements have records of their own */
+		return 0;
 	if (t->use != ZN_TRACE_PLACE && (!(j->gpus || (t->use == ZN_TRACE_RUN && j->cpus.v)) || !j->start_s.has || !j->end_s.has)) { /* it asked for none, or never ran to an end */
 		t->left_out++;
 		return 0;

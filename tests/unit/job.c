@@ -80,7 +80,8 @@ static void odd_signal(struct zn_spec *s) { s->policy.signal = "SIGNOPE"; }
 static void odd_umask(struct zn_spec *s) { s->umask = ZN_SOME_U64(01000); }
 static void odd_nvlink(struct zn_spec *s) { s->locality.nvlink = "maybe"; }
 static void huge_priority(struct zn_spec *s) { s->policy.priority = ZN_SOME_I64(INT64_C(1) << 40); }
-static void an_array(struct zn_spec *s) { s->policy.array = "0-9"; }
+static void no_array(struct zn_spec *s) { s->policy.array = "9-0"; }
+static void array_on_terminal(struct zn_spec *s) { s->policy.array = "0-9"; s->terminal = "zenith-pty-x"; }
 static void a_share(struct zn_spec *s) { s->resources.gpu_share = ZN_SOME_F64(0.5); }
 static void two_nodes(struct zn_spec *s) { s->resources.nodes_min = ZN_SOME_U64(2); }
 static void one_node(struct zn_spec *s) { s->resources.nodes_min = ZN_SOME_U64(1); }
@@ -168,7 +169,8 @@ static const struct spec_row spec_rows[] = {
 	{ "a umask with a fourth digit", odd_umask, -EBADMSG, "umask must be" },
 	{ "an NVLink wish that is none", odd_nvlink, -EBADMSG, "'maybe'" },
 	{ "a priority beyond 32 bits", huge_priority, -EBADMSG, "32 bits" },
-	{ "an array", an_array, -EOPNOTSUPP, "can't grant 'array'" },
+	{ "an array that runs backwards", no_array, -EBADMSG, "a range runs backwards" },
+	{ "an array on a terminal", array_on_terminal, -EBADMSG, "is one and no array" },
 	{ "a part of a GPU", a_share, -EOPNOTSUPP, "can't grant 'gpu_share'" },
 	{ "two nodes", two_nodes, -EOPNOTSUPP, "nodes_min" },
 	{ "one node", one_node, 0, "" },
@@ -255,10 +257,11 @@ static const struct { const char *lines, *words, *ignored; } sbatch_rows[] = {
 	{ "#SBATCH -n 4000000000 -c 4000000000 --mem-per-cpu=1P", "--tasks|4000000000|--cpus|16000000000000000000|--mem|18446744073709551615|", "" },
 	{ "#SBATCH --new-thing value -J x", "--name|x|", "--new-thing|" }, { "##SBATCH -n 4\n# SBATCH -n 3\n#SBATCHX -n 2", "", "" },
 	{ "#SBATCH -n 2\nsrun x\n#SBATCH -n 4", "--tasks|2|", "" },
+	{ "#SBATCH --array=0-15%4 -o %A_%a.txt", "--array|0-15%4|--output|%j_%a.txt|", "" },
 };
 
 static const struct { const char *lines; int rc; const char *sentence; } sbatch_refused[] = {
-	{ "#SBATCH --array=0-9", -EOPNOTSUPP, "#SBATCH --array can't be had in this version" },
+	{ "#SBATCH --licenses=matlab", -EOPNOTSUPP, "#SBATCH --licenses can't be had in this version" },
 	{ "#SBATCH -N 4", -EOPNOTSUPP, "#SBATCH --nodes 4: a job runs on one machine" },
 	{ "#SBATCH --gres=fpga:1", -EOPNOTSUPP, "#SBATCH --gres 'fpga:1': there are only GPUs" },
 	{ "#SBATCH -n many", -EBADMSG, "#SBATCH --ntasks 'many' makes no sense" }, { "#SBATCH -t 1:2:3:4", -EBADMSG, "#SBATCH --time" },

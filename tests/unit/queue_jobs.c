@@ -65,7 +65,7 @@ static uint64_t next(const struct zn_jobs *q, double now_s)
 {
 	struct zn_pick_job *head = zn_line_first(&q->pick.line, PASS, now_s);
 
-	return head ? head->seq : 0;
+	return head ? zn_handle_of_arrival(head->seq) : 0;
 }
 
 static void block(struct zn_jobs *q, uint32_t gpus)

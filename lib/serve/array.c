@@ -1,0 +1,68 @@
+/* array: elements that wait by themselves, and the end of all. */
+#include "serve/server.h"
+
+const char *zn_array_keeps(struct zn_server *s, const struct zn_job *element)
+{
+	struct zn_job *array = element->whole;
+
+	array->array->kept++;
+	if (array->after)
+		return zn_after_waits(array->after, &s->arena);
+	if (zn_array_is_full(array->array))
+		return zn_arena_printf(&s->arena, "%u of its array run at once, and no more", array->array->at_once);
+	array->array->kept--;
+	return NULL;
+}
+
+void zn_array_wake(struct zn_server *s, struct zn_job *array)
+{
+	uint32_t kept = array->array->kept;
+	struct zn_job *job = NULL;
+
+	if (zn_array_is_full(array->array))
+		return;
+	array->array->kept = 0;
+	while (kept && (job = zn_jobs_next_element(array, job))) {
+		if (job->state != ZN_JOB_PENDING || job->hold)
+			continue;
+		zn_submit_promote(s, job);
+		if (job->state == ZN_JOB_QUEUED)
+			zn_change_save(s, job, "queued");
+	}
+}
+
+void zn_array_stop(struct zn_server *s, struct zn_job *array, const char *reason)
+{
+	array->cancel = true;
+	if (reason != array->reason)
+		zn_job_set_text(&array->reason, reason);
+	zn_jobs_give_up_rest(&s->jobs, array);
+	if (zn_change_save(s, array, "cancelling") < 0)
+		return;
+	for (struct zn_job *job = NULL; (job = zn_jobs_next_element(array, job));)
+		if (zn_job_is_waiting(job->state))
+			zn_job_finish(s, job, ZN_JOB_CANCELLED, reason);
+}
+
+void zn_array_note(struct zn_server *s, struct zn_job *array)
+{
+	const struct zn_array *a = array->array;
+
+	if (zn_job_is_finished(array->state))
+		return;
+	if (a->open || a->rest.count) {
+		zn_array_wake(s, array);
+		return;
+	}
+	if (array->cancel) {
+		zn_job_finish(s, array, ZN_JOB_CANCELLED, array->reason);
+	} else if (a->failed) {
+		zn_job_finish(s, array, ZN_JOB_FAILED, zn_arena_printf(&s->arena, "%u of %u elements failed", a->failed, a->n));
+	} else if (a->cancelled) {
+		zn_job_finish(s, array, ZN_JOB_CANCELLED, zn_arena_printf(&s->arena, "%u of %u elements were cancelled", a->cancelled, a->n));
+	} else {
+		array->has_exit_code = true;
+		array->exit_code = 0;
+		zn_job_finish(s, array, ZN_JOB_COMPLETED, NULL);
+	}
+}
