@@ -163,6 +163,24 @@ static int run_quotas(int argc, char **argv)
 	return zn_cli_end(w, ZN_EXIT_OK);
 }
 
+static const struct zn_kind *const licence_kinds[] = { &zn_licence_kind, NULL };
+
+static void put_licence(void *w, const struct zn_licence_record *r)
+{
+	zn_writer_put(w, &zn_licence_kind, r);
+}
+
+static int run_licences(int argc, char **argv)
+{
+	struct zn_picture p;
+
+	read_picture(argc, argv, true, &p);
+	struct zn_writer *w = zn_cli_writer(licence_kinds, false);
+	zn_picture_each_licence(&p, put_licence, w);
+	zn_picture_done(&p);
+	return zn_cli_end(w, ZN_EXIT_OK);
+}
+
 static const struct zn_kind *const share_kinds[] = { &zn_share_kind, NULL };
 
 static int run_shares(int argc, char **argv)
@@ -629,6 +647,7 @@ static const struct zn_cmd verbs[] = {
 	{ .name = "history", .brief = "list the jobs that have ended", .synopsis = "[options]", .opts = history_opts, .run = run_history },
 	{ .name = "quotas", .brief = "list what users and accounts may use, and use", .synopsis = "[options]", .opts = record_opts, .run = run_quotas },
 	{ .name = "shares", .brief = "list what users used lately of their share", .synopsis = "[options]", .opts = record_opts, .run = run_shares },
+	{ .name = "licences", .brief = "list licences, how many there are and how many jobs have", .synopsis = "[options]", .opts = record_opts, .run = run_licences },
 	{ .name = "node", .brief = "keep new jobs from a machine, or let them on it again", .synopsis = "[options] drain|resume [NODE]", .opts = node_opts, .run = run_node },
 	{ .name = "nodes", .brief = "list the machines that run jobs", .synopsis = "[options]", .opts = nodes_opts, .run = run_nodes },
 	{ 0 },

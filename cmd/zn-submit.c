@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/pty.h"
 #include "job/compose.h"
+#include "job/licences.h"
 #include "job/mail.h"
 #include "job/operand.h"
 #include "job/sbatch.h"
@@ -21,7 +22,7 @@
 #include "queue/watch.h"
 
 static struct {
-	const char *name, *directory, *output, *error, *key, *nvlink, *signal, *on_end, *mail, *mail_on, *after, *account, *array;
+	const char *name, *directory, *output, *error, *key, *nvlink, *signal, *on_end, *mail, *mail_on, *after, *account, *array, *licences;
 	struct zn_ou64 gpus, cpus, mem, tasks, requeue;
 	struct zn_of64 limit, begin, deadline, grace, timeout;
 	struct zn_oi64 priority;
@@ -35,6 +36,7 @@ static const struct zn_opt opts[] = {
 	{ 'c', "cpus", ZN_OPT_U64, "N", &o.cpus, NULL, "hardware threads for the whole job, its alone (default: one per task; "
 	  "with GPUs the fair slice next to them)" },
 	{ 'm', "mem", ZN_OPT_BYTES, "SIZE", &o.mem, NULL, "memory for the whole job, a limit where the machine can hold it to one" },
+	{ 0, "licences", ZN_OPT_STR, "NAME[:N],...", &o.licences, NULL, "licences, as many of each as it says (default 1)" },
 	{ 't', "time", ZN_OPT_DUR, "TIME", &o.limit, NULL, "longest running time: 90, 1h30m, 02:00:00" },
 	{ 'p', "priority", ZN_OPT_I64, "N", &o.priority, NULL, "larger is more urgent (default 0)" },
 	{ 'A', "account", ZN_OPT_STR, "NAME", &o.account, NULL, "who pays: whose quota it counts for, beside the user's" },
@@ -155,6 +157,8 @@ static int take_options(struct zn_spec *s, struct zn_err *err)
 	s->policy.account = o.account;
 	s->locality.nvlink = o.nvlink;
 	rc = o.after ? zn_after_parse(o.after, &arena, &s->policy.after, err) : 0;
+	if (rc == 0 && o.licences)
+		rc = zn_spec_licences_parse(o.licences, &arena, &s->resources.licences, err);
 	if (rc < 0)
 		return rc;
 	if (o.array && o.follow)

@@ -286,6 +286,21 @@ _zn_queue()
 			:
 		fi
 		;;
+	licences)
+		case $prev in
+		-o|--output) _zn_reply -W 'table json csv msgpack'; return ;;
+		--fields) :; return ;;
+		-u|--user) _zn_reply -u; return ;;
+		-s|--state) _zn_reply -W 'PENDING QUEUED SCHEDULED RUNNING SUSPENDED COMPLETED FAILED CANCELLED'; return ;;
+		-n|--name) :; return ;;
+		--complete) _zn_reply -W 'bash zsh fish'; return ;;
+		esac
+		if [[ $cur == -* ]]; then
+			_zn_reply -W '-o --output --fields --no-heading -u --user -m --mine -s --state -n --name -a --all -h --help --version --complete'
+		else
+			:
+		fi
+		;;
 	node)
 		case $prev in
 		--reason) :; return ;;
@@ -330,7 +345,7 @@ _zn_queue()
 		if [[ $cur == -* ]]; then
 			_zn_reply -W '-u --user -m --mine -s --state -n --name -a --all -o --output --fields --no-heading -h --help --version --complete'
 		else
-			_zn_reply -W 'list show why cancel hold release suspend resume requeue modify adopt wait log events history quotas shares node nodes'
+			_zn_reply -W 'list show why cancel hold release suspend resume requeue modify adopt wait log events history quotas shares licences node nodes'
 		fi
 		;;
 	esac

@@ -28,6 +28,7 @@ static const struct zn_field job_fields[] = {
 	ZN_FIELD(J, mem_bytes, OBYTES, "MEM", "memory asked"),
 	ZN_FIELD(J, time_limit_s, ODUR, "LIMIT", "longest running time"),
 	ZN_FIELD(J, nvlink, STR, "", "require or prefer"),
+	ZN_FIELD(J, licences, STR, "", "licences asked, by name and count"),
 	ZN_FIELD(J, submit_s, TIME, "SUBMITTED", "when it was accepted"),
 	ZN_FIELD(J, begin_s, OTIME, "", "not before"),
 	ZN_FIELD(J, deadline_s, OTIME, "", "ended by then, or given up"),

@@ -24,6 +24,7 @@ struct zn_job_record {
 	struct zn_ou64 cpus, mem_bytes;
 	struct zn_of64 time_limit_s;
 	const char *nvlink;
+	const char *licences;          /* "matlab:2,vcs:1" */
 	double submit_s;
 	struct zn_of64 begin_s, deadline_s, start_s, end_s;
 	const char *array;             /* of an array: its elements that wait, and how many may run at once: "5-99%8" */

@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "base/units.h"
+#include "job/licences.h"
 #include "job/number.h"
 #include "job/spans.h"
 
@@ -149,7 +150,6 @@ static int check_granted(const struct zn_spec *s, struct zn_err *err)
 		{ "nodes_min above 1", r->nodes_min.has && r->nodes_min.v > 1 },
 		{ "gpu_mem_bytes", r->gpu_mem_bytes.has },
 		{ "gpu_share", r->gpu_share.has },
-		{ "licences", r->licences.p },
 		{ "near", l->near },
 		{ "queue", p->queue },
 		{ "every", p->every },
@@ -183,6 +183,16 @@ uint32_t zn_spec_elements(const struct zn_spec *s)
 		zn_spans_done(&spans);
 	}
 	return n;
+}
+
+static int check_licences(const struct zn_spec *s, struct zn_err *err)
+{
+	struct zn_arena a = { 0 };
+	struct zn_list list;
+	int rc = zn_spec_licences_read(s->resources.licences, &a, &list, err);
+
+	zn_arena_done(&a);
+	return rc;
 }
 
 static int check_policy(const struct zn_spec *s, struct zn_err *err)
@@ -257,9 +267,9 @@ static int check_adopt(const struct zn_spec *s, struct zn_err *err)
 	if (a->pid.v < 2 || a->pid.v > INT32_MAX || !a->start_ticks.has)
 		return zn_err_set(err, -EBADMSG, "what is adopted is named by pid, from 2, and start_ticks");
 	if (s->command || s->script || s->arguments.n || s->error || (s->hold.has && s->hold.v) || s->policy.begin_s.has || s->policy.deadline_s.has ||
-	    s->policy.requeue.v || s->policy.after.n || r->cpus.has || r->tasks.v > 1 || r->gpus_per_node.has)
+	    s->policy.requeue.v || s->policy.after.n || r->cpus.has || r->tasks.v > 1 || r->gpus_per_node.has || r->licences.p)
 		return zn_err_set(err, -EBADMSG, "a process that runs already can be given no command, arguments, error file, "
-		                  "begin, deadline, after, hold, requeue, cpus or tasks");
+		                  "begin, deadline, after, hold, requeue, cpus, tasks or licences");
 	if (r->gpus.has && r->gpus.v != a->gpus.n)
 		return zn_err_set(err, -EBADMSG, "gpus must be as many as adopt names");
 	for (size_t i = 0; i < a->gpus.n; i++)
@@ -295,7 +305,7 @@ static int check_on_end(const struct zn_spec *s, struct zn_err *err)
 int zn_spec_check(const struct zn_spec *s, struct zn_err *err)
 {
 	int (*const checks[])(const struct zn_spec *, struct zn_err *) = {
-		check_names, check_paths, check_environment, check_policy, check_granted, check_adopt, check_terminal,
+		check_names, check_paths, check_environment, check_policy, check_licences, check_granted, check_adopt, check_terminal,
 		check_on_end,
 	};
 	int rc = check_resources(&s->resources, err);

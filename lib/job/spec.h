@@ -11,7 +11,7 @@
 struct zn_spec_resources {
 	struct zn_ou64 gpus, gpus_per_node, nodes_min, nodes_max, tasks, cpus, mem_bytes, gpu_mem_bytes;
 	struct zn_of64 gpu_share, time_limit_s;
-	struct zn_bytes licences;      /* {name: count} */
+	struct zn_bytes licences;      /* {name: count}: job/licences.h */
 };
 
 struct zn_spec_locality {

@@ -23,6 +23,7 @@ static void copy_ask(struct zn_pick_ask *to, const struct zn_pick_ask *from)
 	to->gang = from->gang;
 	to->payer = from->payer;
 	to->nvlink_required = from->nvlink_required;
+	to->wish = from->wish;
 }
 
 static struct zn_pick_kind *kind_get(struct zn_line *l, const struct zn_pick_ask *ask)

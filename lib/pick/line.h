@@ -19,6 +19,7 @@
 
 #include <uthash.h>
 
+#include "pick/licences.h"
 #include "pick/row.h"
 #include "quota/quota.h"
 
@@ -37,6 +38,7 @@ struct zn_pick_ask {
 	uint32_t gang;                /* in a hall: which (hall.h) */
 	uint32_t payer;               /* who may not start more than he is allowed; 0: there is no limit */
 	bool nvlink_required;
+	const struct zn_wish *wish;   /* in a room: what licences; NULL: none */
 };
 
 /* What there is of what can be counted. */

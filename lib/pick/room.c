@@ -26,14 +26,16 @@ static void give_to(struct zn_free *f, const struct zn_plan *p)
 	f->mem_bytes += p->mem_bytes;
 }
 
-void zn_room_take(struct zn_room *r, const struct zn_plan *plan)
+void zn_room_take(struct zn_room *r, const struct zn_plan *plan, const struct zn_wish *wish)
 {
 	take_from(&r->free, plan);
+	zn_licences_take(&r->licences, wish);
 }
 
-void zn_room_give(struct zn_room *r, const struct zn_plan *plan)
+void zn_room_give(struct zn_room *r, const struct zn_plan *plan, const struct zn_wish *wish)
 {
 	give_to(&r->free, plan);
+	zn_licences_give(&r->licences, wish);
 }
 
 /* ---- how much there is ------------------------------------------------------------------------------------ */
@@ -67,7 +69,7 @@ double zn_room_size(const struct zn_room *r, const struct zn_pick_ask *ask)
 		part = fmax(part, (double)(ask->cpus ? ask->cpus : ask->gpus ? 0 : ask->tasks) / (double)r->facts->n_cpus);
 	if (ask->mem_bytes)
 		part = fmax(part, (double)ask->mem_bytes / fmax(1, (double)total_mem(r->facts)));
-	return part * total;
+	return fmax(part, zn_licences_part(&r->licences, ask->wish)) * total;
 }
 
 static struct zn_pick_have have(const struct zn_free *f)
@@ -98,39 +100,47 @@ static void begin(void *arg, struct zn_pick_have *ret)
 	struct zn_room *r = arg;
 
 	r->beside = without_held(&r->free, &r->held);
+	zn_licences_copy(&r->licences, ZN_LICENCES_BESIDE, ZN_LICENCES_NOW);
 	*ret = have(&r->beside);
 }
 
 static bool take(void *arg, struct zn_pick_job *job, bool beside, struct zn_pick_gap *gap)
 {
 	struct zn_room *r = arg;
+	const struct zn_wish *wish = job->shape->ask.wish;
 	struct zn_ask ask = zn_room_ask(&job->shape->ask);
 	struct zn_free now = without_held(&r->free, &r->held);
 
-	if (!r->facts || zn_plan_make(r->facts, beside ? &r->beside : &now, &ask, &r->plan, NULL) < 0)
+	if (!r->facts || !zn_licences_fit(&r->licences, wish, beside ? ZN_LICENCES_BESIDE : ZN_LICENCES_NOW) ||
+	    zn_plan_make(r->facts, beside ? &r->beside : &now, &ask, &r->plan, NULL) < 0)
 		return false;
 	take_from(&now, &r->plan);
-	zn_room_take(r, &r->plan);
-	if (beside) /* it may be there still when the first in line starts */
+	zn_room_take(r, &r->plan, wish);
+	if (beside) { /* it may be there still when the first in line starts */
 		r->beside.mem_bytes -= r->plan.mem_bytes < r->beside.mem_bytes ? r->plan.mem_bytes : r->beside.mem_bytes;
+		zn_licences_add(&r->licences, wish, ZN_LICENCES_BESIDE, -1);
+	}
 	r->beside = both(&r->beside, &now);
+	zn_licences_cut(&r->licences, ZN_LICENCES_BESIDE, ZN_LICENCES_NOW);
 	gap->now = have(&now);
 	gap->beside = have(&r->beside);
 	return true;
 }
 
 /* Whether ask fits into what is free then; takes it out. */
-static bool set_aside(const struct zn_room *r, const struct zn_pick_ask *wanted, struct zn_free *then)
+static bool set_aside(struct zn_room *r, const struct zn_pick_ask *wanted, struct zn_free *then)
 {
 	struct zn_ask ask = zn_room_ask(wanted);
 	struct zn_pick_have left = have(then);
 	struct zn_plan plan;
 
-	if (!zn_pick_fits(wanted, &left) || zn_plan_make(r->facts, then, &ask, &plan, NULL) < 0)
+	if (!zn_pick_fits(wanted, &left) || !zn_licences_fit(&r->licences, wanted->wish, ZN_LICENCES_THEN) ||
+	    zn_plan_make(r->facts, then, &ask, &plan, NULL) < 0)
 		return false;
 	if (wanted->gpus && !wanted->cpus) /* it takes what CPUs are left, even none */
 		plan.cpus_held = 0;
 	take_from(then, &plan);
+	zn_licences_add(&r->licences, wanted->wish, ZN_LICENCES_THEN, -1);
 	return true;
 }
 
@@ -142,14 +152,18 @@ static bool reserve(void *arg, const struct zn_pick_job *job, double now_s, stru
 
 	if (!r->facts)
 		return false;
+	zn_licences_copy(&r->licences, ZN_LICENCES_THEN, ZN_LICENCES_NOW);
 	for (uint32_t i = 0; !set_aside(r, &job->shape->ask, &then); i++) {
 		node = zn_row_nth(r->running, i);
 		if (!node)
 			return false;
 		give_to(&then, r->plan_of(zn_pick_job_that_runs(node)));
+		zn_licences_add(&r->licences, r->wish_of(zn_pick_job_that_runs(node)), ZN_LICENCES_THEN, 1);
 		then = without_held(&then, &r->held);
 	}
 	r->beside = both(&now, &then);
+	zn_licences_copy(&r->licences, ZN_LICENCES_BESIDE, ZN_LICENCES_NOW);
+	zn_licences_cut(&r->licences, ZN_LICENCES_BESIDE, ZN_LICENCES_THEN);
 	gap->beside = have(&r->beside);
 	gap->shadow_s = node && node->key > now_s ? node->key : now_s;
 	return true;

@@ -212,6 +212,35 @@ static void take_share(struct reading *r, const char *section, const char *key, 
 		r->rc = zn_err_set(r->err, -ENOMEM, "out of memory");
 }
 
+/* inih hands on the name of a line that goes on in a second one cut. */
+static bool is_licence(const char *name)
+{
+	return strlen(name) < SECTION_MAX && zn_licence_check_name(name, NULL) == 0;
+}
+
+static void take_licence(struct reading *r, const char *name, const char *value)
+{
+	struct zn_conf *c = r->conf;
+	uint64_t total = 0;
+
+	if (!is_licence(name))
+		complain(r, "[licences] '%s' is no name of one: 1 to %d bytes without ':' and ','", name, SECTION_MAX - 1);
+	else if (zn_parse_u64(value, 0, ZN_LICENCE_COUNT_MAX, &total, NULL) < 0)
+		complain(r, "[licences] %s = '%s': a number from 0 to %d", name, value, ZN_LICENCE_COUNT_MAX);
+	for (size_t i = 0; r->rc == 0 && i < c->n_licences; i++)
+		if (!strcmp(c->licences[i].name, name))
+			complain(r, "[licences] %s stands twice or goes on in a second line", name);
+	if (r->rc < 0)
+		return;
+	struct zn_licence_record *v = reallocarray(c->licences, c->n_licences + 1, sizeof(*v));
+	char *copy = v ? zn_arena_strdup(&c->arena, name) : NULL;
+	c->licences = v ? v : c->licences;
+	if (copy)
+		c->licences[c->n_licences++] = (struct zn_licence_record){ .name = copy, .total = total };
+	else
+		r->rc = zn_err_set(r->err, -ENOMEM, "out of memory");
+}
+
 static int on_line(void *arg, const char *section, const char *key, const char *value)
 {
 	struct reading *r = arg;
@@ -223,6 +252,8 @@ static int on_line(void *arg, const char *section, const char *key, const char *
 		take_quota(r, section, key, value);
 	else if (!strncmp(section, "share ", 6))
 		take_share(r, section, key, value);
+	else if (!strcmp(section, "licences"))
+		take_licence(r, key, value);
 	else if (i < n)
 		take_row(r, r->conf, &rows[i], 1u << i, &r->seen, section, value);
 	else
@@ -280,6 +311,9 @@ void zn_conf_done(struct zn_conf *conf)
 {
 	free(conf->quotas.v);
 	free(conf->shares.v);
+	free(conf->licences);
+	conf->licences = NULL;
+	conf->n_licences = 0;
 	conf->shares = (struct zn_shares){ 0 };
 	conf->quotas = (struct zn_quotas){ 0 };
 	zn_arena_done(&conf->arena);

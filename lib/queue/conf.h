@@ -11,6 +11,7 @@
  *   [operators]  users = ann, bob
  *   [quota user:ann], [quota user:*], [quota account:vision]
  *             running, queued, gpus, cpus = number; mem = size; gpu_hours = number in window = 7d
+ *   [licences] matlab = 5               how many there are, of any name
  *   [fair_share] half_life = 7d         of what was used; 0: there is none
  *   [share user:ann], [share account:vision]
  *             shares = 1
@@ -22,6 +23,7 @@
 #include <stddef.h>
 
 #include "base/arena.h"
+#include "job/licences.h"
 #include "quota/quota.h"
 #include "zenith.h"
 
@@ -33,6 +35,8 @@ struct zn_conf {
 	const char *operators;      /* comma-separated, NULL: none */
 	struct zn_quotas quotas;
 	struct zn_shares shares;
+	struct zn_licence_record *licences;
+	size_t n_licences;
 };
 
 /* -EINVAL with file and line for an unknown section, key or value. */

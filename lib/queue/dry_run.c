@@ -88,6 +88,16 @@ static int foretell(struct zn_picture *p, const struct zn_facts *facts, const st
 	return 0;
 }
 
+/* Without a queue nobody knows what licences there are. */
+static int read_licences(const struct zn_picture *p, const struct zn_spec *s, struct zn_arena *a, const char **ret, struct zn_err *err)
+{
+	struct zn_list list = { 0 };
+	int rc = p->n_nodes ? zn_spec_licences_read(s->resources.licences, a, &list, err) : 0;
+
+	*ret = rc == 0 ? zn_spec_licences_text(&list, a) : NULL;
+	return rc == 0 && list.n && !*ret ? -ENOMEM : rc;
+}
+
 static int plan(struct zn_picture *p, const struct zn_spec *s, struct zn_arena *a, struct zn_planned *ret, struct zn_err *err)
 {
 	struct zn_order o = order_of(s, zn_now_s());
@@ -104,7 +114,12 @@ static int plan(struct zn_picture *p, const struct zn_spec *s, struct zn_arena *
 		gethostname(host, sizeof(host) - 1);
 	}
 	const char *node = zn_arena_strdup(a, p->n_nodes ? p->nodes->node_id : host);
-	int rc = node ? zn_picture_plan(node, facts, &free, p->nodes, &ask, a, ret) : -ENOMEM;
+	int rc = node ? read_licences(p, s, a, &o.licences, err) : -ENOMEM;
+	if (rc == 0)
+		rc = zn_picture_plan(node, facts, &free, p->nodes, &ask, a, ret);
+	if (rc != -ENOMEM)
+		rc = zn_picture_lacks(p, o.licences, rc, a, &ret->reasons, &ret->smallest);
+	ret->now = rc == 0;
 	if (rc != -ENOMEM && rc != -EINVAL) /* else it never starts */
 		rc = foretell(p, facts, &free, s, &o, a, ret);
 	zn_facts_free(facts);

@@ -144,6 +144,9 @@ static int explain_queued(struct zn_picture *p, const struct zn_job_record *job,
 		add_strangers(p->nodes, &p->arena, &e->reasons);
 	if (why.smallest[0] && !forecast.behind) /* else what would fit is set aside */
 		e->smallest = zn_arena_strdup(&p->arena, why.smallest);
+	rc = zn_picture_lacks(p, job->licences, rc, &p->arena, &e->reasons, &e->smallest);
+	if (rc == -ENOMEM)
+		return rc;
 	const char *quota = zn_forecast_over_quota(p, &order);
 	uint32_t full = full_of(p, job);
 	e->fair_share = fair_share(p, job);

@@ -37,10 +37,16 @@ static const struct zn_plan *plan_of(const struct zn_pick_job *pick)
 	return &((const struct one *)pick)->plan;
 }
 
+static const struct zn_wish *wish_of(const struct zn_pick_job *pick)
+{
+	return ((const struct one *)pick)->order.ask.wish;
+}
+
 struct zn_order zn_forecast_order(const struct zn_job_record *r)
 {
 	return (struct zn_order){
 		.id = zn_record_handle(r), .submit_s = r->submit_s, .begin_s = r->begin_s.v, .user = r->user, .account = r->account,
+		.licences = r->licences,
 		.limit_s = strcmp(r->state, "SUSPENDED") ? r->time_limit_s.v : 0,
 		.ask = { .priority = r->priority, .mem_bytes = r->mem_bytes.v, .gpus = (uint32_t)r->gpus,
 		         .cpus = (uint32_t)r->cpus.v, .tasks = (uint32_t)r->tasks,
@@ -68,13 +74,13 @@ static struct one *add(struct future *f, const struct zn_order *o)
 	return one;
 }
 
-/* -ENOMEM. */
-static int find_payer(struct future *f, struct zn_order *o)
+/* Who pays for it, and its wish, in this future.  -ENOMEM. */
+static int fill_in(struct future *f, struct zn_order *o)
 {
 	int64_t payer = zn_payers_get(&f->payers, o->user, o->account);
 
 	o->ask.payer = payer > 0 ? (uint32_t)payer : 0;
-	return payer < 0 ? (int)payer : 0;
+	return payer < 0 ? (int)payer : zn_licences_wish(&f->room.licences, o->licences, &o->ask.wish);
 }
 
 static bool is_full(const struct one *array)
@@ -157,11 +163,12 @@ static int fill(struct future *f, const struct zn_picture *p, const struct zn_or
 	for (size_t i = 0; rc == 0 && i < p->n_jobs; i++) {
 		const struct zn_job_record *r = &p->jobs[i];
 		struct zn_order o = zn_forecast_order(r);
-		rc = find_payer(f, &o);
+		rc = fill_in(f, &o);
 		if (rc == 0 && zn_picture_has_place(r)) {
 			struct one *one = add(f, &o);
 			one->plan = zn_picture_place(r);
 			zn_pick_runs(&f->pick, &one->pick, r->start_s.has ? r->start_s.v : now_s, o.ask.gpus);
+			zn_licences_take(&f->room.licences, o.ask.wish);
 			count_start(f, one, one->pick.start_s);
 		} else if (rc == 0 && !strcmp(r->state, "QUEUED") && (r->array || !r->elements.has)) {
 			struct one *one = add(f, &o);
@@ -171,7 +178,7 @@ static int fill(struct future *f, const struct zn_picture *p, const struct zn_or
 	}
 	if (rc == 0 && !f->wanted) {
 		struct zn_order o = *job;
-		rc = find_payer(f, &o);
+		rc = fill_in(f, &o);
 		f->wanted = add(f, &o);
 		rc = rc < 0 ? rc : wait_in_line(f, f->wanted);
 	}
@@ -242,7 +249,7 @@ static bool end_next(struct future *f, double *now_s)
 		return false;
 	struct zn_pick_job *ends = zn_pick_job_that_runs(first);
 	*now_s = fmax(*now_s, first->key);
-	zn_room_give(&f->room, plan_of(ends));
+	zn_room_give(&f->room, plan_of(ends), wish_of(ends));
 	count_end(f, (const struct one *)ends, *now_s);
 	zn_pick_gone(&f->pick, ends, *now_s);
 	return leave_array(f, ((const struct one *)ends)->whole);
@@ -288,12 +295,15 @@ int zn_forecast(const struct zn_picture *p, const struct zn_facts *facts, const 
 	if (!f.v)
 		return -ENOMEM;
 	zn_payers_init(&f.payers, p->quotas, zn_picture_shares(p));
-	f.room = (struct zn_room){ .facts = facts, .free = *free_now, .running = &f.pick.running, .plan_of = plan_of };
+	f.room = (struct zn_room){ .facts = facts, .free = *free_now, .running = &f.pick.running, .plan_of = plan_of,
+	                          .wish_of = wish_of };
+	int rc = zn_picture_set_licences(p, &f.room.licences);
 	zn_pick_init(&f.pick, zn_order_policy, fmax(1, zn_room_total(&f.room)), &zn_room_ops, &f.room);
 	f.pick.payers = &f.payers;
 	f.pick.part = part;
 	f.pick.part_arg = &f;
-	int rc = fill(&f, p, job, now_s);
+	if (rc == 0)
+		rc = fill(&f, p, job, now_s);
 	if (rc == 0) {
 		*ret = (struct zn_forecast){ .ahead = count_ahead(&f, now_s) };
 		run_on(&f, now_s, ret);
@@ -305,6 +315,7 @@ int zn_forecast(const struct zn_picture *p, const struct zn_facts *facts, const 
 	for (size_t i = 0; i < f.n; i++)
 		zn_spans_done(&f.v[i].rest);
 	zn_arena_done(&f.elements);
+	zn_licences_done(&f.room.licences);
 	free(f.v);
 	return rc;
 }

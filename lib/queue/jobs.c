@@ -138,6 +138,7 @@ void zn_jobs_done(struct zn_jobs *q)
 	zn__awaited_done(q);
 	zn_payers_done(&q->payers);
 	zn_pick_done(&q->pick);
+	zn_licences_done(&q->room.licences);
 	HASH_ITER(hh, q->words, w, next_word) {
 		HASH_DEL(q->words, w);
 		free(w);
@@ -150,6 +151,11 @@ void zn_jobs_set_quotas(struct zn_jobs *q, struct zn_quotas quotas, struct zn_sh
 {
 	zn_payers_init(&q->payers, quotas, shares);
 	q->pick.payers = quotas.n || shares.half_life_s > 0 ? &q->payers : NULL;
+}
+
+int zn_jobs_set_licence(struct zn_jobs *q, const char *name, uint64_t total)
+{
+	return zn_licences_set(&q->room.licences, name, total);
 }
 
 static void count_place(struct zn_jobs *q, struct zn_job *job, bool had, bool has)
@@ -313,6 +319,7 @@ int zn_job_public(const struct zn_job *job, const char *node, struct zn_arena *a
 		.cpus = job->cpus,
 		.submit_s = job->submit_s,
 		.nvlink = job->nvlink_required ? "require" : NULL,
+		.licences = job->wish ? job->wish->text : NULL,
 		.confinement = job->confinement,
 	};
 

@@ -64,6 +64,7 @@ struct zn_job {
 	char *key;                     /* "UID:KEY", as it is hashed; NULL: none */
 	unsigned char digest[ZN_DIGEST];
 	int64_t priority;
+	const struct zn_wish *wish;    /* of licences, of the room's; NULL: none */
 	bool hold;
 	bool nvlink_required;
 	bool on_end;                   /* something is to be run then */
@@ -130,6 +131,8 @@ void zn_jobs_drop(struct zn_jobs *q, struct zn_job *job);
 void zn_job_free(struct zn_job *job);
 /* Before the first job comes.  Both live as long as q. */
 void zn_jobs_set_quotas(struct zn_jobs *q, struct zn_quotas quotas, struct zn_shares shares);
+/* Before the first job comes: there are so many of one licence.  -ENOMEM. */
+int zn_jobs_set_licence(struct zn_jobs *q, const char *name, uint64_t total);
 /* Its runs before this one, of a job that was just read. */
 void zn_jobs_count_before(struct zn_jobs *q, const struct zn_job *job);
 /* What it counts for against a quota. */

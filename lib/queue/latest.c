@@ -75,14 +75,15 @@ static int take_job(struct zn_latest *l, struct zn_bytes record, struct zn_err *
 	return rc < 0 ? rc : put_job(l, &job);
 }
 
-static int take_quota(struct zn_latest *l, struct zn_bytes record)
+/* One more of those that come once in a generation. */
+static int append(struct zn_latest *l, struct zn_bytes record, struct zn_bytes **to, size_t *n)
 {
-	struct zn_bytes *v = reallocarray(l->quotas, l->n_quotas + 1, sizeof(*v));
+	struct zn_bytes *v = reallocarray(*to, *n + 1, sizeof(*v));
 
 	if (!v)
 		return -ENOMEM;
-	l->quotas = v;
-	return keep(l, record, &v[l->n_quotas++]);
+	*to = v;
+	return keep(l, record, &v[(*n)++]);
 }
 
 static bool is_same(struct zn_bytes a, struct zn_bytes b)
@@ -117,7 +118,9 @@ static int take(struct zn_latest *l, struct zn_bytes record, struct zn_err *err)
 	if (zn_raw_is_text(kind, "share"))
 		return take_share(l, record);
 	if (zn_raw_is_text(kind, "quota"))
-		return take_quota(l, record);
+		return append(l, record, &l->quotas, &l->n_quotas);
+	if (zn_raw_is_text(kind, "licence"))
+		return append(l, record, &l->licences, &l->n_licences);
 	return zn_raw_is_text(kind, "node") ? keep(l, record, &l->node) : 0;
 }
 
@@ -218,7 +221,7 @@ int zn_latest_read(struct zn_view_reader *r, struct zn_latest *ret, struct zn_er
 
 	while (taken == 0 && (rc = zn_view_next(r, &record, err)) > 0) {
 		if (rc == 2)
-			l.n_jobs = l.n_quotas = l.n_shares = 0;
+			l.n_jobs = l.n_quotas = l.n_shares = l.n_licences = 0;
 		else
 			taken = take(&l, record, err);
 	}
@@ -244,6 +247,7 @@ void zn_latest_done(struct zn_latest *l)
 	free(l->jobs);
 	free(l->quotas);
 	free(l->shares);
+	free(l->licences);
 	zn_arena_done(&l->arena);
 	*l = (struct zn_latest){ 0 };
 }

@@ -16,6 +16,8 @@ struct zn_latest {
 	struct zn_bytes node;          /* p is NULL: no node has reported yet */
 	struct zn_bytes *quotas;
 	size_t n_quotas;
+	struct zn_bytes *licences;
+	size_t n_licences;
 	struct zn_bytes *shares;       /* the last of each user in each account */
 	size_t n_shares;
 };

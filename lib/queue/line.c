@@ -19,9 +19,14 @@ static const struct zn_plan *plan_of(const struct zn_pick_job *pick)
 	return &job->place->plan;
 }
 
+static const struct zn_wish *wish_of(const struct zn_pick_job *pick)
+{
+	return ((const struct zn_job *)((const char *)pick - offsetof(struct zn_job, pick)))->wish;
+}
+
 void zn__line_init(struct zn_jobs *q)
 {
-	q->room = (struct zn_room){ .running = &q->pick.running, .plan_of = plan_of };
+	q->room = (struct zn_room){ .running = &q->pick.running, .plan_of = plan_of, .wish_of = wish_of };
 	zn_pick_init(&q->pick, zn_order_policy, 1, &zn_room_ops, &q->room);
 	q->pick.part = zn__array_part;
 	q->pick.part_arg = q;
@@ -33,7 +38,7 @@ static struct zn_order order_of(const struct zn_job *job)
 		.id = job->id, .submit_s = job->submit_s, .begin_s = job->begin_s, .limit_s = job->limit_s,
 		.ask = { .priority = job->priority, .mem_bytes = job->mem_bytes, .gpus = job->gpus,
 		         .cpus = job->cpus.has ? (uint32_t)job->cpus.v : 0, .tasks = job->tasks,
-		         .payer = job->payer, .nvlink_required = job->nvlink_required },
+		         .payer = job->payer, .nvlink_required = job->nvlink_required, .wish = job->wish },
 	};
 }
 
@@ -103,6 +108,7 @@ int zn_jobs_set_facts(struct zn_jobs *q, const struct zn_facts *facts)
 
 	q->room.facts = facts;
 	q->room.free = zn_plan_idle(facts);
+	zn_licences_give_all(&q->room.licences);
 	q->pick.line.total = zn_room_total(&q->room) > 0 ? zn_room_total(&q->room) : 1;
 	for (struct zn_job *job = q->by_id; job && rc == 0; job = job->hh.next) {
 		if (zn_job_has_alloc(job->state) && job->place)
@@ -118,7 +124,7 @@ void zn_jobs_take(struct zn_jobs *q, struct zn_job *job)
 {
 	struct zn_order o = order_of(job);
 
-	zn_room_take(&q->room, &job->place->plan);
+	zn_room_take(&q->room, &job->place->plan, job->wish);
 	if (job->pick.runs)
 		return;
 	zn_order_set(&o, &q->room, &job->pick);
@@ -128,7 +134,7 @@ void zn_jobs_take(struct zn_jobs *q, struct zn_job *job)
 
 void zn_jobs_give(struct zn_jobs *q, struct zn_job *job)
 {
-	zn_room_give(&q->room, &job->place->plan);
+	zn_room_give(&q->room, &job->place->plan, job->wish);
 	zn_pick_gone(&q->pick, &job->pick, zn_now_s());
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "job/licences.h"
 #include "rec/val.h"
 
 static const struct zn_field env_fields[] = {
@@ -102,6 +103,19 @@ static void ask_from_spec(struct zn_job *job, const struct zn_spec *s)
 	job->adopted_pid = s->adopt.pid.has ? (uint32_t)s->adopt.pid.v : 0;
 }
 
+static int find_wish(struct zn_jobs *q, const struct zn_spec *s, const struct zn_wish **ret)
+{
+	struct zn_arena a = { 0 };
+	struct zn_list list;
+	int rc = zn_spec_licences_read(s->resources.licences, &a, &list, NULL);
+	const char *text = rc == 0 ? zn_spec_licences_text(&list, &a) : NULL;
+
+	if (rc == 0)
+		rc = list.n && !text ? -ENOMEM : zn_licences_wish(&q->room.licences, text, ret);
+	zn_arena_done(&a);
+	return rc;
+}
+
 static struct zn_env *env_find(struct zn_jobs *q, struct zn_bytes id)
 {
 	struct zn_env *e = NULL;
@@ -130,6 +144,10 @@ int zn_memo_job(struct zn_jobs *q, const struct zn_memo_submit *m, struct zn_loc
 	if (m->digest.n == ZN_DIGEST)
 		memcpy(job->digest, m->digest.p, ZN_DIGEST);
 	ask_from_spec(job, &m->spec);
+	rc = find_wish(q, &m->spec, &job->wish);
+	if (rc < 0)
+		goto fail;
+	rc = -ENOMEM;
 	if (m->spec.key)
 		job->key = zn_job_user_key(job->uid, m->spec.key);
 	if (m->spec.policy.array && (rc = zn__array_new(m->spec.policy.array, &job->array, NULL)) < 0)

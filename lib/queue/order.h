@@ -9,6 +9,7 @@ struct zn_order {
 	double submit_s, begin_s;      /* begin_s 0: none was asked; it waits since the later of both */
 	double limit_s;                /* 0: none */
 	const char *user, *account;    /* of a forecast, which finds the payer by them */
+	const char *licences;          /* and the wish by these; NULL: none */
 	struct zn_pick_ask ask;
 };
 

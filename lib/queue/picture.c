@@ -54,6 +54,18 @@ static int take_shares(struct zn_picture *p, const struct zn_latest *l, struct z
 	return rc;
 }
 
+static int take_licences(struct zn_picture *p, const struct zn_latest *l, struct zn_err *err)
+{
+	int rc = 0;
+
+	p->licences = zn_arena_array(&p->arena, l->n_licences + 1, sizeof(*p->licences));
+	if (!p->licences)
+		return -ENOMEM;
+	for (; rc == 0 && p->n_licences < l->n_licences; p->n_licences++)
+		rc = zn_raw_decode(&zn_licence_kind, l->licences[p->n_licences], &p->arena, &p->licences[p->n_licences], err);
+	return rc;
+}
+
 int zn_picture_read(struct zn_view_reader *r, struct zn_picture *ret, struct zn_err *err)
 {
 	struct zn_picture p = { 0 };
@@ -67,6 +79,8 @@ int zn_picture_read(struct zn_view_reader *r, struct zn_picture *ret, struct zn_
 		rc = take_quotas(&p, &l, err);
 	if (rc == 0)
 		rc = take_shares(&p, &l, err);
+	if (rc == 0)
+		rc = take_licences(&p, &l, err);
 	if (rc == 0)
 		rc = take_jobs(&p, &l, err);
 	zn_latest_done(&l);
@@ -96,6 +110,7 @@ int zn_picture_of_spool(const char *spool, struct zn_picture *ret, struct zn_err
 void zn_picture_done(struct zn_picture *p)
 {
 	zn_payers_done(&p->payers);
+	zn_licences_done(&p->counted);
 	zn_arena_done(&p->arena);
 }
 
@@ -187,7 +202,7 @@ int zn_picture_node(const struct zn_picture *p, struct zn_node_record *node, str
 		if (!zn_picture_has_place(&p->jobs[i]))
 			continue;
 		struct zn_plan place = zn_picture_place(&p->jobs[i]);
-		zn_room_take(&room, &place);
+		zn_room_take(&room, &place, NULL);
 		jobs++;
 	}
 	const struct zn_node_held *held = node->held.v;

@@ -6,6 +6,7 @@
 
 #include "job/record.h"
 #include "job/spec.h"
+#include "pick/licences.h"
 #include "plan/plan.h"
 #include "queue/view.h"
 
@@ -18,6 +19,9 @@ struct zn_picture {
 	struct zn_quotas quotas;
 	struct zn_share_record *shares;
 	size_t n_shares;
+	struct zn_licence_record *licences;
+	size_t n_licences;
+	struct zn_licences counted;    /* of them, and of others that jobs have: what is in use: zn_picture_count */
 	struct zn_payers payers;       /* what they have now: zn_picture_count */
 };
 
@@ -39,6 +43,12 @@ struct zn_shares zn_picture_shares(const struct zn_picture *p);
 int zn_picture_weigh(const struct zn_picture *p, struct zn_payers *payers);
 bool zn_picture_has_place(const struct zn_job_record *job);
 struct zn_plan zn_picture_place(const struct zn_job_record *job); /* what it has or had; nothing: it never had a place */
+
+/* How many there are of each.  -ENOMEM. */
+int zn_picture_set_licences(const struct zn_picture *p, struct zn_licences *ret);
+int zn_picture_count_licences(struct zn_picture *p);
+/* Calls each with every licence that is configured or in use. */
+void zn_picture_each_licence(const struct zn_picture *p, void (*each)(void *arg, const struct zn_licence_record *r), void *arg);
 
 /* The node's facts and what is free on it in this picture.  Also fills its cpus_free, gpus_free,
  * mem_free_bytes and jobs.  -ENODATA: its agent has said nothing yet.
@@ -81,6 +91,12 @@ extern const struct zn_kind zn_planned_kind;
 int zn_picture_plan(const char *node, const struct zn_facts *facts, const struct zn_free *free,
                     const struct zn_node_record *held, const struct zn_ask *ask, struct zn_arena *a,
                     struct zn_planned *ret);
+/* Of a job that asks these licences, and for which the planner gave rc and these reasons: adds what there is too little of,
+ * before the others unless they are for ever, and takes smallest away, with which it would not start either.  Returns what both
+ * say, as zn_plan_make; -ENOMEM.
+ */
+int zn_picture_lacks(struct zn_picture *p, const char *licences, int rc, struct zn_arena *a, struct zn_list *reasons,
+                     const char **smallest);
 /* The same of a submission: on the spool's node when it has one, else on this machine as if it were idle.  All of *ret
  * lives in a.  That it does not fit now is no failure.
  */

@@ -92,7 +92,7 @@ int zn_picture_count(struct zn_picture *p, const char *spool, struct zn_err *err
 
 	zn_payers_init(&p->payers, p->quotas, zn_picture_shares(p));
 	p->payers.now_s = now_s;
-	if (zn_picture_weigh(p, &p->payers) < 0)
+	if (zn_picture_weigh(p, &p->payers) < 0 || zn_picture_count_licences(p) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; rc == 0 && p->quotas.n && i < p->n_jobs; i++)
 		rc = count_job(p, &p->jobs[i]);

@@ -296,6 +296,13 @@ int zn_view_put_share(struct zn_view *v, uint64_t seq, const struct zn_leaf *lea
 	return rc < 0 ? rc : mark(v, seq);
 }
 
+int zn_view_put_licence(struct zn_view *v, uint64_t seq, const struct zn_licence_record *licence)
+{
+	int rc = zn_encode(&zn_licence_kind, licence, &v->out);
+
+	return rc < 0 ? rc : mark(v, seq);
+}
+
 static void day_of(double epoch_s, char day[16])
 {
 	time_t t = (time_t)epoch_s;

@@ -62,7 +62,7 @@ static int place_picked(struct zn_server *s, struct zn_job *job)
 		rc = schedule(s, job);
 	if (rc == 0)
 		return 0;
-	zn_room_give(&s->jobs.room, &s->jobs.room.plan);
+	zn_room_give(&s->jobs.room, &s->jobs.room.plan, job->wish);
 	zn_pick_gone(&s->jobs.pick, &job->pick, zn_now_s());
 	return zn_jobs_reorder(&s->jobs, job) < 0 ? -ENOMEM : rc;
 }

@@ -396,6 +396,9 @@ static int start(struct zn_server *s, const struct zn_serve_opts *opts, struct z
 	gethostname(host, sizeof(host) - 1);
 	s->node.name = host;
 	zn_jobs_set_quotas(&s->jobs, s->conf.quotas, s->conf.shares);
+	rc = zn_licence_set(s);
+	if (rc < 0)
+		return rc;
 	s->is_private = !opts->for_all;
 	snprintf(s->spool, sizeof(s->spool), "%s", opts->spool);
 	const struct zn_spool_owner us = { .uid = geteuid(), .gid = getegid() };

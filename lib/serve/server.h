@@ -156,6 +156,11 @@ int zn_quota_accepts(struct zn_server *s, const struct zn_spec *spec, uid_t uid,
 void zn_quota_weigh(struct zn_server *s, double now_s);  /* the fair shares, before jobs are picked */
 void zn_quota_publish(struct zn_server *s);
 
+/* licences.c */
+int zn_licence_set(struct zn_server *s);                 /* as they are configured, before the first job comes.  -ENOMEM */
+int zn_licence_accepts(struct zn_server *s, const struct zn_spec *spec, struct zn_err *err); /* -EBADMSG */
+void zn_licence_publish(struct zn_server *s);
+
 /* drain.c: by, an operator, wants it; -ENOMEM, or what the journal said, after which the server ends */
 int zn_drain_begin(struct zn_server *s, const char *by, const char *reason, double until_s);
 int zn_drain_end(struct zn_server *s);

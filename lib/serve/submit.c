@@ -191,6 +191,8 @@ int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, 
 		rc = zn_after_may(s, &spec.policy.after, err);
 	if (rc == 0 && !for_us && !spec.adopt.pid.has)
 		rc = zn_quota_accepts(s, &spec, uid, err);
+	if (rc == 0)
+		rc = zn_licence_accepts(s, &spec, err);
 	if (rc == 0 && spec.adopt.pid.has)
 		rc = take_over(s, &spec, digest, &uid, &gid, ret_id, err);
 	if (rc)

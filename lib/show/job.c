@@ -126,6 +126,7 @@ void zn_show_job(const struct zn_job_record *j, struct zn_buf *to)
 	row(to, "account", j->account);
 	zn_buf_printf(to, "%-14s %lld\n", "priority", (long long)j->priority);
 	asked_row(to, j);
+	row(to, "licences", j->licences);
 	time_row(to, "submitted", ZN_SOME_F64(j->submit_s));
 	time_row(to, "begins", j->begin_s);
 	time_row(to, "deadline", j->deadline_s);

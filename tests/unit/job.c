@@ -83,6 +83,31 @@ static void huge_priority(struct zn_spec *s) { s->policy.priority = ZN_SOME_I64(
 static void no_array(struct zn_spec *s) { s->policy.array = "9-0"; }
 static void array_on_terminal(struct zn_spec *s) { s->policy.array = "0-9"; s->terminal = "zenith-pty-x"; }
 static void a_share(struct zn_spec *s) { s->resources.gpu_share = ZN_SOME_F64(0.5); }
+/* A map of n names to count, as a record holds it; the names are a, b, c... */
+static struct zn_bytes map_of(unsigned n, unsigned char count)
+{
+	static unsigned char bytes[3 + 3 * 20];
+	size_t at = 0;
+
+	bytes[at++] = 0xde; /* map 16 */
+	bytes[at++] = 0;
+	bytes[at++] = (unsigned char)n;
+	for (unsigned i = 0; i < n; i++) {
+		bytes[at++] = 0xa1; /* str 1 */
+		bytes[at++] = (unsigned char)('a' + i);
+		bytes[at++] = count;
+	}
+	return (struct zn_bytes){ bytes, at };
+}
+static void licences(struct zn_spec *s) { s->resources.licences = map_of(16, 127); }
+static void no_licences(struct zn_spec *s) { s->resources.licences = map_of(0, 1); }
+static void no_times_a_licence(struct zn_spec *s) { s->resources.licences = map_of(2, 0); }
+static void minus_a_licence(struct zn_spec *s) { s->resources.licences = map_of(1, 0xff); }
+static void a_truth_of_a_licence(struct zn_spec *s) { s->resources.licences = map_of(1, 0xc3); }
+static void too_many_licences(struct zn_spec *s) { s->resources.licences = map_of(17, 1); }
+static void a_licence_without_count(struct zn_spec *s) { s->resources.licences = (struct zn_bytes){ "\xa1" "a", 2 }; }
+static void a_licence_twice(struct zn_spec *s) { s->resources.licences = (struct zn_bytes){ "\x82\xa1" "a\x01\xa1" "a\x01", 7 }; }
+static void a_licence_of_two_names(struct zn_spec *s) { s->resources.licences = (struct zn_bytes){ "\x81\xa3" "a,b\x01", 6 }; }
 static void two_nodes(struct zn_spec *s) { s->resources.nodes_min = ZN_SOME_U64(2); }
 static void one_node(struct zn_spec *s) { s->resources.nodes_min = ZN_SOME_U64(1); }
 static void disagree(struct zn_spec *s)
@@ -117,6 +142,11 @@ static void adopted_again(struct zn_spec *s)
 	adopted(s);
 	s->policy.requeue = ZN_SOME_U64(1);
 }
+static void adopted_with_licence(struct zn_spec *s)
+{
+	adopted(s);
+	licences(s);
+}
 static void adopted_twice_a_gpu(struct zn_spec *s)
 {
 	static uint32_t gpus[] = { 1, 1 };
@@ -141,6 +171,7 @@ static const struct spec_row spec_rows[] = {
 	{ "a process of no known start", adopted_of_no_time, -EBADMSG, "named by pid, from 2, and start_ticks" },
 	{ "a process and a command", adopted_with_command, -EBADMSG, "can be given no command" },
 	{ "a process that is to be run again", adopted_again, -EBADMSG, "requeue" },
+	{ "a process that is to have licences", adopted_with_licence, -EBADMSG, "or licences" },
 	{ "a process that holds a GPU twice", adopted_twice_a_gpu, -EBADMSG, "gpu 1 is named twice" },
 	{ "a terminal", terminal, 0, "" },
 	{ "a terminal that is a path", odd_terminal, -EBADMSG, "is no name of one" },
@@ -172,6 +203,15 @@ static const struct spec_row spec_rows[] = {
 	{ "an array that runs backwards", no_array, -EBADMSG, "a range runs backwards" },
 	{ "an array on a terminal", array_on_terminal, -EBADMSG, "is one and no array" },
 	{ "a part of a GPU", a_share, -EOPNOTSUPP, "can't grant 'gpu_share'" },
+	{ "sixteen licences", licences, 0, "" },
+	{ "a map without licences", no_licences, 0, "" },
+	{ "a licence no times", no_times_a_licence, -EBADMSG, "licence 'a' must be asked 1 to 1000000 times, not 0" },
+	{ "a licence less than no times", minus_a_licence, -EBADMSG, "licence 'a' can be asked a whole number of times" },
+	{ "a licence that is true", a_truth_of_a_licence, -EBADMSG, "licence 'a' can be asked a whole number of times" },
+	{ "seventeen licences", too_many_licences, -EBADMSG, "a job may ask 16 different licences, not 17" },
+	{ "a licence without a count", a_licence_without_count, -EBADMSG, "licences must be a map" },
+	{ "a licence twice", a_licence_twice, -EBADMSG, "" },
+	{ "a licence with a comma", a_licence_of_two_names, -EBADMSG, "holds a colon or a comma" },
 	{ "two nodes", two_nodes, -EOPNOTSUPP, "nodes_min" },
 	{ "one node", one_node, 0, "" },
 	{ "gpus and gpus_per_node that disagree", disagree, -EBADMSG, "disagree" },

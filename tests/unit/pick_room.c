@@ -2,6 +2,7 @@
  * everybody starts, the same again.
  */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,13 +10,14 @@
 #include "pick/room.h"
 #include "tap.h"
 
-enum { JOBS = 300, ROUNDS = 40 };
+enum { JOBS = 300, ROUNDS = 40, LICENCES = 3 };
 
 struct job {
 	struct zn_pick_job pick;
 	struct zn_pick_ask ask;
 	struct zn_plan plan;
 	unsigned user;
+	unsigned licences[LICENCES];      /* asked of each */
 	double run_s, end_s, promise_s;   /* end_s 0: it has not started; promise_s 0: nothing was promised */
 	bool ended;
 };
@@ -28,7 +30,36 @@ static const struct zn_plan *plan_of(const struct zn_pick_job *pick)
 	return &((const struct job *)pick)->plan;
 }
 
-static void make_jobs(unsigned seed, const struct zn_room *room)
+static const struct zn_wish *wish_of(const struct zn_pick_job *pick)
+{
+	return ((const struct job *)pick)->ask.wish;
+}
+
+static const struct { const char *name; unsigned total; } licences[LICENCES] = { { "matlab", 4 }, { "one", 1 }, { "vcs", 9 } };
+
+static struct zn_room new_room(void)
+{
+	struct zn_room room = { .facts = facts, .plan_of = plan_of, .wish_of = wish_of, .free = zn_plan_idle(facts) };
+
+	for (unsigned i = 0; i < LICENCES; i++)
+		zn_licences_set(&room.licences, licences[i].name, licences[i].total);
+	return room;
+}
+
+/* Half of them ask none. */
+static void draw_wish(struct job *j, struct zn_room *room)
+{
+	char text[64] = "";
+
+	for (unsigned i = 0; i < LICENCES; i++) {
+		j->licences[i] = rand() % 6 ? 0 : 1 + (unsigned)rand() % licences[i].total;
+		if (j->licences[i])
+			sprintf(text + strlen(text), "%s%s:%u", *text ? "," : "", licences[i].name, j->licences[i]);
+	}
+	zn_licences_wish(&room->licences, *text ? text : NULL, &j->ask.wish);
+}
+
+static void make_jobs(unsigned seed, struct zn_room *room)
 {
 	double at = 0;
 
@@ -43,6 +74,7 @@ static void make_jobs(unsigned seed, const struct zn_room *room)
 			.cpus = (uint32_t)(rand() % 3 ? 0 : 1 + rand() % (int)facts->n_cpus),
 			.mem_bytes = rand() % 3 ? 0 : (uint64_t)(rand() % 60) << 30,
 		};
+		draw_wish(j, room);
 		j->pick = (struct zn_pick_job){
 			.seq = i, .submit_s = at, .estimate_s = j->run_s * (1 + rand() % 3),
 			.size = (float)zn_room_size(room, &j->ask),
@@ -52,6 +84,17 @@ static void make_jobs(unsigned seed, const struct zn_room *room)
 }
 
 /* ---- the books ----------------------------------------------------------------------------------------- */
+
+static bool is_over_licences(void)
+{
+	unsigned has[LICENCES] = { 0 };
+	bool over = false;
+
+	for (const struct job *j = jobs; j < jobs + JOBS; j++)
+		for (unsigned i = 0; i < LICENCES && j->end_s && !j->ended; i++)
+			over |= (has[i] += j->licences[i]) > licences[i].total;
+	return over;
+}
 
 /* Whether what runs now has anything twice, or more than there is. */
 static bool is_over(const struct zn_free *idle)
@@ -131,7 +174,7 @@ static bool is_over_quota(void)
 	return false;
 }
 
-struct seen { bool over, late, over_quota; unsigned started, promises; };
+struct seen { bool over, late, over_quota, over_licences; unsigned started, promises; };
 
 static void look(struct zn_pick *p, struct zn_room *room, const struct zn_free *idle, double now, struct seen *seen)
 {
@@ -150,6 +193,7 @@ static void look(struct zn_pick *p, struct zn_room *room, const struct zn_free *
 		seen->over_quota |= is_over_quota();
 		seen->late |= j->promise_s && now > j->promise_s;
 		seen->over |= is_over(idle);
+		seen->over_licences |= is_over_licences();
 	}
 	struct job *head = (struct job *)pass.first;
 	if (head && pass.filling && pass.gap.shadow_s < HUGE_VAL && pass.gap.shadow_s > now) {
@@ -163,8 +207,8 @@ static struct seen run(enum zn_pick_order order, unsigned seed, bool quotas)
 {
 	struct zn_payers payers;
 	struct zn_quota v[USERS];
-	struct zn_room room = { .facts = facts, .plan_of = plan_of };
-	struct zn_free idle = room.free = zn_plan_idle(facts);
+	struct zn_room room = new_room();
+	struct zn_free idle = room.free;
 	struct zn_pick p;
 	struct seen seen = { 0 };
 	unsigned come = 0, gone = 0;
@@ -187,7 +231,7 @@ static struct seen run(enum zn_pick_order order, unsigned seed, bool quotas)
 			end->ended = true;
 			if (quotas)
 				zn_payer_take(&payers, end->ask.payer, &use);
-			zn_room_give(&room, &end->plan);
+			zn_room_give(&room, &end->plan, end->ask.wish);
 			zn_pick_gone(&p, &end->pick, now);
 		}
 		for (; come < JOBS && jobs[come].pick.submit_s <= now; come++)
@@ -195,6 +239,7 @@ static struct seen run(enum zn_pick_order order, unsigned seed, bool quotas)
 		look(&p, &room, &idle, now, &seen);
 	}
 	zn_pick_done(&p);
+	zn_licences_done(&room.licences);
 	if (quotas)
 		zn_payers_done(&payers);
 	return seen;
@@ -202,15 +247,26 @@ static struct seen run(enum zn_pick_order order, unsigned seed, bool quotas)
 
 /* ---- who must not wait for ever ---------------------------------------------------------------------------- */
 
-/* One who wants all GPUs, among narrow ones without a limit that never stop coming; the hour in which it starts, 0:
- * never.  With an older one in line that can never start; and taken out of the line and put back again and again.
+/* All GPUs, or so many licences of four, which is as much: a part of that. */
+static struct zn_pick_ask part_of_all(struct zn_room *room, unsigned parts, bool licence)
+{
+	struct zn_pick_ask ask = { .gpus = licence ? 0 : (uint32_t)facts->n_gpus / parts, .tasks = 1 };
+	char text[] = "matlab:4";
+
+	text[7] = (char)('0' + 4 / parts);
+	zn_licences_wish(&room->licences, licence ? text : NULL, &ask.wish);
+	return ask;
+}
+
+/* One who wants all GPUs, or all of a licence, among narrow ones without a limit that never stop coming; the hour in which it
+ * starts, 0: never.  With an older one in line that can never start; and taken out of the line and put back again and again.
  */
-static unsigned hour_of_the_wide(bool impossible, bool moved)
+static unsigned hour_of_the_wide(bool impossible, bool moved, bool licence)
 {
 	enum { HOURS = 120, EACH = 2 };
 	static struct job narrow[HOURS * EACH];
-	struct job wide = { .ask = { .gpus = (uint32_t)facts->n_gpus, .tasks = 1 } }, never = { .ask = { .gpus = 99, .tasks = 1 } };
-	struct zn_room room = { .facts = facts, .plan_of = plan_of, .free = zn_plan_idle(facts) };
+	struct zn_room room = new_room();
+	struct job wide = { .ask = part_of_all(&room, 1, licence) }, never = { .ask = { .gpus = 99, .tasks = 1 } };
 	struct zn_pick_pass pass;
 	struct zn_pick_job *pick;
 	struct zn_pick p;
@@ -220,16 +276,17 @@ static unsigned hour_of_the_wide(bool impossible, bool moved)
 	zn_pick_init(&p, (struct zn_pick_policy){ .backfill = true }, zn_room_total(&room), &zn_room_ops, &room);
 	never.pick = (struct zn_pick_job){ .seq = 0, .estimate_s = 3600, .limit_s = HUGE_VAL, .size = 99 };
 	wide.pick = (struct zn_pick_job){ .seq = 1 + (uint64_t)facts->n_gpus, .submit_s = 1, .estimate_s = 1e7, .limit_s = HUGE_VAL,
-	                                  .size = (float)facts->n_gpus };
+	                                  .size = (float)zn_room_size(&room, &wide.ask) };
 	if (impossible)
 		zn_pick_wait(&p, &never.pick, &never.ask);
 	for (unsigned i = 0; i < HOURS * EACH && !hour; i++) {
 		double now = 3600. / EACH * i;
-		narrow[i] = (struct job){ .ask = { .gpus = (uint32_t)facts->n_gpus / EACH, .tasks = 1 } };
+		narrow[i] = (struct job){ .ask = part_of_all(&room, EACH, licence) };
 		narrow[i].pick = (struct zn_pick_job){ .seq = 1 + (uint64_t)i + (i >= EACH) * (1 + (uint64_t)facts->n_gpus), .submit_s = now,
-		                                       .estimate_s = 3600, .limit_s = HUGE_VAL, .size = (float)narrow[i].ask.gpus };
+		                                       .estimate_s = 3600, .limit_s = HUGE_VAL,
+		                                       .size = (float)zn_room_size(&room, &narrow[i].ask) };
 		if (i >= EACH && narrow[i - EACH].pick.runs) {
-			zn_room_give(&room, &narrow[i - EACH].plan);
+			zn_room_give(&room, &narrow[i - EACH].plan, narrow[i - EACH].ask.wish);
 			zn_pick_gone(&p, &narrow[i - EACH].pick, now);
 		}
 		zn_pick_wait(&p, &narrow[i].pick, &narrow[i].ask);
@@ -245,6 +302,7 @@ static unsigned hour_of_the_wide(bool impossible, bool moved)
 		}
 	}
 	zn_pick_done(&p);
+	zn_licences_done(&room.licences);
 	return hour;
 }
 
@@ -259,7 +317,7 @@ static unsigned small_before_the_large(unsigned *ret_of_bob)
 {
 	static struct job own[OWN], of_bob[OWN];
 	struct zn_quota v[] = { { .of = "user", .name = "ann", .gpus = { 2, true }, .window_s = 1 } };
-	struct zn_room room = { .facts = facts, .plan_of = plan_of, .free = zn_plan_idle(facts) };
+	struct zn_room room = { .facts = facts, .plan_of = plan_of, .wish_of = wish_of, .free = zn_plan_idle(facts) };
 	struct zn_payers payers;
 	struct zn_pick_pass pass;
 	struct zn_pick_job *pick;
@@ -302,7 +360,7 @@ static unsigned small_before_the_large(unsigned *ret_of_bob)
 				j->ended = true;
 				ends += !o;
 				zn_payer_take(&payers, j->ask.payer, &use);
-				zn_room_give(&room, &j->plan);
+				zn_room_give(&room, &j->plan, NULL);
 				zn_pick_gone(&p, &j->pick, j->end_s);
 			}
 	}
@@ -317,7 +375,7 @@ static bool is_first_for_having_been_out(void)
 	struct zn_quota v[] = { { .of = "user", .name = "bob", .running = { 1, true }, .window_s = 1 } };
 	struct job late = { .ask = { .gpus = 1, .tasks = 1 } }, urgent = { .ask = { .gpus = 1, .tasks = 1, .priority = 9 } };
 	static struct job others[60];
-	struct zn_room room = { .facts = facts, .plan_of = plan_of, .free = zn_plan_idle(facts) };
+	struct zn_room room = { .facts = facts, .plan_of = plan_of, .wish_of = wish_of, .free = zn_plan_idle(facts) };
 	struct zn_payers payers;
 	struct zn_pick_pass pass;
 	struct zn_pick_job *pick;
@@ -338,7 +396,7 @@ static bool is_first_for_having_been_out(void)
 		zn_pick_wait(&p, &others[i].pick, &others[i].ask);
 		for (zn_pick_begin(&pass, &p, 3600. * i); (pick = zn_pick_next(&pass));)
 			((struct job *)pick)->plan = room.plan;
-		zn_room_give(&room, &others[i].plan);
+		zn_room_give(&room, &others[i].plan, NULL);
 		zn_pick_gone(&p, &others[i].pick, 3600. * (i + 1));
 	}
 	zn_payer_take(&payers, late.ask.payer, &(struct zn_use){ .running = 1 });
@@ -354,13 +412,14 @@ static bool is_first_for_having_been_out(void)
 int main(void)
 {
 	static double starts[JOBS];
-	bool over = false, late = false, all = true, repeats = true, over_quota = false;
+	bool over = false, late = false, all = true, repeats = true, over_quota = false, over_licences = false;
 	unsigned promises = 0;
 
 	facts = machine_new("numa:2 core:8 pu:2 gpu:4 mem:64");
 	for (unsigned seed = 1; seed <= ROUNDS; seed++) {
 		struct seen s = run(ZN_PICK_ARRIVAL, seed, false);
 		over |= s.over;
+		over_licences |= s.over_licences;
 		late |= s.late;
 		promises += s.promises;
 		all &= s.started == JOBS;
@@ -376,18 +435,21 @@ int main(void)
 			s = run((enum zn_pick_order)order, seed, true);
 			over |= s.over;
 			over_quota |= s.over_quota;
+			over_licences |= s.over_licences;
 			all &= s.started == JOBS;
 		}
 	}
 	tap_ok(!over, "no GPU, CPU or byte is given out twice, and each gets what it asks for");
 	tap_ok(!late && promises > 1000, "no backfill delays the first in line (%u reservations)", promises);
+	tap_ok(!over_licences, "no more licences are given out than there are");
 	tap_ok(!over_quota, "nobody has more than he is allowed at once");
 	tap_ok(all, "everybody starts");
 	tap_ok(repeats, "the same jobs start at the same times again");
-	unsigned alone = hour_of_the_wide(false, false);
+	unsigned alone = hour_of_the_wide(false, false, false);
 	tap_ok(alone >= 48 && alone < 60, "who was overtaken by 48 hours of all there is must be next (he starts in hour %u)", alone);
-	tap_ok(hour_of_the_wide(true, false) == alone, "also behind one that can never start");
-	tap_ok(hour_of_the_wide(false, true) == alone, "and when he left the line in between");
+	tap_ok(hour_of_the_wide(false, false, true) == alone, "and so must who wants all of a licence");
+	tap_ok(hour_of_the_wide(true, false, false) == alone, "also behind one that can never start");
+	tap_ok(hour_of_the_wide(false, true, false) == alone, "and when he left the line in between");
 	unsigned of_bob, ends = small_before_the_large(&of_bob);
 	tap_ok(ends <= 2, "small jobs of one owner do not keep his large one out for ever (%u ended before it)", ends);
 	tap_ok(of_bob >= 2, "which keeps nobody else back (%u of another started)", of_bob);
