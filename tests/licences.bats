@@ -171,6 +171,19 @@ no() { run --separate-stderr -"$1" quick "${@:3}" -- true; [ "$stderr" = "zn-sub
 	no 65 "licence 'whatever' is not configured here: zn-queue licences lists those that are" --licences whatever
 }
 
+@test "scripts name their licences for Slurm; a server is ignored, one or another is refused" {
+	conf <<<$'[licences]\nmatlab = 5\nvcs = 1\n'
+	printf '#!/bin/sh\n#SBATCH -L matlab@flex:2,vcs\nexit 0\n' >job.sh
+	run --separate-stderr -0 quick job.sh
+	[ "$stderr" = "zn-submit: of the #SBATCH lines, ignored: --licenses=matlab@flex:2" ]
+	[ "$(field licences 1)" = matlab:2,vcs:1 ]
+	printf '#!/bin/sh\n#SBATCH --licenses=matlab\nexit 0\n' >job.sh
+	[ "$(quick --hold job.sh) $(quick --hold --licences vcs job.sh)" = "2 3" ]
+	[ "$(field licences 2) $(field licences 3)" = "matlab:1 vcs:1" ]
+	printf '#!/bin/sh\n#SBATCH --licenses=matlab|vcs\nexit 0\n' >job.sh
+	no 65 "#SBATCH --licenses 'matlab|vcs': one or another can't be had, only all of them" job.sh
+}
+
 @test "licences that make no sense are named with their file, and nothing starts" {
 	bad() { printf '%s\n' "$1" >bad.conf; run --separate-stderr -64 zn-schedd --config "$dir/bad.conf" --spool "$dir/spool"; [ "$stderr" = "zn-schedd: '$dir/bad.conf': $2" ] || { echo "$stderr"; false; }; }
 	bad $'[licences]\nmatlab = many' "[licences] matlab = 'many': a number from 0 to 1000000"

@@ -247,7 +247,34 @@ static int take_dependency(struct asked *q, const char *value, struct zn_err *er
 	return after ? say(q, "--after", after) : -ENOMEM;
 }
 
-enum kind { FLAG, NUMBER, GPUS, MEM, TIME, TEXT, KEEP, MOMENT, SIGNAL, GRES, NODES, NICE, DEPENDENCY, EXPORT, MAIL_USER, MAIL_TYPE, IGNORED, IGNORED_FLAG, NEVER };
+/* name@server:2, of which the server means nothing here, as name:2. */
+static int add_license(struct asked *q, const char *item, struct zn_buf *to)
+{
+	const char *server = strchr(item, '@'), *count = strchr(item, ':');
+	size_t len = server ? (size_t)(server - item) : count ? (size_t)(count - item) : strlen(item);
+
+	zn_buf_printf(to, "%s%.*s%s", to->len ? "," : "", (int)len, item, count ? count : "");
+	return server ? ignore(q, zn_arena_printf(q->a, "licenses=%s", item)) : 0;
+}
+
+static int take_licenses(struct asked *q, const char *value, struct zn_err *err)
+{
+	char *list = zn_arena_strdup(q->a, value);
+	struct zn_buf b = { 0 };
+	int rc = list ? 0 : -ENOMEM;
+
+	if (strchr(value, '|'))
+		return zn_err_set(err, -EOPNOTSUPP, "#SBATCH --licenses '%s': one or another can't be had, only all of them", value);
+	for (char *item; rc == 0 && (item = strsep(&list, ","));)
+		rc = add_license(q, item, &b);
+	const char *text = rc == 0 ? zn_buf_text(&b) : NULL;
+	if (rc == 0)
+		rc = say(q, "--licences", text ? zn_arena_strdup(q->a, text) : NULL);
+	zn_buf_done(&b);
+	return rc;
+}
+
+enum kind { FLAG, NUMBER, GPUS, MEM, TIME, TEXT, KEEP, MOMENT, SIGNAL, GRES, NODES, NICE, DEPENDENCY, LICENSES, EXPORT, MAIL_USER, MAIL_TYPE, IGNORED, IGNORED_FLAG, NEVER };
 
 static const struct option {
 	char key;
@@ -287,7 +314,7 @@ static const struct option {
 	{ 'N', "nodes", NODES, NULL, 0 },
 	{ 'a', "array", TEXT, "--array", 0 },
 	{ 'd', "dependency", DEPENDENCY, NULL, 0 },
-	{ 'L', "licenses", NEVER, NULL, 0 },
+	{ 'L', "licenses", LICENSES, NULL, 0 },
 	{ 'A', "account", TEXT, "--account", 0 },
 	{ 'p', "partition", IGNORED, NULL, 0 }, { 'q', "qos", IGNORED, NULL, 0 },
 	{ 'C', "constraint", IGNORED, NULL, 0 }, { 'w', "nodelist", IGNORED, NULL, 0 }, { 'x', "exclude", IGNORED, NULL, 0 },
@@ -360,6 +387,8 @@ static int take(struct asked *q, const struct option *o, const char *value, stru
 		return say(q, o->ours, zn_arena_printf(q->a, "%ld", value ? -strtol(value, NULL, 10) : -100l));
 	case DEPENDENCY:
 		return take_dependency(q, value, err);
+	case LICENSES:
+		return take_licenses(q, value, err);
 	case EXPORT:
 		return take_export(q, value);
 	case MAIL_USER:
