@@ -196,3 +196,13 @@ no() { run --separate-stderr -"$1" quick "${@:3}" -- true; [ "$stderr" = "zn-sub
 	bad $'[licences]\n'"$(printf '%049d' 0) = 1" "[licences] '$(printf '%049d' 0)' is no name of one: 1 to 48 bytes without ':' and ','"
 	bad $'[licenses]\nmatlab = 1' "[licenses] has no key 'matlab'"
 }
+
+@test "elements of an array have licences each, and give them back" {
+	conf <<<$'[licences]\nvcs = 2\n'
+	quick -g 1 --licences vcs --array 0-5 -- sleep 0.05 >number
+	zn-queue wait "$(cat number)"
+	[ "$(field licences "$(cat number).3")" = "vcs:1" ]
+	[ "$(zn-queue licences -o csv --no-heading --fields name,used)" = "vcs,0" ]
+	zn-queue history -o csv --no-heading --fields start_s,end_s | awk -F, '$1 { print $1, 1; print $2, -1 }' |
+		sort -n -k1,1 -k2,2 | awk '{ n += $2; if (n > 2) over = 1 } END { exit over }'
+}

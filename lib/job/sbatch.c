@@ -274,7 +274,7 @@ static int take_licenses(struct asked *q, const char *value, struct zn_err *err)
 	return rc;
 }
 
-enum kind { FLAG, NUMBER, GPUS, MEM, TIME, TEXT, KEEP, MOMENT, SIGNAL, GRES, NODES, NICE, DEPENDENCY, LICENSES, EXPORT, MAIL_USER, MAIL_TYPE, IGNORED, IGNORED_FLAG, NEVER };
+enum kind { FLAG, NUMBER, GPUS, MEM, TIME, TEXT, KEEP, MOMENT, SIGNAL, GRES, NODES, NICE, DEPENDENCY, LICENSES, EXPORT, MAIL_USER, MAIL_TYPE, IGNORED, IGNORED_FLAG };
 
 static const struct option {
 	char key;
@@ -400,8 +400,6 @@ static int take(struct asked *q, const struct option *o, const char *value, stru
 		if (take_number(o->name, value, &number, err) < 0)
 			return -EBADMSG;
 		return number.v <= 1 ? 0 : zn_err_set(err, -EOPNOTSUPP, "#SBATCH --nodes %s: a job runs on one machine", value);
-	case NEVER:
-		return zn_err_set(err, -EOPNOTSUPP, "#SBATCH --%s can't be had in this version", o->name);
 	default:
 		return ignore(q, o->name);
 	}

@@ -301,7 +301,6 @@ static const struct { const char *lines, *words, *ignored; } sbatch_rows[] = {
 };
 
 static const struct { const char *lines; int rc; const char *sentence; } sbatch_refused[] = {
-	
 	{ "#SBATCH -N 4", -EOPNOTSUPP, "#SBATCH --nodes 4: a job runs on one machine" },
 	{ "#SBATCH --gres=fpga:1", -EOPNOTSUPP, "#SBATCH --gres 'fpga:1': there are only GPUs" },
 	{ "#SBATCH -n many", -EBADMSG, "#SBATCH --ntasks 'many' makes no sense" }, { "#SBATCH -t 1:2:3:4", -EBADMSG, "#SBATCH --time" },
