@@ -520,6 +520,11 @@ struct zn_pick_job *zn_line_oldest(struct zn_line *l, uint64_t pass)
 	return l->oldest && l->oldest->shape->kind->no_room == pass ? find_oldest(l, pass) : l->oldest;
 }
 
+bool zn_line_was_last(const struct zn_pick_job *job)
+{
+	return job->overtaken_s > overtaken_max_s;
+}
+
 bool zn_line_must(const struct zn_line *l, const struct zn_pick_job *job)
 {
 	return l->order == ZN_PICK_SLOWDOWN && overtaken_s(l, job) > overtaken_max_s;

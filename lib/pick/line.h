@@ -215,6 +215,8 @@ struct zn_pick_job *zn_line_oldest(struct zn_line *l, uint64_t pass);
  * other one.
  */
 bool zn_line_must(const struct zn_line *l, const struct zn_pick_job *job);
+/* Of one that started: whether it was. */
+bool zn_line_was_last(const struct zn_pick_job *job);
 
 /* What it counts for against a quota: GPUs, CPUs that it has alone by its own wish, or without GPUs; memory. */
 static inline struct zn_use zn_pick_use(const struct zn_pick_ask *a)

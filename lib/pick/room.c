@@ -127,19 +127,31 @@ static bool take(void *arg, struct zn_pick_job *job, bool beside, struct zn_pick
 	return true;
 }
 
-/* Whether ask fits into what is free then; takes it out. */
-static bool set_aside(struct zn_room *r, const struct zn_pick_ask *wanted, struct zn_free *then)
+void zn_room_future(struct zn_room *r)
+{
+	r->then = without_held(&r->free, &r->held);
+	zn_licences_copy(&r->licences, ZN_LICENCES_THEN, ZN_LICENCES_NOW);
+}
+
+void zn_room_future_give(struct zn_room *r, const struct zn_pick_job *job)
+{
+	give_to(&r->then, r->plan_of(job));
+	r->then = without_held(&r->then, &r->held);
+	zn_licences_add(&r->licences, r->wish_of(job), ZN_LICENCES_THEN, 1);
+}
+
+bool zn_room_future_fits(struct zn_room *r, const struct zn_pick_ask *wanted)
 {
 	struct zn_ask ask = zn_room_ask(wanted);
-	struct zn_pick_have left = have(then);
+	struct zn_pick_have left = have(&r->then);
 	struct zn_plan plan;
 
 	if (!zn_pick_fits(wanted, &left) || !zn_licences_fit(&r->licences, wanted->wish, ZN_LICENCES_THEN) ||
-	    zn_plan_make(r->facts, then, &ask, &plan, NULL) < 0)
+	    zn_plan_make(r->facts, &r->then, &ask, &plan, NULL) < 0)
 		return false;
 	if (wanted->gpus && !wanted->cpus) /* it takes what CPUs are left, even none */
 		plan.cpus_held = 0;
-	take_from(then, &plan);
+	take_from(&r->then, &plan);
 	zn_licences_add(&r->licences, wanted->wish, ZN_LICENCES_THEN, -1);
 	return true;
 }
@@ -147,21 +159,19 @@ static bool set_aside(struct zn_room *r, const struct zn_pick_ask *wanted, struc
 static bool reserve(void *arg, const struct zn_pick_job *job, double now_s, struct zn_pick_gap *gap)
 {
 	struct zn_room *r = arg;
-	struct zn_free now = without_held(&r->free, &r->held), then = now;
+	struct zn_free now = without_held(&r->free, &r->held);
 	struct zn_row_node *node = NULL;
 
 	if (!r->facts)
 		return false;
-	zn_licences_copy(&r->licences, ZN_LICENCES_THEN, ZN_LICENCES_NOW);
-	for (uint32_t i = 0; !set_aside(r, &job->shape->ask, &then); i++) {
+	zn_room_future(r);
+	for (uint32_t i = 0; !zn_room_future_fits(r, &job->shape->ask); i++) {
 		node = zn_row_nth(r->running, i);
 		if (!node)
 			return false;
-		give_to(&then, r->plan_of(zn_pick_job_that_runs(node)));
-		zn_licences_add(&r->licences, r->wish_of(zn_pick_job_that_runs(node)), ZN_LICENCES_THEN, 1);
-		then = without_held(&then, &r->held);
+		zn_room_future_give(r, zn_pick_job_that_runs(node));
 	}
-	r->beside = both(&now, &then);
+	r->beside = both(&now, &r->then);
 	zn_licences_copy(&r->licences, ZN_LICENCES_BESIDE, ZN_LICENCES_NOW);
 	zn_licences_cut(&r->licences, ZN_LICENCES_BESIDE, ZN_LICENCES_THEN);
 	gap->beside = have(&r->beside);

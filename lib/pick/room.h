@@ -17,6 +17,7 @@ struct zn_room {
 	const struct zn_wish *(*wish_of)(const struct zn_pick_job *job); /* and its licences */
 	struct zn_plan plan;           /* what the job that started last was given */
 	struct zn_free beside;         /* in a pass: what is free and not set aside */
+	struct zn_free then;           /* what would be free */
 };
 
 extern const struct zn_pick_ops zn_room_ops; /* arg: a zn_room */
@@ -27,6 +28,13 @@ struct zn_ask zn_room_ask(const struct zn_pick_ask *a);
 /* Without zn_pick, for a plan that was made elsewhere. */
 void zn_room_take(struct zn_room *r, const struct zn_plan *plan, const struct zn_wish *wish);
 void zn_room_give(struct zn_room *r, const struct zn_plan *plan, const struct zn_wish *wish);
+
+/* What would be: as it is now, when that job is over as well, and so on; whether there would be room for it, which takes
+ * that.
+ */
+void zn_room_future(struct zn_room *r);
+void zn_room_future_give(struct zn_room *r, const struct zn_pick_job *job);
+bool zn_room_future_fits(struct zn_room *r, const struct zn_pick_ask *wanted);
 
 /* GPUs where there are any, else CPUs; 0: nothing is known yet. */
 double zn_room_total(const struct zn_room *r);

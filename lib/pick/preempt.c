@@ -1,0 +1,139 @@
+#include "pick/preempt.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static const double first_safe_s = 60;
+
+bool zn_victim_weigh(struct zn_victim *v, int64_t priority, double now_s)
+{
+	double ran_s = fmax(0, now_s - v->job->start_s);
+
+	v->lost_s = ran_s * (v->gpus ? v->gpus : 1);
+	return !v->goes && v->priority < priority && !zn_line_was_last(v->job) && !(v->times && ran_s < ldexp(first_safe_s, (int)v->times - 1));
+}
+
+/* Who goes already comes first, then who costs least. */
+static int by_cost(const void *a, const void *b)
+{
+	const struct zn_victim *x = a, *y = b;
+
+	if (x->goes != y->goes)
+		return y->goes - x->goes;
+	if (x->priority != y->priority)
+		return x->priority < y->priority ? -1 : 1;
+	if (x->times != y->times)
+		return x->times < y->times ? -1 : 1;
+	if (x->lost_s != y->lost_s)
+		return x->lost_s < y->lost_s ? -1 : 1;
+	return (x->job->seq < y->job->seq) - (x->job->seq > y->job->seq);
+}
+
+struct choice {
+	struct zn_room *room;
+	const struct zn_pick_ask *ask;
+	struct zn_victim *v;
+	size_t going, n;               /* v[0..going) go already */
+	bool *out;                     /* of each: it is to be preempted */
+};
+
+static bool is_room(struct choice *c)
+{
+	zn_room_future(c->room);
+	for (size_t i = 0; i < c->n; i++)
+		if (i < c->going || c->out[i])
+			zn_room_future_give(c->room, c->v[i].job);
+	return zn_room_future_fits(c->room, c->ask);
+}
+
+static void set_all(struct choice *c, size_t to, bool out)
+{
+	for (size_t i = c->going; i < to; i++)
+		c->out[i] = out;
+}
+
+/* Among those of the lowest priorities with which it will do: how many these are; 0: with none it will. */
+static size_t find_enough(struct choice *c)
+{
+	for (size_t to = c->going; to < c->n;) {
+		int64_t priority = c->v[to].priority;
+		while (to < c->n && c->v[to].priority == priority)
+			to++;
+		set_all(c, to, true);
+		if (is_room(c))
+			return to;
+	}
+	return 0;
+}
+
+/* One that will do alone. */
+static bool find_one(struct choice *c, size_t to)
+{
+	for (size_t i = c->going; i < to; i++) {
+		set_all(c, to, false);
+		c->out[i] = true;
+		if (is_room(c))
+			return true;
+	}
+	return false;
+}
+
+/* The first few, without those who are not needed: who costs most stays if it can. */
+static void find_few(struct choice *c, size_t to)
+{
+	set_all(c, to, false);
+	for (size_t i = c->going; i < to && !is_room(c); i++)
+		c->out[i] = true;
+	for (size_t i = to; i-- > c->going;) {
+		bool was = c->out[i];
+		c->out[i] = false;
+		if (was && !is_room(c))
+			c->out[i] = true;
+	}
+}
+
+static size_t to_front(struct choice *c)
+{
+	size_t n = 0;
+
+	for (size_t i = c->going; i < c->n; i++) {
+		if (!c->out[i])
+			continue;
+		struct zn_victim one = c->v[i];
+		c->v[i] = c->v[n];
+		c->v[n++] = one;
+	}
+	return n;
+}
+
+/* What all of them have, and what is free, is too little of something that can be counted. */
+static bool is_hopeless(const struct zn_room *r, const struct zn_pick_ask *ask, const struct zn_victim *v, size_t n)
+{
+	uint64_t gpus = zn_idset_count(&r->free.gpus);
+
+	for (size_t i = 0; i < n; i++)
+		gpus += v[i].gpus;
+	return gpus < ask->gpus;
+}
+
+size_t zn_room_preempt(struct zn_room *r, const struct zn_pick_ask *ask, struct zn_victim *v, size_t n)
+{
+	struct choice c = { .room = r, .ask = ask, .v = v, .n = n };
+	size_t found = 0;
+
+	if (!n || is_hopeless(r, ask, v, n))
+		return 0;
+	c.out = calloc(n, sizeof(*c.out));
+	if (!c.out)
+		return 0; /* nobody, then */
+	qsort(v, n, sizeof(*v), by_cost);
+	while (c.going < n && v[c.going].goes)
+		c.going++;
+	size_t to = is_room(&c) ? 0 : find_enough(&c);
+	if (to && !find_one(&c, to))
+		find_few(&c, to);
+	if (to)
+		found = to_front(&c);
+	free(c.out);
+	return found;
+}

@@ -1,0 +1,32 @@
+/* preempt: whose place the first in line may have.
+ *
+ * Who runs and is preemptible makes room for who waits with a higher priority.  Taken are the lowest priorities that will
+ * do; of these one alone, if one will do, else no more than it takes; rather who was preempted less often, then who loses
+ * less GPU time, then who started last.
+ *
+ * One that was preempted n times is safe for 2^(n-1) minutes after each start.  So whatever comes, a job that must begin
+ * anew each time and takes t minutes is preempted no more than log2(t) + 2 times.  Safe too is who waited for so long that
+ * nothing may delay it any more (line.h).
+ */
+#ifndef ZN_PICK_PREEMPT_H
+#define ZN_PICK_PREEMPT_H
+
+#include "pick/room.h"
+
+struct zn_victim {
+	struct zn_pick_job *job;       /* it runs */
+	int64_t priority;
+	uint32_t times;                /* it was preempted before */
+	uint32_t gpus;
+	bool goes;                     /* it was told to go, and will */
+	double lost_s;                 /* GPU seconds, or seconds where it has none: zn_victim_weigh */
+};
+
+/* Whether it may be preempted at now_s for somebody of that priority; sets lost_s.  One that goes may not. */
+bool zn_victim_weigh(struct zn_victim *v, int64_t priority, double now_s);
+/* Of n, all of which may be preempted or go, whom to preempt that there is room for ask when they are gone: these come to
+ * the front of v.  0: nobody, as it would not do, or is enough already.
+ */
+size_t zn_room_preempt(struct zn_room *r, const struct zn_pick_ask *ask, struct zn_victim *v, size_t n);
+
+#endif
