@@ -27,7 +27,7 @@ static struct {
 	struct zn_of64 limit, begin, deadline, grace, timeout;
 	struct zn_oi64 priority;
 	struct zn_strs env;
-	bool hold, wait, follow, pty, dry_run, records;
+	bool hold, preemptible, wait, follow, pty, dry_run, records;
 } o;
 
 static const struct zn_opt opts[] = {
@@ -52,6 +52,7 @@ static const struct zn_opt opts[] = {
 	{ 0, "after", ZN_OPT_STR, "JOB[:HOW],...", &o.after, NULL, "not before these jobs have ended: ok (the default), any or fail" },
 	{ 0, "hold", ZN_OPT_FLAG, NULL, &o.hold, NULL, "wait for zn-queue release" },
 	{ 0, "requeue", ZN_OPT_U64, "N", &o.requeue, NULL, "run again up to N times if the machine or its agent failed" },
+	{ 0, "preemptible", ZN_OPT_FLAG, NULL, &o.preemptible, NULL, "it may be sent back to the queue for a job with a higher priority, and then runs again" },
 	{ 0, "signal", ZN_OPT_STR, "NAME", &o.signal, NULL, "first signal when the job must end (default TERM)" },
 	{ 0, "grace", ZN_OPT_DUR, "TIME", &o.grace, NULL, "from that signal to SIGKILL" },
 	{ 0, "on-end", ZN_OPT_STR, "COMMAND", &o.on_end, NULL, "when the job has ended, run this by a shell, as a job of its own" },
@@ -140,6 +141,8 @@ static int take_options(struct zn_spec *s, struct zn_err *err)
 	s->key = o.key;
 	if (o.hold)
 		s->hold = ZN_SOME_BOOL(true);
+	if (o.preemptible)
+		s->policy.preemptible = ZN_SOME_BOOL(true);
 	s->output = o.output;
 	s->error = o.error;
 	s->resources.gpus = o.gpus;

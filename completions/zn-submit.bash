@@ -56,7 +56,7 @@ _zn_submit()
 	--complete) _zn_reply -W 'bash zsh fish'; return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		_zn_reply -W '-n --name -g --gpus -c --cpus -m --mem --licences -t --time -p --priority -A --account --tasks --nvlink --env -D --chdir --output --error --begin --deadline --array --after --hold --requeue --signal --grace --on-end --mail --mail-on --key -w --wait -f --follow --pty --timeout --dry-run --records -o --format -h --help --version --complete'
+		_zn_reply -W '-n --name -g --gpus -c --cpus -m --mem --licences -t --time -p --priority -A --account --tasks --nvlink --env -D --chdir --output --error --begin --deadline --array --after --hold --requeue --preemptible --signal --grace --on-end --mail --mail-on --key -w --wait -f --follow --pty --timeout --dry-run --records -o --format -h --help --version --complete'
 	else
 		_zn_reply -c
 	fi

@@ -20,6 +20,7 @@ complete -c zn-submit -l array -x -d 'as many jobs as the list has numbers, 0-99
 complete -c zn-submit -l after -x -d 'not before these jobs have ended: ok (the default), any or fail'
 complete -c zn-submit -l hold -d 'wait for zn-queue release'
 complete -c zn-submit -l requeue -x -d 'run again up to N times if the machine or its agent failed'
+complete -c zn-submit -l preemptible -d 'it may be sent back to the queue for a job with a higher priority, and then runs again'
 complete -c zn-submit -l signal -x -d 'first signal when the job must end (default TERM)'
 complete -c zn-submit -l grace -x -d 'from that signal to SIGKILL'
 complete -c zn-submit -l on-end -x -d 'when the job has ended, run this by a shell, as a job of its own'

@@ -206,6 +206,9 @@ key_of() { as "$1" zn-queue show -o json "$2" | sed -n 's/.*"key":"\([^"]*\)".*/
 	done
 	run -77 as bob zn-schedd --stop
 	run -77 as ann zn-queue modify --priority 5 "$id"
+	run -77 as ann zn-submit --priority 1 --output /dev/null -- true
+	[ "$output" = "zn-submit: only an operator may ask a priority above 0" ]
+	as carl zn-submit --priority 1 --output /dev/null -- true
 	as carl zn-queue modify --priority 5 "$id"
 	as carl zn-queue cancel "$id"
 	await CANCELLED "$id"

@@ -15,6 +15,9 @@ struct zn_job_alloc {
 	struct zn_ou64 mem_bytes;
 };
 
+/* What the reason of a job begins with that makes room, or made room, for another one. */
+#define ZN_PREEMPTED "preempted for job "
+
 struct zn_job_record {
 	uint64_t id;
 	struct zn_ou64 index;
@@ -36,6 +39,9 @@ struct zn_job_record {
 	struct zn_list alloc;          /* struct zn_job_alloc */
 	struct zn_ou64 attempt;        /* from 1; absent before the first start */
 	struct zn_ou64 requeue_of;     /* the finished job that this one repeats */
+	struct zn_obool preemptible;   /* it may be sent back to the queue for one with a higher priority */
+	struct zn_of64 grace_s;        /* of one that is: between its first signal and SIGKILL, if it said */
+	struct zn_ou64 preempted;      /* so often it was */
 	struct zn_ou64 adopted_pid;    /* the process that ran before it became this job */
 	struct zn_ou64 max_rss_bytes;
 	struct zn_of64 cpu_s, gpu_s;
@@ -51,7 +57,7 @@ struct zn_event {
 	uint64_t seq;
 	double time_s;
 	const char *event;             /* submitted, queued, held, scheduled, started, suspended, resumed,
-	                                * requeued, modified, completed, failed, cancelled */
+	                                * requeued, preempting, preempted, modified, completed, failed, cancelled */
 	struct zn_job_record job;
 };
 

@@ -267,9 +267,9 @@ static int check_adopt(const struct zn_spec *s, struct zn_err *err)
 	if (a->pid.v < 2 || a->pid.v > INT32_MAX || !a->start_ticks.has)
 		return zn_err_set(err, -EBADMSG, "what is adopted is named by pid, from 2, and start_ticks");
 	if (s->command || s->script || s->arguments.n || s->error || (s->hold.has && s->hold.v) || s->policy.begin_s.has || s->policy.deadline_s.has ||
-	    s->policy.requeue.v || s->policy.after.n || r->cpus.has || r->tasks.v > 1 || r->gpus_per_node.has || r->licences.p)
+	    s->policy.preemptible.v || s->policy.requeue.v || s->policy.after.n || r->cpus.has || r->tasks.v > 1 || r->gpus_per_node.has || r->licences.p)
 		return zn_err_set(err, -EBADMSG, "a process that runs already can be given no command, arguments, error file, "
-		                  "begin, deadline, after, hold, requeue, cpus, tasks or licences");
+		                  "begin, deadline, after, hold, requeue, cpus, tasks or licences, nor be preemptible");
 	if (r->gpus.has && r->gpus.v != a->gpus.n)
 		return zn_err_set(err, -EBADMSG, "gpus must be as many as adopt names");
 	for (size_t i = 0; i < a->gpus.n; i++)
@@ -290,7 +290,7 @@ static int check_terminal(const struct zn_spec *s, struct zn_err *err)
 	if (strncmp(t, ZN_SPEC_TERMINAL, mark) || strlen(t) > 64 ||
 	    t[mark + strspn(t + mark, "0123456789abcdefghijklmnopqrstuvwxyz")])
 		return zn_err_set(err, -EBADMSG, "terminal '%.64s' is no name of one", t);
-	if (s->resources.tasks.v > 1 || s->policy.requeue.v || s->output || s->error || s->adopt.pid.has)
+	if (s->resources.tasks.v > 1 || s->policy.requeue.v || s->policy.preemptible.v || s->output || s->error || s->adopt.pid.has)
 		return zn_err_set(err, -EBADMSG, "a job with a terminal has one task, no output file, and does not run again");
 	return 0;
 }

@@ -30,6 +30,7 @@ static const struct row rows[] = {
 	{ "queue", "idle_exit", DURATION, offsetof(struct zn_conf, idle_exit_s) },
 	{ "queue", "autostart", YES_NO, offsetof(struct zn_conf, autostart) },
 	{ "queue", "on_finish", TEXT, offsetof(struct zn_conf, on_finish) },
+	{ "queue", "default_preemptible", YES_NO, offsetof(struct zn_conf, default_preemptible) },
 	{ "queue", "system_accounts", YES_NO, offsetof(struct zn_conf, system_accounts) },
 	{ "operators", "users", TEXT, offsetof(struct zn_conf, operators) },
 	{ "fair_share", "half_life", DURATION, offsetof(struct zn_conf, shares.half_life_s) },

@@ -2,6 +2,7 @@
  * ${XDG_CONFIG_HOME:-~/.config}/zenith/zenith.conf, else /etc/zenith/zenith.conf; none at all is fine.
  *
  *   [queue]   default_time_limit = 2h     for jobs without one (0: none)
+ *             default_preemptible = no    may jobs that don't say be sent back to the queue for more urgent ones?
  *             grace = 30s                 between SIGTERM and SIGKILL
  *             history = 30d               how long ended jobs, their output paths and keys are kept
  *             idle_exit = 1h              a started-on-demand zn-schedd goes away after this (0: never)
@@ -30,7 +31,7 @@
 struct zn_conf {
 	struct zn_arena arena;
 	double default_limit_s, grace_s, history_s, idle_exit_s;
-	bool autostart, system_accounts;
+	bool autostart, system_accounts, default_preemptible;
 	const char *on_finish;      /* NULL: none */
 	const char *operators;      /* comma-separated, NULL: none */
 	struct zn_quotas quotas;

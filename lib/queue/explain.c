@@ -113,6 +113,21 @@ static uint32_t full_of(const struct zn_picture *p, const struct zn_job_record *
 	return busy >= at_once ? busy : 0;
 }
 
+/* One that is preempted for it; NULL: nobody is. */
+static const struct zn_job_record *who_goes_for(const struct zn_picture *p, const struct zn_job_record *job)
+{
+	size_t mark = strlen(ZN_PREEMPTED);
+	uint64_t handle;
+
+	for (size_t i = 0; i < p->n_jobs; i++) {
+		const struct zn_job_record *r = &p->jobs[i];
+		if (zn_picture_has_place(r) && r->reason && !strncmp(r->reason, ZN_PREEMPTED, mark) &&
+		    zn_handle_parse(r->reason + mark, &handle) == 0 && zn_handle_number(handle) == job->id)
+			return r;
+	}
+	return NULL;
+}
+
 static int explain_queued(struct zn_picture *p, const struct zn_job_record *job, E *e, struct zn_err *err)
 {
 	struct zn_facts *facts;
@@ -149,11 +164,14 @@ static int explain_queued(struct zn_picture *p, const struct zn_job_record *job,
 		return rc;
 	const char *quota = zn_forecast_over_quota(p, &order);
 	uint32_t full = full_of(p, job);
+	const struct zn_job_record *goes = who_goes_for(p, job);
 	e->fair_share = fair_share(p, job);
-	if (quota || full)
+	if (quota || full || goes)
 		e->smallest = NULL;
 	const char *first = e->reasons.n ? ((struct zn_explained_reason *)e->reasons.v)->text : "it does not fit";
-	if (full)
+	if (goes && !full && !quota && rc != -EINVAL)
+		e->answer = zn_arena_printf(&p->arena, "job %s makes room for it", zn_handle_text(zn_record_handle(goes), number));
+	else if (full)
 		e->answer = zn_arena_printf(&p->arena, "%u of its array run, and no more may at once", full);
 	else if (quota && rc != -EINVAL)
 		e->answer = quota;

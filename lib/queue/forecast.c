@@ -7,6 +7,7 @@
 
 #include "job/number.h"
 #include "job/spans.h"
+#include "pick/preempt.h"
 
 enum { ENDS_MAX = 20000 };             /* farther into the future nobody believes it */
 
@@ -18,6 +19,9 @@ struct one {
 	struct one *whole;             /* of an element: its array */
 	struct zn_spans rest;          /* of an array: who waits; how many begun, may at once, and do */
 	uint32_t begun, at_once, busy;
+	const struct zn_job_record *record; /* of what runs: whether it may be preempted */
+	uint32_t preempted;
+	bool goes;                     /* it makes room, and waits again then */
 };
 
 struct future {
@@ -111,6 +115,70 @@ static void count_end(struct future *f, const struct one *one, double now_s)
 	zn_payer_ended(&f->payers, one->order.ask.payer, &use, one->pick.start_s, now_s);
 }
 
+/* ---- who makes room ---------------------------------------------------------------------------------------- */
+
+static bool was_told(const struct zn_job_record *r)
+{
+	return r->reason && !strncmp(r->reason, ZN_PREEMPTED, strlen(ZN_PREEMPTED));
+}
+
+/* Those who may go or do, of what runs since before; what starts later is left alone. */
+static size_t find_victims(struct future *f, int64_t priority, double now_s, struct zn_victim *v)
+{
+	uint32_t n_running = zn_row_size(&f->pick.running);
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < n_running; i++) {
+		struct zn_pick_job *pick = zn_pick_job_that_runs(zn_row_nth(&f->pick.running, i));
+		struct one *one = (struct one *)pick;
+		if (!one->record)
+			continue;
+		v[n] = (struct zn_victim){ .job = pick, .priority = one->order.ask.priority, .times = one->preempted,
+		                           .gpus = one->order.ask.gpus, .goes = one->goes };
+		n += v[n].goes || (one->record->preemptible.v && strcmp(one->record->state, "SCHEDULED") &&
+		                   zn_victim_weigh(&v[n], priority, now_s));
+	}
+	return n;
+}
+
+/* What asks no grace gets this, as zn-schedd's configuration is not known here. */
+static const double usual_grace_s = 30;
+
+static void set_going(struct future *f, struct one *one, double now_s)
+{
+	const struct zn_of64 *grace = &one->record->grace_s;
+
+	one->goes = true;
+	zn_pick_set_limit(&f->pick, &one->pick, one->pick.estimate_s, now_s + (grace->has ? grace->v : usual_grace_s) - one->pick.start_s);
+}
+
+/* As zn-schedd does at the end of a pass. */
+static void preempt(struct future *f, const struct zn_pick_pass *pass)
+{
+	const struct zn_pick_ask *ask = pass->first ? &pass->first->shape->ask : NULL;
+	struct zn_victim *v = ask ? calloc(zn_row_size(&f->pick.running) + 1, sizeof(*v)) : NULL;
+
+	f->failed |= ask && !v;
+	if (!v)
+		return;
+	size_t n = find_victims(f, ask->priority, pass->now_s, v);
+	n = zn_room_preempt(&f->room, ask, v, n);
+	for (size_t i = 0; i < n; i++)
+		set_going(f, (struct one *)v[i].job, pass->now_s);
+	free(v);
+}
+
+/* It waits again. */
+static bool come_back(struct future *f, struct one *one)
+{
+	one->goes = false;
+	one->record = NULL;
+	zn_order_set(&one->order, &f->room, &one->pick);
+	return wait_in_line(f, one) == 0;
+}
+
+/* ---- arrays ----------------------------------------------------------------------------------------------- */
+
 /* One of an array begins. */
 static struct zn_pick_job *part(void *arg, struct zn_pick_job *picked, bool *ret_more)
 {
@@ -167,9 +235,13 @@ static int fill(struct future *f, const struct zn_picture *p, const struct zn_or
 		if (rc == 0 && zn_picture_has_place(r)) {
 			struct one *one = add(f, &o);
 			one->plan = zn_picture_place(r);
+			one->record = r;
+			one->preempted = (uint32_t)r->preempted.v;
 			zn_pick_runs(&f->pick, &one->pick, r->start_s.has ? r->start_s.v : now_s, o.ask.gpus);
 			zn_licences_take(&f->room.licences, o.ask.wish);
 			count_start(f, one, one->pick.start_s);
+			if (was_told(r))
+				set_going(f, one, now_s);
 		} else if (rc == 0 && !strcmp(r->state, "QUEUED") && (r->array || !r->elements.has)) {
 			struct one *one = add(f, &o);
 			rc = r->array ? take_array(f, r, one, job->id) : wait_in_line(f, one);
@@ -252,6 +324,8 @@ static bool end_next(struct future *f, double *now_s)
 	zn_room_give(&f->room, plan_of(ends), wish_of(ends));
 	count_end(f, (const struct one *)ends, *now_s);
 	zn_pick_gone(&f->pick, ends, *now_s);
+	if (((struct one *)ends)->goes)
+		return come_back(f, (struct one *)ends);
 	return leave_array(f, ((const struct one *)ends)->whole);
 }
 
@@ -282,6 +356,7 @@ static void run_on(struct future *f, double now_s, struct zn_forecast *ret)
 			note_first(f, &pass, ret);
 			note_owner(f, ret);
 		}
+		preempt(f, &pass);
 		if (!end_next(f, &now_s))
 			return;
 	}

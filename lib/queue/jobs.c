@@ -214,6 +214,8 @@ void zn__jobs_set_state(struct zn_jobs *q, struct zn_job *job, enum zn_job_state
 	q->count[from]--;
 	q->count[to]++;
 	job->state = to;
+	if (job->preemptible)
+		q->n_preemptible += (uint64_t)zn_job_has_alloc(to) - (uint64_t)zn_job_has_alloc(from);
 	if (job->whole)
 		zn__array_note(q, job, from, to);
 	if (!job->payer || zn_job_is_finished(from))
@@ -350,6 +352,12 @@ int zn_job_public(const struct zn_job *job, const char *node, struct zn_arena *a
 		r.attempt = ZN_SOME_U64(job->attempt);
 	if (job->requeue_of)
 		r.requeue_of = ZN_SOME_U64(job->requeue_of);
+	if (job->preemptible) {
+		r.preemptible = ZN_SOME_BOOL(true);
+		r.grace_s = (struct zn_of64){ .has = job->grace_s >= 0, .v = job->grace_s };
+	}
+	if (job->preempted)
+		r.preempted = ZN_SOME_U64(job->preempted);
 	if (job->adopted_pid)
 		r.adopted_pid = ZN_SOME_U64(job->adopted_pid);
 	if (job->max_rss_bytes)

@@ -14,6 +14,7 @@
 #include "job/spans.h"
 #include "job/spec.h"
 #include "job/state.h"
+#include "pick/preempt.h"
 #include "pick/room.h"
 #include "queue/journal.h"
 
@@ -67,6 +68,8 @@ struct zn_job {
 	const struct zn_wish *wish;    /* of licences, of the room's; NULL: none */
 	bool hold;
 	bool nvlink_required;
+	bool preemptible;              /* it may be sent back to the queue for somebody more urgent */
+	uint32_t preempted;            /* so often it was */
 	bool on_end;                   /* something is to be run then */
 	uint32_t gpus, tasks;
 	uint32_t payer;                /* who is counted for it; 0: nobody */
@@ -117,6 +120,7 @@ struct zn_jobs {
 	struct zn_env *moved;          /* where zn_memo_moved is: environments come in order */
 	uint64_t n_moved;
 	uint64_t count[ZN_JOB_STATES];
+	uint64_t n_preemptible;        /* jobs that have a place, and are */
 };
 
 void zn_jobs_init(struct zn_jobs *q);
@@ -178,6 +182,11 @@ void zn_jobs_take(struct zn_jobs *q, struct zn_job *job);
 void zn_jobs_give(struct zn_jobs *q, struct zn_job *job);
 /* The next that starts in a pass, and what it is given. */
 struct zn_job *zn_jobs_next(struct zn_pick_pass *pass);
+
+/* That head, which is in line, gets room: who must go, malloc'ed; none: there is nobody, or enough go already.  -ENOMEM. */
+int zn_jobs_preempt(struct zn_jobs *q, const struct zn_pick_job *head, double now_s, struct zn_job ***ret, size_t *ret_n);
+/* job, which runs, is over then at the latest. */
+void zn_jobs_set_going(struct zn_jobs *q, struct zn_job *job, double end_s);
 
 /* At the start of a pass, at now_s by whatever clock: everybody may try again, but for those that were deferred past
  * it.  Returns when the first of these may; 0: there is none.

@@ -51,6 +51,7 @@ static const struct zn_field change_fields[] = {
 	ZN_FIELD(C, exit_code, OI64, "", ""),
 	ZN_FIELD(C, signal, U32, "", ""),
 	ZN_FIELD(C, requeues_left, U32, "", ""),
+	ZN_FIELD(C, preempted, U32, "", ""),
 	ZN_FIELD(C, max_rss_bytes, U64, "", ""),
 	ZN_FIELD(C, cpu_s, F64, "", ""),
 	ZN_FIELD(C, gpu_s, F64, "", ""),
@@ -99,6 +100,7 @@ static void ask_from_spec(struct zn_job *job, const struct zn_spec *s)
 	job->deadline_s = s->policy.deadline_s.has ? s->policy.deadline_s.v : 0;
 	job->requeues_left = s->policy.requeue.has ? (uint32_t)s->policy.requeue.v : 0;
 	job->hold = s->hold.has && s->hold.v;
+	job->preemptible = s->policy.preemptible.has && s->policy.preemptible.v;
 	job->on_end = s->on_end != NULL;
 	job->adopted_pid = s->adopt.pid.has ? (uint32_t)s->adopt.pid.v : 0;
 }
@@ -197,7 +199,7 @@ int zn_memo_encode_change(const struct zn_job *job, const char *event, double ti
 		.attempt = job->attempt, .hold = job->hold, .cancel = job->cancel, .requeue = job->requeue,
 		.priority = job->priority, .time_limit_s = job->limit_s, .begin_s = job->begin_s,
 		.start_s = job->start_s, .end_s = job->end_s, .signal = job->signal,
-		.requeues_left = job->requeues_left, .max_rss_bytes = job->max_rss_bytes, .cpu_s = job->cpu_s,
+		.requeues_left = job->requeues_left, .preempted = job->preempted, .max_rss_bytes = job->max_rss_bytes, .cpu_s = job->cpu_s,
 		.gpu_s = job->gpu_s, .before_gpu_s = job->before_gpu_s, .before_end_s = job->before_end_s,
 	};
 
@@ -297,6 +299,7 @@ static void change_numbers(struct zn_job *job, const C *m)
 	job->exit_code = (int32_t)m->exit_code.v;
 	job->signal = m->signal;
 	job->requeues_left = m->requeues_left;
+	job->preempted = m->preempted;
 	job->max_rss_bytes = m->max_rss_bytes;
 	job->cpu_s = m->cpu_s;
 	job->gpu_s = m->gpu_s;

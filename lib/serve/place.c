@@ -123,5 +123,7 @@ void zn_place_pass(struct zn_server *s)
 	zn_pick_begin(&pass, &s->jobs.pick, s->jobs.payers.now_s);
 	while ((job = zn_jobs_next(&pass)) && place_picked(s, job) == 0)
 		;
+	if (!job && pass.first)
+		zn_preempt(s, pass.first);
 	watch_strangers(s);
 }

@@ -110,6 +110,20 @@ static bool was_asked(bool noted, const struct zn_msg_report *m, const char *wha
 	return noted || (m->reason && !strncmp(m->reason, what, strlen(what)));
 }
 
+/* For whom it was preempted stands in its reason, and, should the journal have missed that, behind the agent's. */
+static void requeue(struct zn_server *s, struct zn_job *job, const char *told)
+{
+	const char *mark = "requeued: ";
+	bool noted = job->reason && !strncmp(job->reason, ZN_PREEMPTED, strlen(ZN_PREEMPTED));
+	bool is_told = told && !strncmp(told, mark, strlen(mark)) && !strncmp(told + strlen(mark), ZN_PREEMPTED, strlen(ZN_PREEMPTED));
+
+	job->preempted += !noted && is_told;
+	if (noted || is_told)
+		back_to_queue(s, job, "preempted", noted ? job->reason : told + strlen(mark));
+	else
+		back_to_queue(s, job, "requeued", "requeued");
+}
+
 static void take_exited(struct zn_server *s, struct zn_job *job, const struct zn_msg_report *m)
 {
 	const char *why = failure(s, job, m);
@@ -117,7 +131,7 @@ static void take_exited(struct zn_server *s, struct zn_job *job, const struct zn
 
 	take_numbers(s, job, m);
 	if (!cancel && was_asked(job->requeue, m, "requeued")) {
-		back_to_queue(s, job, "requeued", "requeued");
+		requeue(s, job, m->reason);
 	} else if (cancel) {
 		zn_job_finish(s, job, ZN_JOB_CANCELLED,
 		              job->cancel && job->reason ? job->reason : m->reason ? m->reason : "cancelled");

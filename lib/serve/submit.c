@@ -109,6 +109,14 @@ static int may_submit(struct zn_server *s, uid_t uid, struct zn_err *err)
 	                  zn_uid_name(s, uid));
 }
 
+/* Among strangers a higher priority is not for everybody: it passes all others, and may send them back. */
+static int may_ask(struct zn_server *s, const struct zn_spec *spec, uid_t uid, struct zn_err *err)
+{
+	if (s->is_private || spec->policy.priority.v <= 0 || zn_is_operator(s, uid))
+		return 0;
+	return zn_err_set(err, -EPERM, "only an operator may ask a priority above 0");
+}
+
 static int room_for(struct zn_server *s, struct zn_err *err)
 {
 	if (zn_journal_room(s->journal) < ZN_ROOM_SUBMIT)
@@ -179,6 +187,8 @@ int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, 
 
 	if (rc == 0)
 		rc = may_submit(s, uid, err);
+	if (rc == 0 && !for_us)
+		rc = may_ask(s, &spec, uid, err);
 	if (rc < 0)
 		return rc;
 	rc = zn_spec_digest(&spec, digest);
@@ -199,6 +209,8 @@ int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, 
 		return rc < 0 ? rc : 0;
 	if (!spec.environment.n)
 		rc = minimal_environment(uid, &s->arena, &spec.environment);
+	if (!spec.policy.preemptible.has && s->conf.default_preemptible && !spec.adopt.pid.has && !spec.terminal)
+		spec.policy.preemptible = ZN_SOME_BOOL(true);
 	if (!spec.resources.time_limit_s.has && s->conf.default_limit_s > 0)
 		spec.resources.time_limit_s = ZN_SOME_F64(s->conf.default_limit_s);
 	if (rc == 0 && spec.policy.deadline_s.has && zn_now_s() + spec.resources.time_limit_s.v > spec.policy.deadline_s.v)

@@ -1,0 +1,140 @@
+#!/usr/bin/env bats
+# Preemption: who is urgent gets the place of who may be sent back to the queue.
+load queue
+
+quick() { zn-submit --output /dev/null "$@"; }
+reason() { zn-queue show -o json "$1" | sed -n 's/.*"reason":"\([^"]*\)".*/\1/p'; }
+is_reason() { [ "$(reason "$1")" = "$2" ]; }
+is_preempted() { [ "$(field preempted "$2")" = "$1" ]; }
+# A preemptible job of G GPUs that runs until "go", and notes each start.
+meek() { quick --preemptible -g "$1" "${@:2}" -- sh -c "echo \$ZENITH_JOB_ID >>'$dir/starts'; until [ -e '$dir/go' ]; do sleep 0.02; done"; }
+
+@test "an urgent job gets the place of one that may be sent back, which runs again after it" {
+	meek 8                                                           # 1
+	until_true has_lines 1 starts
+	quick -p 1 -g 2 -- sh -c "until [ -e '$dir/soon' ]; do sleep 0.02; done" # 2
+	await RUNNING 2
+	[ "$(state 1) $(field preempted 1): $(reason 1)" = "QUEUED 1: preempted for job 2" ]
+	zn-queue events -o csv --no-heading --fields event,job.id | grep -q '^preempted,1$'
+	touch soon go
+	zn-queue wait 2 1
+	[ "$(wc -l <starts)" -eq 2 ]
+	[ "$(field attempt 1) $(field exit_code 1)" = "2 0" ]
+}
+
+@test "who did not say so, is as urgent, or waits, is left alone" {
+	blocker -g 4 >number                                             # 1 is not preemptible
+	meek 4 -p 1                                                      # 2 is as urgent
+	await RUNNING 2
+	quick -p 1 -g 2 -- true                                          # 3
+	sleep 0.3
+	[ "$(state 1) $(state 2) $(state 3)" = "RUNNING RUNNING QUEUED" ]
+	run -0 zn-queue why -o table 3
+	[ "${lines[0]}" = "job 3 is QUEUED: needs 2 gpus; none of 8 is free" ]
+	touch go
+	zn-queue wait 1 2 3
+	[ "$(field preempted 2)" = "" ]
+}
+
+@test "no more go than must, and rather who has the lowest priority and lost the least" {
+	meek 2 -p -2                                                     # 1
+	meek 4 -p -1                                                     # 2
+	meek 2 -p -2                                                     # 3 started last
+	until_true has_lines 3 starts
+	quick -g 2 -- sh -c "until [ -e '$dir/soon' ]; do sleep 0.02; done" # 4 needs one of them
+	await RUNNING 4
+	[ "$(state 1) $(state 2) $(state 3)" = "RUNNING RUNNING QUEUED" ]
+	quick -p 1 -g 4 -- sh -c "until [ -e '$dir/soon' ]; do sleep 0.02; done" # 5: 1 alone is not enough, 2 is
+	await RUNNING 5
+	[ "$(state 1) $(state 2) $(state 3)" = "RUNNING QUEUED QUEUED" ]
+	touch soon go
+	zn-queue wait 4 5 1 2 3
+}
+
+@test "it gets its signal and its grace, and may end well in it: then it runs again all the same" {
+	quick --preemptible -g 8 --signal USR1 --grace 1h --env "D=$dir" -- bash -c '
+		trap "echo saved >>$D/checkpoint; exit 0" USR1
+		echo start >>$D/starts
+		until [ -e $D/go ]; do sleep 0.02; done'                 # 1
+	until_true has_lines 1 starts
+	quick -p 1 -g 1 -- true
+	zn-queue wait --timeout 20s 2
+	[ "$(cat checkpoint)" = saved ]
+	until_true has_lines 2 starts
+	touch go
+	zn-queue wait 1
+	[ "$(field attempt 1)" = 2 ]
+}
+
+@test "while it goes, nothing else takes its place, nobody else goes, and why says who makes room" {
+	quick --preemptible -g 4 --grace 1h -- sh -c "trap '' TERM; echo >'$dir/ready'; until [ -e '$dir/end' ]; do sleep 0.02; done" # 1
+	meek 4                                                           # 2
+	until_true exists ready
+	await RUNNING 2
+	sleep 0.1
+	quick -p 1 -g 8 -t 1h -- true                                    # 3: both
+	until_true is_preempted 1 1
+	until_true is_preempted 1 2
+	quick -g 1 -- true                                               # 4 would fit, now and then
+	run -0 zn-queue why -o table 3
+	[[ ${lines[0]} == "job 3 is QUEUED: job "[12]" makes room for it" ]]
+	[ "$(state 4)" = QUEUED ]
+	touch end
+	zn-queue wait 3
+	touch go
+	zn-queue wait 1 2 4
+	awk "BEGIN { exit !($(field start_s 4) >= $(field start_s 3)) }"
+}
+
+@test "one that was preempted is safe for a minute after its next start" {
+	meek 8                                                           # 1
+	until_true has_lines 1 starts
+	quick -p 1 -g 1 -- true                                          # 2
+	zn-queue wait 2
+	until_true has_lines 2 starts
+	quick -p 1 -g 1 -- true                                          # 3
+	sleep 0.3
+	[ "$(state 1) $(state 3)" = "RUNNING QUEUED" ]
+	touch go
+	zn-queue wait 1 3
+	[ "$(field preempted 1)" = 1 ]
+}
+
+@test "kill -9 of zn-schedd while one goes: it is not lost, runs again, and is not preempted twice" {
+	quick --preemptible -g 8 --grace 1h -- sh -c "trap '' TERM; echo >>'$dir/starts'; until [ -e '$dir/end' ]; do sleep 0.02; done" # 1
+	until_true has_lines 1 starts
+	quick -p 1 -g 8 -- sh -c "echo >'$dir/came'"                     # 2
+	until_true is_preempted 1 1
+	pid=$(pid_of zn-schedd)
+	kill -9 "$pid"
+	until_true ended "$pid"
+	until_true start 2>>log
+	until_true is_reason 1 "preempted for job 2"
+	sleep 0.2
+	touch end
+	zn-queue wait 2 1
+	[ "$(wc -l <starts) $(field preempted 1) $(field attempt 1)" = "2 1 2" ]
+}
+
+@test "what is cancelled, adopted or on a terminal does not run again; an array's elements do" {
+	printf '[queue]\ndefault_preemptible = yes\n' >conf
+	export ZENITH_CONFIG=$dir/conf
+	quick -g 4 --array 0-1 -- sh -c "echo >>'$dir/starts'; until [ -e '$dir/go' ]; do sleep 0.02; done" # 1
+	until_true has_lines 2 starts
+	quick -p 1 -g 2 -- true                                          # 2
+	zn-queue wait 2
+	until_true has_lines 3 starts
+	[ "$(field preempted 1.0)$(field preempted 1.1)" = 1 ]
+	touch go
+	zn-queue wait 1
+	rm go starts
+	meek 8 --grace 1h                                                # 3
+	until_true has_lines 1 starts
+	quick -p 1 -g 1 -- true                                          # 4
+	zn-queue cancel 3
+	zn-queue wait 4
+	run -1 zn-queue wait 3
+	[[ "$(state 3)" == CANCELLED ]]
+		printf '{"command":"true","directory":"/tmp","terminal":"zenith-pty-x","policy":{"preemptible":true}}\n' >record
+	run --separate-stderr -65 zn-submit --records <record
+}
