@@ -22,7 +22,7 @@
 #include "queue/watch.h"
 
 static struct {
-	const char *name, *directory, *output, *error, *key, *nvlink, *signal, *on_end, *mail, *mail_on, *after, *account, *array, *licences;
+	const char *name, *directory, *output, *error, *key, *nvlink, *signal, *on_end, *mail, *mail_on, *after, *account, *array, *every, *licences;
 	struct zn_ou64 gpus, cpus, mem, tasks, requeue;
 	struct zn_of64 limit, begin, deadline, grace, timeout;
 	struct zn_oi64 priority;
@@ -47,6 +47,7 @@ static const struct zn_opt opts[] = {
 	{ 0, "output", ZN_OPT_STR, "FILE", &o.output, "file", "standard output; %j job, %a index, %r rank, %n node (default: zn-%j.out, of an array zn-%j.%a.out)" },
 	{ 0, "error", ZN_OPT_STR, "FILE", &o.error, "file", "standard error (default: where the output goes)" },
 	{ 0, "begin", ZN_OPT_TIME, "TIME", &o.begin, NULL, "not before: 18:30, +2h, 2026-12-31T18:30" },
+	{ 0, "every", ZN_OPT_STR, "CALENDAR", &o.every, NULL, "again and again: 'daily 02:00', 'Mon..Fri 18:30', '*-*-01', as systemd writes them" },
 	{ 0, "deadline", ZN_OPT_TIME, "TIME", &o.deadline, NULL, "ended by then, or given up when that is not possible any more" },
 	{ 0, "array", ZN_OPT_STR, "LIST[%N]", &o.array, NULL, "as many jobs as the list has numbers, 0-99 or 1,3,10-50:10, each with its own in ZENITH_ARRAY_INDEX; N at once" },
 	{ 0, "after", ZN_OPT_STR, "JOB[:HOW],...", &o.after, NULL, "not before these jobs have ended: ok (the default), any or fail" },
@@ -157,6 +158,7 @@ static int take_options(struct zn_spec *s, struct zn_err *err)
 	s->policy.priority = o.priority;
 	s->policy.signal = o.signal;
 	s->policy.array = o.array;
+	s->policy.every = o.every;
 	s->policy.account = o.account;
 	s->locality.nvlink = o.nvlink;
 	rc = o.after ? zn_after_parse(o.after, &arena, &s->policy.after, err) : 0;

@@ -15,6 +15,7 @@ complete -c zn-submit -s D -l chdir -x -a '(__fish_complete_directories)' -d 'wh
 complete -c zn-submit -l output -r -F -d 'standard output; %j job, %a index, %r rank, %n node (default: zn-%j.out, of an array zn-%j.%a.out)'
 complete -c zn-submit -l error -r -F -d 'standard error (default: where the output goes)'
 complete -c zn-submit -l begin -x -d 'not before: 18:30, +2h, 2026-12-31T18:30'
+complete -c zn-submit -l every -x -d 'again and again: \'daily 02:00\', \'Mon..Fri 18:30\', \'*-*-01\', as systemd writes them'
 complete -c zn-submit -l deadline -x -d 'ended by then, or given up when that is not possible any more'
 complete -c zn-submit -l array -x -d 'as many jobs as the list has numbers, 0-99 or 1,3,10-50:10, each with its own in ZENITH_ARRAY_INDEX; N at once'
 complete -c zn-submit -l after -x -d 'not before these jobs have ended: ok (the default), any or fail'
@@ -37,4 +38,4 @@ complete -c zn-submit -s o -l format -x -a 'table json csv msgpack' -d 'a record
 complete -c zn-submit -s h -l help -d 'print this help'
 complete -c zn-submit -l version -d 'print the version'
 complete -c zn-submit -l complete -x -a 'bash zsh fish' -d 'print the completions for a shell'
-complete -c zn-submit -x -a '(__fish_complete_subcommand -- -n --name -g --gpus -c --cpus -m --mem --licences -t --time -p --priority -A --account --tasks --nvlink --env -D --chdir --output --error --begin --deadline --array --after --requeue --signal --grace --on-end --mail --mail-on --key --timeout -o --format)'
+complete -c zn-submit -x -a '(__fish_complete_subcommand -- -n --name -g --gpus -c --cpus -m --mem --licences -t --time -p --priority -A --account --tasks --nvlink --env -D --chdir --output --error --begin --every --deadline --array --after --requeue --signal --grace --on-end --mail --mail-on --key --timeout -o --format)'

@@ -32,6 +32,7 @@ static const struct zn_field job_fields[] = {
 	ZN_FIELD(J, submit_s, TIME, "SUBMITTED", "when it was accepted"),
 	ZN_FIELD(J, begin_s, OTIME, "", "not before"),
 	ZN_FIELD(J, deadline_s, OTIME, "", "ended by then, or given up"),
+	ZN_FIELD(J, every, STR, "", "when it comes again, as a calendar expression"),
 	ZN_FIELD(J, array, STR, "", "of an array: its elements that wait, and how many may run at once"),
 	ZN_FIELD(J, elements, OU64, "", "of an array: how many it has"),
 	ZN_FIELD(J, elements_completed, OU64, "", "of them that ended well"),

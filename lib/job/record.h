@@ -30,6 +30,7 @@ struct zn_job_record {
 	const char *licences;          /* "matlab:2,vcs:1" */
 	double submit_s;
 	struct zn_of64 begin_s, deadline_s, start_s, end_s;
+	const char *every;             /* of a job that comes again: when, as a calendar expression */
 	const char *array;             /* of an array: its elements that wait, and how many may run at once: "5-99%8" */
 	struct zn_ou64 elements;       /* of an array: how many it has */
 	struct zn_ou64 elements_completed, elements_failed, elements_cancelled; /* when this was written */

@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "base/units.h"
+#include "job/calendar.h"
 #include "job/licences.h"
 #include "job/number.h"
 #include "job/spans.h"
@@ -152,7 +153,6 @@ static int check_granted(const struct zn_spec *s, struct zn_err *err)
 		{ "gpu_share", r->gpu_share.has },
 		{ "near", l->near },
 		{ "queue", p->queue },
-		{ "every", p->every },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
@@ -195,6 +195,19 @@ static int check_licences(const struct zn_spec *s, struct zn_err *err)
 	return rc;
 }
 
+static int check_every(const struct zn_spec *s, struct zn_err *err)
+{
+	struct zn_calendar c;
+	struct zn_err why = { "" };
+	int rc = zn_calendar_parse(s->policy.every, &c, &why);
+
+	if (rc < 0)
+		return zn_err_set(err, -EBADMSG, "every '%.60s': %s", s->policy.every, why.text);
+	if (s->terminal || s->adopt.pid.has || s->policy.deadline_s.has)
+		return zn_err_set(err, -EBADMSG, "a job that comes again can have no terminal and no deadline, and is none that runs already");
+	return 0;
+}
+
 static int check_policy(const struct zn_spec *s, struct zn_err *err)
 {
 	const struct zn_spec_policy *p = &s->policy;
@@ -212,6 +225,8 @@ static int check_policy(const struct zn_spec *s, struct zn_err *err)
 		rc = zn_after_check(&p->after, err);
 	if (rc == 0 && p->array)
 		rc = check_array(s, err);
+	if (rc == 0 && p->every)
+		rc = check_every(s, err);
 	if (rc == 0 && p->priority.has && (p->priority.v < INT32_MIN || p->priority.v > INT32_MAX))
 		rc = zn_err_set(err, -EBADMSG, "priority must fit in 32 bits, not %lld", (long long)p->priority.v);
 	if (rc == 0 && s->locality.nvlink && strcmp(s->locality.nvlink, "require") &&

@@ -6,6 +6,7 @@
 
 #include "base/account.h"
 #include "base/clock.h"
+#include "job/calendar.h"
 #include "job/number.h"
 #include "queue/forecast.h"
 #include "queue/machine.h"
@@ -13,9 +14,13 @@
 static struct zn_order order_of(const struct zn_spec *s, double now_s)
 {
 	const struct zn_spec_resources *r = &s->resources;
+	struct zn_calendar c;
+	double begin_s = s->policy.begin_s.v, next_s;
 
+	if (s->policy.every && zn_calendar_parse(s->policy.every, &c, NULL) == 0 && zn_calendar_next(&c, fmax(now_s, begin_s), &next_s))
+		begin_s = next_s;
 	return (struct zn_order){
-		.submit_s = now_s, .begin_s = s->policy.begin_s.v, .limit_s = r->time_limit_s.v, .account = s->policy.account,
+		.submit_s = now_s, .begin_s = begin_s, .limit_s = r->time_limit_s.v, .account = s->policy.account,
 		.ask = { .priority = s->policy.priority.v, .gpus = (uint32_t)r->gpus.v, .cpus = (uint32_t)r->cpus.v,
 		         .mem_bytes = r->mem_bytes.v, .tasks = r->tasks.has ? (uint32_t)r->tasks.v : 1,
 		         .nvlink_required = s->locality.nvlink && !strcmp(s->locality.nvlink, "require") },

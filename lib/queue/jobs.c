@@ -333,6 +333,7 @@ int zn_job_public(const struct zn_job *job, const char *node, struct zn_arena *a
 		r.mem_bytes = ZN_SOME_U64(job->mem_bytes);
 	if (job->limit_s > 0)
 		r.time_limit_s = ZN_SOME_F64(job->limit_s);
+	r.every = job->every;
 	if (job->after)
 		r.after = zn_after_text(job->after, a);
 	if (job->begin_s > 0)

@@ -57,7 +57,7 @@ struct zn_job {
 	uint32_t attempt;              /* starts so far */
 	uid_t uid;
 	gid_t gid;
-	const char *user, *account;    /* interned; account NULL: none */
+	const char *user, *account, *every; /* interned; account, every NULL: none */
 	char *name, *reason;           /* malloc'ed or NULL */
 	struct zn_array *array;        /* NULL: it is none */
 	struct zn_job *whole;          /* of an element: its array */

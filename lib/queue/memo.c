@@ -157,6 +157,8 @@ int zn_memo_job(struct zn_jobs *q, const struct zn_memo_submit *m, struct zn_loc
 	rc = -ENOMEM;
 	if (m->spec.policy.after.n && !(job->after = zn_after_new(&m->spec.policy.after)))
 		goto fail;
+	if (m->spec.policy.every && !(job->every = zn_jobs_intern(q, m->spec.policy.every)))
+		goto fail;
 	if (m->spec.policy.account && !(job->account = zn_jobs_intern(q, m->spec.policy.account)))
 		goto fail;
 	if (!job->user || (m->spec.key && !job->key) || zn_job_set_text(&job->name, zn_spec_name(&m->spec)) < 0)

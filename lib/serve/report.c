@@ -252,6 +252,7 @@ void zn_report_settle(struct zn_server *s)
 	free(s->node.running);
 	s->node.running = NULL;
 	s->node.n_running = 0;
+	zn_every_recover(s);
 	zn_boot_settled(s);
 	zn_node_publish(s);
 	zn_place_soon(s);

@@ -191,6 +191,7 @@ static int requeue_finished(struct zn_server *s, struct wish *w, struct zn_memo_
 	uint64_t id;
 
 	body->spec.key = NULL;
+	body->spec.policy.every = NULL; /* this once */
 	body->spec.hold = (struct zn_obool){ 0 };
 	if (w->job->whole) {
 		body->spec.policy.array = zn_arena_printf(&s->arena, "%u", zn_handle_index(w->job->id));

@@ -143,6 +143,14 @@ void zn_times_come(struct zn_server *s);
 /* The job as it was asked, with its environment, in s->arena. */
 int zn_submit_body(struct zn_server *s, const struct zn_job *job, struct zn_memo_submit *ret, struct zn_err *err);
 
+/* every.c */
+/* Sets when the first of a series begins.  -EBADMSG: never. */
+int zn_every_begin(struct zn_spec *spec, struct zn_err *err);
+/* job, one of a series, is no more waiting for its time: the next one is there, once. */
+void zn_every_next(struct zn_server *s, const struct zn_job *job);
+/* After a start of zn-schedd: those whose next one was not made. */
+void zn_every_recover(struct zn_server *s);
+
 /* after.c */
 /* Whether a job that waits for these could ever start.  -EBADMSG. */
 int zn_after_may(struct zn_server *s, const struct zn_list *after, struct zn_err *err);

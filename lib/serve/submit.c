@@ -213,6 +213,10 @@ int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, 
 		spec.policy.preemptible = ZN_SOME_BOOL(true);
 	if (!spec.resources.time_limit_s.has && s->conf.default_limit_s > 0)
 		spec.resources.time_limit_s = ZN_SOME_F64(s->conf.default_limit_s);
+	if (rc == 0 && spec.policy.every && !for_us)
+		rc = zn_every_begin(&spec, err);
+	if (rc == -EBADMSG)
+		return rc;
 	if (rc == 0 && spec.policy.deadline_s.has && zn_now_s() + spec.resources.time_limit_s.v > spec.policy.deadline_s.v)
 		return zn_err_set(err, -EBADMSG, spec.resources.time_limit_s.v > 0 ? "with its time limit it can't end by its deadline" :
 		                  "its deadline has passed");
@@ -245,6 +249,8 @@ void zn_submit_promote(struct zn_server *s, struct zn_job *job)
 		zn_place_soon(s);
 		if (job->array)
 			zn_array_wake(s, job);
+		if (job->every && s->node.settled) /* else when it is */
+			zn_every_next(s, job);
 	}
 	zn_times_note(s, job);
 }

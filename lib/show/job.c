@@ -130,6 +130,7 @@ void zn_show_job(const struct zn_job_record *j, struct zn_buf *to)
 	time_row(to, "submitted", ZN_SOME_F64(j->submit_s));
 	time_row(to, "begins", j->begin_s);
 	time_row(to, "deadline", j->deadline_s);
+	row(to, "every", j->every);
 	row(to, "after", j->after);
 	time_row(to, "started", j->start_s);
 	time_row(to, "ended", j->end_s);
