@@ -1,0 +1,232 @@
+#include "queue/future.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "job/number.h"
+
+static const struct zn_plan *plan_of(const struct zn_pick_job *pick)
+{
+	return &((const struct zn__one *)pick)->plan;
+}
+
+static const struct zn_wish *wish_of(const struct zn_pick_job *pick)
+{
+	return ((const struct zn__one *)pick)->order.ask.wish;
+}
+
+struct zn__one *zn__future_add(struct zn__future *f, const struct zn_order *o)
+{
+	struct zn__one *one = &f->v[f->n++];
+
+	*one = (struct zn__one){ .order = *o };
+	zn_order_set(o, &f->room, &one->pick);
+	return one;
+}
+
+int zn__future_know(struct zn__future *f, struct zn_order *o)
+{
+	int64_t payer = zn_payers_get(&f->payers, o->user, o->account);
+
+	o->ask.payer = payer > 0 ? (uint32_t)payer : 0;
+	return payer < 0 ? (int)payer : zn_licences_wish(&f->room.licences, o->licences, &o->ask.wish);
+}
+
+static bool is_full(const struct zn__one *array)
+{
+	return array->at_once && array->busy >= array->at_once;
+}
+
+int zn__future_wait(struct zn__future *f, struct zn__one *one)
+{
+	if (one->pick.shape || (one->pick.many && (!one->rest.count || is_full(one))))
+		return 0;
+	return zn_pick_wait(&f->pick, &one->pick, &one->order.ask);
+}
+
+static void count_start(struct zn__future *f, const struct zn__one *one, double start_s)
+{
+	struct zn_use use = zn_pick_use(&one->order.ask);
+
+	zn_payer_add(&f->payers, one->order.ask.payer, &use);
+	zn_payer_began(&f->payers, one->order.ask.payer, &use, start_s);
+}
+
+static void count_end(struct zn__future *f, const struct zn__one *one, double now_s)
+{
+	struct zn_use use = zn_pick_use(&one->order.ask);
+
+	zn_payer_take(&f->payers, one->order.ask.payer, &use);
+	zn_payer_ended(&f->payers, one->order.ask.payer, &use, one->pick.start_s, now_s);
+}
+
+/* ---- who makes room ---------------------------------------------------------------------------------------- */
+
+static bool was_told(const struct zn_job_record *r)
+{
+	return r->reason && !strncmp(r->reason, ZN_PREEMPTED, strlen(ZN_PREEMPTED));
+}
+
+/* Those who may go or do, of what runs since before; what starts later is left alone. */
+static size_t find_victims(struct zn__future *f, int64_t priority, double now_s, struct zn_victim *v)
+{
+	uint32_t n_running = zn_row_size(&f->pick.running);
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < n_running; i++) {
+		struct zn_pick_job *pick = zn_pick_job_that_runs(zn_row_nth(&f->pick.running, i));
+		struct zn__one *one = (struct zn__one *)pick;
+		if (!one->record)
+			continue;
+		v[n] = (struct zn_victim){ .job = pick, .priority = one->order.ask.priority, .times = one->preempted,
+		                           .gpus = one->order.ask.gpus, .goes = one->goes };
+		n += v[n].goes || (one->record->preemptible.v && strcmp(one->record->state, "SCHEDULED") &&
+		                   zn_victim_weigh(&v[n], priority, now_s));
+	}
+	return n;
+}
+
+/* What asks no grace gets this, as zn-schedd's configuration is not known here. */
+static const double usual_grace_s = 30;
+
+static void set_going(struct zn__future *f, struct zn__one *one, double now_s)
+{
+	const struct zn_of64 *grace = &one->record->grace_s;
+
+	one->goes = true;
+	zn_pick_set_limit(&f->pick, &one->pick, one->pick.estimate_s, now_s + (grace->has ? grace->v : usual_grace_s) - one->pick.start_s);
+}
+
+void zn__future_preempt(struct zn__future *f, const struct zn_pick_pass *pass)
+{
+	const struct zn_pick_ask *ask = pass->first ? &pass->first->shape->ask : NULL;
+	struct zn_victim *v = ask ? calloc(zn_row_size(&f->pick.running) + 1, sizeof(*v)) : NULL;
+
+	f->failed |= ask && !v;
+	if (!v)
+		return;
+	size_t n = find_victims(f, ask->priority, pass->now_s, v);
+	n = zn_room_preempt(&f->room, ask, v, n);
+	for (size_t i = 0; i < n; i++)
+		set_going(f, (struct zn__one *)v[i].job, pass->now_s);
+	free(v);
+}
+
+/* ---- arrays ----------------------------------------------------------------------------------------------- */
+
+/* One of an array begins. */
+static struct zn_pick_job *part(void *arg, struct zn_pick_job *picked, bool *ret_more)
+{
+	struct zn__future *f = arg;
+	struct zn__one *array = (struct zn__one *)picked, *one = zn_arena_new(&f->elements, struct zn__one);
+
+	if (!one) {
+		static struct zn__one nobody; /* it is not looked at: the forecast fails */
+		f->failed = true;
+		*ret_more = false;
+		return &nobody.pick;
+	}
+	uint32_t index = zn_spans_first(&array->rest);
+	zn_spans_remove(&array->rest, index); /* the first: that needs no memory */
+	*one = (struct zn__one){ .order = array->order, .whole = array, .run_s = array->run_s };
+	one->order.id = zn_handle(array->order.id, index);
+	zn_order_set(&one->order, &f->room, &one->pick);
+	array->begun++;
+	array->busy++;
+	*ret_more = array->rest.count && !is_full(array);
+	return &one->pick;
+}
+
+int zn__future_wait_array(struct zn__future *f, const struct zn_job_record *r, struct zn__one *array, uint64_t wanted)
+{
+	array->pick.many = true;
+	for (struct zn__one *e = array; e > f->v && zn_handle_is_element(e[-1].order.id) && zn_handle_number(e[-1].order.id) == r->id; e--) {
+		e[-1].whole = array;
+		array->busy++;
+	}
+	int rc = zn_spans_parse(r->array, &array->rest, &array->at_once, NULL);
+	if (rc < 0)
+		return rc;
+	if (zn_handle_is_element(wanted))
+		f->wanted_at = zn_spans_before(&array->rest, zn_handle_index(wanted));
+	return zn__future_wait(f, array);
+}
+
+/* ---- beginning and end ------------------------------------------------------------------------------------- */
+
+void zn__future_runs(struct zn__future *f, struct zn__one *one, const struct zn_job_record *r, double start_s, double now_s)
+{
+	one->plan = zn_picture_place(r);
+	one->record = r;
+	one->preempted = (uint32_t)r->preempted.v;
+	zn_pick_runs(&f->pick, &one->pick, start_s, one->order.ask.gpus);
+	zn_licences_take(&f->room.licences, one->order.ask.wish);
+	count_start(f, one, start_s);
+	if (!r->end_s.has && was_told(r))
+		set_going(f, one, now_s);
+}
+
+bool zn__future_pass(struct zn__future *f, double now_s, struct zn_pick_pass *pass)
+{
+	struct zn_pick_job *pick;
+
+	f->payers.now_s = now_s;
+	zn_pick_begin(pass, &f->pick, now_s);
+	while ((pick = zn_pick_next(pass)) && !f->failed) {
+		struct zn__one *one = (struct zn__one *)pick;
+		if (one == f->wanted || (f->wanted && one->whole == f->wanted && f->wanted->begun > f->wanted_at))
+			return true;
+		one->plan = f->room.plan;
+		one->end_s = now_s + one->run_s;
+		count_start(f, one, now_s);
+	}
+	return false;
+}
+
+/* It waits again. */
+static int come_back(struct zn__future *f, struct zn__one *one)
+{
+	one->goes = false;
+	one->record = NULL;
+	zn_order_set(&one->order, &f->room, &one->pick);
+	return zn__future_wait(f, one);
+}
+
+int zn__future_end(struct zn__future *f, struct zn__one *one, double now_s)
+{
+	zn_room_give(&f->room, &one->plan, one->order.ask.wish);
+	count_end(f, one, now_s);
+	zn_pick_gone(&f->pick, &one->pick, now_s);
+	if (one->goes)
+		return come_back(f, one);
+	if (!one->whole)
+		return 0;
+	one->whole->busy--; /* another of the array may begin */
+	return zn__future_wait(f, one->whole);
+}
+
+int zn__future_init(struct zn__future *f, const struct zn_picture *p, const struct zn_facts *facts, const struct zn_free *free,
+                    size_t n)
+{
+	*f = (struct zn__future){ .v = calloc(n + 1, sizeof(*f->v)) };
+	zn_payers_init(&f->payers, p->quotas, zn_picture_shares(p));
+	f->room = (struct zn_room){ .facts = facts, .free = *free, .running = &f->pick.running, .plan_of = plan_of, .wish_of = wish_of };
+	zn_pick_init(&f->pick, zn_order_policy, fmax(1, zn_room_total(&f->room)), &zn_room_ops, &f->room);
+	f->pick.payers = &f->payers;
+	f->pick.part = part;
+	f->pick.part_arg = f;
+	return f->v ? zn_picture_set_licences(p, &f->room.licences) : -ENOMEM;
+}
+
+void zn__future_done(struct zn__future *f)
+{
+	zn_pick_done(&f->pick);
+	zn_payers_done(&f->payers);
+	for (size_t i = 0; i < f->n; i++)
+		zn_spans_done(&f->v[i].rest);
+	zn_arena_done(&f->elements);
+	zn_licences_done(&f->room.licences);
+	free(f->v);
+}
