@@ -13,6 +13,7 @@
 #include "job/number.h"
 #include "job/spans.h"
 #include "job/spec.h"
+#include "queue/blame.h"
 #include "queue/find.h"
 #include "queue/follow.h"
 #include "queue/listing.h"
@@ -43,7 +44,7 @@ static int fail(int rc, const struct zn_err *err)
 
 static int no_such(int rc, const struct zn_err *err)
 {
-	return rc == -ENOENT ? zn_cli_fail(ZN_EXIT_NO, "%s", err->text) : fail(rc, err);
+	return rc == -ENOENT || rc == -ENODATA ? zn_cli_fail(ZN_EXIT_NO, "%s", err->text) : fail(rc, err);
 }
 
 /* ---- filters ---- */
@@ -474,6 +475,25 @@ static int run_why(int argc, char **argv)
 	return answer_each(argc, argv, kinds, "", add_why);
 }
 
+static int add_blame(struct answer *a, struct zn_job_record *job, struct zn_err *err)
+{
+	struct zn_blame b;
+	int rc = zn_picture_blame(&a->picture, spool, job, &b, err);
+
+	if (rc == 0 && a->w)
+		zn_writer_put(a->w, &zn_blame_kind, &b);
+	else if (rc == 0)
+		zn_show_blame(&b, &a->text);
+	return rc;
+}
+
+static int run_blame(int argc, char **argv)
+{
+	static const struct zn_kind *const kinds[] = { &zn_blame_kind, NULL };
+
+	return answer_each(argc, argv, kinds, "", add_blame);
+}
+
 /* ---- waiting, output, events ---- */
 
 static int wait_status;
@@ -633,6 +653,7 @@ static const struct zn_cmd verbs[] = {
 	{ .name = "list", .brief = "list the jobs that have not ended (the default)", .synopsis = "[options]", .run = run_list },
 	{ .name = "show", .brief = "show all that is known of a job", .synopsis = JOBS, .opts = record_opts, .run = run_show, .complete = "job" },
 	{ .name = "why", .brief = "say why a job does not start", .synopsis = JOBS, .opts = record_opts, .run = run_why, .complete = "job" },
+	{ .name = "blame", .brief = "say what a job's wait was made of", .synopsis = JOBS, .opts = record_opts, .run = run_blame, .complete = "job" },
 	{ .name = "cancel", .brief = "end jobs, waiting or running", .synopsis = JOBS, .opts = cancel_opts, .run = run_cancel, .complete = "job" },
 	{ .name = "hold", .brief = "keep waiting jobs from starting", .synopsis = "JOB...", .run = run_hold, .complete = "job" },
 	{ .name = "release", .brief = "let held jobs start", .synopsis = "JOB...", .run = run_release, .complete = "job" },

@@ -66,6 +66,21 @@ _zn_queue()
 			_zn_reply -W "$(command -v zn-queue >/dev/null && zn-queue list -o csv --no-heading --fields id 2>/dev/null)"
 		fi
 		;;
+	blame)
+		case $prev in
+		-o|--output) _zn_reply -W 'table json csv msgpack'; return ;;
+		--fields) :; return ;;
+		-u|--user) _zn_reply -u; return ;;
+		-s|--state) _zn_reply -W 'PENDING QUEUED SCHEDULED RUNNING SUSPENDED COMPLETED FAILED CANCELLED'; return ;;
+		-n|--name) :; return ;;
+		--complete) _zn_reply -W 'bash zsh fish'; return ;;
+		esac
+		if [[ $cur == -* ]]; then
+			_zn_reply -W '-o --output --fields --no-heading -u --user -m --mine -s --state -n --name -a --all -h --help --version --complete'
+		else
+			_zn_reply -W "$(command -v zn-queue >/dev/null && zn-queue list -o csv --no-heading --fields id 2>/dev/null)"
+		fi
+		;;
 	cancel)
 		case $prev in
 		--signal) :; return ;;
@@ -345,7 +360,7 @@ _zn_queue()
 		if [[ $cur == -* ]]; then
 			_zn_reply -W '-u --user -m --mine -s --state -n --name -a --all -o --output --fields --no-heading -h --help --version --complete'
 		else
-			_zn_reply -W 'list show why cancel hold release suspend resume requeue modify adopt wait log events history quotas shares licences node nodes'
+			_zn_reply -W 'list show why blame cancel hold release suspend resume requeue modify adopt wait log events history quotas shares licences node nodes'
 		fi
 		;;
 	esac

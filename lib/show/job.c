@@ -146,6 +146,28 @@ void zn_show_job(const struct zn_job_record *j, struct zn_buf *to)
 	row(to, "key", j->key);
 }
 
+void zn_show_blame(const struct zn_blame *b, struct zn_buf *to)
+{
+	const struct zn_blame_cause *c = b->causes.v;
+	struct zn_job_record named = { .id = b->id, .index = b->index };
+	char number[ZN_NUMBER_TEXT], wait[ZN_UNIT_TEXT], again[ZN_UNIT_TEXT];
+	bool waits = !strcmp(b->state, "QUEUED");
+
+	zn_buf_printf(to, "job %s %s %s; ", zn_handle_text(zn_record_handle(&named), number), waits ? "has waited" : "waited",
+	              zn_format_duration(b->wait_s, wait));
+	if (!b->replayed_s.has)
+		zn_buf_addstr(to, "when it starts can't be foreseen: something without a time limit is in its way\n");
+	else if (waits)
+		zn_buf_printf(to, "by the time limits it waits %s in all\n", zn_format_duration(b->replayed_s.v, again));
+	else
+		zn_buf_printf(to, "decided again from what is on record, %s\n", zn_format_duration(b->replayed_s.v, again));
+	for (size_t i = 0; i < b->causes.n; i++) {
+		zn_buf_printf(to, "  %s less without ", zn_format_duration(c[i].saved_s, wait));
+		add_safe(to, c[i].text);
+		zn_buf_addch(to, '\n');
+	}
+}
+
 void zn_show_why(const struct zn_explained *e, struct zn_buf *to)
 {
 	const struct zn_explained_reason *r = e->reasons.v;

@@ -1,0 +1,404 @@
+#include "queue/blame.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "job/number.h"
+#include "queue/forecast.h"
+#include "queue/future.h"
+
+enum { USERS_MAX = 16, STEPS_MAX = 1000000 };
+
+static const struct zn_field cause_fields[] = {
+	ZN_FIELD(struct zn_blame_cause, text, STR, "WITHOUT", "what it would have been without"),
+	ZN_FIELD(struct zn_blame_cause, saved_s, DUR, "SAVED", "so much less it would have waited then"),
+	ZN_FIELD(struct zn_blame_cause, wait_s, DUR, "WAIT", "and so long in all"),
+	{ 0 },
+};
+static const struct zn_kind cause_kind = { NULL, "what kept a job", cause_fields, sizeof(struct zn_blame_cause), NULL };
+
+#define B struct zn_blame
+static const struct zn_field blame_fields[] = {
+	ZN_FIELD_WITH(B, id, U64, "JOB", "index", "job number"),
+	ZN_FIELD(B, index, OU64, "", "which element of an array"),
+	ZN_FIELD(B, state, STR, "STATE", "its state"),
+	ZN_FIELD(B, wait_s, DUR, "WAITED", "from its submission or begin time to its start, or so far"),
+	ZN_FIELD(B, replayed_s, ODUR, "REPLAYED", "the same, decided again from what is on record"),
+	ZN_FIELD_SUB(B, causes, SUBS, &cause_kind, "CAUSES", "what it would have waited without each thing, the largest first"),
+	{ 0 },
+};
+const struct zn_kind zn_blame_kind = { "blame", "what a job's wait was made of", blame_fields, sizeof(B), NULL };
+
+/* ---- what was going on --------------------------------------------------------------------------------------- */
+
+struct past {
+	struct zn_picture *p;
+	const struct zn_job_record *wanted;
+	struct zn_job_record *v;       /* all that waited or ran then, by arrival */
+	size_t n, cap;
+	double from_s, to_s;           /* when wanted might have started, and did, or now */
+	double now_s;
+	struct zn_facts *facts;
+	struct zn_err *err;
+};
+
+static double ready_s(const struct zn_job_record *r)
+{
+	return fmax(r->submit_s, r->begin_s.v);
+}
+
+static bool waits(const struct zn_job_record *r)
+{
+	return !strcmp(r->state, "QUEUED");
+}
+
+/* Whether it can have been in the way: it was there before wanted started, and not over when that was submitted. */
+static bool matters(const struct past *past, const struct zn_job_record *r)
+{
+	if (ready_s(r) > past->to_s || (r->elements.has && !r->array))
+		return false;
+	return r->start_s.has ? !r->end_s.has || r->end_s.v > past->from_s : waits(r);
+}
+
+static int keep(struct past *past, const struct zn_job_record *r)
+{
+	if (past->n == past->cap) {
+		size_t cap = past->cap ? 2 * past->cap : 256;
+		struct zn_job_record *v = reallocarray(past->v, cap, sizeof(*v));
+		if (!v)
+			return -ENOMEM;
+		past->v = v;
+		past->cap = cap;
+	}
+	past->v[past->n++] = *r;
+	return 0;
+}
+
+static int take_ended(void *arg, struct zn_bytes event)
+{
+	struct past *past = arg;
+	struct zn_job_record r;
+	int rc = zn_raw_decode(&zn_job_kind, zn_raw_get(event, "job"), &past->p->arena, &r, past->err);
+
+	return rc == 0 && matters(past, &r) ? keep(past, &r) : rc;
+}
+
+static int by_arrival(const void *a, const void *b)
+{
+	uint64_t x = zn_handle_arrival(zn_record_handle(a)), y = zn_handle_arrival(zn_record_handle(b));
+
+	return (x > y) - (x < y);
+}
+
+static int collect(struct past *past, const char *spool)
+{
+	int rc = zn_history_each(spool, past->from_s, false, take_ended, past, past->err);
+
+	for (size_t i = 0; rc >= 0 && i < past->p->n_jobs; i++) {
+		const struct zn_job_record *r = &past->p->jobs[i];
+		if (!r->end_s.has && matters(past, r)) /* else the history has it */
+			rc = keep(past, r);
+	}
+	if (rc >= 0 && past->n)
+		qsort(past->v, past->n, sizeof(*past->v), by_arrival);
+	return rc < 0 ? rc : 0;
+}
+
+/* ---- deciding it again ----------------------------------------------------------------------------------------- */
+
+struct without {
+	const char *user;              /* his jobs; NULL: nobody's */
+	bool padding, priorities, quotas;
+};
+
+/* How long it took, or takes at most; HUGE_VAL: nobody knows. */
+static double takes_s(const struct past *past, const struct zn_job_record *r)
+{
+	double limit_s = r->time_limit_s.has ? r->time_limit_s.v : HUGE_VAL;
+
+	if (r->start_s.has && r->end_s.has)
+		return r->end_s.v - r->start_s.v;
+	return r->start_s.has ? fmax(limit_s, past->now_s - r->start_s.v) : limit_s;
+}
+
+static bool is_left_out(const struct past *past, const struct without *w, const struct zn_job_record *r)
+{
+	bool is_wanted = zn_record_handle(r) == zn_record_handle(past->wanted) || (r->array && r->id == past->wanted->id);
+
+	return w->user && r->user && !strcmp(w->user, r->user) && !is_wanted;
+}
+
+static bool ran_already(const struct past *past, const struct zn_job_record *r)
+{
+	return r->start_s.has && r->start_s.v < past->from_s;
+}
+
+static struct zn_free free_then(const struct past *past, const struct without *w)
+{
+	struct zn_room room = { .facts = past->facts, .free = zn_plan_idle(past->facts) };
+
+	for (size_t i = 0; i < past->n; i++) {
+		struct zn_plan place = zn_picture_place(&past->v[i]);
+		if (ran_already(past, &past->v[i]) && !is_left_out(past, w, &past->v[i]))
+			zn_room_take(&room, &place, NULL);
+	}
+	return room.free;
+}
+
+/* Who is to come, by when. */
+struct coming { struct zn__one *one; const struct zn_job_record *record; double ready_s; };
+
+static int by_ready(const void *a, const void *b)
+{
+	const struct coming *x = a, *y = b;
+
+	if (x->ready_s != y->ready_s)
+		return x->ready_s < y->ready_s ? -1 : 1;
+	return (x->one->pick.seq > y->one->pick.seq) - (x->one->pick.seq < y->one->pick.seq);
+}
+
+static int put_in(struct zn__future *f, const struct past *past, const struct without *w, const struct zn_job_record *r, struct coming *to,
+                  size_t *n)
+{
+	struct zn_order o = zn_forecast_order(r);
+	double run_s = takes_s(past, r);
+	int rc = zn__future_know(f, &o);
+
+	if (rc < 0)
+		return rc;
+	if (w->priorities)
+		o.ask.priority = 0;
+	if (w->padding && run_s < HUGE_VAL)
+		o.limit_s = fmax(run_s, 0.001);
+	struct zn__one *one = zn__future_add(f, &o);
+	one->run_s = run_s;
+	if (zn_record_handle(r) == zn_record_handle(past->wanted) || (r->array && r->id == past->wanted->id))
+		f->wanted = one;
+	if (ran_already(past, r)) {
+		zn__future_runs(f, one, r, r->start_s.v, past->from_s);
+		one->end_s = r->start_s.v + run_s;
+	} else {
+		to[(*n)++] = (struct coming){ one, r, fmax(ready_s(r), past->from_s) };
+	}
+	return 0;
+}
+
+static int fill(struct zn__future *f, const struct past *past, const struct without *w, struct coming *to, size_t *n)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < past->n; i++)
+		if (!is_left_out(past, w, &past->v[i]))
+			rc = put_in(f, past, w, &past->v[i], to, n);
+	if (rc == 0)
+		rc = zn_picture_weigh(past->p, &f->payers);
+	if (w->quotas)
+		f->pick.payers = NULL;
+	qsort(to, *n, sizeof(*to), by_ready);
+	return rc;
+}
+
+/* The first that ends of those that run; NULL: none does. */
+static struct zn__one *next_end(const struct zn__future *f)
+{
+	struct zn__one *first = NULL;
+
+	for (uint32_t i = 0; i < zn_row_size(&f->pick.running); i++) {
+		struct zn__one *one = (struct zn__one *)zn_pick_job_that_runs(zn_row_nth(&f->pick.running, i));
+		if (one->goes) /* it made room then */
+			one->end_s = fmin(one->end_s, one->pick.start_s + one->pick.limit_s);
+		if (one->end_s < HUGE_VAL && (!first || one->end_s < first->end_s))
+			first = one;
+	}
+	return first;
+}
+
+static int come(struct zn__future *f, const struct past *past, const struct coming *c)
+{
+	return c->record->array ? zn__future_wait_array(f, c->record, c->one, zn_record_handle(past->wanted)) : zn__future_wait(f, c->one);
+}
+
+/* One step: who is next to come or to end.  1: nobody is. */
+static int step(struct zn__future *f, const struct past *past, const struct coming *v, size_t n, size_t *at, double *now_s)
+{
+	struct zn__one *ends = next_end(f);
+	double end_s = ends ? ends->end_s : HUGE_VAL, come_s = *at < n ? v[*at].ready_s : HUGE_VAL;
+	double again_s = zn_payers_again_s(&f->payers), next_s = fmin(end_s, come_s);
+
+	if (again_s > *now_s && again_s < next_s) {
+		*now_s = again_s;
+		return 0;
+	}
+	if (next_s == HUGE_VAL)
+		return 1;
+	*now_s = fmax(*now_s, next_s);
+	return end_s <= come_s ? zn__future_end(f, ends, *now_s) : come(f, past, &v[(*at)++]);
+}
+
+/* Of one of these, and of all that are at the same time. */
+static bool is_due(const struct zn__future *f, const struct coming *v, size_t n, size_t at, double now_s)
+{
+	const struct zn__one *ends = next_end(f);
+
+	return (at < n && v[at].ready_s <= now_s) || (ends && ends->end_s <= now_s);
+}
+
+static int decide(struct zn__future *f, const struct past *past, const struct coming *v, size_t n, double *ret_s)
+{
+	struct zn_pick_pass pass;
+	double now_s = past->from_s;
+	size_t at = 0;
+	int rc = 0;
+
+	*ret_s = HUGE_VAL;
+	for (int i = 0; rc == 0 && i < STEPS_MAX; i++) {
+		while (rc == 0 && is_due(f, v, n, at, now_s))
+			rc = step(f, past, v, n, &at, &now_s);
+		if (rc == 0 && zn__future_pass(f, now_s, &pass)) {
+			*ret_s = now_s - past->from_s;
+			return 0;
+		}
+		zn__future_preempt(f, &pass);
+		if (rc == 0)
+			rc = f->failed ? -ENOMEM : step(f, past, v, n, &at, &now_s);
+	}
+	return rc < 0 ? rc : 0;
+}
+
+static int replay(const struct past *past, const struct without *w, double *ret_s)
+{
+	struct zn_free free_at = free_then(past, w);
+	struct coming *v = calloc(past->n + 1, sizeof(*v));
+	struct zn__future f;
+	size_t n = 0;
+	int rc = zn__future_init(&f, past->p, past->facts, &free_at, past->n);
+
+	if (rc == 0)
+		rc = v ? fill(&f, past, w, v, &n) : -ENOMEM;
+	if (rc == 0)
+		rc = decide(&f, past, v, n, ret_s);
+	zn__future_done(&f);
+	free(v);
+	return rc;
+}
+
+/* ---- the causes ------------------------------------------------------------------------------------------------ */
+
+struct user { const char *name; double gpu_s; };
+
+static double overlap_s(const struct past *past, const struct zn_job_record *r)
+{
+	double start_s = r->start_s.has ? r->start_s.v : past->to_s, end_s = r->end_s.has ? r->end_s.v : past->to_s;
+
+	return fmax(0, fmin(end_s, past->to_s) - fmax(start_s, past->from_s));
+}
+
+static int by_use(const void *a, const void *b)
+{
+	const struct user *x = a, *y = b;
+
+	return x->gpu_s != y->gpu_s ? (x->gpu_s < y->gpu_s) - (x->gpu_s > y->gpu_s) : strcmp(x->name, y->name);
+}
+
+/* Those who had the most meanwhile. */
+static size_t list_users(const struct past *past, struct user *v, size_t max)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < past->n; i++) {
+		const struct zn_job_record *r = &past->v[i];
+		size_t at = 0;
+		if (!r->user)
+			continue;
+		while (at < n && strcmp(v[at].name, r->user))
+			at++;
+		if (at == n)
+			v[n++] = (struct user){ .name = r->user };
+		v[at].gpu_s += overlap_s(past, r) * (double)(r->gpus ? r->gpus : 1);
+	}
+	qsort(v, n, sizeof(*v), by_use);
+	return n < max ? n : max;
+}
+
+static int add_cause(const struct past *past, const struct without *w, const char *text, B *b)
+{
+	static const double least_s = 1;
+	struct zn_blame_cause *v = b->causes.v;
+	double wait_s;
+	int rc = text ? replay(past, w, &wait_s) : -ENOMEM;
+
+	if (rc == 0 && b->replayed_s.v - wait_s >= least_s)
+		v[b->causes.n++] = (struct zn_blame_cause){ .text = text, .wait_s = wait_s, .saved_s = b->replayed_s.v - wait_s };
+	return rc;
+}
+
+static int by_saved(const void *a, const void *b)
+{
+	const struct zn_blame_cause *x = a, *y = b;
+
+	return (x->saved_s < y->saved_s) - (x->saved_s > y->saved_s);
+}
+
+static int find_causes(const struct past *past, B *b)
+{
+	struct zn_arena *a = &past->p->arena;
+	struct user *users = zn_arena_array(a, past->n + 1, sizeof(*users));
+	int rc = 0;
+
+	b->causes.v = zn_arena_array(a, USERS_MAX + 3, sizeof(struct zn_blame_cause));
+	if (!users || !b->causes.v)
+		return -ENOMEM;
+	size_t n = list_users(past, users, USERS_MAX);
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		bool own = past->wanted->user && !strcmp(users[i].name, past->wanted->user);
+		rc = add_cause(past, &(struct without){ .user = users[i].name },
+		               zn_arena_printf(a, own ? "the other jobs of %s" : "the jobs of %s", users[i].name), b);
+	}
+	if (rc == 0)
+		rc = add_cause(past, &(struct without){ .padding = true }, "time limits longer than what the jobs took", b);
+	if (rc == 0)
+		rc = add_cause(past, &(struct without){ .priorities = true }, "priorities", b);
+	if (rc == 0 && past->p->quotas.n)
+		rc = add_cause(past, &(struct without){ .quotas = true }, "quotas", b);
+	if (b->causes.n)
+		qsort(b->causes.v, b->causes.n, sizeof(struct zn_blame_cause), by_saved);
+	return rc;
+}
+
+static int look_back(struct past *past, const char *spool, B *b)
+{
+	double wait_s;
+	int rc = collect(past, spool);
+
+	if (rc == 0)
+		rc = replay(past, &(struct without){ 0 }, &wait_s);
+	if (rc < 0 || wait_s == HUGE_VAL)
+		return rc;
+	b->replayed_s = ZN_SOME_F64(wait_s);
+	return find_causes(past, b);
+}
+
+int zn_picture_blame(struct zn_picture *p, const char *spool, const struct zn_job_record *job, B *ret, struct zn_err *err)
+{
+	struct past past = { .p = p, .wanted = job, .from_s = ready_s(job), .now_s = zn_now_s(), .err = err };
+	struct zn_free free_now;
+
+	if (!job->start_s.has && !waits(job))
+		return zn_err_set(err, -ENODATA, "it waits for something else than room, or never started: zn-queue why says what");
+	if (!p->n_nodes)
+		return zn_err_set(err, -ENODATA, "no node has reported yet");
+	past.to_s = job->start_s.has ? job->start_s.v : past.now_s;
+	B b = { .id = job->id, .index = job->index, .state = job->state, .wait_s = fmax(0, past.to_s - past.from_s) };
+	int rc = zn_picture_node(p, p->nodes, &past.facts, &free_now, err);
+	if (rc < 0)
+		return rc;
+	rc = look_back(&past, spool, &b);
+	zn_facts_free(past.facts);
+	free(past.v);
+	if (rc == 0)
+		*ret = b;
+	return rc;
+}

@@ -1,0 +1,128 @@
+/* What a wait was made of: pictures of a queue whose futures are known. */
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "machine.h"
+#include "queue/blame.h"
+#include "tap.h"
+
+static double now_s;
+
+/* Runs since ago_s on the first GPUs from at on, or waits since then (at < 0). */
+static struct zn_job_record job(uint64_t id, const char *user, double ago_s, int at, uint32_t gpus, double limit_s, int64_t priority)
+{
+	static uint32_t numbers[64];
+	static struct zn_job_alloc alloc[64];
+	struct zn_job_record r = { .id = id, .user = user, .name = "x", .state = at < 0 ? "QUEUED" : "RUNNING", .priority = priority,
+	                           .gpus = gpus, .tasks = 1, .submit_s = now_s - ago_s };
+
+	if (limit_s > 0)
+		r.time_limit_s = ZN_SOME_F64(limit_s);
+	if (at < 0)
+		return r;
+	for (uint32_t i = 0; i < 64; i++)
+		numbers[i] = i;
+	alloc[id] = (struct zn_job_alloc){ .node = "n", .gpus = { numbers + at, gpus } };
+	r.alloc = (struct zn_list){ &alloc[id], 1 };
+	r.start_s = ZN_SOME_F64(now_s - ago_s);
+	return r;
+}
+
+static double saved(const struct zn_blame *b, const char *text)
+{
+	const struct zn_blame_cause *c = b->causes.v;
+
+	for (size_t i = 0; i < b->causes.n; i++)
+		if (!strcmp(c[i].text, text))
+			return c[i].saved_s;
+	return 0;
+}
+
+static bool is_about(double a, double b)
+{
+	return fabs(a - b) < 0.01;
+}
+
+static struct zn_facts *facts;
+static struct zn_node_record node;
+
+static int blame(struct zn_job_record *v, size_t n, uint64_t id, struct zn_picture *p, struct zn_blame *ret)
+{
+	struct zn_err err = { "" };
+
+	*p = (struct zn_picture){ .jobs = v, .n_jobs = n, .nodes = &node, .n_nodes = 1 };
+	zn_payers_init(&p->payers, p->quotas, zn_picture_shares(p));
+	int rc = zn_picture_blame(p, "/nonexistent", zn_picture_job(p, id), ret, &err);
+	if (rc < 0)
+		printf("# %d %s\n", rc, err.text);
+	return rc;
+}
+
+/* ann has four of four for 900 s more, bob's urgent job comes after her, and then the one that is asked for. */
+static void one_after_the_other(void)
+{
+	struct zn_job_record v[] = { job(1, "ann", 100, 0, 4, 1000, 0), job(2, "bob", 60, -1, 4, 500, 1), job(3, "eve", 50, -1, 2, 100, 0) };
+	struct zn_picture p;
+	struct zn_blame b;
+
+	tap_ok(blame(v, 3, 3, &p, &b) == 0 && is_about(b.wait_s, zn_now_s() - now_s + 50), "how long it has waited");
+	tap_ok(b.replayed_s.has && is_about(b.replayed_s.v, 900 + 500 + 50), "it starts after both: %.2f", b.replayed_s.v);
+	tap_ok(is_about(saved(&b, "the jobs of ann"), 900 + 50), "without ann it would wait for bob alone, from its own beginning on: %.2f", saved(&b, "the jobs of ann"));
+	tap_ok(is_about(saved(&b, "the jobs of bob"), 500), "without bob it would start after ann: %.2f", saved(&b, "the jobs of bob"));
+	tap_ok(is_about(saved(&b, "priorities"), 500), "so it would if bob's were no more urgent, as it is shorter: %.2f", saved(&b, "priorities"));
+	tap_ok(saved(&b, "the other jobs of eve") == 0 && b.causes.n == 3, "nothing else kept it");
+	zn_picture_done(&p);
+}
+
+static void nothing_known(void)
+{
+	struct zn_job_record v[] = { job(1, "ann", 100, 0, 4, 0, 0), job(2, "eve", 50, -1, 2, 100, 0) };
+	struct zn_picture p;
+	struct zn_blame b;
+
+	tap_ok(blame(v, 2, 2, &p, &b) == 0 && !b.replayed_s.has && !b.causes.n, "behind what has no limit nothing can be foreseen");
+	zn_picture_done(&p);
+	v[1].state = "PENDING";
+	tap_ok(blame(v, 2, 2, &p, &b) == -ENODATA, "what waits for something else than room is not asked");
+	zn_picture_done(&p);
+}
+
+/* Elements wait as an array: the third is kept by the two before it, of the same user. */
+static void elements(void)
+{
+	struct zn_job_record v[] = { job(1, "ann", 100, 0, 3, 1000, 0), job(2, "eve", 50, -1, 1, 100, 0) };
+	struct zn_picture p;
+	struct zn_blame b;
+	struct zn_job_record third;
+
+	v[1].array = "4-9";
+	v[1].elements = ZN_SOME_U64(6);
+	third = v[1];
+	third.index = ZN_SOME_U64(6);
+	p = (struct zn_picture){ .jobs = v, .n_jobs = 2, .nodes = &node, .n_nodes = 1 };
+	zn_payers_init(&p.payers, p.quotas, zn_picture_shares(&p));
+	int rc = zn_picture_blame(&p, "/nonexistent", &third, &b, NULL);
+	tap_ok(rc == 0 && is_about(b.replayed_s.v, 200), "the third of an array, one at a time: %.2f", b.replayed_s.v);
+	tap_ok(is_about(saved(&b, "the jobs of ann"), 200), "with the other three GPUs all would start at once: %.2f", saved(&b, "the jobs of ann"));
+	zn_picture_done(&p);
+}
+
+int main(void)
+{
+	struct zn_buf topology = { 0 };
+
+	now_s = zn_now_s();
+	facts = machine_new("numa:2 core:8 gpu:2 mem:64");
+	if (zn_facts_encode(facts, &topology) < 0)
+		return 1;
+	node = (struct zn_node_record){ .node_id = "n", .state = "up", .topology = { topology.data, topology.len } };
+	one_after_the_other();
+	nothing_known();
+	elements();
+	zn_buf_done(&topology);
+	machine_free(facts);
+	return tap_done();
+}
