@@ -245,6 +245,8 @@ static bool add_elements(struct ids *ids, const char *text)
 		return false;
 	if (zn_spans_parse(dot + 1, &spans, &at_once, &err) < 0)
 		zn_cli_usage("%s", err.text);
+	if (at_once)
+		zn_cli_usage("'%s' names no elements: they are 12.0-9,20", text);
 	for (; spans.count; zn_spans_remove(&spans, zn_spans_first(&spans)))
 		add_id(ids, zn_handle(number, zn_spans_first(&spans)));
 	zn_spans_done(&spans);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "job/spans.h"
 #include "rec/raw.h"
 
 uint64_t zn_handle_of_arrival(uint64_t arrival)
@@ -43,6 +44,32 @@ int zn_handle_parse(const char *text, uint64_t *ret)
 uint64_t zn_record_handle(const struct zn_job_record *job)
 {
 	return job->index.has ? zn_handle(job->id, (uint32_t)job->index.v) : job->id;
+}
+
+bool zn_record_has_element(const struct zn_job_record *r, uint32_t index)
+{
+	const char *list = r->array ? r->array : r->array_never;
+	struct zn_spans spans;
+	uint32_t at_once;
+
+	if (!list || zn_spans_parse(list, &spans, &at_once, NULL) < 0)
+		return false;
+	bool has = zn_spans_has(&spans, index);
+	zn_spans_done(&spans);
+	return has;
+}
+
+void zn_record_of_element(struct zn_job_record *r, uint32_t index)
+{
+	r->index = ZN_SOME_U64(index);
+	r->array = NULL;
+	r->elements = r->elements_completed = r->elements_failed = r->elements_cancelled = (struct zn_ou64){ 0 };
+	if (r->array_never)
+		r->state = "CANCELLED";
+	r->array_never = NULL;
+	r->exit_code = (struct zn_oi64){ 0 };
+	r->signal = NULL;
+	r->key = NULL;
 }
 
 bool zn_raw_handle(struct zn_bytes job, uint64_t *ret)

@@ -32,8 +32,9 @@ struct zn_job_record {
 	struct zn_of64 begin_s, deadline_s, start_s, end_s;
 	const char *every;             /* of a job that comes again: when, as a calendar expression */
 	const char *array;             /* of an array: its elements that wait, and how many may run at once: "5-99%8" */
+	const char *array_never;       /* of one that was cancelled: its elements that never begin */
 	struct zn_ou64 elements;       /* of an array: how many it has */
-	struct zn_ou64 elements_completed, elements_failed, elements_cancelled; /* when this was written */
+	struct zn_ou64 elements_completed, elements_failed, elements_cancelled; /* of one that has ended, or to who asks */
 	const char *after;             /* the jobs that it still waits for: "12:ok,13:any" */
 	struct zn_oi64 exit_code;
 	const char *signal;

@@ -25,6 +25,8 @@ void zn__array_free(struct zn_array *a)
 	if (!a)
 		return;
 	zn_spans_done(&a->rest);
+	zn_spans_done(&a->never);
+	free(a->kept);
 	zn_job_free(a->spare);
 	free(a);
 }
@@ -48,6 +50,7 @@ void zn__array_note(struct zn_jobs *q, struct zn_job *element, enum zn_job_state
 	struct zn_array *a = element->whole->array;
 
 	a->busy += (uint32_t)is_busy(to) - (uint32_t)is_busy(from);
+	a->placed += (uint32_t)zn_job_has_alloc(to) - (uint32_t)zn_job_has_alloc(from);
 	leave_line(q, element->whole);
 	if (!zn_job_is_finished(to) || zn_job_is_finished(from))
 		return;
@@ -55,15 +58,55 @@ void zn__array_note(struct zn_jobs *q, struct zn_job *element, enum zn_job_state
 	a->completed += to == ZN_JOB_COMPLETED;
 	a->failed += to == ZN_JOB_FAILED;
 	a->cancelled += to == ZN_JOB_CANCELLED;
-	if (to == ZN_JOB_FAILED && a->failed == 1 && element->has_exit_code) { /* the array's is that of the first */
-		element->whole->has_exit_code = true;
-		element->whole->exit_code = element->exit_code;
-	}
+	struct zn_job *array = element->whole;
+	if (to != ZN_JOB_FAILED || array->has_exit_code || array->signal) /* the array's is that of the first */
+		return;
+	array->has_exit_code = element->has_exit_code;
+	array->exit_code = element->exit_code;
+	array->signal = element->signal;
 }
 
 enum zn_job_state zn_job_shown_state(const struct zn_job *job)
 {
-	return job->array && zn_job_is_waiting(job->state) && !job->array->rest.count ? ZN_JOB_RUNNING : job->state;
+	const struct zn_array *a = job->array;
+
+	if (!a || a->rest.count || !zn_job_is_waiting(job->state))
+		return job->state;
+	return a->placed ? ZN_JOB_RUNNING : a->busy ? ZN_JOB_QUEUED : ZN_JOB_PENDING;
+}
+
+int zn_array_keep(struct zn_job *element)
+{
+	struct zn_array *a = element->whole->array;
+
+	if (element->is_kept)
+		return 0;
+	if (a->n_kept == a->cap_kept) {
+		size_t cap = a->cap_kept ? 2 * a->cap_kept : 8;
+		uint64_t *v = reallocarray(a->kept, cap, sizeof(*v));
+		if (!v)
+			return -ENOMEM;
+		a->kept = v;
+		a->cap_kept = cap;
+	}
+	a->kept[a->n_kept++] = element->id;
+	element->is_kept = true;
+	return 0;
+}
+
+struct zn_job *zn_array_next_kept(struct zn_jobs *q, struct zn_job *array)
+{
+	struct zn_array *a = array->array;
+
+	while (a->from_kept < a->n_kept) {
+		struct zn_job *job = zn_jobs_get(q, a->kept[a->from_kept++]);
+		if (!job)
+			continue;
+		job->is_kept = false;
+		return job;
+	}
+	a->from_kept = a->n_kept = 0;
+	return NULL;
 }
 
 /* What the array has, and nothing of what happened to it; with the name that is there. */
@@ -176,5 +219,9 @@ void zn_jobs_give_up_rest(struct zn_jobs *q, struct zn_job *array)
 	zn__line_remove(q, array);
 	if (array->payer && zn_job_is_waiting(array->state))
 		zn_payer_take(&q->payers, array->payer, &(struct zn_use){ .queued = a->rest.count });
-	zn_spans_done(&a->rest);
+	if (!a->rest.count)
+		return;
+	zn_spans_done(&a->never);
+	a->never = a->rest;
+	a->rest = (struct zn_spans){ 0 };
 }

@@ -102,11 +102,11 @@ static struct zn_of64 fair_share(struct zn_picture *p, const struct zn_job_recor
 static uint32_t full_of(const struct zn_picture *p, const struct zn_job_record *array)
 {
 	const struct zn_job_record *whole = zn_picture_job(p, array->id);
-	const char *mark = array->array ? strchr(array->array, '%') : NULL;
+	const char *mark = whole && whole->array ? strchr(whole->array, '%') : NULL;
 	uint64_t at_once = 0;
 	uint32_t busy = 0;
 
-	if (!whole || !mark || zn_parse_u64(mark + 1, 1, UINT32_MAX, &at_once, NULL) < 0)
+	if (!mark || zn_parse_u64(mark + 1, 1, UINT32_MAX, &at_once, NULL) < 0)
 		return 0;
 	for (const struct zn_job_record *e = whole; e > p->jobs && e[-1].id == array->id; e--)
 		busy += zn_picture_has_place(&e[-1]) || !strcmp(e[-1].state, "QUEUED");
@@ -218,14 +218,14 @@ int zn_picture_explain(struct zn_picture *p, const struct zn_job_record *job, E 
 	E e = { .id = job->id, .index = job->index, .state = job->state, .reason = job->reason };
 	int rc = 0;
 
-	if (!strcmp(job->state, "QUEUED"))
+	if (job->elements.has && !job->array && !job->end_s.has)
+		e.answer = job->reason ? job->reason : "nothing of it waits as a whole: its elements have begun, have ended, or wait by themselves";
+	else if (!strcmp(job->state, "QUEUED"))
 		rc = explain_queued(p, job, &e, err);
 	else if (!strcmp(job->state, "PENDING"))
 		e.answer = pending_answer(p, job, &p->arena);
 	else if (job->reason)
 		e.answer = job->reason;
-	else if (job->elements.has && !job->end_s.has)
-		e.answer = "none of it waits any more";
 	else if (job->adopted_pid.has && !job->end_s.has)
 		e.answer = zn_arena_printf(&p->arena, "it was process %llu, outside the queue, until it was adopted",
 		                           (unsigned long long)job->adopted_pid.v);

@@ -18,11 +18,15 @@ static int keep(void *arg, struct zn_bytes event)
 	struct zn_bytes job = zn_raw_get(event, "job");
 	uint64_t handle;
 
-	if (!zn_raw_handle(job, &handle) || handle != s->handle)
+	if (!zn_raw_handle(job, &handle) || (handle != s->handle && handle != zn_handle_number(s->handle)))
 		return 0;
 	int rc = zn_raw_decode(&zn_job_kind, job, s->a, &s->found, NULL);
-	s->has = rc == 0;
-	return rc < 0 ? rc : 1;
+	if (rc < 0)
+		return rc;
+	s->has = handle == s->handle || zn_record_has_element(&s->found, zn_handle_index(s->handle));
+	if (s->has && handle != s->handle)
+		zn_record_of_element(&s->found, zn_handle_index(s->handle));
+	return s->has;
 }
 
 int zn_job_find(const char *spool, const struct zn_picture *p, uint64_t handle, struct zn_arena *a,
@@ -35,7 +39,7 @@ int zn_job_find(const char *spool, const struct zn_picture *p, uint64_t handle, 
 	if (j || array) {
 		*ret = j ? *j : *array;
 		if (!j)
-			ret->index = ZN_SOME_U64(zn_handle_index(handle));
+			zn_record_of_element(ret, zn_handle_index(handle));
 		return 0;
 	}
 	int rc = zn_history_each(spool, 0, true, keep, &s, err);
@@ -80,9 +84,11 @@ void zn_job_add_private(const char *spool, struct zn_client **c, struct zn_job_r
 		return;
 	const struct zn_job_record *seen = reply->jobs.v;
 	job->key = seen->key;
-	job->elements_completed = seen->elements_completed; /* which the view does not tell at once */
-	job->elements_failed = seen->elements_failed;
-	job->elements_cancelled = seen->elements_cancelled;
+	if (!job->end_s.has) { /* else they are in its record */
+		job->elements_completed = seen->elements_completed;
+		job->elements_failed = seen->elements_failed;
+		job->elements_cancelled = seen->elements_cancelled;
+	}
 	job->command = seen->command;
 	job->arguments = seen->arguments;
 	job->directory = seen->directory;

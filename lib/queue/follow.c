@@ -126,22 +126,39 @@ static size_t first_element(const struct waiting *w, uint64_t number)
 	return lo;
 }
 
-/* Of its elements, those that wait with the others are there, and end with it unless they begin. */
+/* It waits with the others; or, with the record of an array that was cancelled, it never begins. */
+static int take_element(struct waiting *w, struct awaited *j, struct zn_bytes array, struct zn_err *err)
+{
+	struct zn_arena a = { 0 };
+	struct zn_job_record record;
+	int rc = array.p ? zn_raw_decode(&zn_job_kind, array, &a, &record, err) : 0;
+
+	see(w, j);
+	if (rc == 0 && array.p) {
+		zn_record_of_element(&record, zn_handle_index(zn_handle_of_arrival(j->arrival)));
+		take_job(w, j, &record);
+	}
+	zn_arena_done(&a);
+	return rc;
+}
+
+
 static int take_array(struct waiting *w, uint64_t number, struct zn_bytes job, struct zn_err *err)
 {
-	struct zn_bytes text = zn_raw_text(zn_raw_get(job, "array"));
+	struct zn_bytes text = zn_raw_text(zn_raw_get(job, "array")), never = zn_raw_text(zn_raw_get(job, "array_never"));
 	struct zn_arena a = { 0 };
 	struct zn_spans rest = { 0 };
 	uint32_t at_once;
 	size_t i = first_element(w, number);
+	bool is_over = never.p != NULL;
+
+	text = is_over ? never : text;
 	const char *list = text.p ? zn_arena_printf(&a, "%.*s", (int)text.n, (const char *)text.p) : NULL;
 	int rc = !text.p ? 0 : list ? zn_spans_parse(list, &rest, &at_once, err) : -ENOMEM;
 
 	for (; rc == 0 && i < w->n && w->jobs[i].arrival < zn_handle_arrival(number); i++)
-		if (zn_raw_is_text(zn_raw_get(job, "state"), "CANCELLED"))
-			rc = take_own(w, &w->jobs[i], job, err);
-		else if (zn_spans_has(&rest, zn_handle_index(zn_handle_of_arrival(w->jobs[i].arrival))))
-			see(w, &w->jobs[i]);
+		if (zn_spans_has(&rest, zn_handle_index(zn_handle_of_arrival(w->jobs[i].arrival))))
+			rc = take_element(w, &w->jobs[i], is_over ? job : (struct zn_bytes){ 0 }, err);
 	zn_spans_done(&rest);
 	zn_arena_done(&a);
 	return rc;

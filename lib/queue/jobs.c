@@ -227,7 +227,8 @@ void zn__jobs_set_state(struct zn_jobs *q, struct zn_job *job, enum zn_job_state
 
 int zn_jobs_move(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to)
 {
-	if (!zn_job_can_become(zn_job_shown_state(job), to))
+	bool is_void = job->array && !job->array->rest.count; /* its end is that of its elements, which ran */
+	if (!zn_job_can_become(is_void ? ZN_JOB_RUNNING : job->state, to))
 		return -EPERM;
 	zn__line_remove(q, job);
 	zn__jobs_set_state(q, job, to, zn_now_s());
@@ -294,15 +295,25 @@ const char *zn_job_reason_for_all(const char *reason, struct zn_arena *a)
 	return text ? text : "out of memory";
 }
 
-static void public_array(const struct zn_array *array, struct zn_arena *a, struct zn_job_record *r)
+static void public_array(const struct zn_job *job, struct zn_arena *a, struct zn_job_record *r)
 {
+	const struct zn_array *array = job->array;
 	const char *rest = array->rest.count ? zn_spans_text(&array->rest, a) : NULL;
 
 	r->array = rest && array->at_once ? zn_arena_printf(a, "%s%%%u", rest, array->at_once) : rest;
+	r->array_never = array->never.count ? zn_spans_text(&array->never, a) : NULL;
 	r->elements = ZN_SOME_U64(array->n);
-	r->elements_completed = ZN_SOME_U64(array->completed);
-	r->elements_failed = ZN_SOME_U64(array->failed);
-	r->elements_cancelled = ZN_SOME_U64(array->cancelled);
+	if (!rest && !job->cancel && !zn_job_is_finished(job->state)) /* it was of what waited */
+		r->reason = NULL;
+	if (zn_job_is_finished(job->state))
+		zn_job_count_elements(job, r);
+}
+
+void zn_job_count_elements(const struct zn_job *job, struct zn_job_record *r)
+{
+	r->elements_completed = ZN_SOME_U64(job->array->completed);
+	r->elements_failed = ZN_SOME_U64(job->array->failed);
+	r->elements_cancelled = ZN_SOME_U64(job->array->cancelled);
 }
 
 int zn_job_public(const struct zn_job *job, const char *node, struct zn_arena *a, struct zn_job_record *ret)
@@ -328,7 +339,7 @@ int zn_job_public(const struct zn_job *job, const char *node, struct zn_arena *a
 	if (zn_handle_is_element(job->id))
 		r.index = ZN_SOME_U64(zn_handle_index(job->id));
 	if (job->array)
-		public_array(job->array, a, &r);
+		public_array(job, a, &r);
 	if (job->mem_bytes)
 		r.mem_bytes = ZN_SOME_U64(job->mem_bytes);
 	if (job->limit_s > 0)

@@ -41,13 +41,15 @@ struct zn_place {
  */
 struct zn_array {
 	struct zn_spans rest;          /* that wait */
+	struct zn_spans never;         /* that waited when it was cancelled: they never begin */
 	uint32_t n;                    /* at first */
 	uint32_t at_once;              /* so many may run; 0: all */
-	uint32_t busy;                 /* elements in line or with a place */
+	uint32_t busy, placed;         /* elements in line or with a place; of them, with a place */
 	uint32_t open;                 /* elements that have not ended */
 	uint32_t elements;             /* that are known, ended or not */
 	uint32_t completed, failed, cancelled;
-	uint32_t kept;                 /* elements that might not get in line when they were to */
+	uint64_t *kept;                /* elements that might not get in line when they were to, in that order; some may be gone */
+	size_t from_kept, n_kept, cap_kept;
 	struct zn_job *spare;          /* the next element's memory: a start must not fail for it */
 };
 
@@ -67,6 +69,7 @@ struct zn_job {
 	int64_t priority;
 	const struct zn_wish *wish;    /* of licences, of the room's; NULL: none */
 	bool hold;
+	bool is_kept;                  /* an element that is among its array's kept */
 	bool nvlink_required;
 	bool preemptible;              /* it may be sent back to the queue for somebody more urgent */
 	uint32_t preempted;            /* so often it was */
@@ -161,14 +164,17 @@ const char *zn_jobs_intern(struct zn_jobs *q, const char *text);
 int zn_jobs_split(struct zn_jobs *q, struct zn_job *array, uint32_t index, struct zn_job **ret);
 /* The elements of array, one after the other, from last NULL on; NULL: there is no other one. */
 struct zn_job *zn_jobs_next_element(const struct zn_job *array, const struct zn_job *last);
-/* None of those that wait will start. */
+/* None of those that wait will start: from now on they are the never. */
 void zn_jobs_give_up_rest(struct zn_jobs *q, struct zn_job *array);
 /* As many of it have a place, or are in line for one, as may. */
 static inline bool zn_array_is_full(const struct zn_array *a)
 {
 	return a->at_once && a->busy >= a->at_once;
 }
-/* What everybody is told: a running one with nothing that waits is QUEUED in the books. */
+/* element can't get in line yet; or the first that could not, as it was told; NULL: there is no other one.  -ENOMEM. */
+int zn_array_keep(struct zn_job *element);
+struct zn_job *zn_array_next_kept(struct zn_jobs *q, struct zn_job *array);
+/* What everybody is told: of an array of which nothing waits as a whole, what its elements do. */
 enum zn_job_state zn_job_shown_state(const struct zn_job *job);
 
 /* by NULL: it is drained no more.  -ENOMEM. */
@@ -213,6 +219,8 @@ void zn__line_clock(struct zn_jobs *q, struct zn_job *job); /* its limit stands 
 
 /* The public record; what it points to lives in job and a.  node names the place's node. */
 int zn_job_public(const struct zn_job *job, const char *node, struct zn_arena *a, struct zn_job_record *ret);
+/* Into the record of an array: how many of its elements ended, which is said of one that has ended, and to who asks. */
+void zn_job_count_elements(const struct zn_job *job, struct zn_job_record *r);
 /* The reason without the path or command in it, which is its submitter's alone; in a where that is another text. */
 const char *zn_job_reason_for_all(const char *reason, struct zn_arena *a);
 

@@ -6,6 +6,7 @@
 
 #include "job/number.h"
 #include "job/spans.h"
+#include "job/state.h"
 
 /* The record's bytes are only lent. */
 static int keep(struct zn_latest *l, struct zn_bytes record, struct zn_bytes *ret)
@@ -147,19 +148,33 @@ static void settle(struct zn_latest *l)
 
 /* ---- arrays ---- */
 
-/* That job is at jobs[at], its elements are before it: they wait with the others no more. */
-static int take_out(const struct zn_latest *l, size_t at, struct zn_spans *rest)
+/* What its elements do that have begun, or wait by themselves. */
+static enum zn_job_state state_of(const struct zn_latest *l, size_t from, size_t to)
+{
+	enum zn_job_state all = ZN_JOB_PENDING;
+
+	for (size_t i = from; i < to; i++) {
+		struct zn_bytes state = zn_raw_get(l->jobs[i].record, "state");
+		if (zn_raw_is_text(state, "QUEUED"))
+			all = ZN_JOB_QUEUED;
+		else if (zn_raw_is_text(state, "RUNNING") || zn_raw_is_text(state, "SCHEDULED") || zn_raw_is_text(state, "SUSPENDED"))
+			return ZN_JOB_RUNNING;
+	}
+	return all;
+}
+
+/* That job is at jobs[at], its elements are before it. */
+static size_t first_element(const struct zn_latest *l, size_t at)
 {
 	uint64_t number = l->jobs[at].arrival >> ZN_INDEX_BITS;
-	int rc = 0;
 
-	for (size_t i = at; rc == 0 && i > 0 && l->jobs[i - 1].arrival >> ZN_INDEX_BITS == number; i--)
-		rc = zn_spans_remove(rest, zn_handle_index(zn_handle_of_arrival(l->jobs[i - 1].arrival)));
-	return rc;
+	while (at > 0 && l->jobs[at - 1].arrival >> ZN_INDEX_BITS == number)
+		at--;
+	return at;
 }
 
 /* What waits of it now, in its record. */
-static int renew(struct zn_latest *l, size_t at, const struct zn_spans *rest, uint32_t at_once, struct zn_err *err)
+static int renew(struct zn_latest *l, size_t at, size_t from, const struct zn_spans *rest, uint32_t at_once, struct zn_err *err)
 {
 	struct zn_latest_job *job = &l->jobs[at];
 	struct zn_job_record record;
@@ -172,8 +187,10 @@ static int renew(struct zn_latest *l, size_t at, const struct zn_spans *rest, ui
 	if (record.array && at_once)
 		record.array = zn_arena_printf(&l->arena, "%s%%%u", record.array, at_once);
 	job->hidden = !rest->count;
-	if (job->hidden)
-		record.state = "RUNNING";
+	if (job->hidden) {
+		record.state = zn_job_state_name(state_of(l, from, at));
+		record.reason = NULL;
+	}
 	rc = rest->count && !record.array ? -ENOMEM : zn_encode(&zn_job_kind, &record, &b);
 	if (rc == 0)
 		rc = keep(l, (struct zn_bytes){ b.data, b.len }, &job->record);
@@ -190,9 +207,11 @@ static int look_at_array(struct zn_latest *l, size_t at, struct zn_bytes text, s
 
 	if (rc < 0)
 		return rc;
-	rc = take_out(l, at, &rest);
+	size_t from = first_element(l, at);
+	for (size_t i = from; rc == 0 && i < at; i++) /* those wait with the others no more */
+		rc = zn_spans_remove(&rest, zn_handle_index(zn_handle_of_arrival(l->jobs[i].arrival)));
 	if (rc == 0)
-		rc = renew(l, at, &rest, at_once, err);
+		rc = renew(l, at, from, &rest, at_once, err);
 	zn_spans_done(&rest);
 	return rc;
 }
@@ -208,7 +227,7 @@ static int take_out_elements(struct zn_latest *l, struct zn_err *err)
 		if (waits.p)
 			rc = look_at_array(l, i, waits, err);
 		else if (zn_raw_get(job->record, "elements").p)
-			job->hidden = zn_raw_is_text(zn_raw_get(job->record, "state"), "RUNNING");
+			job->hidden = !zn_raw_get(job->record, "end_s").p;
 	}
 	return rc;
 }

@@ -4,7 +4,7 @@
 
 #include "queue/view.h"
 
-/* Of an array whose elements all have begun, or ended: hidden. */
+/* Of an array of which nothing waits as a whole: hidden. */
 struct zn_latest_job { uint64_t arrival, order; struct zn_bytes record; bool hidden; };
 
 struct zn_latest {

@@ -138,13 +138,8 @@ static int rest_of(const struct zn_job_record *job, struct zn_spans *ret)
 const struct zn_job_record *zn_picture_array(const struct zn_picture *p, uint64_t handle)
 {
 	const struct zn_job_record *array = zn_handle_is_element(handle) ? zn_picture_job(p, zn_handle_number(handle)) : NULL;
-	struct zn_spans rest;
 
-	if (!array || rest_of(array, &rest) < 0)
-		return NULL;
-	bool waits = zn_spans_has(&rest, zn_handle_index(handle));
-	zn_spans_done(&rest);
-	return waits ? array : NULL;
+	return array && zn_record_has_element(array, zn_handle_index(handle)) ? array : NULL;
 }
 
 uint32_t zn_picture_waiters(const struct zn_job_record *job)

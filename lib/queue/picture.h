@@ -31,7 +31,7 @@ int zn_picture_read(struct zn_view_reader *r, struct zn_picture *ret, struct zn_
 int zn_picture_of_spool(const char *spool, struct zn_picture *ret, struct zn_err *err);
 void zn_picture_done(struct zn_picture *p);
 const struct zn_job_record *zn_picture_job(const struct zn_picture *p, uint64_t handle);
-/* The array with the others of which that element waits; NULL: there is none. */
+/* The array with the others of which that element waits, or never begins; NULL: there is none. */
 const struct zn_job_record *zn_picture_array(const struct zn_picture *p, uint64_t handle);
 /* How many wait: of an array all that do. */
 uint32_t zn_picture_waiters(const struct zn_job_record *job);

@@ -16,7 +16,7 @@
 #include "base/text.h"
 #include "rec/cell.h"
 
-enum { GAP = 2, LEAST_CUT = 8 };
+enum { GAP = 2, LEAST_CUT = 8, WITH_MAX = 32 };
 
 struct column {
 	char *path;
@@ -247,21 +247,27 @@ static bool is_number(const msgpack_object *v)
 	}
 }
 
-/* Behind a value of the column. */
-static void add_with(const msgpack_object *map, const char *keys, struct zn_buf *to)
+/* Behind a value of the column; the keys are beside the last one of its path. */
+static void add_with(struct zn_table *t, const msgpack_object *map, const struct column *c, struct zn_buf *to)
 {
+	const char *dot = strrchr(c->path, '.'), *keys = c->with;
 	const msgpack_object *v = NULL;
-	char key[32];
+	char path[128];
 
 	for (size_t n; *keys && !v; keys += n + (keys[n] == '|')) {
 		n = strcspn(keys, "|");
-		snprintf(key, sizeof(key), "%.*s", (int)n, keys);
-		v = zn_val_get(map, key);
+		snprintf(path, sizeof(path), "%.*s%.*s", dot ? (int)(dot + 1 - c->path) : 0, c->path, (int)n, keys);
+		v = zn_val_path(map, path, &t->scratch);
 	}
 	if (!v)
 		return;
 	zn_buf_addch(to, '.');
+	size_t from = to->len;
 	zn__cell_human(v, ZN_SHOW_PLAIN, to);
+	if (to->len - from <= WITH_MAX)
+		return;
+	to->len = from + WITH_MAX - 3;
+	zn_buf_addstr(to, "...");
 }
 
 /* Its text comes to the end of t->text. */
@@ -276,7 +282,7 @@ static int cell_make(struct zn_table *t, struct column *c, const msgpack_object 
 	else
 		zn__cell_human(v, c->show, &t->text);
 	if (c->with && !is_csv(t))
-		add_with(map, c->with, &t->text);
+		add_with(t, map, c, &t->text);
 	if (rc == 0 && t->text.failed)
 		rc = -ENOMEM;
 	size_t len = t->text.len - at, width = len && rc == 0 ? zn_text_width(t->text.data + at, len) : 0;

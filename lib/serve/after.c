@@ -70,6 +70,8 @@ static void look_again(struct zn_server *s, uint64_t id, uint64_t ended_id)
 		return;
 	}
 	zn_submit_promote(s, job);
+	if (job->array && !job->after)
+		zn_array_wake(s, job);
 	if (job->state == ZN_JOB_QUEUED)
 		zn_change_save(s, job, "queued");
 	else

@@ -1,28 +1,36 @@
 /* array: elements that wait by themselves, and the end of all. */
+#include <errno.h>
+#include <string.h>
+
 #include "serve/server.h"
 
-const char *zn_array_keeps(struct zn_server *s, const struct zn_job *element)
+/* Why it may not get in line yet; NULL: it may. */
+static const char *why_not(struct zn_server *s, const struct zn_job *element)
 {
-	struct zn_job *array = element->whole;
+	const struct zn_job *array = element->whole;
 
-	array->array->kept++;
 	if (array->after)
 		return zn_after_waits(array->after, &s->arena);
 	if (zn_array_is_full(array->array))
 		return zn_arena_printf(&s->arena, "%u of its array run at once, and no more", array->array->at_once);
-	array->array->kept--;
 	return NULL;
+}
+
+const char *zn_array_keeps(struct zn_server *s, struct zn_job *element)
+{
+	const char *text = why_not(s, element);
+	char number[ZN_NUMBER_TEXT];
+
+	if (text && zn_array_keep(element) < 0)
+		zn_log("job %s waits until zn-schedd starts again: out of memory", zn_handle_text(element->id, number));
+	return text;
 }
 
 void zn_array_wake(struct zn_server *s, struct zn_job *array)
 {
-	uint32_t kept = array->array->kept;
-	struct zn_job *job = NULL;
+	struct zn_job *job;
 
-	if (zn_array_is_full(array->array))
-		return;
-	array->array->kept = 0;
-	while (kept && (job = zn_jobs_next_element(array, job))) {
+	while (!array->cancel && !array->after && !zn_array_is_full(array->array) && (job = zn_array_next_kept(&s->jobs, array))) {
 		if (job->state != ZN_JOB_PENDING || job->hold)
 			continue;
 		zn_submit_promote(s, job);
@@ -31,17 +39,29 @@ void zn_array_wake(struct zn_server *s, struct zn_job *array)
 	}
 }
 
+/* Those that wait by themselves. */
+static void cancel_waiting(struct zn_server *s, struct zn_job *array, const char *reason)
+{
+	for (struct zn_job *job = NULL; s->status == 0 && (job = zn_jobs_next_element(array, job));)
+		if (zn_job_is_waiting(job->state))
+			zn_job_finish(s, job, ZN_JOB_CANCELLED, reason);
+}
+
 void zn_array_stop(struct zn_server *s, struct zn_job *array, const char *reason)
 {
 	array->cancel = true;
 	if (reason != array->reason)
 		zn_job_set_text(&array->reason, reason);
 	zn_jobs_give_up_rest(&s->jobs, array);
-	if (zn_change_save(s, array, "cancelling") < 0)
-		return;
-	for (struct zn_job *job = NULL; (job = zn_jobs_next_element(array, job));)
-		if (zn_job_is_waiting(job->state))
-			zn_job_finish(s, job, ZN_JOB_CANCELLED, reason);
+	if (zn_change_save(s, array, "cancelling") == 0)
+		cancel_waiting(s, array, array->reason);
+}
+
+void zn_array_recover(struct zn_server *s, struct zn_job *array)
+{
+	if (array->cancel)
+		cancel_waiting(s, array, array->reason);
+	zn_array_note(s, array);
 }
 
 void zn_array_note(struct zn_server *s, struct zn_job *array)

@@ -27,6 +27,8 @@ void zn_job_finish(struct zn_server *s, struct zn_job *job, enum zn_job_state to
 		zn_array_stop(s, job, reason);
 		return;
 	}
+	if (job->state == ZN_JOB_QUEUED) /* what was set aside for it is not any more */
+		zn_place_soon(s);
 	const char *event = to == ZN_JOB_COMPLETED ? "completed" : to == ZN_JOB_FAILED ? "failed" : "cancelled";
 
 	if (job->place)
@@ -246,7 +248,7 @@ void zn_report_settle(struct zn_server *s)
 		else if (job->adopted_pid && zn_job_is_waiting(job->state))
 			zn_adopt_fail(s, job);
 		else if (job->array && !zn_job_is_finished(job->state))
-			zn_array_note(s, job);
+			zn_array_recover(s, job);
 		else if (zn_job_is_finished(job->state)) /* one that died between its end and this */
 			zn_end_submit(s, job);
 	free(s->node.running);

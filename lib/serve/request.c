@@ -69,6 +69,20 @@ static int is_array(struct wish *w, const char *wish)
 	                  zn_handle_text(w->job->id, number), wish, number);
 }
 
+/* An array of which nothing waits as a whole. */
+static bool is_void(const struct wish *w)
+{
+	return w->job->array && !w->job->array->rest.count && !zn_job_is_finished(w->job->state);
+}
+
+static int nothing_waits(struct wish *w)
+{
+	char number[ZN_NUMBER_TEXT];
+
+	return zn_err_set(&w->err, -EALREADY, "nothing of job %s waits as a whole: name those of its elements that do, as in %s.0",
+	                  zn_handle_text(w->job->id, number), number);
+}
+
 /* One that waits with the others is a job of its own from now on. */
 static int take_out(struct zn_server *s, struct wish *w)
 {
@@ -134,21 +148,25 @@ static int op_cancel(struct zn_server *s, struct wish *w)
 
 static int op_hold(struct zn_server *s, struct wish *w)
 {
-	if (!zn_job_is_waiting(zn_job_shown_state(w->job)))
-		return wrong_state(w, "held");
+	if (!zn_job_is_waiting(zn_job_shown_state(w->job)) || is_void(w))
+		return is_void(w) ? nothing_waits(w) : wrong_state(w, "held");
 	int rc = take_out(s, w);
 	if (rc < 0)
 		return rc;
 	struct zn_job *job = w->job;
 	job->hold = true;
-	if (job->state == ZN_JOB_QUEUED)
+	if (job->state == ZN_JOB_QUEUED) {
+		zn_place_soon(s); /* what was set aside for it is not any more */
 		return zn_change_state(s, job, ZN_JOB_PENDING, "held", "held by its owner");
+	}
 	zn_job_set_text(&job->reason, "held by its owner");
 	return zn_change_save(s, job, "held");
 }
 
 static int op_release(struct zn_server *s, struct wish *w)
 {
+	if (is_void(w))
+		return nothing_waits(w);
 	if (w->job->state != ZN_JOB_PENDING || !w->job->hold)
 		return wrong_state(w, "released: nobody holds it");
 	int rc = take_out(s, w);
@@ -198,7 +216,7 @@ static int requeue_finished(struct zn_server *s, struct wish *w, struct zn_memo_
 		if (!body->spec.policy.array)
 			return -ENOMEM;
 	}
-	if (w->job->attempt) /* all that it waited for was there once */
+	if (w->job->attempt || (w->job->array && w->job->array->elements)) /* all that it waited for was there once */
 		body->spec.policy.after = (struct zn_list){ 0 };
 	int rc = zn_submit_take(s, &body->spec, w->job->uid, w->job->gid, zn_handle_number(w->job->id), false, &id, &w->err);
 	if (rc == 0)
@@ -235,8 +253,10 @@ static int check_modify(struct zn_server *s, struct wish *w)
 	const struct zn_request *r = w->r;
 	struct zn_job *job = w->job;
 
-	if (zn_job_is_finished(job->state) || (job->array && !job->array->rest.count))
+	if (zn_job_is_finished(job->state))
 		return wrong_state(w, "modified");
+	if (is_void(w))
+		return nothing_waits(w);
 	if (w->index.has)
 		return wrong_state(w, "modified by itself: modify all that wait, or hold it first");
 	if (!r->priority.has && !r->time_limit_s.has && !r->job_name)
@@ -288,10 +308,10 @@ static int op_show(struct zn_server *s, struct wish *w)
 		return rc;
 	const struct zn_spec *spec = &body.spec;
 	const struct zn_strs *was = &spec->adopt.command;
-	if (w->index.has) {
-		r->index = w->index;
-		r->array = NULL;
-	}
+	if (w->index.has)
+		zn_record_of_element(r, (uint32_t)w->index.v);
+	else if (job->array)
+		zn_job_count_elements(job, r);
 	r->command = spec->command ? spec->command : was->n ? was->v[0] : spec->adopt.pid.has ? NULL : "(script)";
 	r->arguments = was->n ? (struct zn_strs){ was->v + 1, was->n - 1 } : spec->arguments;
 	r->directory = spec->directory;

@@ -177,10 +177,11 @@ const char *zn_drain_text(struct zn_server *s, struct zn_arena *a);
 
 /* array.c */
 /* Why an element that waits by itself may not get in line yet; NULL: it may. */
-const char *zn_array_keeps(struct zn_server *s, const struct zn_job *element);
+const char *zn_array_keeps(struct zn_server *s, struct zn_job *element); /* and notes it */
 void zn_array_wake(struct zn_server *s, struct zn_job *array);       /* those that were kept may get in line */
 /* What waits of it is over; it ends with what runs. */
 void zn_array_stop(struct zn_server *s, struct zn_job *array, const char *reason);
+void zn_array_recover(struct zn_server *s, struct zn_job *array);    /* what a zn-schedd that died had begun */
 void zn_array_note(struct zn_server *s, struct zn_job *array);       /* an element has ended: perhaps all of it */
 
 /* adopt.c */

@@ -21,12 +21,12 @@ static void moved(void *arg, uint64_t tag, struct zn_loc loc)
 	zn_memo_moved(&s->jobs, tag, loc);
 }
 
-/* An array is remembered as long as any element of it is, and these as long as it has not ended: who has none waits. */
+/* An array and its elements are forgotten together: an element that nobody knows waits. */
 static bool is_old(const struct zn_job *job, double before_s)
 {
 	const struct zn_job *last = job->whole ? job->whole : job;
 
-	return zn_job_is_finished(last->state) && last->end_s < before_s && !(job->array && job->array->elements);
+	return zn_job_is_finished(last->state) && last->end_s < before_s;
 }
 
 static void forget_old(struct zn_server *s)
@@ -34,6 +34,9 @@ static void forget_old(struct zn_server *s)
 	double before = zn_now_s() - s->conf.history_s;
 	struct zn_job *job, *next;
 
+	HASH_ITER(hh, s->jobs.by_id, job, next)
+		if (job->whole && is_old(job, before))
+			zn_jobs_drop(&s->jobs, job);
 	HASH_ITER(hh, s->jobs.by_id, job, next)
 		if (is_old(job, before))
 			zn_jobs_drop(&s->jobs, job);

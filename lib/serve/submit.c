@@ -232,10 +232,11 @@ int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, 
 
 void zn_submit_promote(struct zn_server *s, struct zn_job *job)
 {
-	const char *kept = job->whole && !job->hold ? zn_array_keeps(s, job) : NULL;
-
 	if (job->adopted_pid) /* it has its place, or never gets it */
 		return;
+	if ((job->whole ? job->whole : job)->cancel) /* it is about to end */
+		return;
+	const char *kept = job->whole && !job->hold ? zn_array_keeps(s, job) : NULL;
 	if (job->hold) {
 		zn_job_set_text(&job->reason, "held by its owner");
 	} else if (kept) {

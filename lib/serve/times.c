@@ -20,7 +20,7 @@ static double latest_s(const struct zn_job *job)
 
 static double begins_s(const struct zn_job *job)
 {
-	return job->state == ZN_JOB_PENDING && !job->hold && !job->after && job->begin_s > 0 ? job->begin_s : HUGE_VAL;
+	return job->state == ZN_JOB_PENDING && !job->hold && !job->after && !job->is_kept && job->begin_s > 0 ? job->begin_s : HUGE_VAL;
 }
 
 /* One timer, for the first of all. */
@@ -73,7 +73,8 @@ void zn_times_come(struct zn_server *s)
 			give_up(s, job);
 		} else if (begins_s(job) <= now_s) {
 			zn_submit_promote(s, job);
-			zn_change_save(s, job, "queued");
+			if (job->state == ZN_JOB_QUEUED)
+				zn_change_save(s, job, "queued");
 		}
 	}
 	zn_times_arm(s);
