@@ -51,6 +51,15 @@ meek() { quick --preemptible -g "$1" "${@:2}" -- sh -c "echo \$ZENITH_JOB_ID >>'
 	zn-queue wait 4 5 1 2 3
 }
 
+@test "an urgent job that comes while the other one is just starting gets its place all the same" {
+	for i in 1 2 3 4 5; do
+		quick --preemptible -g 8 -- sleep 60 >meek
+		quick -p 1 -g 8 -- true >urgent                          # most often before the first has begun
+		zn-queue wait --timeout 20s "$(cat urgent)"
+		zn-queue cancel --grace 0 "$(cat meek)"
+	done
+}
+
 @test "it gets its signal and its grace, and may end well in it: then it runs again all the same" {
 	quick --preemptible -g 8 --signal USR1 --grace 1h --env "D=$dir" -- bash -c '
 		trap "echo saved >>$D/checkpoint; exit 0" USR1

@@ -87,6 +87,8 @@ static void take_started(struct zn_server *s, struct zn_job *job, const struct z
 	if (m->confinement)
 		job->confinement = zn_jobs_intern(&s->jobs, m->confinement);
 	zn_change_state(s, job, ZN_JOB_RUNNING, "started", NULL);
+	if (job->preemptible) /* who is urgent may have waited for this: one that only starts is not sent back */
+		zn_place_soon(s);
 }
 
 /* Why it failed, as one phrase; NULL: it did not. */
