@@ -97,3 +97,24 @@ can_mail() { PATH=$PATH:/usr/sbin:/usr/lib command -v sendmail mail >/dev/null; 
 	until_true letters 1
 	grep -qx 'To: ann@site' letter.*.txt
 }
+
+# Fills the journal until a snapshot leaves out what is older than a second, and starts the next zn-schedd.
+forget_and_restart() {
+	{ echo '#!/bin/sh'; head -c 6000000 /dev/zero | tr '\0' '#'; } >big
+	for _ in 1 2 3 4 5 6; do zn-submit --output /dev/null big >>big.ids; done
+	xargs zn-queue wait <big.ids
+	until_true compgen -G "$ZENITH_SPOOL/journal/*.zs" >snapshot
+	zn-schedd --stop
+	zn-submit --output /dev/null --wait -- true
+}
+
+@test "of an array, too, the end is told once, when its elements and what was run then are forgotten" {
+	export ZENITH_CONFIG=$dir/conf
+	printf '[queue]\nhistory = 1s\n' >conf
+	zn-submit --output /dev/null --array 0-1 --on-end "$say" -- true
+	told 1
+	zn-queue wait key:end-of-1
+	sleep 1.2
+	forget_and_restart
+	[ "$(told 1 | wc -l)" -eq 1 ]
+}

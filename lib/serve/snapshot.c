@@ -29,6 +29,7 @@ static bool is_old(const struct zn_job *job, double before_s)
 	return zn_job_is_finished(last->state) && last->end_s < before_s;
 }
 
+/* Elements first: their array goes in the same turn, no later than what was run at its end and says that it was. */
 static void forget_old(struct zn_server *s)
 {
 	double before = zn_now_s() - s->conf.history_s;
