@@ -92,3 +92,21 @@ has_next() { [ "$(next_one)" = "$1" ]; }
 	[[ $stderr == *"the only time zone to be named is UTC" ]]
 	[ "$(quick -- true)" = 1 ]
 }
+
+@test "a series that was ended stays so when its last job is forgotten before the one that still runs" {
+	export ZENITH_CONFIG=$dir/conf
+	printf '[queue]\nhistory = 1s\n' >conf
+	quick --every '*:*:*' -- sh -c "until [ -e '$dir/go' ]; do sleep 0.05; done"
+	await RUNNING 1
+	zn-queue cancel key:after-1
+	sleep 1.2
+	{ echo '#!/bin/sh'; head -c 6000000 /dev/zero | tr '\0' '#'; } >big
+	for _ in 1 2 3 4 5 6; do quick big >>big.ids; done
+	xargs zn-queue wait <big.ids
+	until_true compgen -G "$ZENITH_SPOOL/journal/*.zs" >snapshot
+	zn-schedd --stop
+	quick -w -- true
+	[ "$(zn-queue list -o csv --no-heading --fields id)" = 1 ]
+	touch go
+	zn-queue wait 1
+}

@@ -21,12 +21,15 @@ static void moved(void *arg, uint64_t tag, struct zn_loc loc)
 	zn_memo_moved(&s->jobs, tag, loc);
 }
 
-/* An array and its elements are forgotten together: an element that nobody knows waits. */
-static bool is_old(const struct zn_job *job, double before_s)
+/* An array and its elements are forgotten together: an element that nobody knows waits.  The next of a series is remembered as
+ * long as the one before: it says that there was a next.
+ */
+static bool is_old(struct zn_server *s, const struct zn_job *job, double before_s)
 {
 	const struct zn_job *last = job->whole ? job->whole : job;
 
-	return zn_job_is_finished(last->state) && last->end_s < before_s;
+	return zn_job_is_finished(last->state) && last->end_s < before_s &&
+	       !(job->every && job->requeue_of && zn_jobs_get(&s->jobs, job->requeue_of));
 }
 
 /* Elements first: their array goes in the same turn, no later than what was run at its end and says that it was. */
@@ -36,10 +39,10 @@ static void forget_old(struct zn_server *s)
 	struct zn_job *job, *next;
 
 	HASH_ITER(hh, s->jobs.by_id, job, next)
-		if (job->whole && is_old(job, before))
+		if (job->whole && is_old(s, job, before))
 			zn_jobs_drop(&s->jobs, job);
 	HASH_ITER(hh, s->jobs.by_id, job, next)
-		if (is_old(job, before))
+		if (is_old(s, job, before))
 			zn_jobs_drop(&s->jobs, job);
 	zn_view_forget_history(s->view, before);
 }
