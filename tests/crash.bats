@@ -65,6 +65,11 @@ after() { run -0 scripts/check-crash --one "$1" "$3"$'\t'"$2"; [ -z "$output" ];
 	after schedd EIO "0t pwrite spool/journal/N.zj #11"
 }
 
+@test "the next of a series, and what is run at a job's end, are made later when they can't be made just now" {
+	after schedd-every EIO "0 pread spool/journal/N.zj #1"
+	for n in 3 5 7; do after schedd-after EIO "0 pread spool/journal/N.zj #$n"; done # of one the command at its end
+}
+
 @test "the programs die, or are refused something, at some of all points: the promises hold (check-crash has them all)" {
 	case ${SANITIZED-} in ?*) skip "of the sanitizers' builds the long form alone is worth its time" ;; esac
 	run -0 scripts/check-crash -n 4 schedd noded submit

@@ -73,6 +73,8 @@ void zn_end_submit(struct zn_server *s, const struct zn_job *job)
 	if (zn_jobs_get_key(&s->jobs, job->uid, key))
 		return;
 	int rc = submit(s, job, key, &err);
-	if (rc < 0)
-		zn_log("on_end of job %llu: %s", (unsigned long long)job->id, err.text[0] ? err.text : strerror(-rc));
+	if (rc == 0)
+		return;
+	zn_log("on_end of job %llu: %s", (unsigned long long)job->id, err.text[0] ? err.text : strerror(-rc));
+	zn_owed_note(s, rc);
 }

@@ -59,8 +59,10 @@ void zn_every_next(struct zn_server *s, const struct zn_job *job)
 	if (zn_jobs_get_key(&s->jobs, job->uid, key))
 		return;
 	int rc = submit_next(s, job, key, &err);
-	if (rc < 0)
-		zn_log("the next of job %s: %s", zn_handle_text(job->id, number), err.text[0] ? err.text : strerror(-rc));
+	if (rc == 0)
+		return;
+	zn_log("the next of job %s: %s", zn_handle_text(job->id, number), err.text[0] ? err.text : strerror(-rc));
+	zn_owed_note(s, rc);
 }
 
 static bool has_begun(const struct zn_job *job)

@@ -251,12 +251,10 @@ void zn_report_settle(struct zn_server *s)
 			zn_adopt_fail(s, job);
 		else if (job->array && !zn_job_is_finished(job->state))
 			zn_array_recover(s, job);
-		else if (zn_job_is_finished(job->state)) /* one that died between its end and this */
-			zn_end_submit(s, job);
 	free(s->node.running);
 	s->node.running = NULL;
 	s->node.n_running = 0;
-	zn_every_recover(s);
+	zn_owed_make(s); /* one that died between a job's end, or its begin, and this */
 	zn_boot_settled(s);
 	zn_node_publish(s);
 	zn_place_soon(s);

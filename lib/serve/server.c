@@ -259,7 +259,7 @@ static bool is_idle(const struct zn_server *s)
 	for (int state = ZN_JOB_PENDING; state <= ZN_JOB_SUSPENDED; state++)
 		if (s->jobs.count[state])
 			return false;
-	return !s->n_conns && !s->hooks && !s->snapshotting;
+	return !s->n_conns && !s->hooks && !s->snapshotting && !evtimer_pending(s->on_owed, NULL);
 }
 
 void zn_idle_arm(struct zn_server *s)
@@ -310,6 +310,17 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	zn_turn_end(arg);
+}
+
+static void on_owed(evutil_socket_t fd, short what, void *arg)
+{
+	struct zn_server *s = arg;
+
+	(void)fd;
+	(void)what;
+	if (s->node.settled) /* else when it is */
+		zn_owed_make(s);
+	zn_turn_end(s);
 }
 
 static void on_signal(evutil_socket_t number, short what, void *arg)
@@ -368,11 +379,12 @@ static int make_events(struct zn_server *s, const struct zn_serve_opts *opts, st
 	s->on_durable = event_new(s->base, zn_journal_fd(s->journal), EV_READ | EV_PERSIST, on_durable, s);
 	s->on_deferred = event_new(s->base, -1, 0, on_deferred, s);
 	s->on_after = event_new(s->base, -1, 0, on_turn, s);
+	s->on_owed = evtimer_new(s->base, on_owed, s);
 	s->on_view = evtimer_new(s->base, on_view, s);
 	s->node.retry = event_new(s->base, -1, 0, on_retry, s);
 	if (opts->on_demand && s->conf.idle_exit_s > 0)
 		s->on_idle = event_new(s->base, -1, 0, on_idle, s);
-	if (!s->on_durable || !s->on_deferred || !s->on_after || !s->on_view || !s->node.retry)
+	if (!s->on_durable || !s->on_deferred || !s->on_after || !s->on_owed || !s->on_view || !s->node.retry)
 		return -ENOMEM;
 	if (event_add(s->on_durable, NULL) < 0)
 		return cant_watch(err);
@@ -455,7 +467,7 @@ static void finish(struct zn_server *s)
 	zn_later_drop_all(s);
 	zn_hook_drop_all(s);
 	zn_after_drop_all(s);
-	struct event *const events[] = { s->on_durable, s->on_times, s->on_deferred, s->on_after, s->on_view, s->on_snapshot, s->on_drop,
+	struct event *const events[] = { s->on_durable, s->on_times, s->on_deferred, s->on_after, s->on_owed, s->on_view, s->on_snapshot, s->on_drop,
 	                                 s->node.retry, s->on_signal[0], s->on_signal[1], s->on_signal[2] };
 	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
 		free_event(events[i]);

@@ -71,7 +71,7 @@ struct zn_server {
 	struct zn_conf conf;
 	struct event_base *base;
 	struct evconnlistener *listener;
-	struct event *on_durable, *on_signal[3], *on_times, *on_deferred, *on_after, *on_idle, *on_view, *on_snapshot, *on_drop;
+	struct event *on_durable, *on_signal[3], *on_times, *on_deferred, *on_after, *on_owed, *on_idle, *on_view, *on_snapshot, *on_drop;
 	struct zn_jobs jobs;
 	struct zn_journal *journal;
 	struct zn_view *view;
@@ -148,8 +148,14 @@ int zn_submit_body(struct zn_server *s, const struct zn_job *job, struct zn_memo
 int zn_every_begin(struct zn_spec *spec, struct zn_err *err);
 /* job, one of a series, is no more waiting for its time: the next one is there, once. */
 void zn_every_next(struct zn_server *s, const struct zn_job *job);
-/* After a start of zn-schedd: those whose next one was not made. */
+/* Those whose next one was not made. */
 void zn_every_recover(struct zn_server *s);
+
+/* owed.c: jobs that are made for the sake of another, by end.c and every.c */
+/* One could not be made: why.  What may pass is tried again in a while. */
+void zn_owed_note(struct zn_server *s, int rc);
+/* After a start of zn-schedd, and in that while: all that were not made. */
+void zn_owed_make(struct zn_server *s);
 
 /* after.c */
 /* Whether a job that waits for these could ever start.  -EBADMSG. */
