@@ -19,6 +19,9 @@ quick() { zn-submit --output /dev/null "$@"; }
 	[[ $output == *"job 1 waited "*", 0s"* ]]
 	zn-queue blame -o csv --no-heading --fields id,wait_s,replayed_s 3 2 >got
 	awk -F, '{ d = $2 - $3 } d > 5 || d < -5 { print; bad = 1 } END { exit bad || NR != 2 }' got
+	quick -g 8 -t 1h --array 0-3 -- sleep 0.2
+	zn-queue wait 4.1
+	[[ "$(zn-queue blame -o csv --no-heading --fields id,index,replayed_s 4.0)" == 4,0,0* ]]
 	zn-queue blame -o json 3 | grep -q '"causes":\[{"text":"the other jobs of '
 }
 

@@ -9,6 +9,14 @@ is_preempted() { [ "$(field preempted "$2")" = "$1" ]; }
 # A preemptible job of G GPUs that runs until "go", and notes each start.
 meek() { quick --preemptible -g "$1" "${@:2}" -- sh -c "echo \$ZENITH_JOB_ID >>'$dir/starts'; until [ -e '$dir/go' ]; do sleep 0.02; done"; }
 
+again() { # kill -9 of zn-schedd, and the next one
+	local pid
+	pid=$(pid_of zn-schedd)
+	kill -9 "$pid"
+	until_true ended "$pid"
+	until_true start 2>>log
+}
+
 @test "an urgent job gets the place of one that may be sent back, which runs again after it" {
 	meek 8                                                           # 1
 	until_true has_lines 1 starts
@@ -109,15 +117,65 @@ meek() { quick --preemptible -g "$1" "${@:2}" -- sh -c "echo \$ZENITH_JOB_ID >>'
 	[ "$(field preempted 1)" = 1 ]
 }
 
+@test "who is urgent comes before all that might fill up meanwhile, and gets no more than it takes" {
+	blocker -g 4 >number                                             # 1 is not preemptible
+	meek 4                                                           # 2
+	await RUNNING 2
+	quick -p 1 -g 8 -- true                                          # 3: 2 alone would not do
+	quick -g 4 --preemptible -- sleep 60                             # 4 must not take what 1 leaves
+	sleep 0.3
+	[ "$(state 2) $(state 3) $(state 4)" = "RUNNING QUEUED QUEUED" ]
+	touch go
+	zn-queue wait --timeout 20s 3
+	[ "$(field preempted 4)" = "" ]
+	zn-queue cancel 4
+}
+
+@test "what was sent back does not start in the room that its urgent one waits for, restart or not" {
+	quick --preemptible -g 4 --grace 1h -- sh -c "trap '' TERM; echo >'$dir/ready'; until [ -e '$dir/end' ]; do sleep 0.02; done" # 1
+	meek 4 -t 10m                                                    # 2
+	until_true exists ready
+	until_true has_lines 1 starts
+	quick -p 1 -g 8 -- true                                          # 3
+	until_true is_state QUEUED 2
+	again
+	sleep 0.3
+	[ "$(state 2) $(field preempted 2) $(wc -l <starts)" = "QUEUED 1 1" ]
+	run -1 --separate-stderr zn-queue suspend 1
+	[ "$stderr" = "zn-queue: job 1 is RUNNING: it can't be suspended: it is about to end" ]
+	touch end
+	zn-queue wait --timeout 20s 3
+	touch go
+	zn-queue wait 1 2
+	[ "$(field preempted 1) $(field preempted 2)" = "1 1" ]
+}
+
+@test "one that is over its limit has failed, whoever comes in its grace; what is run at an end sends nobody back" {
+	quick --preemptible -g 8 -t 0.5s --grace 3s -- sh -c "trap '' TERM; echo >'$dir/ready'; while :; do sleep 0.1; done" # 1
+	until_true exists ready
+	sleep 0.8
+	quick -p 1 -g 1 -- true                                          # 2
+	zn-queue wait --timeout 20s 2
+	[ "$(state 1): $(reason 1) $(field preempted 1)" = "FAILED: time limit " ]
+	quick --preemptible -c "$(nproc)" -- sh -c "until [ -e '$dir/go' ]; do sleep 0.02; done" # 3
+	await RUNNING 3
+	quick --hold --on-end "sleep 50" -- true                         # 4
+	zn-queue cancel 4                                                # and 5
+	sleep 0.3
+	[ "$(state 3) $(state 5)" = "RUNNING QUEUED" ]
+	run --separate-stderr -65 quick --key end-of-9 -- true
+	[ "$stderr" = "zn-submit: key 'end-of-9' is one that the queue gives: take another" ]
+	zn-queue cancel 5
+	touch go
+	zn-queue wait 3
+}
+
 @test "kill -9 of zn-schedd while one goes: it is not lost, runs again, and is not preempted twice" {
 	quick --preemptible -g 8 --grace 1h -- sh -c "trap '' TERM; echo >>'$dir/starts'; until [ -e '$dir/end' ]; do sleep 0.02; done" # 1
 	until_true has_lines 1 starts
 	quick -p 1 -g 8 -- sh -c "echo >'$dir/came'"                     # 2
 	until_true is_preempted 1 1
-	pid=$(pid_of zn-schedd)
-	kill -9 "$pid"
-	until_true ended "$pid"
-	until_true start 2>>log
+	again
 	until_true is_reason 1 "preempted for job 2"
 	sleep 0.2
 	touch end

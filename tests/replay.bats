@@ -38,6 +38,6 @@ run -0 replay "$ZENITH_SPOOL/journal" "$dir/conf"
 	[[ $output =~ ([0-9]+)" starts, "([0-9]+)" preemptions" ]]
 	[ "${BASH_REMATCH[1]}" -ge 60 ]
 	[ "${BASH_REMATCH[2]}" -ge 2 ]
-	sed -i 's/running = 2/running = 1/' conf                         # other rules would have decided otherwise
+	sed -i 's/running = 2/running = 0/' conf                         # other rules would have decided otherwise
 	run -1 replay "$ZENITH_SPOOL/journal" "$dir/conf"
 }

@@ -355,6 +355,13 @@ const char *zn_signal_name(int number)
 	return sigabbrev_np(number);
 }
 
+bool zn_key_is_ours(const char *key, const char *form)
+{
+	size_t n = strlen(form);
+
+	return !strncmp(key, form, n) && key[n] && !key[n + strspn(key + n, "0123456789")];
+}
+
 const char *zn_spec_output_pattern(const struct zn_spec *s)
 {
 	return s->output ? s->output : s->policy.array ? ZN_SPEC_OUTPUT_OF_ELEMENT : ZN_SPEC_OUTPUT;

@@ -90,6 +90,13 @@ int zn_spec_check_name(const char *what, const char *name, struct zn_err *err);
 int zn_signal_parse(const char *name);
 const char *zn_signal_name(int number); /* "TERM"; NULL if it has none */
 
+/* Keys of what the queue makes itself, with the number of the job for whose sake: what is run at its end, and what comes
+ * after it in a series.
+ */
+#define ZN_KEY_END "end-of-"
+#define ZN_KEY_NEXT "after-"
+bool zn_key_is_ours(const char *key, const char *form);
+
 const char *zn_spec_output_pattern(const struct zn_spec *spec);
 /* %j becomes the job number, %a the index of an element, else nothing, %n the node, %% stays; %r stays for the agent.
  * Relative paths are put behind directory.  NULL: out of memory.

@@ -246,8 +246,11 @@ struct zn_pick_job *zn_pick_next(struct zn_pick_pass *pass)
 		if (!p->policy.backfill)
 			return NULL;
 		head->shape->kind->no_room = pass->gap.pass;
-		if (reserve(pass, head, must))
-			pass->first = head;
+		if (!reserve(pass, head, must))
+			continue;
+		pass->first = head;
+		if (p->preempt && p->preempt(p->preempt_arg, head, pass->now_s) && reserve(pass, head, must))
+			pass->gap.shadow_s = -HUGE_VAL; /* they may be gone sooner than they must */
 	}
 	return pass->filling ? fill(pass) : NULL;
 }

@@ -51,6 +51,11 @@ struct zn_pick {
 	 */
 	struct zn_pick_job *(*part)(void *arg, struct zn_pick_job *job, bool *ret_more);
 	void *part_arg;
+	/* Of head, for which there is no room: whether others make room for it, which run on with limits that say when; then only
+	 * what it leaves is given out.  NULL: nobody ever does.
+	 */
+	bool (*preempt)(void *arg, const struct zn_pick_job *head, double now_s);
+	void *preempt_arg;
 };
 
 /* One look at the queue, at one time, from beginning to end; nobody comes or goes meanwhile but by it. */

@@ -5,12 +5,18 @@
 
 static const double first_safe_s = 60;
 
-bool zn_victim_weigh(struct zn_victim *v, int64_t priority, double now_s)
+bool zn_victim_weigh(struct zn_victim *v, int64_t priority, double now_s, double *safe_until_s)
 {
-	double ran_s = fmax(0, now_s - v->job->start_s);
+	double ran_s = fmax(0, now_s - v->job->start_s), safe_s = v->times ? ldexp(first_safe_s, (int)v->times - 1) : 0;
 
 	v->lost_s = ran_s * (v->gpus ? v->gpus : 1);
-	return !v->goes && v->priority < priority && !zn_line_was_last(v->job) && !(v->times && ran_s < ldexp(first_safe_s, (int)v->times - 1));
+	if (v->goes || v->priority >= priority || zn_line_was_last(v->job))
+		return false;
+	if (ran_s >= safe_s)
+		return true;
+	if (*safe_until_s == 0 || v->job->start_s + safe_s < *safe_until_s)
+		*safe_until_s = v->job->start_s + safe_s;
+	return false;
 }
 
 /* Who goes already comes first, then who costs least. */
@@ -116,11 +122,12 @@ static bool is_hopeless(const struct zn_room *r, const struct zn_pick_ask *ask, 
 	return gpus < ask->gpus;
 }
 
-size_t zn_room_preempt(struct zn_room *r, const struct zn_pick_ask *ask, struct zn_victim *v, size_t n)
+size_t zn_room_preempt(struct zn_room *r, const struct zn_pick_ask *ask, struct zn_victim *v, size_t n, bool *ret_enough)
 {
 	struct choice c = { .room = r, .ask = ask, .v = v, .n = n };
 	size_t found = 0;
 
+	*ret_enough = false;
 	if (!n || is_hopeless(r, ask, v, n))
 		return 0;
 	c.out = calloc(n, sizeof(*c.out));
@@ -129,7 +136,9 @@ size_t zn_room_preempt(struct zn_room *r, const struct zn_pick_ask *ask, struct 
 	qsort(v, n, sizeof(*v), by_cost);
 	while (c.going < n && v[c.going].goes)
 		c.going++;
-	size_t to = is_room(&c) ? 0 : find_enough(&c);
+	bool fits = is_room(&c);
+	size_t to = fits ? 0 : find_enough(&c);
+	*ret_enough = fits && c.going;
 	if (to && !find_one(&c, to))
 		find_few(&c, to);
 	if (to)

@@ -22,11 +22,13 @@ struct zn_victim {
 	double lost_s;                 /* GPU seconds, or seconds where it has none: zn_victim_weigh */
 };
 
-/* Whether it may be preempted at now_s for somebody of that priority; sets lost_s.  One that goes may not. */
-bool zn_victim_weigh(struct zn_victim *v, int64_t priority, double now_s);
-/* Of n, all of which may be preempted or go, whom to preempt that there is room for ask when they are gone: these come to
- * the front of v.  0: nobody, as it would not do, or is enough already.
+/* Whether it may be preempted at now_s for somebody of that priority; sets lost_s, and makes *safe_until_s (0: nothing is known)
+ * no later than when it may be.  One that goes may not.
  */
-size_t zn_room_preempt(struct zn_room *r, const struct zn_pick_ask *ask, struct zn_victim *v, size_t n);
+bool zn_victim_weigh(struct zn_victim *v, int64_t priority, double now_s, double *safe_until_s);
+/* Of n, all of which may be preempted or go, whom to preempt that there is room for ask when they are gone: these come to
+ * the front of v.  0: nobody, as it would not do, or *ret_enough, those who go already are enough.
+ */
+size_t zn_room_preempt(struct zn_room *r, const struct zn_pick_ask *ask, struct zn_victim *v, size_t n, bool *ret_enough);
 
 #endif

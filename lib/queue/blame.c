@@ -81,6 +81,10 @@ static int take_ended(void *arg, struct zn_bytes event)
 {
 	struct past *past = arg;
 	struct zn_job_record r;
+	double submit_s = 0;
+
+	if (zn_raw_f64(zn_raw_get(zn_raw_get(event, "job"), "submit_s"), &submit_s) && submit_s > past->to_s)
+		return 0;
 	int rc = zn_raw_decode(&zn_job_kind, zn_raw_get(event, "job"), &past->p->arena, &r, past->err);
 
 	return rc == 0 && matters(past, &r) ? keep(past, &r) : rc;
@@ -124,11 +128,18 @@ static double takes_s(const struct past *past, const struct zn_job_record *r)
 	return r->start_s.has ? fmax(limit_s, past->now_s - r->start_s.v) : limit_s;
 }
 
+/* An element that waits with the others is its array. */
+static bool is_wanted(const struct past *past, const struct zn_job_record *r)
+{
+	uint64_t wanted = zn_record_handle(past->wanted);
+
+	return zn_record_handle(r) == wanted ||
+	       (r->array && r->id == past->wanted->id && zn_record_has_element(r, zn_handle_index(wanted)));
+}
+
 static bool is_left_out(const struct past *past, const struct without *w, const struct zn_job_record *r)
 {
-	bool is_wanted = zn_record_handle(r) == zn_record_handle(past->wanted) || (r->array && r->id == past->wanted->id);
-
-	return w->user && r->user && !strcmp(w->user, r->user) && !is_wanted;
+	return w->user && r->user && !strcmp(w->user, r->user) && !is_wanted(past, r);
 }
 
 static bool ran_already(const struct past *past, const struct zn_job_record *r)
@@ -175,7 +186,7 @@ static int put_in(struct zn__future *f, const struct past *past, const struct wi
 		o.limit_s = fmax(run_s, 0.001);
 	struct zn__one *one = zn__future_add(f, &o);
 	one->run_s = run_s;
-	if (zn_record_handle(r) == zn_record_handle(past->wanted) || (r->array && r->id == past->wanted->id))
+	if (is_wanted(past, r))
 		f->wanted = one;
 	if (ran_already(past, r)) {
 		zn__future_runs(f, one, r, r->start_s.v, past->from_s);
@@ -190,13 +201,15 @@ static int fill(struct zn__future *f, const struct past *past, const struct with
 {
 	int rc = 0;
 
+	if (w->quotas) { /* fair share stays */
+		zn_payers_done(&f->payers);
+		zn_payers_init(&f->payers, (struct zn_quotas){ 0 }, zn_picture_shares(past->p));
+	}
 	for (size_t i = 0; rc == 0 && i < past->n; i++)
 		if (!is_left_out(past, w, &past->v[i]))
 			rc = put_in(f, past, w, &past->v[i], to, n);
 	if (rc == 0)
 		rc = zn_picture_weigh(past->p, &f->payers);
-	if (w->quotas)
-		f->pick.payers = NULL;
 	qsort(to, *n, sizeof(*to), by_ready);
 	return rc;
 }
@@ -261,7 +274,6 @@ static int decide(struct zn__future *f, const struct past *past, const struct co
 			*ret_s = now_s - past->from_s;
 			return 0;
 		}
-		zn__future_preempt(f, &pass);
 		if (rc == 0)
 			rc = f->failed ? -ENOMEM : step(f, past, v, n, &at, &now_s);
 	}

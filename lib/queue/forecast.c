@@ -132,7 +132,6 @@ static void run_on(struct zn__future *f, double now_s, struct zn_forecast *ret)
 			note_first(f, &pass, ret);
 			note_owner(f, ret);
 		}
-		zn__future_preempt(f, &pass);
 		if (!end_next(f, &now_s))
 			return;
 	}

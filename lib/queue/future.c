@@ -73,6 +73,7 @@ static bool was_told(const struct zn_job_record *r)
 static size_t find_victims(struct zn__future *f, int64_t priority, double now_s, struct zn_victim *v)
 {
 	uint32_t n_running = zn_row_size(&f->pick.running);
+	double safe_until_s = 0;
 	size_t n = 0;
 
 	for (uint32_t i = 0; i < n_running; i++) {
@@ -82,8 +83,8 @@ static size_t find_victims(struct zn__future *f, int64_t priority, double now_s,
 			continue;
 		v[n] = (struct zn_victim){ .job = pick, .priority = one->order.ask.priority, .times = one->preempted,
 		                           .gpus = one->order.ask.gpus, .goes = one->goes };
-		n += v[n].goes || (one->record->preemptible.v && strcmp(one->record->state, "SCHEDULED") &&
-		                   zn_victim_weigh(&v[n], priority, now_s));
+		n += v[n].goes || (one->record->preemptible.v && !strcmp(one->record->state, "RUNNING") &&
+		                   zn_victim_weigh(&v[n], priority, now_s, &safe_until_s));
 	}
 	return n;
 }
@@ -95,23 +96,31 @@ static void set_going(struct zn__future *f, struct zn__one *one, double now_s)
 {
 	const struct zn_of64 *grace = &one->record->grace_s;
 
+	double left_s = fmin(one->pick.start_s + one->pick.limit_s - now_s, grace->has ? grace->v : usual_grace_s);
+
 	one->goes = true;
-	zn_pick_set_limit(&f->pick, &one->pick, one->pick.estimate_s, now_s + (grace->has ? grace->v : usual_grace_s) - one->pick.start_s);
+	zn_pick_set_limit(&f->pick, &one->pick, one->pick.estimate_s, now_s + left_s - one->pick.start_s);
 }
 
-void zn__future_preempt(struct zn__future *f, const struct zn_pick_pass *pass)
+/* As zn-schedd does when the first in line has no room. */
+static bool preempt(void *arg, const struct zn_pick_job *head, double now_s)
 {
-	const struct zn_pick_ask *ask = pass->first ? &pass->first->shape->ask : NULL;
-	struct zn_victim *v = ask ? calloc(zn_row_size(&f->pick.running) + 1, sizeof(*v)) : NULL;
+	struct zn__future *f = arg;
+	struct zn_victim *v = calloc(zn_row_size(&f->pick.running) + 1, sizeof(*v));
+	const struct zn_pick_ask *ask = &head->shape->ask;
+	bool enough, goes = false;
 
-	f->failed |= ask && !v;
+	f->failed |= !v;
 	if (!v)
-		return;
-	size_t n = find_victims(f, ask->priority, pass->now_s, v);
-	n = zn_room_preempt(&f->room, ask, v, n);
+		return false;
+	size_t n = find_victims(f, ask->priority, now_s, v);
 	for (size_t i = 0; i < n; i++)
-		set_going(f, (struct zn__one *)v[i].job, pass->now_s);
+		goes |= v[i].goes;
+	size_t chosen = zn_room_preempt(&f->room, ask, v, n, &enough);
+	for (size_t i = 0; i < chosen; i++)
+		set_going(f, (struct zn__one *)v[i].job, now_s);
 	free(v);
+	return chosen || (enough && goes);
 }
 
 /* ---- arrays ----------------------------------------------------------------------------------------------- */
@@ -144,7 +153,7 @@ int zn__future_wait_array(struct zn__future *f, const struct zn_job_record *r, s
 	array->pick.many = true;
 	for (struct zn__one *e = array; e > f->v && zn_handle_is_element(e[-1].order.id) && zn_handle_number(e[-1].order.id) == r->id; e--) {
 		e[-1].whole = array;
-		array->busy++;
+		array->busy += e[-1].pick.runs || e[-1].pick.shape;
 	}
 	int rc = zn_spans_parse(r->array, &array->rest, &array->at_once, NULL);
 	if (rc < 0)
@@ -217,6 +226,8 @@ int zn__future_init(struct zn__future *f, const struct zn_picture *p, const stru
 	f->pick.payers = &f->payers;
 	f->pick.part = part;
 	f->pick.part_arg = f;
+	f->pick.preempt = preempt;
+	f->pick.preempt_arg = f;
 	return f->v ? zn_picture_set_licences(p, &f->room.licences) : -ENOMEM;
 }
 

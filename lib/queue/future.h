@@ -51,8 +51,6 @@ int zn__future_wait_array(struct zn__future *f, const struct zn_job_record *r, s
 void zn__future_runs(struct zn__future *f, struct zn__one *one, const struct zn_job_record *r, double start_s, double now_s);
 /* Who starts at now_s; true: the wanted one does, and the pass is not over. */
 bool zn__future_pass(struct zn__future *f, double now_s, struct zn_pick_pass *pass);
-/* At the end of a pass, as zn-schedd does. */
-void zn__future_preempt(struct zn__future *f, const struct zn_pick_pass *pass);
 /* One that runs ends.  -ENOMEM. */
 int zn__future_end(struct zn__future *f, struct zn__one *one, double now_s);
 

@@ -73,6 +73,8 @@ struct zn_job {
 	bool nvlink_required;
 	bool preemptible;              /* it may be sent back to the queue for somebody more urgent */
 	uint32_t preempted;            /* so often it was */
+	uint64_t preempted_for;        /* it goes for that one; 0: for nobody */
+	bool is_end;                   /* it is run at the end of another one */
 	bool on_end;                   /* something is to be run then */
 	uint32_t gpus, tasks;
 	uint32_t payer;                /* who is counted for it; 0: nobody */
@@ -124,6 +126,7 @@ struct zn_jobs {
 	uint64_t n_moved;
 	uint64_t count[ZN_JOB_STATES];
 	uint64_t n_preemptible;        /* jobs that have a place, and are */
+	double safe_until_s;           /* when one of them that is safe may be preempted for who is first in line; 0: none is */
 };
 
 void zn_jobs_init(struct zn_jobs *q);
@@ -189,10 +192,11 @@ void zn_jobs_give(struct zn_jobs *q, struct zn_job *job);
 /* The next that starts in a pass, and what it is given. */
 struct zn_job *zn_jobs_next(struct zn_pick_pass *pass);
 
-/* That head, which is in line, gets room: who must go, malloc'ed; none: there is nobody, or enough go already.  -ENOMEM. */
-int zn_jobs_preempt(struct zn_jobs *q, const struct zn_pick_job *head, double now_s, struct zn_job ***ret, size_t *ret_n);
-/* job, which runs, is over then at the latest. */
-void zn_jobs_set_going(struct zn_jobs *q, struct zn_job *job, double end_s);
+/* In a pass, of that head for which there is no room: sends back whom it takes, and says whether anybody makes room for it; sets
+ * safe_until_s, when more may.
+ */
+bool zn_jobs_preempt(struct zn_jobs *q, const struct zn_pick_job *head, double now_s, void (*send_back)(void *arg, struct zn_job *job),
+                     void *arg);
 
 /* At the start of a pass, at now_s by whatever clock: everybody may try again, but for those that were deferred past
  * it.  Returns when the first of these may; 0: there is none.

@@ -52,6 +52,7 @@ static const struct zn_field change_fields[] = {
 	ZN_FIELD(C, signal, U32, "", ""),
 	ZN_FIELD(C, requeues_left, U32, "", ""),
 	ZN_FIELD(C, preempted, U32, "", ""),
+	ZN_FIELD(C, preempted_for, U64, "", ""),
 	ZN_FIELD(C, max_rss_bytes, U64, "", ""),
 	ZN_FIELD(C, cpu_s, F64, "", ""),
 	ZN_FIELD(C, gpu_s, F64, "", ""),
@@ -150,6 +151,7 @@ int zn_memo_job(struct zn_jobs *q, const struct zn_memo_submit *m, struct zn_loc
 	if (rc < 0)
 		goto fail;
 	rc = -ENOMEM;
+	job->is_end = m->spec.key && zn_key_is_ours(m->spec.key, ZN_KEY_END);
 	if (m->spec.key)
 		job->key = zn_job_user_key(job->uid, m->spec.key);
 	if (m->spec.policy.array && (rc = zn__array_new(m->spec.policy.array, &job->array, NULL)) < 0)
@@ -201,7 +203,7 @@ int zn_memo_encode_change(const struct zn_job *job, const char *event, double ti
 		.attempt = job->attempt, .hold = job->hold, .cancel = job->cancel, .requeue = job->requeue,
 		.priority = job->priority, .time_limit_s = job->limit_s, .begin_s = job->begin_s,
 		.start_s = job->start_s, .end_s = job->end_s, .signal = job->signal,
-		.requeues_left = job->requeues_left, .preempted = job->preempted, .max_rss_bytes = job->max_rss_bytes, .cpu_s = job->cpu_s,
+		.requeues_left = job->requeues_left, .preempted = job->preempted, .preempted_for = job->preempted_for, .max_rss_bytes = job->max_rss_bytes, .cpu_s = job->cpu_s,
 		.gpu_s = job->gpu_s, .before_gpu_s = job->before_gpu_s, .before_end_s = job->before_end_s,
 	};
 
@@ -302,6 +304,7 @@ static void change_numbers(struct zn_job *job, const C *m)
 	job->signal = m->signal;
 	job->requeues_left = m->requeues_left;
 	job->preempted = m->preempted;
+	job->preempted_for = m->preempted_for;
 	job->max_rss_bytes = m->max_rss_bytes;
 	job->cpu_s = m->cpu_s;
 	job->gpu_s = m->gpu_s;

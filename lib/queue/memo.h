@@ -33,6 +33,7 @@ struct zn_memo_change {
 	double time_limit_s, begin_s, start_s, end_s;
 	struct zn_oi64 exit_code;
 	uint32_t signal, requeues_left, preempted;
+	uint64_t preempted_for;
 	uint64_t max_rss_bytes;
 	double cpu_s, gpu_s, before_gpu_s, before_end_s;
 	const char *node;              /* the place, absent without one */

@@ -3,47 +3,87 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "queue/jobs.h"
 
 static bool may_run_again(const struct zn_job *job)
 {
-	return job->preemptible && !job->adopted_pid && !job->cancel;
+	return job->preemptible && job->state == ZN_JOB_RUNNING && !job->adopted_pid;
 }
 
-static struct zn_victim victim_of(struct zn_job *job)
+/* Sent back, cancelled, or over its limit and in its grace. */
+static bool is_going(const struct zn_job *job, double now_s)
+{
+	return job->requeue || job->cancel || job->pick.start_s + job->pick.limit_s <= now_s;
+}
+
+static struct zn_victim victim_of(struct zn_job *job, double now_s)
 {
 	return (struct zn_victim){ .job = &job->pick, .priority = job->priority, .times = job->preempted, .gpus = job->gpus,
-	                           .goes = job->requeue || job->cancel };
+	                           .goes = is_going(job, now_s) };
 }
 
-int zn_jobs_preempt(struct zn_jobs *q, const struct zn_pick_job *head, double now_s, struct zn_job ***ret, size_t *ret_n)
+/* All that may go or do; whether any of these does for somebody. */
+static size_t find_victims(struct zn_jobs *q, int64_t priority, double now_s, struct zn_victim *v, bool *ret_going)
 {
-	const struct zn_pick_ask *ask = &head->shape->ask;
 	uint32_t n_running = zn_row_size(&q->pick.running);
 	size_t n = 0;
 
-	*ret = NULL;
-	*ret_n = 0;
-	struct zn_victim *v = q->n_preemptible ? calloc(n_running + 1, sizeof(*v)) : NULL;
-	if (!v)
-		return q->n_preemptible ? -ENOMEM : 0;
+	*ret_going = false;
+	q->safe_until_s = 0;
 	for (uint32_t i = 0; i < n_running; i++) {
 		struct zn_job *job = zn__line_job(zn_pick_job_that_runs(zn_row_nth(&q->pick.running, i)));
-		v[n] = victim_of(job);
-		n += v[n].goes || (job->state != ZN_JOB_SCHEDULED && may_run_again(job) && zn_victim_weigh(&v[n], ask->priority, now_s));
+		v[n] = victim_of(job, now_s);
+		*ret_going |= job->preempted_for != 0;
+		n += v[n].goes || (may_run_again(job) && zn_victim_weigh(&v[n], priority, now_s, &q->safe_until_s));
 	}
-	n = zn_room_preempt(&q->room, ask, v, n);
-	*ret = n ? calloc(n, sizeof(**ret)) : NULL;
-	for (size_t i = 0; *ret && i < n; i++)
-		(*ret)[(*ret_n)++] = zn__line_job(v[i].job);
-	free(v);
-	return n && !*ret ? -ENOMEM : 0;
+	return n;
 }
 
-void zn_jobs_set_going(struct zn_jobs *q, struct zn_job *job, double end_s)
+/* They are over at any moment. */
+static void set_going(struct zn_jobs *q, struct zn_victim *v, size_t n, double now_s)
 {
-	struct zn_pick_job *p = &job->pick;
+	for (size_t i = 0; i < n; i++)
+		if (v[i].job->start_s + v[i].job->limit_s > now_s)
+			zn_pick_set_limit(&q->pick, v[i].job, v[i].job->estimate_s, now_s - v[i].job->start_s);
+}
 
-	if (p->runs && p->start_s + p->limit_s > end_s)
-		zn_pick_set_limit(&q->pick, p, p->estimate_s, end_s - p->start_s);
+/* v: those who go come first once more, by who they are. */
+static size_t going_first(struct zn_victim *v, size_t n)
+{
+	size_t to = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!v[i].goes)
+			continue;
+		struct zn_victim one = v[i];
+		v[i] = v[to];
+		v[to++] = one;
+	}
+	return to;
+}
+
+bool zn_jobs_preempt(struct zn_jobs *q, const struct zn_pick_job *head, double now_s, void (*send_back)(void *arg, struct zn_job *job),
+                     void *arg)
+{
+	struct zn_job *urgent = zn__line_job((struct zn_pick_job *)head);
+	bool going, enough;
+
+	q->safe_until_s = 0;
+	if (!q->n_preemptible || urgent->is_end)
+		return false;
+	struct zn_victim *v = calloc(zn_row_size(&q->pick.running) + 1, sizeof(*v));
+	if (!v)
+		return false; /* nobody, then */
+	size_t n = find_victims(q, urgent->priority, now_s, v, &going);
+	size_t chosen = zn_room_preempt(&q->room, &head->shape->ask, v, n, &enough);
+	for (size_t i = 0; i < chosen; i++) {
+		send_back(arg, zn__line_job(v[i].job));
+		v[i].goes = true;
+	}
+	bool makes_room = chosen || (enough && going);
+	if (makes_room)
+		set_going(q, v, going_first(v, n), now_s);
+	free(v);
+	return makes_room;
 }

@@ -69,7 +69,7 @@ void zn_end_submit(struct zn_server *s, const struct zn_job *job)
 
 	if (!job->on_end)
 		return;
-	snprintf(key, sizeof(key), "end-of-%llu", (unsigned long long)job->id);
+	snprintf(key, sizeof(key), ZN_KEY_END "%llu", (unsigned long long)job->id);
 	if (zn_jobs_get_key(&s->jobs, job->uid, key))
 		return;
 	int rc = submit(s, job, key, &err);

@@ -55,7 +55,7 @@ void zn_every_next(struct zn_server *s, const struct zn_job *job)
 	char key[40], number[ZN_NUMBER_TEXT];
 	struct zn_err err = { 0 };
 
-	snprintf(key, sizeof(key), "after-%llu", (unsigned long long)job->id);
+	snprintf(key, sizeof(key), ZN_KEY_NEXT "%llu", (unsigned long long)job->id);
 	if (zn_jobs_get_key(&s->jobs, job->uid, key))
 		return;
 	int rc = submit_next(s, job, key, &err);

@@ -77,13 +77,15 @@ static void watch_strangers(struct zn_server *s)
 		s->node.watching = want;
 }
 
-/* Another pass when the first of the shapes whose start was put off may be tried again, or who used up his hours may have
- * some.
+/* Another pass when the first of the shapes whose start was put off may be tried again, when who used up his hours may have
+ * some, or when somebody is safe no more who is in the way.
  */
 static void wait_for_more(struct zn_server *s, double deferred_s)
 {
 	double again_s = zn_payers_again_s(&s->jobs.payers), wait_s = again_s > 0 ? again_s - s->jobs.payers.now_s : HUGE_VAL;
 
+	if (s->jobs.safe_until_s > 0)
+		wait_s = fmin(wait_s, fmax(0, s->jobs.safe_until_s - s->jobs.payers.now_s));
 	if (deferred_s > 0)
 		wait_s = fmin(wait_s, fmax(0, deferred_s - (double)zn_boot_ns() / 1e9));
 	uint64_t us = wait_s < HUGE_VAL ? (uint64_t)(wait_s * 1e6) + 1 : 0;
@@ -119,11 +121,11 @@ void zn_place_pass(struct zn_server *s)
 	}
 	s->jobs.payers.now_s = zn_now_s();
 	zn_quota_weigh(s, s->jobs.payers.now_s);
-	wait_for_more(s, zn_jobs_unblock(&s->jobs, (double)zn_boot_ns() / 1e9));
+	s->jobs.safe_until_s = 0;
+	double deferred_s = zn_jobs_unblock(&s->jobs, (double)zn_boot_ns() / 1e9);
 	zn_pick_begin(&pass, &s->jobs.pick, s->jobs.payers.now_s);
 	while ((job = zn_jobs_next(&pass)) && place_picked(s, job) == 0)
 		;
-	if (!job && pass.first)
-		zn_preempt(s, pass.first);
+	wait_for_more(s, deferred_s);
 	watch_strangers(s);
 }

@@ -53,6 +53,7 @@ void zn_job_finish(struct zn_server *s, struct zn_job *job, enum zn_job_state to
 static void back_to_queue(struct zn_server *s, struct zn_job *job, const char *event, const char *reason)
 {
 	job->cancel = job->requeue = false;
+	job->preempted_for = 0;
 	if (job->place)
 		zn_place_give(s, job);
 	free(job->place);
@@ -114,11 +115,11 @@ static bool was_asked(bool noted, const struct zn_msg_report *m, const char *wha
 	return noted || (m->reason && !strncmp(m->reason, what, strlen(what)));
 }
 
-/* For whom it was preempted stands in its reason, and, should the journal have missed that, behind the agent's. */
+/* For whom it was preempted is noted, or, should the journal have missed that, stands behind the agent's reason. */
 static void requeue(struct zn_server *s, struct zn_job *job, const char *told)
 {
 	const char *mark = "requeued: ";
-	bool noted = job->reason && !strncmp(job->reason, ZN_PREEMPTED, strlen(ZN_PREEMPTED));
+	bool noted = job->preempted_for && job->reason;
 	bool is_told = told && !strncmp(told, mark, strlen(mark)) && !strncmp(told + strlen(mark), ZN_PREEMPTED, strlen(ZN_PREEMPTED));
 
 	job->preempted += !noted && is_told;
@@ -134,7 +135,8 @@ static void take_exited(struct zn_server *s, struct zn_job *job, const struct zn
 	bool cancel = was_asked(job->cancel, m, "cancelled");
 
 	take_numbers(s, job, m);
-	if (!cancel && was_asked(job->requeue, m, "requeued")) {
+	bool came_first = m->reason && !strcmp(m->reason, "time limit"); /* it was over when it was to be sent back */
+	if (!cancel && !came_first && was_asked(job->requeue, m, "requeued")) {
 		requeue(s, job, m->reason);
 	} else if (cancel) {
 		zn_job_finish(s, job, ZN_JOB_CANCELLED,

@@ -183,8 +183,8 @@ static int op_suspend(struct zn_server *s, struct wish *w)
 {
 	if (w->job->array)
 		return is_array(w, "suspended");
-	if (w->job->state != ZN_JOB_RUNNING)
-		return wrong_state(w, "suspended");
+	if (w->job->state != ZN_JOB_RUNNING || w->job->requeue || w->job->cancel)
+		return wrong_state(w, w->job->state == ZN_JOB_RUNNING ? "suspended: it is about to end" : "suspended");
 	int rc = steer(s, w->job, (struct zn_msg_steer){ .op = "suspend" });
 	if (rc < 0)
 		return zn_err_set(&w->err, -EAGAIN, "the agent does not answer just now");
@@ -195,8 +195,8 @@ static int op_resume(struct zn_server *s, struct wish *w)
 {
 	if (w->job->array)
 		return is_array(w, "resumed");
-	if (w->job->state != ZN_JOB_SUSPENDED)
-		return wrong_state(w, "resumed");
+	if (w->job->state != ZN_JOB_SUSPENDED || w->job->requeue || w->job->cancel)
+		return wrong_state(w, w->job->state == ZN_JOB_SUSPENDED ? "resumed: it is about to end" : "resumed");
 	int rc = steer(s, w->job, (struct zn_msg_steer){ .op = "resume" });
 	if (rc < 0)
 		return zn_err_set(&w->err, -EAGAIN, "the agent does not answer just now");
@@ -231,6 +231,8 @@ static int op_requeue(struct zn_server *s, struct wish *w)
 	struct zn_memo_submit body;
 	if (job->array && !zn_job_is_finished(job->state))
 		return is_array(w, "requeued");
+	if (job->is_end && !zn_is_operator(s, zn_conn_uid(w->conn)))
+		return wrong_state(w, "run again: it is what was run at another one's end");
 	if (job->adopted_pid)
 		return wrong_state(w, "run again: it was running when it was adopted");
 	int rc = zn_submit_body(s, job, &body, &w->err);
@@ -265,6 +267,8 @@ static int check_modify(struct zn_server *s, struct wish *w)
 		return zn_err_set(&w->err, -EBADMSG, "priority must fit in 32 bits");
 	if (r->priority.has && r->priority.v > job->priority && !zn_is_operator(s, zn_conn_uid(w->conn)))
 		return zn_err_set(&w->err, -EPERM, "only an operator may raise a priority");
+	if (r->time_limit_s.has && job->is_end && !zn_is_operator(s, zn_conn_uid(w->conn)))
+		return zn_err_set(&w->err, -EPERM, "the time of what is run at another job's end is not for its owner to change");
 	if (r->time_limit_s.has && (r->time_limit_s.v < 0 || r->time_limit_s.v > ZN_SPEC_SECONDS_MAX))
 		return zn_err_set(&w->err, -EBADMSG, "time_limit_s must be 0 (none) to %g", ZN_SPEC_SECONDS_MAX);
 	return r->job_name ? zn_spec_check_name("job_name", r->job_name, &w->err) : 0;

@@ -408,6 +408,8 @@ static int start(struct zn_server *s, const struct zn_serve_opts *opts, struct z
 	gethostname(host, sizeof(host) - 1);
 	s->node.name = host;
 	zn_jobs_set_quotas(&s->jobs, s->conf.quotas, s->conf.shares);
+	s->jobs.pick.preempt = zn_preempt;
+	s->jobs.pick.preempt_arg = s;
 	rc = zn_licence_set(s);
 	if (rc < 0)
 		return rc;

@@ -205,8 +205,8 @@ void zn_place_soon(struct zn_server *s);                 /* a pass over the queu
 void zn_place_pass(struct zn_server *s);
 void zn_place_give(struct zn_server *s, struct zn_job *job);         /* its place is free */
 
-/* preempt.c: head, the first in line, is to get room */
-void zn_preempt(struct zn_server *s, const struct zn_pick_job *head);
+/* preempt.c: for zn_pick.preempt */
+bool zn_preempt(void *server, const struct zn_pick_job *head, double now_s);
 
 /* agent.c */
 void zn_agent_connect(struct zn_server *s);

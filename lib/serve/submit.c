@@ -109,6 +109,14 @@ static int may_submit(struct zn_server *s, uid_t uid, struct zn_err *err)
 	                  zn_uid_name(s, uid));
 }
 
+/* What the queue makes itself it must find by its keys. */
+static int check_key(const struct zn_spec *spec, struct zn_err *err)
+{
+	if (!spec->key || (!zn_key_is_ours(spec->key, ZN_KEY_END) && !zn_key_is_ours(spec->key, ZN_KEY_NEXT)))
+		return 0;
+	return zn_err_set(err, -EBADMSG, "key '%s' is one that the queue gives: take another", spec->key);
+}
+
 /* Among strangers a higher priority is not for everybody: it passes all others, and may send them back. */
 static int may_ask(struct zn_server *s, const struct zn_spec *spec, uid_t uid, struct zn_err *err)
 {
@@ -187,6 +195,8 @@ int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, 
 
 	if (rc == 0)
 		rc = may_submit(s, uid, err);
+	if (rc == 0 && !for_us)
+		rc = check_key(&spec, err);
 	if (rc == 0 && !for_us)
 		rc = may_ask(s, &spec, uid, err);
 	if (rc < 0)

@@ -12,12 +12,15 @@
 #include "queue/memo.h"
 #include "rec/raw.h"
 
+enum { GOING_MAX = 256 };
+
 struct replay {
 	struct zn_jobs q;
 	struct zn_arena arena;
 	struct zn_pick_pass pass;
-	bool in_pass;                  /* a run of starts: the pass goes on */
-	struct zn_job **going;         /* who goes, of those that the picking names, in a run of preemptions; malloc'ed */
+	bool in_pass;                  /* a run of starts and preemptions: the pass goes on */
+	struct zn_job *ahead;          /* it was picked already, after the preemptions that come first */
+	uint64_t going[GOING_MAX];     /* whom the picking sends back in this pass, and the record did not yet */
 	size_t n_going;
 	unsigned starts, preemptions, others;
 };
@@ -43,11 +46,12 @@ static void begin_pass(struct replay *r, double now_s)
 /* The next of the pass, with its place. */
 static struct zn_job *pick(struct replay *r)
 {
-	struct zn_job *job = zn_jobs_next(&r->pass);
-	struct zn_place *place = job ? calloc(1, sizeof(*place)) : NULL;
+	struct zn_job *job = r->ahead ? r->ahead : zn_jobs_next(&r->pass);
+	struct zn_place *place = job && !r->ahead ? calloc(1, sizeof(*place)) : NULL;
 
+	r->ahead = NULL;
 	if (!place)
-		return NULL;
+		return job;
 	place->plan = r->q.room.plan;
 	free(job->place);
 	job->place = place;
@@ -62,6 +66,23 @@ static struct zn_job *next(struct replay *r, double now_s)
 		return job;
 	begin_pass(r, now_s);
 	return pick(r);
+}
+
+static void send_back(void *arg, struct zn_job *job)
+{
+	struct replay *r = arg;
+
+	job->requeue = true;
+	job->preempted_for = 1; /* the record says for whom */
+	if (r->n_going < GOING_MAX)
+		r->going[r->n_going++] = job->id;
+}
+
+static bool preempt(void *arg, const struct zn_pick_job *head, double now_s)
+{
+	struct replay *r = arg;
+
+	return zn_jobs_preempt(&r->q, head, now_s, send_back, r);
 }
 
 static bool is_same_place(const struct zn_plan *plan, struct zn_bytes record)
@@ -85,7 +106,7 @@ static void hold_start(struct replay *r, uint64_t id, double time_s, struct zn_b
 	r->starts++;
 	if (!job || job->id != id)
 		differs(r, time_s, "start", id, job ? job->id : 0);
-	else if (!is_same_place(&r->q.room.plan, record))
+	else if (!is_same_place(&job->place->plan, record))
 		differs(r, time_s, "start elsewhere", id, id);
 }
 
@@ -104,29 +125,23 @@ static void hold_preemption(struct replay *r, uint64_t id, double time_s)
 	size_t i = 0;
 
 	r->preemptions++;
-	if (!r->going) {
+	if (!r->n_going) { /* they are decided when the pass comes to the first that has no room */
 		if (!r->in_pass)
 			begin_pass(r, time_s);
-		end_pass(r, time_s);
-		if (r->pass.first)
-			zn_jobs_preempt(&r->q, r->pass.first, time_s, &r->going, &r->n_going);
+		r->ahead = pick(r);
 	}
-	while (i < r->n_going && r->going[i]->id != id)
+	while (i < r->n_going && r->going[i] != id)
 		i++;
-	if (i == r->n_going) {
+	if (i == r->n_going)
 		differs(r, time_s, "preemption", id, 0);
-		return;
-	}
-	r->going[i] = r->going[--r->n_going];
+	else
+		r->going[i] = r->going[--r->n_going];
 }
 
 static void end_preemptions(struct replay *r, double time_s)
 {
-	for (size_t i = 0; i < r->n_going; i++)
-		differs(r, time_s, "preemption", 0, r->going[i]->id);
-	free(r->going);
-	r->going = NULL;
-	r->n_going = 0;
+	for (; r->n_going; r->n_going--)
+		differs(r, time_s, "preemption", 0, r->going[r->n_going - 1]);
 }
 
 /* One that has a place no more gives it back, as zn-schedd does before it tells the journal. */
@@ -166,21 +181,19 @@ static int on_record(void *arg, uint64_t seq, struct zn_loc loc, const void *pay
 	zn_raw_f64(zn_raw_get(record, "time_s"), &time_s);
 	bool scheduled = zn_raw_is_text(zn_raw_get(record, "event"), "scheduled");
 	bool preempting = zn_raw_is_text(zn_raw_get(record, "event"), "preempting");
-	if (!preempting)
-		end_preemptions(r, time_s);
 	if (scheduled)
 		hold_start(r, id, time_s, record);
 	else if (preempting)
 		hold_preemption(r, id, time_s);
 	else
 		end_pass(r, time_s);
+	if (!preempting)
+		end_preemptions(r, time_s);
 	give_place(r, id, record);
 	zn_arena_reset(&r->arena);
 	int rc = zn_memo_replay(&r->q, loc, payload, len, &r->arena, &event, &job, &replayed_s, &err);
 	if (rc == 0 && job)
 		promote(r, job, replayed_s);
-	if (rc == 0 && job && preempting)
-		zn_jobs_set_going(&r->q, job, time_s + (job->grace_s >= 0 ? job->grace_s : 30));
 	return rc;
 }
 
@@ -204,6 +217,8 @@ int main(int argc, char **argv)
 		return 71;
 	}
 	zn_jobs_init(&r.q);
+	r.q.pick.preempt = preempt;
+	r.q.pick.preempt_arg = &r;
 	zn_jobs_set_quotas(&r.q, conf.quotas, conf.shares);
 	for (size_t i = 0; i < conf.n_licences; i++)
 		zn_jobs_set_licence(&r.q, conf.licences[i].name, conf.licences[i].total);

@@ -55,7 +55,7 @@ static bool would_fit(const struct zn_room *r, const struct zn_pick_ask *wanted,
 /* What a choice must be: it does, nobody of it is needless, no set of lower priorities would do, and one alone is taken if one
  * of these priorities would do.
  */
-static const char *judge(const struct zn_room *r, const struct zn_pick_ask *ask, const struct zn_victim *v, size_t n, size_t chosen)
+static const char *judge(const struct zn_room *r, const struct zn_pick_ask *ask, const struct zn_victim *v, size_t n, size_t chosen, bool enough)
 {
 	unsigned going = 0, set = 0;
 	int64_t highest = INT64_MIN;
@@ -69,6 +69,8 @@ static const char *judge(const struct zn_room *r, const struct zn_pick_ask *ask,
 		if (v[i].goes)
 			return "one goes already";
 	}
+	if (enough != (going && would_fit(r, ask, v, n, going)))
+		return "it is wrong about those who go";
 	if (would_fit(r, ask, v, n, going))
 		return chosen ? "enough go already" : NULL;
 	for (unsigned other = 0; other < 1u << n; other++) {
@@ -106,6 +108,8 @@ static void choices(void)
 		struct job jobs[RUNNING];
 		struct zn_victim v[RUNNING];
 		struct zn_room room = { .facts = facts, .free = zn_plan_idle(facts), .plan_of = plan_of, .wish_of = wish_of };
+		double safe_s = 0;
+		bool enough;
 		size_t n = 0;
 		srand(seed);
 		for (unsigned i = 0; i < RUNNING; i++) {
@@ -117,11 +121,11 @@ static void choices(void)
 			zn_room_take(&room, &jobs[i].plan, NULL);
 			v[n] = (struct zn_victim){ .job = &jobs[i].pick, .priority = -(rand() % 3) - 1, .times = (uint32_t)rand() % 2,
 			                           .gpus = jobs[i].ask.gpus, .goes = rand() % 6 == 0 };
-			n += v[n].goes || zn_victim_weigh(&v[n], 0, 1000);
+			n += v[n].goes || zn_victim_weigh(&v[n], 0, 1000, &safe_s);
 		}
 		struct zn_pick_ask ask = draw_ask(facts, 8);
-		size_t chosen = zn_room_preempt(&room, &ask, v, n);
-		const char *fault = judge(&room, &ask, v, n, chosen);
+		size_t chosen = zn_room_preempt(&room, &ask, v, n, &enough);
+		const char *fault = judge(&room, &ask, v, n, chosen, enough);
 		what = fault ? fault : what;
 		wrong += fault != NULL;
 		some += chosen > 0;
@@ -143,11 +147,18 @@ static void safety(void)
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct zn_victim v = { .job = &pick, .times = rows[i].times };
-		wrong += zn_victim_weigh(&v, rows[i].priority, rows[i].now_s) != rows[i].may;
+		double safe_s = 0;
+		wrong += zn_victim_weigh(&v, rows[i].priority, rows[i].now_s, &safe_s) != rows[i].may;
+		wrong += (safe_s > 0) != (!rows[i].may && rows[i].priority > 0);
 	}
 	tap_ok(!wrong, "one that was preempted n times is safe for 2^(n-1) minutes");
+	struct zn_victim both[] = { { .job = &pick, .times = 3 }, { .job = &pick, .times = 1 } };
+	double safe_s = 0;
+	zn_victim_weigh(&both[0], 1, 1000, &safe_s);
+	zn_victim_weigh(&both[1], 1, 1000, &safe_s);
+	tap_ok(safe_s == 1060, "the first of them to be safe no more is known");
 	pick.overtaken_s = 49 * 3600.;
-	tap_ok(!zn_victim_weigh(&(struct zn_victim){ .job = &pick }, 1, 1e6), "one that was kept back for two days is not preempted");
+	tap_ok(!zn_victim_weigh(&(struct zn_victim){ .job = &pick }, 1, 1e6, &safe_s), "one that was kept back for two days is not preempted");
 }
 
 /* ---- a stream that never lets go ------------------------------------------------------------------------------- */
@@ -174,6 +185,8 @@ static void pass(struct zn_room *room, struct zn_pick *pick, double now_s)
 	struct zn_victim v[MEEK + URGENT];
 	struct zn_pick_pass p;
 	struct zn_pick_job *next;
+	double safe_s = 0;
+	bool enough;
 	size_t n = 0;
 
 	zn_pick_begin(&p, pick, now_s);
@@ -181,9 +194,9 @@ static void pass(struct zn_room *room, struct zn_pick *pick, double now_s)
 		begin(room, job_of(next), now_s);
 	for (int i = 0; p.first && i < MEEK; i++) {
 		v[n] = (struct zn_victim){ .job = &meek[i].pick, .priority = meek[i].ask.priority, .times = meek[i].times, .gpus = meek[i].ask.gpus };
-		n += meek[i].end_s > 0 && zn_victim_weigh(&v[n], p.first->shape->ask.priority, now_s);
+		n += meek[i].end_s > 0 && zn_victim_weigh(&v[n], p.first->shape->ask.priority, now_s, &safe_s);
 	}
-	n = p.first ? zn_room_preempt(room, &p.first->shape->ask, v, n) : 0;
+	n = p.first ? zn_room_preempt(room, &p.first->shape->ask, v, n, &enough) : 0;
 	for (size_t i = 0; i < n; i++) { /* all that it did is lost */
 		struct job *j = job_of(v[i].job);
 		end(room, pick, j, now_s);
