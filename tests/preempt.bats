@@ -60,7 +60,7 @@ again() { # kill -9 of zn-schedd, and the next one
 }
 
 @test "an urgent job that comes while the other one is just starting gets its place all the same" {
-	for i in 1 2 3 4 5; do
+	for _ in 1 2 3 4 5; do
 		quick --preemptible -g 8 -- sleep 60 >meek
 		quick -p 1 -g 8 -- true >urgent                          # most often before the first has begun
 		zn-queue wait --timeout 20s "$(cat urgent)"
