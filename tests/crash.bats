@@ -65,6 +65,11 @@ after() { run -0 scripts/check-crash --one "$1" "$3"$'\t'"$2"; [ -z "$output" ];
 	after schedd EIO "0t pwrite spool/journal/N.zj #11"
 }
 
+@test "a start that can't be logged just now is logged later: the job can be preempted" {
+	after noded-preempt EIO "1 write spool/node/events #2"
+	after noded-preempt EMFILE "1 open spool/node/events #2"
+}
+
 @test "the next of a series, and what is run at a job's end, are made later when they can't be made just now" {
 	after schedd-every EIO "0 pread spool/journal/N.zj #1"
 	for n in 3 5 7; do after schedd-after EIO "0 pread spool/journal/N.zj #$n"; done # of one the command at its end

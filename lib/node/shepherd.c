@@ -22,6 +22,7 @@
 
 enum {
 	MOMENT_MS = 2,
+	RETRY_MS = 1000,      /* after the log took no word of a start */
 	HERD_MS = 1000,       /* between looks after an adopted job */
 	HERD_ENDING_MS = 20,  /* and while it is ended, since nobody tells us when the last one is gone */
 };
@@ -212,12 +213,12 @@ static void read_signals(struct shepherd *s)
 }
 
 /* How long to sleep at most when nothing happens. */
-static int patience_ms(const struct shepherd *s, bool told)
+static int patience_ms(const struct shepherd *s, bool tried)
 {
-	if (!told)
+	if (!tried)
 		return MOMENT_MS;
 	if (!zn__shepherd_is_adopted(s))
-		return -1;
+		return s->told_started ? -1 : RETRY_MS;
 	return s->phase == RUNNING ? HERD_MS : HERD_ENDING_MS;
 }
 
@@ -226,8 +227,8 @@ static void tend(struct shepherd *s)
 	struct pollfd p[5] = { { .fd = s->sigfd, .events = POLLIN }, { .fd = s->timerfd, .events = POLLIN },
 	                       { .fd = s->sock, .events = POLLIN }, { .fd = s->herd.pidfd, .events = POLLIN },
 	                       { .fd = s->term_fd, .events = POLLIN } };
-	uint64_t from_ns = zn_boot_ns();
-	bool told = false;
+	uint64_t tell_ns = zn_boot_ns() + MOMENT_MS * NS / 1000;
+	bool tried = false;
 
 	while (!zn__shepherd_is_over(s) && !s->gave_up) {
 		if (p[2].revents)
@@ -239,11 +240,12 @@ static void tend(struct shepherd *s)
 		p[3].fd = s->n_running ? s->herd.pidfd : -1;
 		p[4].fd = s->term_fd;
 		p[4].revents = 0;
-		if (poll(p, 5, patience_ms(s, told)) < 0 && errno != EINTR)
+		if (poll(p, 5, patience_ms(s, tried)) < 0 && errno != EINTR)
 			_exit(1);
-		if (!told && zn_boot_ns() - from_ns >= MOMENT_MS * NS / 1000) {
-			tell_started(s); /* should the disk be full, its end will tell again */
-			told = true;
+		if (!s->told_started && zn_boot_ns() >= tell_ns) {
+			tell_started(s); /* should the disk be full until then, its end will tell it too */
+			tell_ns = zn_boot_ns() + RETRY_MS * NS / 1000;
+			tried = true;
 		}
 		read_signals(s);
 	}
