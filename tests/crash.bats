@@ -81,3 +81,10 @@ after() { run -0 scripts/check-crash --one "$1" "$3"$'\t'"$2"; [ -z "$output" ];
 	echo "$output"
 	[[ $output != *"not ok"* && $output == *"ok 3 - "* ]]
 }
+
+@test "so do they at some points of arrays, dependencies, a drain, a deadline, preemption and a series" {
+	case ${SANITIZED-} in ?*) skip "of the sanitizers' builds the long form alone is worth its time" ;; esac
+	run -0 scripts/check-crash -n 2 schedd-array schedd-after schedd-drain schedd-deadline schedd-preempt schedd-every noded-array noded-preempt
+	echo "$output"
+	[[ $output != *"not ok"* && $output == *"ok 8 - "* ]]
+}
