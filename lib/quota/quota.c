@@ -21,8 +21,9 @@ static const struct zn_field fields[] = {
 	ZN_FIELD(Q, running, OU64, "OF", "jobs with a place, at most"),
 	ZN_FIELD(Q, queued_now, OU64, "QUEUED", "jobs that wait now"),
 	ZN_FIELD(Q, queued, OU64, "OF", "jobs that wait, at most"),
-	ZN_FIELD(Q, gpus_now, OU64, "GPUS", "GPUs that its jobs have now"),
+	ZN_FIELD(Q, gpus_now, OU64, "GPUS", "GPUs that its jobs have now, rounded up"),
 	ZN_FIELD(Q, gpus, OU64, "OF", "GPUs at once, at most"),
+	ZN_FIELD(Q, gpu_milli_now, OU64, "", "the same in thousandths; absent where they are all whole"),
 	ZN_FIELD(Q, cpus_now, OU64, "CPUS", "hardware threads that its jobs asked for and have now"),
 	ZN_FIELD(Q, cpus, OU64, "OF", "hardware threads at once, at most"),
 	ZN_FIELD(Q, mem_now_bytes, OBYTES, "MEM", "memory that its jobs have now"),
@@ -145,6 +146,7 @@ void zn_payer_add(struct zn_payers *p, uint32_t payer, const struct zn_use *use)
 		o->use.running += use->running;
 		o->use.queued += use->queued;
 		o->use.gpus += use->gpus;
+		o->use.gpu_milli += use->gpu_milli;
 		o->use.cpus += use->cpus;
 		o->use.mem_bytes += use->mem_bytes;
 	}
@@ -157,6 +159,7 @@ void zn_payer_take(struct zn_payers *p, uint32_t payer, const struct zn_use *use
 		o->use.running -= use->running;
 		o->use.queued -= use->queued;
 		o->use.gpus -= use->gpus;
+		o->use.gpu_milli -= use->gpu_milli;
 		o->use.cpus -= use->cpus;
 		o->use.mem_bytes -= use->mem_bytes;
 	}
@@ -216,9 +219,9 @@ void zn_payer_began(struct zn_payers *p, uint32_t payer, const struct zn_use *us
 	struct zn_leaf *leaf = leaf_of(p, payer);
 	double half_s = p->leaves.shares.half_life_s;
 
-	begin_gpus(p, payer, (double)use->gpus, start_s);
+	begin_gpus(p, payer, zn_use_gpus(use), start_s);
 	if (leaf) {
-		zn_used_began(&leaf->gpu, half_s, (double)use->gpus, start_s);
+		zn_used_began(&leaf->gpu, half_s, zn_use_gpus(use), start_s);
 		zn_used_began(&leaf->cpu, half_s, (double)use->cpus, start_s);
 	}
 }
@@ -228,9 +231,9 @@ void zn_payer_ran(struct zn_payers *p, uint32_t payer, const struct zn_use *use,
 	struct zn_leaf *leaf = leaf_of(p, payer);
 	double half_s = p->leaves.shares.half_life_s;
 
-	add_hours(p, payer, (double)use->gpus, start_s, end_s);
+	add_hours(p, payer, zn_use_gpus(use), start_s, end_s);
 	if (leaf) {
-		zn_used_ran(&leaf->gpu, half_s, (double)use->gpus, start_s, end_s);
+		zn_used_ran(&leaf->gpu, half_s, zn_use_gpus(use), start_s, end_s);
 		zn_used_ran(&leaf->cpu, half_s, (double)use->cpus, start_s, end_s);
 	}
 }
@@ -240,9 +243,9 @@ void zn_payer_ended(struct zn_payers *p, uint32_t payer, const struct zn_use *us
 	struct zn_leaf *leaf = leaf_of(p, payer);
 	double half_s = p->leaves.shares.half_life_s;
 
-	end_gpus(p, payer, (double)use->gpus, end_s);
+	end_gpus(p, payer, zn_use_gpus(use), end_s);
 	if (leaf) {
-		zn_used_ended(&leaf->gpu, half_s, (double)use->gpus, start_s, end_s);
+		zn_used_ended(&leaf->gpu, half_s, zn_use_gpus(use), start_s, end_s);
 		zn_used_ended(&leaf->cpu, half_s, (double)use->cpus, start_s, end_s);
 	}
 }
@@ -272,7 +275,9 @@ static struct zn_quota what_it_has(struct zn_owner *o, double now_s)
 	q.name = strchr(o->name, ' ') + 1;
 	q.running_now = ZN_SOME_U64(o->use.running);
 	q.queued_now = ZN_SOME_U64(o->use.queued);
-	q.gpus_now = ZN_SOME_U64(o->use.gpus);
+	q.gpus_now = ZN_SOME_U64(o->use.gpus + (o->use.gpu_milli + 999) / 1000);
+	if (o->use.gpu_milli)
+		q.gpu_milli_now = ZN_SOME_U64(zn_use_all_milli(&o->use));
 	q.cpus_now = ZN_SOME_U64(o->use.cpus);
 	q.mem_now_bytes = ZN_SOME_U64(o->use.mem_bytes);
 	if (q.gpu_hours.has)
@@ -313,6 +318,17 @@ static const char *says(struct zn_arena *a, const struct zn_owner *o, const char
 	                       (unsigned long long)have, (unsigned long long)most);
 }
 
+static const char *says_gpus(struct zn_arena *a, const struct zn_owner *o, const struct zn_use *use)
+{
+	double asks = zn_use_gpus(use);
+
+	if (zn_use_all_milli(use) > zn_use_all_milli(&(struct zn_use){ .gpus = o->quota->gpus.v }))
+		return zn_arena_printf(a, "needs %.10g gpus; %s may have %llu: it can never start", asks, o->name,
+		                       (unsigned long long)o->quota->gpus.v);
+	return zn_arena_printf(a, "needs %.10g gpus; %s has %.10g of the %llu that the quota allows", asks, o->name, zn_use_gpus(&o->use),
+	                       (unsigned long long)o->quota->gpus.v);
+}
+
 static const char *says_mem(struct zn_arena *a, const struct zn_owner *o, uint64_t asks)
 {
 	char text[3][ZN_UNIT_TEXT];
@@ -341,6 +357,7 @@ void zn_owner_wants(struct zn_owner *o, const struct zn_use *use)
 {
 	o->most.running = max(o->most.running, use->running);
 	o->most.gpus = max(o->most.gpus, use->gpus);
+	o->most.gpu_milli = max(o->most.gpu_milli, use->gpu_milli);
 	o->most.cpus = max(o->most.cpus, use->cpus);
 	o->most.mem_bytes = max(o->most.mem_bytes, use->mem_bytes);
 }
@@ -350,12 +367,25 @@ static uint64_t left(struct zn_ou64 most, uint64_t have)
 	return !most.has ? UINT64_MAX : most.v > have ? most.v - have : 0;
 }
 
+/* In whole ones and thousandths. */
+static void gpus_left(struct zn_ou64 most, const struct zn_use *have, struct zn_use *ret)
+{
+	uint64_t all = zn_use_all_milli(&(struct zn_use){ .gpus = most.v }), had = zn_use_all_milli(have), more = all > had ? all - had : 0;
+
+	*ret = (struct zn_use){ .gpus = most.has ? more / 1000 : UINT64_MAX, .gpu_milli = most.has ? more % 1000 : 0 };
+}
+
 static struct zn_use left_of(const struct zn_owner *o, const struct zn_use *have)
 {
 	const struct zn_quota *q = o->quota;
 
-	return (struct zn_use){ .running = left(q->running, have->running), .gpus = left(q->gpus, have->gpus),
-	                        .cpus = left(q->cpus, have->cpus), .mem_bytes = left(q->mem_bytes, have->mem_bytes) };
+	struct zn_use ret;
+
+	gpus_left(q->gpus, have, &ret);
+	ret.running = left(q->running, have->running);
+	ret.cpus = left(q->cpus, have->cpus);
+	ret.mem_bytes = left(q->mem_bytes, have->mem_bytes);
+	return ret;
 }
 
 void zn_owner_find_left(struct zn_owner *o, double now_s)
@@ -409,7 +439,7 @@ static enum zn_scarce lacks(struct zn_owner *o, const struct zn_use *use, double
 bool zn_use_needs(const struct zn_use *use, enum zn_scarce what)
 {
 	return what == ZN_SCARCE_CPUS ? use->cpus : what == ZN_SCARCE_MEM ? use->mem_bytes
-	       : what == ZN_SCARCE_GPUS || what == ZN_SCARCE_HOURS ? use->gpus : use->running;
+	       : what == ZN_SCARCE_GPUS || what == ZN_SCARCE_HOURS ? zn_use_all_milli(use) : use->running;
 }
 
 static const char *says_what(struct zn_arena *a, struct zn_owner *o, const struct zn_use *use, enum zn_scarce what, double now_s)
@@ -420,7 +450,7 @@ static const char *says_what(struct zn_arena *a, struct zn_owner *o, const struc
 	case ZN_SCARCE_RUNNING:
 		return says(a, o, use->running == 1 ? "running job" : "running jobs", use->running, o->use.running, q->running.v);
 	case ZN_SCARCE_GPUS:
-		return says(a, o, "gpus", use->gpus, o->use.gpus, q->gpus.v);
+		return says_gpus(a, o, use);
 	case ZN_SCARCE_CPUS:
 		return says(a, o, "cpus", use->cpus, o->use.cpus, q->cpus.v);
 	case ZN_SCARCE_MEM:
@@ -464,11 +494,19 @@ static int asks_too_much(const char *name, const char *what, uint64_t asks, stru
 	                  (unsigned long long)most.v);
 }
 
+static int asks_too_many_gpus(const char *name, const struct zn_use *use, struct zn_ou64 most, struct zn_err *err)
+{
+	if (!most.has || zn_use_all_milli(use) <= zn_use_all_milli(&(struct zn_use){ .gpus = most.v }))
+		return 0;
+	return zn_err_set(err, -EBADMSG, "it asks %.10g gpus, and %s may have %llu (quota)", zn_use_gpus(use), name,
+	                  (unsigned long long)most.v);
+}
+
 /* have: jobs of it that wait; name: "user ann". */
 static int accepts(const struct zn_quota *q, const char *name, uint64_t have, const struct zn_use *use, struct zn_err *err)
 {
 	uint64_t jobs = use->queued ? use->queued : 1;
-	int rc = asks_too_much(name, "gpus", use->gpus, q->gpus, err);
+	int rc = asks_too_many_gpus(name, use, q->gpus, err);
 
 	if (rc == 0)
 		rc = asks_too_much(name, "cpus", use->cpus, q->cpus, err);
@@ -479,7 +517,7 @@ static int accepts(const struct zn_quota *q, const char *name, uint64_t have, co
 	if (rc == 0)
 		rc = asks_too_much(name, "waiting jobs", jobs, q->queued, err);
 	if (rc == 0 && q->gpu_hours.has && q->gpu_hours.v == 0)
-		rc = asks_too_much(name, "gpus", use->gpus, ZN_SOME_U64(0), err);
+		rc = asks_too_many_gpus(name, use, ZN_SOME_U64(0), err);
 	if (rc == 0 && left(q->queued, have) < jobs)
 		rc = zn_err_set(err, -EAGAIN, "%s has %llu jobs that wait, and may have %llu (quota)", name, (unsigned long long)have,
 		                (unsigned long long)q->queued.v);

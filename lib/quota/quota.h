@@ -20,14 +20,24 @@ struct zn_quota {
 	struct zn_of64 gpu_hours;      /* in window_s */
 	double window_s;
 	/* what they have, when somebody asks: zn_payers_each */
-	struct zn_ou64 running_now, queued_now, gpus_now, cpus_now, mem_now_bytes;
+	struct zn_ou64 running_now, queued_now, gpus_now, gpu_milli_now, cpus_now, mem_now_bytes;
 	struct zn_of64 gpu_hours_used;
 };
 struct zn_quotas { struct zn_quota *v; size_t n; };
 extern const struct zn_kind zn_quota_kind;
 
-/* What a job takes, or what all together have. */
-struct zn_use { uint64_t running, queued, gpus, cpus, mem_bytes; };
+/* What a job takes, or what all together have; of GPUs whole ones, and thousandths of others. */
+struct zn_use { uint64_t running, queued, gpus, gpu_milli, cpus, mem_bytes; };
+
+/* All of its GPUs, in thousandths; as many as there can be, when that is too many to count. */
+static inline uint64_t zn_use_all_milli(const struct zn_use *use)
+{
+	return use->gpus < UINT64_MAX / 2000 ? use->gpus * 1000 + use->gpu_milli : UINT64_MAX;
+}
+static inline double zn_use_gpus(const struct zn_use *use)
+{
+	return (double)use->gpus + (double)use->gpu_milli / 1000;
+}
 
 /* What somebody has not enough of. */
 enum zn_scarce { ZN_SCARCE_NOTHING, ZN_SCARCE_RUNNING, ZN_SCARCE_GPUS, ZN_SCARCE_CPUS, ZN_SCARCE_MEM, ZN_SCARCE_HOURS };
@@ -100,8 +110,8 @@ void zn_owner_find_left(struct zn_owner *o, double now_s);
 /* What of it is too much for that. */
 static inline enum zn_scarce zn_left_lacks(const struct zn_use *left, bool hours, const struct zn_use *use)
 {
-	return use->running > left->running ? ZN_SCARCE_RUNNING : use->gpus > left->gpus ? ZN_SCARCE_GPUS : use->cpus > left->cpus ? ZN_SCARCE_CPUS
-	       : use->mem_bytes > left->mem_bytes ? ZN_SCARCE_MEM : use->gpus && !hours ? ZN_SCARCE_HOURS : ZN_SCARCE_NOTHING;
+	return use->running > left->running ? ZN_SCARCE_RUNNING : zn_use_all_milli(use) > zn_use_all_milli(left) ? ZN_SCARCE_GPUS : use->cpus > left->cpus ? ZN_SCARCE_CPUS
+	       : use->mem_bytes > left->mem_bytes ? ZN_SCARCE_MEM : zn_use_all_milli(use) && !hours ? ZN_SCARCE_HOURS : ZN_SCARCE_NOTHING;
 }
 /* Whether he has not used up his hours. */
 bool zn_owner_has_hours(struct zn_owner *o, double now_s);

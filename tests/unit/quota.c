@@ -100,6 +100,13 @@ static void test_payers(void)
 	       !strcmp(err.text, "it asks 3 gpus, and user bob may have 2 (quota)") &&
 	       !strcmp(refusal(&p, bob, (struct zn_use){ .gpus = 3 }), "needs 3 gpus; user bob may have 2: it can never start"),
 	       "what could never start is not accepted, and what was is told so");
+	zn_payer_take(&p, (uint32_t)bob, &one);
+	zn_payer_add(&p, (uint32_t)bob, &(struct zn_use){ .gpu_milli = 600 });
+	tap_ok(!*refusal(&p, bob, (struct zn_use){ .gpu_milli = 400 }) &&
+	       !strcmp(refusal(&p, bob, (struct zn_use){ .gpu_milli = 401 }), "needs 0.401 gpus; user bob has 1.6 of the 2 that the quota allows"),
+	       "parts of GPUs count to the thousandth");
+	zn_payer_take(&p, (uint32_t)bob, &(struct zn_use){ .gpu_milli = 600 });
+	zn_payer_add(&p, (uint32_t)bob, &one);
 	zn_payer_add(&p, (uint32_t)bob, &(struct zn_use){ .queued = 3 });
 	size_t n = HASH_COUNT(p.owners);
 	tap_ok(zn_payers_accept(&p, "bob", NULL, &one, &err) == -EAGAIN && zn_payers_accept(&p, "eve", "vision", &one, &err) == 0 &&
