@@ -23,6 +23,9 @@ static void copy_ask(struct zn_pick_ask *to, const struct zn_pick_ask *from)
 	to->gang = from->gang;
 	to->payer = from->payer;
 	to->nvlink_required = from->nvlink_required;
+	to->part.user = from->part.user;
+	to->part.mem_bytes = from->part.mem_bytes;
+	to->part.milli = from->part.milli;
 	to->wish = from->wish;
 }
 

@@ -20,6 +20,7 @@
 #include <uthash.h>
 
 #include "pick/licences.h"
+#include "plan/plan.h"
 #include "pick/row.h"
 #include "quota/quota.h"
 
@@ -38,11 +39,12 @@ struct zn_pick_ask {
 	uint32_t gang;                /* in a hall: which (hall.h) */
 	uint32_t payer;               /* who may not start more than he is allowed; 0: there is no limit */
 	bool nvlink_required;
+	struct zn_gpu_part part;      /* in a room: of the one GPU */
 	const struct zn_wish *wish;   /* in a room: what licences; NULL: none */
 };
 
 /* What there is of what can be counted. */
-struct zn_pick_have { uint64_t mem_bytes; uint32_t gpus, cpus; };
+struct zn_pick_have { uint64_t mem_bytes; uint32_t gpus, gpu_milli, cpus; }; /* gpu_milli: the largest part of one */
 
 /* The caller sets what is before gang, that in a hall, and many. */
 struct zn_pick_job {
@@ -221,13 +223,13 @@ bool zn_line_was_last(const struct zn_pick_job *job);
 /* What it counts for against a quota: GPUs, CPUs that it has alone by its own wish, or without GPUs; memory. */
 static inline struct zn_use zn_pick_use(const struct zn_pick_ask *a)
 {
-	return (struct zn_use){ .running = 1, .gpus = a->gpus, .cpus = a->cpus ? a->cpus : a->gpus ? 0 : a->tasks,
+	return (struct zn_use){ .running = 1, .gpus = a->part.milli ? 0 : a->gpus, .gpu_milli = a->part.milli, .cpus = a->cpus ? a->cpus : a->gpus ? 0 : a->tasks,
 	                        .mem_bytes = a->mem_bytes };
 }
 
 static inline bool zn_pick_fits(const struct zn_pick_ask *ask, const struct zn_pick_have *have)
 {
-	return ask->gpus <= have->gpus && ask->cpus <= have->cpus && ask->mem_bytes <= have->mem_bytes;
+	return (ask->part.milli ? ask->part.milli <= have->gpu_milli : ask->gpus <= have->gpus) && ask->cpus <= have->cpus && ask->mem_bytes <= have->mem_bytes;
 }
 
 #endif

@@ -9,7 +9,7 @@ bool zn_victim_weigh(struct zn_victim *v, int64_t priority, double now_s, double
 {
 	double ran_s = fmax(0, now_s - v->job->start_s), safe_s = v->times ? ldexp(first_safe_s, (int)v->times - 1) : 0;
 
-	v->lost_s = ran_s * (v->gpus ? v->gpus : 1);
+	v->lost_s = ran_s * (v->gpu_milli ? v->gpu_milli / 1e3 : v->gpus ? v->gpus : 1);
 	if (v->goes || v->priority >= priority || zn_line_was_last(v->job))
 		return false;
 	if (ran_s >= safe_s)
@@ -119,7 +119,7 @@ static bool is_hopeless(const struct zn_room *r, const struct zn_pick_ask *ask, 
 
 	for (size_t i = 0; i < n; i++)
 		gpus += v[i].gpus;
-	return gpus < ask->gpus;
+	return !ask->part.milli && gpus < ask->gpus;
 }
 
 size_t zn_room_preempt(struct zn_room *r, const struct zn_pick_ask *ask, struct zn_victim *v, size_t n, bool *ret_enough)

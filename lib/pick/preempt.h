@@ -17,7 +17,7 @@ struct zn_victim {
 	struct zn_pick_job *job;       /* it runs */
 	int64_t priority;
 	uint32_t times;                /* it was preempted before */
-	uint32_t gpus;
+	uint32_t gpus, gpu_milli;      /* gpu_milli: of the one, if it is not whole */
 	bool goes;                     /* it was told to go, and will */
 	double lost_s;                 /* GPU seconds, or seconds where it has none: zn_victim_weigh */
 };

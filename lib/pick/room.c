@@ -5,14 +5,14 @@
 struct zn_ask zn_room_ask(const struct zn_pick_ask *a)
 {
 	return (struct zn_ask){ .gpus = a->gpus, .cpus = { .has = a->cpus > 0, .v = a->cpus }, .mem_bytes = a->mem_bytes,
-	                        .tasks = a->tasks, .nvlink_required = a->nvlink_required };
+	                        .tasks = a->tasks, .nvlink_required = a->nvlink_required, .part = a->part };
 }
 
 /* ---- taking and giving ------------------------------------------------------------------------------------ */
 
 static void take_from(struct zn_free *f, const struct zn_plan *p)
 {
-	f->gpus = zn_idset_minus(&f->gpus, &p->gpus);
+	zn_free_take_gpus(f, p);
 	if (p->cpus_held)
 		f->cpus = zn_idset_minus(&f->cpus, &p->cpus);
 	f->mem_bytes -= p->mem_bytes < f->mem_bytes ? p->mem_bytes : f->mem_bytes;
@@ -20,7 +20,7 @@ static void take_from(struct zn_free *f, const struct zn_plan *p)
 
 static void give_to(struct zn_free *f, const struct zn_plan *p)
 {
-	f->gpus = zn_idset_or(&f->gpus, &p->gpus);
+	zn_free_give_gpus(f, p);
 	if (p->cpus_held)
 		f->cpus = zn_idset_or(&f->cpus, &p->cpus);
 	f->mem_bytes += p->mem_bytes;
@@ -64,7 +64,7 @@ double zn_room_size(const struct zn_room *r, const struct zn_pick_ask *ask)
 	if (!total)
 		return 1;
 	if (r->facts->n_gpus)
-		part = fmax(part, (double)ask->gpus / (double)r->facts->n_gpus);
+		part = fmax(part, ask->part.milli ? ask->part.milli / 1e3 / (double)r->facts->n_gpus : (double)ask->gpus / (double)r->facts->n_gpus);
 	if (r->facts->n_cpus)
 		part = fmax(part, (double)(ask->cpus ? ask->cpus : ask->gpus ? 0 : ask->tasks) / (double)r->facts->n_cpus);
 	if (ask->mem_bytes)
@@ -74,7 +74,7 @@ double zn_room_size(const struct zn_room *r, const struct zn_pick_ask *ask)
 
 static struct zn_pick_have have(const struct zn_free *f)
 {
-	return (struct zn_pick_have){ .gpus = zn_idset_count(&f->gpus), .cpus = zn_idset_count(&f->cpus),
+	return (struct zn_pick_have){ .gpus = zn_idset_count(&f->gpus), .gpu_milli = zn_free_milli_most(f), .cpus = zn_idset_count(&f->cpus),
 	                              .mem_bytes = f->mem_bytes };
 }
 
@@ -82,15 +82,19 @@ static struct zn_free without_held(const struct zn_free *f, const struct zn_idse
 {
 	struct zn_free left = *f;
 
-	left.gpus = zn_idset_minus(&left.gpus, held);
+	zn_free_drop_gpus(&left, held);
 	return left;
 }
 
 /* What both have. */
 static struct zn_free both(const struct zn_free *a, const struct zn_free *b)
 {
-	return (struct zn_free){ .gpus = zn_idset_and(&a->gpus, &b->gpus), .cpus = zn_idset_and(&a->cpus, &b->cpus),
-	                         .mem_bytes = a->mem_bytes < b->mem_bytes ? a->mem_bytes : b->mem_bytes };
+	struct zn_free ret = *a;
+
+	zn_free_cut_gpus(&ret, b);
+	ret.cpus = zn_idset_and(&a->cpus, &b->cpus);
+	ret.mem_bytes = a->mem_bytes < b->mem_bytes ? a->mem_bytes : b->mem_bytes;
+	return ret;
 }
 
 /* ---- zn_pick_ops ------------------------------------------------------------------------------------------- */
@@ -117,6 +121,7 @@ static bool take(void *arg, struct zn_pick_job *job, bool beside, struct zn_pick
 	take_from(&now, &r->plan);
 	zn_room_take(r, &r->plan, wish);
 	if (beside) { /* it may be there still when the first in line starts */
+		zn_free_take_gpus(&r->beside, &r->plan);
 		r->beside.mem_bytes -= r->plan.mem_bytes < r->beside.mem_bytes ? r->plan.mem_bytes : r->beside.mem_bytes;
 		zn_licences_add(&r->licences, wish, ZN_LICENCES_BESIDE, -1);
 	}

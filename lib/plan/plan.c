@@ -11,6 +11,7 @@
 
 #include "plan/cpus.h"
 #include "plan/links.h"
+#include "plan/part.h"
 #include "plan/why.h"
 
 /* One NUMA node while a plan is made; the last slot stands for everything without a node. */
@@ -164,17 +165,19 @@ static struct zn_idset chosen_sites(const struct work *w)
 	return set;
 }
 
-/* Each GPU's fair part of its node's CPUs, as far as they are free. */
+/* Each GPU's fair part of its node's CPUs, as far as they are free; for a part of a GPU that part of them. */
 static void take_slices(struct work *w, struct zn_plan *p)
 {
+	uint64_t milli = p->part.milli ? p->part.milli : ZN_PART_WHOLE;
+
 	each_site(s, w) {
 		const struct site *site = &w->sites[s];
 		if (site->chosen && site->cpus)
-			take(w, s, (uint64_t)site->cpus * site->chosen / site->gpus, p);
+			take(w, s, (uint64_t)site->cpus * site->chosen * milli / ZN_PART_WHOLE / site->gpus, p);
 	}
 	if (w->sites[ZN__NOWHERE].chosen && !w->sites[ZN__NOWHERE].cpus)
 		take_near(w, &(struct zn_idset){ 0 },
-		          (uint64_t)w->cpus.n_allowed * w->sites[ZN__NOWHERE].chosen / w->f->n_gpus, p);
+		          (uint64_t)w->cpus.n_allowed * w->sites[ZN__NOWHERE].chosen * milli / ZN_PART_WHOLE / w->f->n_gpus, p);
 }
 
 /* want CPUs next to the chosen GPUs: first each node's part, in whole cores, then what is nearest. */
@@ -281,13 +284,15 @@ static void place(struct work *w, const struct zn_ask *ask, uint64_t want, struc
 	p->numas = memory_of(w, p);
 }
 
-static bool choose_gpus(const struct zn_facts *f, const struct zn__room *room, const struct zn_ask *ask,
-                        struct zn_idset *ret)
+static bool choose_gpus(const struct zn_facts *f, const struct zn_free *free, const struct zn__room *room,
+                        const struct zn_ask *ask, struct zn_idset *ret)
 {
 	struct zn__links links;
 
 	if (!ask->gpus)
 		return true;
+	if (ask->part.milli)
+		return zn__part_choose(f, free, &ask->part, ret);
 	zn__links_make(&links, f, &room->gpus_free_set);
 	return zn__links_choose(&links, ask->gpus, ask->nvlink_required, ret);
 }
@@ -295,15 +300,15 @@ static bool choose_gpus(const struct zn_facts *f, const struct zn__room *room, c
 int zn_plan_make(const struct zn_facts *f, const struct zn_free *free, const struct zn_ask *ask,
                  struct zn_plan *ret, struct zn_why *why)
 {
-	struct zn_plan p = { .mem_bytes = ask->mem_bytes };
+	struct zn_plan p = { .mem_bytes = ask->mem_bytes, .part = ask->part };
 	struct zn__room room;
 	struct work w;
 	uint64_t want;
 
 	look(&w, f, free, &room);
 	want = zn__ask_cpus(ask, &room);
-	if (!room.cpus || ask->gpus > room.gpus_free || want > room.cpus_free ||
-	    ask->mem_bytes > free->mem_bytes || !choose_gpus(f, &room, ask, &p.gpus))
+	if (!room.cpus || (!ask->part.milli && ask->gpus > room.gpus_free) || want > room.cpus_free ||
+	    ask->mem_bytes > free->mem_bytes || !choose_gpus(f, free, &room, ask, &p.gpus))
 		return zn__why_fill(f, free, ask, &room, why);
 	place(&w, ask, want, &p);
 	*ret = p;

@@ -1,6 +1,6 @@
 /* plan: where a job of one node should run, decided from facts and from what is free, touching nothing.
  *
- * GPUs: of all free subsets of the asked size the one with the best bottleneck link, then the largest sum of
+ * A part of a GPU goes where the least is left that still does, else on a free one.  GPUs: of all free subsets of the asked size the one with the best bottleneck link, then the largest sum of
  * link bandwidth, then the fewest NUMA nodes, then the one that leaves the best-linked remainder, then the one
  * that leaves the fewest free GPUs on its NUMA nodes, then the lowest numbers; exact, by enumeration.  CPUs and memory: next to those GPUs (same NUMA node, whole cores first, then by distance).
  */
@@ -10,11 +10,21 @@
 #include "base/idset.h"
 #include "plan/facts.h"
 
+/* A part of one GPU, as it is asked or given; or what all jobs together have of one that is given out in parts. */
+struct zn_gpu_part {
+	uint64_t user;         /* whose: zn_part_user */
+	uint64_t mem_bytes;    /* of its memory; 0: not asked */
+	uint32_t milli;        /* thousandths of it; 0: no part, a job's GPUs are whole */
+};
+
+enum { ZN_PART_WHOLE = 1000, ZN_PART_GPUS = 64 }; /* only of GPUs with numbers below that parts are given out */
+
 /* What is asked.  All of it is for the whole job. */
 struct zn_ask {
 	uint32_t gpus;
+	struct zn_gpu_part part; /* of the one GPU that is asked then */
 	struct zn_ou64 cpus;   /* hardware threads for this job alone; absent: for a job with GPUs the fair slice
-	                        * of CPUs next to them (cpus of their node / gpus of it), less if less is free,
+	                        * of CPUs next to them (cpus of their node / gpus of it; of a part of one its part), less if less is free,
 	                        * even none (then shared); without GPUs one per task, at most what the machine has */
 	uint64_t mem_bytes;    /* 0: not asked */
 	uint32_t tasks;        /* 1 or more */
@@ -24,11 +34,14 @@ struct zn_ask {
 /* What is free on the node now. */
 struct zn_free {
 	struct zn_idset cpus, gpus;
+	struct zn_gpu_part parts[ZN_PART_GPUS]; /* of a GPU that is not in gpus: what was given of it; milli 0: all */
+	bool mixes_users;      /* the parts of one GPU may be of several */
 	uint64_t mem_bytes;
 };
 
 struct zn_plan {
 	struct zn_idset gpus;
+	struct zn_gpu_part part; /* of the one in gpus */
 	struct zn_idset cpus;  /* where it may run */
 	struct zn_idset numas; /* whose memory it should use */
 	uint32_t cpus_held;    /* of cpus, how many are its alone; 0: cpus are shared */
@@ -56,6 +69,21 @@ struct zn_free zn_plan_idle(const struct zn_facts *f);
  * to one rank; a rank without a CPU of its own shares the job's.
  */
 struct zn_plan zn_plan_rank(const struct zn_facts *f, const struct zn_plan *job, uint32_t rank, uint32_t tasks);
+
+/* ---- parts of GPUs (part.c) ---- */
+
+/* A user's number: the same name has the same one everywhere.  Never 0. */
+uint64_t zn_part_user(const char *name);
+/* What is asked by memory alone is such a part of the smallest GPU that has so much, rounded up. */
+void zn_part_fill_in(struct zn_gpu_part *part, const struct zn_facts *f);
+/* The GPUs of a plan are taken from what is free, or given back; none of gpus is free, nor any part of them. */
+void zn_free_take_gpus(struct zn_free *free, const struct zn_plan *p);
+void zn_free_give_gpus(struct zn_free *free, const struct zn_plan *p);
+void zn_free_drop_gpus(struct zn_free *free, const struct zn_idset *gpus);
+/* Of what is free: of each GPU only as much as is free in other, too. */
+void zn_free_cut_gpus(struct zn_free *free, const struct zn_free *other);
+/* The largest part of one GPU that anybody might have. */
+uint32_t zn_free_milli_most(const struct zn_free *free);
 
 /* ---- pinning one process (zn-pin) ---- */
 

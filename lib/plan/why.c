@@ -9,6 +9,7 @@
 
 #include "base/units.h"
 #include "plan/links.h"
+#include "plan/part.h"
 
 uint64_t zn__ask_cpus(const struct zn_ask *ask, const struct zn__room *room)
 {
@@ -28,6 +29,18 @@ static bool has_nvlinked(const struct zn_facts *f, const struct zn_idset *gpus, 
 
 	zn__links_make(&links, f, gpus);
 	return zn__links_choose(&links, n, true, &set);
+}
+
+static bool asks_part(const struct zn_ask *ask)
+{
+	return ask->gpus && ask->part.milli;
+}
+
+/* "0.25" */
+static const char *part_text(uint32_t milli, char *to, size_t size)
+{
+	snprintf(to, size, "%g", milli / (double)ZN_PART_WHOLE);
+	return to;
 }
 
 static bool needs_nvlink(const struct zn_ask *ask)
@@ -67,6 +80,22 @@ static const char *per_task(const struct zn_ask *ask)
 	return ask->cpus.has ? "" : ", one per task";
 }
 
+static void add_part_never(const struct zn_facts *f, const struct zn_ask *ask, const struct zn__room *room,
+                           struct zn_why *why)
+{
+	uint64_t most = zn__part_mem_max(f);
+	char part[16], need[ZN_UNIT_TEXT], has[ZN_UNIT_TEXT];
+
+	if (!room->gpus)
+		add_reason(why, 0, "needs %s of a gpu; the machine has none", part_text(ask->part.milli, part, sizeof(part)));
+	else if (ask->part.mem_bytes > most && most)
+		add_reason(why, room->gpus, "needs %s of one gpu's memory; the largest has %s",
+		           zn_format_bytes(ask->part.mem_bytes, need), zn_format_bytes(most, has));
+	else if (ask->part.mem_bytes > most)
+		add_reason(why, room->gpus, "needs %s of one gpu's memory; of no gpu here is known how much it has",
+		           zn_format_bytes(ask->part.mem_bytes, need));
+}
+
 /* What no patience would cure. */
 static void add_never(const struct zn_facts *f, const struct zn_ask *ask, const struct zn__room *room,
                       struct zn_why *why)
@@ -75,7 +104,9 @@ static void add_never(const struct zn_facts *f, const struct zn_ask *ask, const 
 	struct zn_free idle = zn_plan_idle(f);
 	char need[ZN_UNIT_TEXT], has[ZN_UNIT_TEXT];
 
-	if (ask->gpus > room->gpus)
+	if (asks_part(ask))
+		add_part_never(f, ask, room, why);
+	else if (ask->gpus > room->gpus)
 		add_reason(why, room->gpus, room->gpus ? "needs %u gpu%s; the machine has %u"
 		                                       : "needs %u gpu%s; the machine has none",
 		           ask->gpus, plural(ask->gpus), room->gpus);
@@ -92,13 +123,36 @@ static void add_never(const struct zn_facts *f, const struct zn_ask *ask, const 
 		           zn_format_bytes(ask->mem_bytes, need), zn_format_bytes(room->mem_bytes, has));
 }
 
-static void add_busy(const struct zn_facts *f, const struct zn_ask *ask, const struct zn__room *room,
+static void add_part_busy(const struct zn_facts *f, const struct zn_free *free, const struct zn_ask *ask,
+                          const struct zn__room *room, struct zn_why *why)
+{
+	struct zn__part_left most = zn__part_most(f, free, &ask->part);
+	char part[16], has_part[16], need[ZN_UNIT_TEXT], has[ZN_UNIT_TEXT];
+
+	part_text(ask->part.milli, part, sizeof(part));
+	if (most.gpu < 0)
+		add_reason(why, room->gpus, "no gpu has %s left; all of them are taken", part);
+	else if (most.milli < ask->part.milli)
+		add_reason(why, room->gpus, "no gpu has %s left; the most is %s on gpu %d", part,
+		           part_text(most.milli, has_part, sizeof(has_part)), most.gpu);
+	else if (most.mem_bytes < ask->part.mem_bytes)
+		add_reason(why, room->gpus, "no gpu with %s left has %s of memory left; the most is %s on gpu %d", part,
+		           zn_format_bytes(ask->part.mem_bytes, need), zn_format_bytes(most.mem_bytes, has), most.gpu);
+	else
+		return;
+	if (most.others_gpu >= 0)
+		add_reason(why, 1, "gpu %d has enough left, but the jobs on it are another user's", most.others_gpu);
+}
+
+static void add_busy(const struct zn_facts *f, const struct zn_free *free, const struct zn_ask *ask, const struct zn__room *room,
                      struct zn_why *why)
 {
 	uint64_t cpus = zn__ask_cpus(ask, room);
 	char text[64], need[ZN_UNIT_TEXT], has[ZN_UNIT_TEXT], all[ZN_UNIT_TEXT];
 
-	if (ask->gpus > room->gpus_free)
+	if (asks_part(ask))
+		add_part_busy(f, free, ask, room, why);
+	else if (ask->gpus > room->gpus_free)
 		add_reason(why, room->gpus - room->gpus_free, "needs %u gpu%s; %s", ask->gpus,
 		           plural(ask->gpus), free_of(room->gpus_free, room->gpus, text, sizeof(text)));
 	else if (needs_nvlink(ask) && !has_nvlinked(f, &room->gpus_free_set, ask->gpus))
@@ -116,8 +170,8 @@ static void add_busy(const struct zn_facts *f, const struct zn_ask *ask, const s
 
 /* ---- the smallest change ---- */
 
-/* Up to four parts of "with A, B and C". */
-struct parts { char text[4][48]; unsigned n; };
+/* Up to five parts of "with A, B and C". */
+struct parts { char text[5][48]; unsigned n; };
 
 __attribute__((format(printf, 2, 3)))
 static void add_part(struct parts *p, const char *fmt, ...)
@@ -158,6 +212,22 @@ static uint64_t round_bytes(uint64_t bytes, char *to, size_t size)
 	return bytes >> shift << shift;
 }
 
+/* To what the GPU with the most has left. */
+static void shrink_part(const struct zn_facts *f, const struct zn_free *free, struct zn_ask *ask, struct parts *p)
+{
+	struct zn__part_left most = zn__part_most(f, free, &ask->part);
+	char text[ZN_UNIT_TEXT];
+
+	if (most.gpu >= 0 && most.milli < ask->part.milli) {
+		ask->part.milli = most.milli;
+		add_part(p, "with %s of a gpu", part_text(most.milli, text, sizeof(text)));
+	}
+	if (most.gpu >= 0 && most.mem_bytes < ask->part.mem_bytes) {
+		ask->part.mem_bytes = round_bytes(most.mem_bytes, text, sizeof(text));
+		add_part(p, "with %s of a gpu's memory", text);
+	}
+}
+
 static void shrink_rest(const struct zn__room *room, struct zn_ask *ask, struct parts *p)
 {
 	char text[ZN_UNIT_TEXT];
@@ -176,7 +246,7 @@ static bool lost_all(const struct zn_ask *ask, const struct zn_ask *less)
 {
 	bool shared = ask->cpus.has && !ask->cpus.v;
 
-	return (ask->gpus && !less->gpus) || (ask->mem_bytes && !less->mem_bytes) ||
+	return (ask->gpus && !less->gpus) || (ask->part.mem_bytes && !less->part.mem_bytes) || (ask->mem_bytes && !less->mem_bytes) ||
 	       (less->cpus.has && !less->cpus.v && !shared);
 }
 
@@ -188,7 +258,10 @@ static void say_smallest(const struct zn_facts *f, const struct zn_free *free, c
 	struct zn_plan plan;
 	size_t n = 0;
 
-	shrink_gpus(f, room, &less, &p);
+	if (asks_part(ask))
+		shrink_part(f, free, &less, &p);
+	else
+		shrink_gpus(f, room, &less, &p);
 	shrink_rest(room, &less, &p);
 	if (!p.n || lost_all(ask, &less) || zn_plan_make(f, free, &less, &plan, NULL) < 0)
 		return;
@@ -209,7 +282,7 @@ int zn__why_fill(const struct zn_facts *f, const struct zn_free *free, const str
 	add_never(f, ask, room, w);
 	never = w->n;
 	if (why && !never)
-		add_busy(f, ask, room, w);
+		add_busy(f, free, ask, room, w);
 	if (why)
 		say_smallest(f, free, ask, room, w);
 	return never ? -EINVAL : -EAGAIN;

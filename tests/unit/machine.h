@@ -3,7 +3,7 @@
  *   "numa:2 core:4 pu:2 gpu:4 nv:18 mem:64"
  *
  * two NUMA nodes, each with 4 cores of 2 threads, 4 GPUs and 64 GiB; every two GPUs linked by NV18 (without
- * nv: NODE within a node, SYS across).  CPUs are numbered as Linux does: first every core's first thread.
+ * nv: NODE within a node, SYS across); "vram:80": each GPU has 80 GiB of its own, else that is not known.  CPUs are numbered as Linux does: first every core's first thread.
  */
 #ifndef ZN_TESTS_MACHINE_H
 #define ZN_TESTS_MACHINE_H
@@ -14,7 +14,7 @@
 
 #include "plan/facts.h"
 
-struct machine_text { unsigned numa, core, pu, gpu, nv, mem; };
+struct machine_text { unsigned numa, core, pu, gpu, nv, mem, vram; };
 
 static unsigned machine_word(const char *text, const char *word, unsigned or_else)
 {
@@ -67,6 +67,7 @@ static void machine_gpus(struct zn_facts *f, const struct machine_text *t)
 		f->gpus[i] = (struct zn_gpu){
 			.gpu = i, .numa = ZN_SOME_U64(i / t->gpu), .cpus = f->numas[i / t->gpu].cpus,
 			.uuid = zn_arena_printf(&f->arena, "GPU-%08x", i),
+			.mem_bytes = { .has = t->vram > 0, .v = (uint64_t)t->vram << 30 },
 			.pci = zn_arena_printf(&f->arena, "0000:%02x:00.0", 0x10 + i),
 		};
 }
@@ -104,6 +105,7 @@ static struct zn_facts *machine_new(const char *text)
 		.numa = machine_word(text, "numa:", 1), .core = machine_word(text, "core:", 1),
 		.pu = machine_word(text, "pu:", 1), .gpu = machine_word(text, "gpu:", 0),
 		.nv = machine_word(text, "nv:", 0), .mem = machine_word(text, "mem:", 64),
+		.vram = machine_word(text, "vram:", 0),
 	};
 
 	if (!f)

@@ -1,4 +1,4 @@
-/* A room against what must hold of it, with its own books: nothing twice, no backfill that delays the first in line,
+/* A room against what must hold of it, with its own books: nothing twice, no GPU in parts that come to more than all of it, no backfill that delays the first in line,
  * everybody starts, the same again.
  */
 #include <math.h>
@@ -59,6 +59,18 @@ static void draw_wish(struct job *j, struct zn_room *room)
 	zn_licences_wish(&room->licences, *text ? text : NULL, &j->ask.wish);
 }
 
+/* A part of one GPU: so many thousandths, so much memory, or both. */
+static void draw_part(struct job *j)
+{
+	unsigned which = 1 + (unsigned)rand() % 3;
+
+	j->ask.gpus = 1;
+	j->ask.part = (struct zn_gpu_part){ .user = 1 + (unsigned)rand() % 2,
+		.milli = which & 1 ? 1 + (uint32_t)rand() % (rand() % 2 ? 300 : 999) : 0,
+		.mem_bytes = which & 2 ? (uint64_t)(1 + rand() % 80) << 30 : 0 };
+	zn_part_fill_in(&j->ask.part, facts);
+}
+
 static void make_jobs(unsigned seed, struct zn_room *room)
 {
 	double at = 0;
@@ -74,6 +86,8 @@ static void make_jobs(unsigned seed, struct zn_room *room)
 			.cpus = (uint32_t)(rand() % 3 ? 0 : 1 + rand() % (int)facts->n_cpus),
 			.mem_bytes = rand() % 3 ? 0 : (uint64_t)(rand() % 60) << 30,
 		};
+		if (rand() % 3 == 0)
+			draw_part(j);
 		draw_wish(j, room);
 		j->pick = (struct zn_pick_job){
 			.seq = i, .submit_s = at, .estimate_s = j->run_s * (1 + rand() % 3),
@@ -96,6 +110,28 @@ static bool is_over_licences(void)
 	return over;
 }
 
+/* Whether the parts of any GPU come to more than all of it, are of two users, or are given out beside the whole. */
+static bool is_over_parts(const struct zn_idset *whole)
+{
+	struct zn_gpu_part of[16] = { 0 };
+
+	for (const struct job *j = jobs; j < jobs + JOBS; j++) {
+		const struct zn_gpu_part *part = &j->plan.part;
+		if (!j->end_s || j->ended || !j->ask.part.milli)
+			continue;
+		int gpu = zn_idset_next(&j->plan.gpus, 0);
+		if (zn_idset_count(&j->plan.gpus) != 1 || zn_idset_has(whole, (unsigned)gpu) || part->milli != j->ask.part.milli ||
+		    part->mem_bytes != j->ask.part.mem_bytes || (of[gpu].user && of[gpu].user != j->ask.part.user))
+			return true;
+		of[gpu].user = j->ask.part.user;
+		of[gpu].milli += part->milli;
+		of[gpu].mem_bytes += part->mem_bytes;
+		if (of[gpu].milli > 1000 || of[gpu].mem_bytes > UINT64_C(80) << 30)
+			return true;
+	}
+	return false;
+}
+
 /* Whether what runs now has anything twice, or more than there is. */
 static bool is_over(const struct zn_free *idle)
 {
@@ -106,9 +142,10 @@ static bool is_over(const struct zn_free *idle)
 		if (!j->end_s || j->ended)
 			continue;
 		struct zn_idset both_gpus = zn_idset_and(&gpus, &j->plan.gpus), both_cpus = zn_idset_and(&cpus, &j->plan.cpus);
-		if (!zn_idset_is_empty(&both_gpus) || zn_idset_count(&j->plan.gpus) != j->ask.gpus)
+		if (!j->ask.part.milli && (!zn_idset_is_empty(&both_gpus) || zn_idset_count(&j->plan.gpus) != j->ask.gpus))
 			return true;
-		gpus = zn_idset_or(&gpus, &j->plan.gpus);
+		if (!j->ask.part.milli)
+			gpus = zn_idset_or(&gpus, &j->plan.gpus);
 		mem += j->plan.mem_bytes;
 		if (!j->plan.cpus_held)
 			continue;
@@ -116,7 +153,7 @@ static bool is_over(const struct zn_free *idle)
 			return true;
 		cpus = zn_idset_or(&cpus, &j->plan.cpus);
 	}
-	return mem > idle->mem_bytes;
+	return mem > idle->mem_bytes || is_over_parts(&gpus);
 }
 
 static struct job *next_end(void)
@@ -163,11 +200,11 @@ static bool is_over_quota(void)
 			if (j->user != u || !j->end_s || j->ended)
 				continue;
 			running++;
-			of_gpus += j->ask.gpus;
+			of_gpus += j->ask.part.milli ? j->ask.part.milli : 1000 * j->ask.gpus;
 			of_cpus += j->ask.cpus ? j->ask.cpus : j->ask.gpus ? 0 : 1;
 			of_mem += j->ask.mem_bytes;
 		}
-		if ((may[u].running && running > may[u].running) || (may[u].gpus && of_gpus > may[u].gpus) ||
+		if ((may[u].running && running > may[u].running) || (may[u].gpus && of_gpus > 1000 * may[u].gpus) ||
 		    (may[u].cpus && of_cpus > may[u].cpus) || (may[u].mem_bytes && of_mem > may[u].mem_bytes))
 			return true;
 	}
@@ -409,13 +446,49 @@ static bool is_first_for_having_been_out(void)
 	return first;
 }
 
+/* ---- parts beside a part that is set aside ------------------------------------------------------------------ */
+
+/* Of one GPU half is taken for 100 s; the first in line wants 0.6 of it.  Then 0.4 of it may be anybody's for ever, and what
+ * is over in time may have the last 0.1 now.
+ */
+static bool leaves_what_is_set_aside(void)
+{
+	static const struct { uint32_t milli; double limit_s; bool starts; } asks[] = {
+		{ 500, 100, true }, { 600, 1000, false }, { 400, 1000, true }, { 100, 1000, false }, { 101, 50, false }, { 100, 50, true },
+	};
+	enum { N = sizeof(asks) / sizeof(*asks) };
+	struct zn_facts *one = machine_new("numa:1 core:4 gpu:1");
+	struct zn_room room = { .facts = one, .plan_of = plan_of, .wish_of = wish_of, .free = zn_plan_idle(one) };
+	struct job parts[N];
+	struct zn_pick_pass pass;
+	struct zn_pick_job *pick;
+	struct zn_pick p;
+	bool ok = true;
+
+	room.running = &p.running;
+	zn_pick_init(&p, (struct zn_pick_policy){ .order = ZN_PICK_ARRIVAL, .backfill = true }, 1, &zn_room_ops, &room);
+	for (unsigned i = 0; i < N; i++) {
+		parts[i] = (struct job){ .ask = { .gpus = 1, .tasks = 1, .part = { .user = 1, .milli = asks[i].milli } } };
+		parts[i].pick = (struct zn_pick_job){ .seq = i, .estimate_s = asks[i].limit_s, .limit_s = asks[i].limit_s, .size = 1 };
+		zn_pick_wait(&p, &parts[i].pick, &parts[i].ask);
+	}
+	for (zn_pick_begin(&pass, &p, 0); (pick = zn_pick_next(&pass));)
+		((struct job *)pick)->plan = room.plan;
+	for (unsigned i = 0; i < N; i++)
+		ok &= parts[i].pick.runs == asks[i].starts;
+	ok &= pass.gap.shadow_s == 100 && room.free.parts[0].milli == 1000;
+	zn_pick_done(&p);
+	machine_free(one);
+	return ok;
+}
+
 int main(void)
 {
 	static double starts[JOBS];
 	bool over = false, late = false, all = true, repeats = true, over_quota = false, over_licences = false;
 	unsigned promises = 0;
 
-	facts = machine_new("numa:2 core:8 pu:2 gpu:4 mem:64");
+	facts = machine_new("numa:2 core:8 pu:2 gpu:4 mem:64 vram:80");
 	for (unsigned seed = 1; seed <= ROUNDS; seed++) {
 		struct seen s = run(ZN_PICK_ARRIVAL, seed, false);
 		over |= s.over;
@@ -439,7 +512,7 @@ int main(void)
 			all &= s.started == JOBS;
 		}
 	}
-	tap_ok(!over, "no GPU, CPU or byte is given out twice, and each gets what it asks for");
+	tap_ok(!over, "no GPU, part of one, CPU or byte is given out twice, and each gets what it asks for");
 	tap_ok(!late && promises > 1000, "no backfill delays the first in line (%u reservations)", promises);
 	tap_ok(!over_licences, "no more licences are given out than there are");
 	tap_ok(!over_quota, "nobody has more than he is allowed at once");
@@ -454,6 +527,7 @@ int main(void)
 	tap_ok(ends <= 2, "small jobs of one owner do not keep his large one out for ever (%u ended before it)", ends);
 	tap_ok(of_bob >= 2, "which keeps nobody else back (%u of another started)", of_bob);
 	tap_ok(!is_first_for_having_been_out(), "who waited for his own quota is not first of all for that");
+	tap_ok(leaves_what_is_set_aside(), "beside a part of a GPU that is set aside just the rest of it is given out");
 	machine_free(facts);
 	return tap_done();
 }

@@ -505,6 +505,110 @@ static void test_why_nvlink(void)
 	machine_free(f);
 }
 
+/* ---- parts of GPUs ---- */
+
+enum { ANN = 1, BOB };
+
+static const struct part_row {
+	const char *machine, *free_gpus, *free_cpus;
+	struct { unsigned gpu, user, milli, gib; } given[4]; /* milli 0: no more */
+	struct { unsigned user, milli, gib; } asks;
+	int rc;
+	const char *gpus, *cpus; /* or why, and the smallest change */
+	uint32_t held;
+} part_rows[] = {
+	/* a free one is broken up as for a job with one GPU, and its CPUs are taken in the same part */
+	{ "numa:2 core:8 pu:2 gpu:4 nv:18", ANY, ANY, { { 0 } }, { ANN, 500, 0 }, 0, "0", "0,16", 2 },
+	{ "numa:2 core:8 pu:2 gpu:4 nv:18", "3-7", ANY, { { 0 } }, { ANN, 250, 0 }, 0, "3", "0", 1 },
+	{ "numa:2 core:8 pu:2 gpu:4 nv:18", "4-7", ANY, { { 0 } }, { ANN, 100, 0 }, 0, "4", "8-15,24-31", 0 },
+	/* before that one of the same user, of these the one with the least left that does */
+	{ "numa:1 core:4 gpu:4", "3", ANY, { { 0, ANN, 250, 0 }, { 1, ANN, 500, 0 }, { 2, ANN, 600, 0 } }, { ANN, 500, 0 }, 0, "1", "0-3", 0 },
+	{ "numa:1 core:4 gpu:4", "3", ANY, { { 0, ANN, 250, 0 }, { 1, ANN, 500, 0 }, { 2, ANN, 600, 0 } }, { ANN, 400, 0 }, 0, "2", "0-3", 0 },
+	{ "numa:1 core:4 gpu:4", "3", ANY, { { 0, ANN, 250, 0 }, { 1, ANN, 500, 0 }, { 2, ANN, 600, 0 } }, { ANN, 751, 0 }, 0, "3", "0-3", 0 },
+	{ "numa:1 core:4 gpu:4", "3", ANY, { { 0, ANN, 250, 0 }, { 1, BOB, 500, 0 } }, { BOB, 501, 0 }, 0, "3", "0-3", 0 },
+	{ "numa:1 core:4 gpu:4", "3", ANY, { { 0, ANN, 250, 0 }, { 1, BOB, 500, 0 } }, { BOB, 100, 0 }, 0, "1", "0-3", 0 },
+	/* memory is minded, and where it is all that is asked it says how large the part is */
+	{ "numa:1 core:4 gpu:2 vram:80", "1", ANY, { { 0, ANN, 250, 70 } }, { ANN, 250, 11 }, 0, "1", "0-3", 0 },
+	{ "numa:1 core:4 gpu:2 vram:80", "1", ANY, { { 0, ANN, 250, 70 } }, { ANN, 250, 10 }, 0, "0", "0-3", 0 },
+	{ "numa:1 core:4 gpu:2 vram:80", "1", ANY, { { 0, ANN, 875, 0 } }, { ANN, 0, 10 }, 0, "0", "0-3", 0 },
+	{ "numa:1 core:4 gpu:2 vram:80", "1", ANY, { { 0, ANN, 876, 0 } }, { ANN, 0, 10 }, 0, "1", "0-3", 0 },
+	{ "numa:1 core:4 gpu:2 vram:80", "1", ANY, { { 0, ANN, 1, 0 } }, { ANN, 0, 80 }, 0, "1", "0-1", 2 },
+	/* not now, never */
+	{ "numa:1 core:4 gpu:4", "", ANY, { { 1, ANN, 800, 0 }, { 3, ANN, 750, 0 } }, { ANN, 500, 0 }, -EAGAIN,
+	  "no gpu has 0.5 left; the most is 0.25 on gpu 3", "with 0.25 of a gpu it would start now", 4 },
+	{ "numa:1 core:4 gpu:4", "", ANY, { { 1, ANN, 1000, 0 }, { 3, BOB, 500, 0 } }, { ANN, 500, 0 }, -EAGAIN,
+	  "no gpu has 0.5 left; all of them are taken", "", 4 },
+	{ "numa:1 core:4 gpu:2 vram:80", "", ANY, { { 0, ANN, 250, 70 }, { 1, ANN, 500, 64 } }, { ANN, 250, 40 }, -EAGAIN,
+	  "no gpu with 0.25 left has 40.0G of memory left; the most is 16.0G on gpu 1", "with 16G of a gpu's memory it would start now", 2 },
+	{ "numa:1 core:4 gpu:2 vram:80", ANY, ANY, { { 0 } }, { ANN, 0, 81 }, -EINVAL,
+	  "needs 81.0G of one gpu's memory; the largest has 80.0G", "with 80G of a gpu's memory it would start now", 2 },
+	{ "numa:1 core:4 gpu:2", ANY, ANY, { { 0 } }, { ANN, 500, 1 }, -EINVAL,
+	  "needs 1.0G of one gpu's memory; of no gpu here is known how much it has", "", 2 },
+	{ "numa:1 core:4", "", ANY, { { 0 } }, { ANN, 500, 0 }, -EINVAL, "needs 0.5 of a gpu; the machine has none", "", 0 },
+};
+
+static void test_part_row(const struct part_row *r)
+{
+	struct zn_facts *f = machine_new(r->machine);
+	struct zn_free now = free_of_row(f, r->free_gpus, r->free_cpus);
+	struct zn_ask ask = { .gpus = 1, .tasks = 1,
+	                      .part = { r->asks.user, (uint64_t)r->asks.gib << 30, r->asks.milli } };
+	struct zn_plan p = { .cpus_held = 4711 };
+	struct zn_why why = { .n = 0 };
+
+	for (unsigned i = 0; i < 4 && r->given[i].milli; i++) {
+		struct zn_plan of = { .part = { r->given[i].user, (uint64_t)r->given[i].gib << 30, r->given[i].milli } };
+		zn_idset_add(&of.gpus, r->given[i].gpu);
+		zn_free_take_gpus(&now, &of);
+	}
+	zn_part_fill_in(&ask.part, f);
+	int rc = zn_plan_make(f, &now, &ask, &p, &why);
+	bool ok = rc == r->rc;
+	if (rc == 0)
+		ok = ok && is_list(&p.gpus, r->gpus) && is_list(&p.cpus, r->cpus) && p.cpus_held == r->held && p.part.milli == ask.part.milli;
+	else
+		ok = ok && !strcmp(why.reasons[0].text, r->gpus) && !strcmp(why.smallest, r->cpus) && why.reasons[0].count == r->held;
+	if (!tap_ok(ok, "part: %s: %u of user %u: %s", r->machine, r->asks.milli, r->asks.user, r->gpus))
+		printf("# rc %d gpus %s cpus %s held %u: '%s', '%s', %u\n", rc, list_of(&p.gpus), list_of(&p.cpus), p.cpus_held,
+		       why.reasons[0].text, why.smallest, why.reasons[0].count);
+	machine_free(f);
+}
+
+/* Of the smallest GPU with enough memory; of whole ones none is left where a part was given. */
+static void test_parts(void)
+{
+	struct zn_facts *f = machine_new("numa:1 core:4 gpu:3 vram:80");
+	struct zn_gpu_part part = { .mem_bytes = UINT64_C(10) << 30 }, large = { .mem_bytes = UINT64_C(30) << 30 };
+	struct zn_free now = zn_plan_idle(f), other = now;
+	struct zn_ask one = { .gpus = 1, .tasks = 1 }, half = { .gpus = 1, .tasks = 1, .part = { ANN, 0, 500 } };
+	struct zn_plan p[3];
+
+	for (size_t i = 0; i < sizeof(part_rows) / sizeof(part_rows[0]); i++)
+		test_part_row(&part_rows[i]);
+	f->gpus[1].mem_bytes.v = UINT64_C(24) << 30;
+	f->gpus[2].mem_bytes.has = false;
+	f->gpus[2].mem_bytes.v = 0;
+	zn_part_fill_in(&part, f);
+	zn_part_fill_in(&large, f);
+	tap_ok(part.milli == 417 && large.milli == 375, "memory is counted as the part of the smallest GPU that has it, rounded up");
+	tap_ok(zn_part_user("ann") == zn_part_user("ann") && zn_part_user("ann") != zn_part_user("bob") && zn_part_user(""),
+	       "users have numbers");
+	bool ok = zn_plan_make(f, &now, &half, &p[0], NULL) == 0 && is_list(&p[0].gpus, "0");
+	zn_free_take_gpus(&now, &p[0]);
+	ok = ok && zn_plan_make(f, &now, &one, &p[1], NULL) == 0 && !zn_idset_has(&p[1].gpus, 0);
+	tap_ok(ok, "a GPU of which a part was given is nobody's as a whole");
+	half.part.user = BOB;
+	zn_plan_make(f, &other, &half, &p[2], NULL);
+	zn_free_take_gpus(&other, &p[2]);
+	zn_free_cut_gpus(&other, &now);
+	tap_ok(is_list(&other.gpus, "1-2") && !other.parts[0].milli, "what is one user's here and another's there is nobody's in both");
+	now.mixes_users = true;
+	tap_ok(zn_plan_make(f, &now, &half, &p[1], NULL) == 0 && is_list(&p[1].gpus, "0"), "where users may be mixed they are");
+	zn_free_give_gpus(&now, &p[0]);
+	tap_ok(is_list(&now.gpus, "0-2") && !now.parts[0].milli && !now.parts[0].user, "and with the last part it is whole again");
+	machine_free(f);
+}
+
 /* ---- ranks ---- */
 
 static const struct { const char *machine, *gpus, *cpus; uint32_t held, tasks; const char *want; } ranks[] = {
@@ -706,6 +810,7 @@ int main(void)
 	test_unknown();
 	test_why();
 	test_why_nvlink();
+	test_parts();
 	test_ranks();
 	test_rank_links();
 	test_random();
