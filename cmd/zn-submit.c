@@ -23,8 +23,8 @@
 
 static struct {
 	const char *name, *directory, *output, *error, *key, *nvlink, *signal, *on_end, *mail, *mail_on, *after, *account, *array, *every, *licences;
-	struct zn_ou64 gpus, cpus, mem, tasks, requeue;
-	struct zn_of64 limit, begin, deadline, grace, timeout;
+	struct zn_ou64 gpus, gpu_mem, cpus, mem, tasks, requeue;
+	struct zn_of64 gpu_share, limit, begin, deadline, grace, timeout;
 	struct zn_oi64 priority;
 	struct zn_strs env;
 	bool hold, preemptible, wait, follow, pty, dry_run, records;
@@ -33,6 +33,8 @@ static struct {
 static const struct zn_opt opts[] = {
 	{ 'n', "name", ZN_OPT_STR, "NAME", &o.name, NULL, "what to call the job (default: the command's name)" },
 	{ 'g', "gpus", ZN_OPT_U64, "N", &o.gpus, NULL, "GPUs for the whole job" },
+	{ 0, "gpu-share", ZN_OPT_F64, "PART", &o.gpu_share, NULL, "a part of one GPU, in thousandths: 0.25" },
+	{ 0, "gpu-mem", ZN_OPT_BYTES, "SIZE", &o.gpu_mem, NULL, "memory of one GPU; without --gpu-share the part of the GPU that this is" },
 	{ 'c', "cpus", ZN_OPT_U64, "N", &o.cpus, NULL, "hardware threads for the whole job, its alone (default: one per task; "
 	  "with GPUs the fair slice next to them)" },
 	{ 'm', "mem", ZN_OPT_BYTES, "SIZE", &o.mem, NULL, "memory for the whole job, a limit where the machine can hold it to one" },
@@ -147,6 +149,8 @@ static int take_options(struct zn_spec *s, struct zn_err *err)
 	s->output = o.output;
 	s->error = o.error;
 	s->resources.gpus = o.gpus;
+	s->resources.gpu_share = o.gpu_share;
+	s->resources.gpu_mem_bytes = o.gpu_mem;
 	s->resources.cpus = o.cpus;
 	s->resources.mem_bytes = o.mem;
 	s->resources.tasks = o.tasks;

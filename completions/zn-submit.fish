@@ -2,6 +2,8 @@
 complete -c zn-submit -f
 complete -c zn-submit -s n -l name -x -d 'what to call the job (default: the command\'s name)'
 complete -c zn-submit -s g -l gpus -x -d 'GPUs for the whole job'
+complete -c zn-submit -l gpu-share -x -d 'a part of one GPU, in thousandths: 0.25'
+complete -c zn-submit -l gpu-mem -x -d 'memory of one GPU; without --gpu-share the part of the GPU that this is'
 complete -c zn-submit -s c -l cpus -x -d 'hardware threads for the whole job, its alone (default: one per task; with GPUs the fair slice next to them)'
 complete -c zn-submit -s m -l mem -x -d 'memory for the whole job, a limit where the machine can hold it to one'
 complete -c zn-submit -l licences -x -d 'licences, as many of each as it says (default 1)'
@@ -38,4 +40,4 @@ complete -c zn-submit -s o -l format -x -a 'table json csv msgpack' -d 'a record
 complete -c zn-submit -s h -l help -d 'print this help'
 complete -c zn-submit -l version -d 'print the version'
 complete -c zn-submit -l complete -x -a 'bash zsh fish' -d 'print the completions for a shell'
-complete -c zn-submit -x -a '(__fish_complete_subcommand -- -n --name -g --gpus -c --cpus -m --mem --licences -t --time -p --priority -A --account --tasks --nvlink --env -D --chdir --output --error --begin --every --deadline --array --after --requeue --signal --grace --on-end --mail --mail-on --key --timeout -o --format)'
+complete -c zn-submit -x -a '(__fish_complete_subcommand -- -n --name -g --gpus --gpu-share --gpu-mem -c --cpus -m --mem --licences -t --time -p --priority -A --account --tasks --nvlink --env -D --chdir --output --error --begin --every --deadline --array --after --requeue --signal --grace --on-end --mail --mail-on --key --timeout -o --format)'

@@ -103,6 +103,31 @@ key_of() { as "$1" zn-queue show -o json "$2" | sed -n 's/.*"key":"\([^"]*\)".*/
 	as carl zn-queue wait "$c"
 }
 
+@test "the parts of a GPU are one user's, unless the configuration says that they may be several's" {
+	export ZENITH_MOCK_GPUS=1
+	serve
+	half() { as "$1" zn-submit --output /dev/null --gpu-share 0.5 -- sleep 60; }
+	half ann
+	await RUNNING 1
+	half bob
+	half ann
+	await RUNNING 3
+	[ "$(as bob zn-queue why -o table 2 | head -n 1)" = "job 2 is QUEUED: no gpu has 0.5 left; all of them are taken" ]
+	as ann zn-queue cancel --grace 0 3
+	until_true is_state CANCELLED 3
+	as bob zn-queue why -o table 2 | grep -q "  also: gpu 0 has enough left, but the jobs on it are another user's"
+	run -1 as bob zn-submit --dry-run --gpu-share 0.5 -- true
+	zn-schedd --stop
+	echo $'[queue]\nshare_between_users = yes' >conf
+	chmod 644 conf
+	serve --config "$dir/conf"
+	await RUNNING 2
+	[ "$(state 1)" = RUNNING ]
+	as bob zn-queue cancel --grace 0 2
+	until_true is_state CANCELLED 2
+	run -0 as bob zn-submit --dry-run --gpu-share 0.5 -- true
+}
+
 @test "root and system accounts submit nothing unless the configuration says so" {
 	serve
 	run -77 zn-submit -- true

@@ -16,6 +16,7 @@ enum zn_opt_kind {
 	ZN_OPT_STRS,   /* struct zn_strs, empty at first: the option may be repeated */
 	ZN_OPT_U64,    /* struct zn_ou64 */
 	ZN_OPT_I64,    /* struct zn_oi64 */
+	ZN_OPT_F64,    /* struct zn_of64: "0.25" */
 	ZN_OPT_BYTES,  /* struct zn_ou64: "40G" */
 	ZN_OPT_DUR,    /* struct zn_of64: seconds, "1h30m" */
 	ZN_OPT_TIME,   /* struct zn_of64: epoch, "18:30", "+2h" */

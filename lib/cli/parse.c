@@ -129,7 +129,7 @@ static int store_number(const struct zn_opt *o, const char *value, struct zn_err
 			*(struct zn_oi64 *)o->to = i;
 		return rc;
 	default:
-		rc = o->kind == ZN_OPT_DUR ? zn_parse_duration(value, &f.v, err)
+		rc = o->kind == ZN_OPT_F64 ? zn_parse_f64(value, &f.v, err) : o->kind == ZN_OPT_DUR ? zn_parse_duration(value, &f.v, err)
 		                           : zn_parse_time(value, zn_now_s(), &f.v, err);
 		if (rc == 0)
 			*(struct zn_of64 *)o->to = f;

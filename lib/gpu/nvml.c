@@ -262,11 +262,22 @@ static struct zn_gpu_user *find_user(const struct zn_list *users, unsigned pid)
 	return NULL;
 }
 
+/* MPS's own process holds a GPU for its clients, which are listed themselves; it stays when they are gone, in nobody's way. */
+static bool is_mps_server(unsigned pid)
+{
+	char path[40], name[32];
+
+	snprintf(path, sizeof(path), "/proc/%u/comm", pid);
+	return zn_file_line(AT_FDCWD, path, name, sizeof(name)) == 0 && !strcmp(name, "nvidia-cuda-mps"); /* cut by the kernel */
+}
+
 /* All bits set is NVML's word for a size that it may not tell. */
 static void add_user(struct zn_arena *a, struct zn_list *users, const struct nvml_process *p)
 {
 	struct zn_gpu_user *user = find_user(users, p->pid);
 
+	if (!user && is_mps_server(p->pid))
+		return;
 	if (!user) {
 		user = (struct zn_gpu_user *)users->v + users->n++;
 		*user = (struct zn_gpu_user){

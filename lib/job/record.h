@@ -24,6 +24,8 @@ struct zn_job_record {
 	const char *key, *name, *user, *account, *state, *reason;
 	int64_t priority;
 	uint64_t gpus, tasks;          /* asked */
+	struct zn_of64 gpu_share;      /* of one GPU, */
+	struct zn_ou64 gpu_mem_bytes;  /* or so much of its memory, or both */
 	struct zn_ou64 cpus, mem_bytes;
 	struct zn_of64 time_limit_s;
 	const char *nvlink;
@@ -78,6 +80,7 @@ struct zn_node_record {
 	struct zn_of64 cpu_utilization_pct, gpu_utilization_avg_pct;
 	struct zn_ou64 jobs, cpus_free, gpus_free, mem_free_bytes, mem_available_bytes;
 	struct zn_strmap labels;
+	struct zn_obool share_between_users; /* true, or absent */
 	struct zn_list held;           /* struct zn_node_held: GPUs that somebody outside the queue uses */
 	struct zn_bytes topology;      /* an array of the records that zn-topo prints */
 };

@@ -122,6 +122,41 @@ static int check_seconds(const char *what, struct zn_of64 v, double lo, struct z
 	return zn_err_set(err, -EBADMSG, "%s must be %g to %g seconds, not %g", what, lo, ZN_SPEC_SECONDS_MAX, v.v);
 }
 
+uint32_t zn_spec_gpus(const struct zn_spec_resources *r)
+{
+	struct zn_ou64 gpus = r->gpus.has ? r->gpus : r->gpus_per_node; /* one node */
+
+	return r->gpu_share.has || r->gpu_mem_bytes.has ? 1 : (uint32_t)gpus.v;
+}
+
+uint32_t zn_spec_gpu_milli(const struct zn_spec_resources *r)
+{
+	return r->gpu_share.has ? (uint32_t)lround(r->gpu_share.v * 1000) : 0;
+}
+
+static bool is_in_thousandths(double share)
+{
+	return share >= 0.001 - 1e-9 && share <= 0.999 + 1e-9 && fabs(share * 1000 - round(share * 1000)) < 1e-6;
+}
+
+/* A part of a GPU is of one. */
+static int check_part(const struct zn_spec *s, struct zn_err *err)
+{
+	const struct zn_spec_resources *r = &s->resources;
+	const char *key = r->gpu_share.has ? "gpu_share" : "gpu_mem_bytes";
+	struct zn_ou64 gpus = r->gpus.has ? r->gpus : r->gpus_per_node;
+
+	if (!r->gpu_share.has && !r->gpu_mem_bytes.has)
+		return 0;
+	if (r->gpu_share.has && !is_in_thousandths(r->gpu_share.v))
+		return zn_err_set(err, -EBADMSG, "gpu_share must be 0.001 to 0.999, in thousandths, not %g", r->gpu_share.v);
+	if (gpus.has && gpus.v != 1)
+		return zn_err_set(err, -EBADMSG, "%s is a part of one gpu: it makes no sense with %llu gpus", key, (unsigned long long)gpus.v);
+	if (s->locality.nvlink)
+		return zn_err_set(err, -EBADMSG, "%s is a part of one gpu: it makes no sense with nvlink", key);
+	return check_count("gpu_mem_bytes", r->gpu_mem_bytes, 1 << 20, ZN_SPEC_MEM_MAX, err);
+}
+
 static int check_resources(const struct zn_spec_resources *r, struct zn_err *err)
 {
 	int rc = check_count("gpus", r->gpus, 0, ZN_SPEC_GPUS_MAX, err);
@@ -149,8 +184,6 @@ static int check_granted(const struct zn_spec *s, struct zn_err *err)
 	const struct zn_spec_policy *p = &s->policy;
 	const struct { const char *key; bool asked; } rows[] = {
 		{ "nodes_min above 1", r->nodes_min.has && r->nodes_min.v > 1 },
-		{ "gpu_mem_bytes", r->gpu_mem_bytes.has },
-		{ "gpu_share", r->gpu_share.has },
 		{ "near", l->near },
 		{ "queue", p->queue },
 	};
@@ -282,9 +315,10 @@ static int check_adopt(const struct zn_spec *s, struct zn_err *err)
 	if (a->pid.v < 2 || a->pid.v > INT32_MAX || !a->start_ticks.has)
 		return zn_err_set(err, -EBADMSG, "what is adopted is named by pid, from 2, and start_ticks");
 	if (s->command || s->script || s->arguments.n || s->error || (s->hold.has && s->hold.v) || s->policy.begin_s.has || s->policy.deadline_s.has ||
-	    s->policy.preemptible.v || s->policy.requeue.v || s->policy.after.n || r->cpus.has || r->tasks.v > 1 || r->gpus_per_node.has || r->licences.p)
+	    s->policy.preemptible.v || s->policy.requeue.v || s->policy.after.n || r->cpus.has || r->tasks.v > 1 || r->gpus_per_node.has ||
+	    r->gpu_share.has || r->gpu_mem_bytes.has || r->licences.p)
 		return zn_err_set(err, -EBADMSG, "a process that runs already can be given no command, arguments, error file, "
-		                  "begin, deadline, after, hold, requeue, cpus, tasks or licences, nor be preemptible");
+		                  "begin, deadline, after, hold, requeue, cpus, tasks, part of a gpu or licences, nor be preemptible");
 	if (r->gpus.has && r->gpus.v != a->gpus.n)
 		return zn_err_set(err, -EBADMSG, "gpus must be as many as adopt names");
 	for (size_t i = 0; i < a->gpus.n; i++)
@@ -320,7 +354,7 @@ static int check_on_end(const struct zn_spec *s, struct zn_err *err)
 int zn_spec_check(const struct zn_spec *s, struct zn_err *err)
 {
 	int (*const checks[])(const struct zn_spec *, struct zn_err *) = {
-		check_names, check_paths, check_environment, check_policy, check_licences, check_granted, check_adopt, check_terminal,
+		check_part, check_names, check_paths, check_environment, check_policy, check_licences, check_granted, check_adopt, check_terminal,
 		check_on_end,
 	};
 	int rc = check_resources(&s->resources, err);

@@ -59,6 +59,11 @@ struct zn_spec {
 
 extern const struct zn_kind zn_spec_kind;
 
+/* How many GPUs it asks: 1 for a part of one. */
+uint32_t zn_spec_gpus(const struct zn_spec_resources *r);
+/* Thousandths of one GPU; 0: it asks no such share. */
+uint32_t zn_spec_gpu_milli(const struct zn_spec_resources *r);
+
 /* Where the output goes when nobody said. */
 #define ZN_SPEC_OUTPUT "zn-%j.out"
 #define ZN_SPEC_OUTPUT_OF_ELEMENT "zn-%j.%a.out"

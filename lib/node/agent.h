@@ -49,6 +49,7 @@ struct job {
 	struct zn_proc_id adopted;   /* pid 0: it was started by us */
 	uint64_t exit_seq;
 	struct zn_idset gpus;
+	uint32_t gpu_milli;          /* of the one in gpus; 0: they are whole */
 	int *leases;
 	size_t n_leases;
 	struct zn_buf started;       /* its report, kept to answer a second start */

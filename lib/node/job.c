@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "node/agent.h"
+#include "plan/plan.h"
 
 #define NS 1000000000ull
 
@@ -104,17 +105,30 @@ static int check_start(const struct agent *a, const struct zn_msg_start *m, stru
 		return zn_err_set(err, -EINVAL, "neither command nor script");
 	if (m->tasks > TASKS_MAX)
 		return zn_err_set(err, -EINVAL, "%u tasks are more than %d", m->tasks, TASKS_MAX);
+	if (m->gpu_milli && (m->gpu_milli > ZN_PART_WHOLE || m->gpus.n != 1))
+		return zn_err_set(err, -EINVAL, "%u thousandths of %zu gpus", m->gpu_milli, m->gpus.n);
 	if (m->limit_s.has && !(m->limit_s.v > 0))
 		return zn_err_set(err, -EINVAL, "a time limit that is over before the start");
 	int rc = may_run_as(a, m, err);
 	return rc == 0 && m->adopt_pid.has ? zn__adopt_check(a, m, err) : rc;
 }
 
-static const struct job *holder_of(const struct agent *a, uint32_t gpu)
+/* Who has so much of it that a job that asks milli of it, 0 for all, can't have that beside him; else in *ret_beside one
+ * who has a part of it, if there is one.
+ */
+static const struct job *holder_of(const struct agent *a, uint32_t gpu, uint32_t milli, const struct job **ret_beside)
 {
-	for (const struct job *j = a->jobs; j; j = j->hh.next)
-		if (!j->exited && zn_idset_has(&j->gpus, gpu))
+	uint32_t sum = milli;
+
+	*ret_beside = NULL;
+	for (const struct job *j = a->jobs; j; j = j->hh.next) {
+		if (j->exited || !zn_idset_has(&j->gpus, gpu))
+			continue;
+		sum += j->gpu_milli;
+		if (!milli || !j->gpu_milli || sum > ZN_PART_WHOLE)
 			return j;
+		*ret_beside = j;
+	}
 	return NULL;
 }
 
@@ -135,7 +149,7 @@ static int open_leases(struct agent *a, struct zn_err *err)
 static int lease_gpu(struct agent *a, struct job *j, uint32_t gpu, struct zn_err *err)
 {
 	const struct zn_gpu *g = a->facts ? zn_facts_gpu(a->facts, gpu) : NULL;
-	const struct job *other = holder_of(a, gpu);
+	const struct job *beside, *other = holder_of(a, gpu, j->gpu_milli, &beside);
 	struct zn_lease_holder h;
 	char number[ZN_NUMBER_TEXT];
 
@@ -152,7 +166,10 @@ static int lease_gpu(struct agent *a, struct job *j, uint32_t gpu, struct zn_err
 	/* else whoever adopts a process that sleeps would get a GPU before those who wait for one */
 	if (j->adopted.pid && a->opts->has_scheduler && zn__look_needed(a) && !zn__look_uses(a, gpu, j->adopted.pid))
 		return zn_err_set(err, -EINVAL, "process %d does not use gpu %u", (int)j->adopted.pid, gpu);
-	int fd = zn_lease_take(a->lease_fd, g, &h, err);
+	/* the same lease once more: it ends with the last who has it */
+	int fd = beside ? fcntl(beside->leases[0], F_DUPFD_CLOEXEC, 0) : zn_lease_take(a->lease_fd, g, &h, err);
+	if (fd < 0 && beside)
+		return zn_err_set(err, -EAGAIN, "gpu %u can't be shared just now: %s", gpu, strerror(errno));
 	if (fd < 0)
 		return -EAGAIN;
 	j->leases[j->n_leases++] = fd;
@@ -165,6 +182,7 @@ static int lease_gpus(struct agent *a, struct job *j, const struct zn_msg_start 
 
 	if (!m->gpus.n)
 		return 0;
+	j->gpu_milli = m->gpu_milli;
 	if (open_leases(a, err) < 0)
 		return -EAGAIN;
 	j->leases = calloc(m->gpus.n, sizeof(*j->leases));

@@ -23,6 +23,8 @@ static const struct zn_field start_fields[] = {
 	ZN_FIELD(struct zn_msg_start, umask, OU64, "", "file mode creation mask"),
 	ZN_FIELD(struct zn_msg_start, tasks, U32, "TASKS", "how many processes are started"),
 	ZN_FIELD(struct zn_msg_start, gpus, U32S, "GPUS", "indices of its GPUs"),
+	ZN_FIELD(struct zn_msg_start, gpu_milli, U32, "", "thousandths of its GPU; absent: its GPUs are whole"),
+	ZN_FIELD(struct zn_msg_start, gpu_mem_bytes, U64, "", "memory of that GPU"),
 	ZN_FIELD(struct zn_msg_start, cpus, STR, "CPUS", "where it may run, a cpu list"),
 	ZN_FIELD(struct zn_msg_start, numas, STR, "NUMA", "whose memory it should use"),
 	ZN_FIELD(struct zn_msg_start, cpus_held, U32, "", "how many of the CPUs are its alone"),

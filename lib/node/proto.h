@@ -26,6 +26,8 @@ struct zn_msg_start {
 	struct zn_ou64 umask;
 	uint32_t tasks;
 	struct zn_u32s gpus;           /* indices */
+	uint32_t gpu_milli;            /* thousandths of the one GPU; 0: it has its GPUs whole */
+	uint64_t gpu_mem_bytes;        /* and so much of its memory; 0: that is not said */
 	const char *cpus, *numas;      /* lists; "" or absent: not pinned */
 	uint32_t cpus_held;
 	uint64_t mem_bytes;            /* 0: no limit */
@@ -95,8 +97,9 @@ struct zn_msg_state {                     /* when it changes, and once after hel
 };
 
 enum {
-	ZN_NODE_VERSION = 2,           /* of hello; a larger one from the peer is no error, 0 is */
+	ZN_NODE_VERSION = 3,           /* of hello; a larger one from the peer is no error, 0 is */
 	ZN_NODE_ELEMENTS = 2,          /* from this one on job is a handle: job/number.h */
+	ZN_NODE_PARTS = 3,             /* from this one on GPUs are given out in parts */
 	ZN_NODE_HELLO_S = 10,          /* a connection that says no hello for so long is dropped */
 };
 

@@ -262,7 +262,7 @@ static void measure(struct shepherd *s, struct zn_msg_report *r)
 	r->max_rss_bytes = ZN_SOME_U64(u.has_peak ? u.peak_bytes : s->max_rss_bytes);
 	if (s->herd.peak_bytes && (!u.has_peak || s->herd.peak_bytes > u.peak_bytes)) /* the group knows not what it had before */
 		r->max_rss_bytes = ZN_SOME_U64(s->herd.peak_bytes);
-	r->gpu_s = ZN_SOME_F64((double)s->start->gpus.n * ran);
+	r->gpu_s = ZN_SOME_F64((s->start->gpu_milli ? s->start->gpu_milli / 1e3 : (double)s->start->gpus.n) * ran);
 	if (s->failed && zn_hold_pids_refused(&s->hold))
 		zn__shepherd_set_reason(s, "out of processes: limit %llu", (unsigned long long)s->home->confine->pids_max);
 	if (u.oom_kills) /* whoever it hit: version 2 would have ended the whole job */

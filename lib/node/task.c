@@ -115,6 +115,23 @@ static void set_gpus(struct env *e, const struct zn_task_job *j, const struct zn
 	zn_buf_done(&list);
 }
 
+/* What the driver's MPS holds a process to, if its daemon runs: each task to an even part of what the job has.  Memory is by the
+ * number that the task sees, and there is but one.
+ */
+static void set_part(struct env *e, const struct zn_msg_start *s)
+{
+	uint64_t tasks = s->tasks ? s->tasks : 1, mib = (s->gpu_mem_bytes / tasks) >> 20;
+	uint64_t percent = (s->gpu_milli / tasks + 5) / 10;
+	char text[40];
+
+	if (!s->gpu_milli)
+		return;
+	env_set_number(e, "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", percent ? percent : 1);
+	snprintf(text, sizeof(text), "0=%lluM", (unsigned long long)(mib ? mib : 1));
+	if (s->gpu_mem_bytes)
+		env_set(e, "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT", text);
+}
+
 /* Only where there is more than one: torchrun, accelerate and Lightning take them for their own.  GROUP_RANK and
  * TORCHELASTIC_* stay torchrun's: with them Lightning believes that torchrun started it.
  */
@@ -136,7 +153,7 @@ static char *const *make_env(const struct zn_task_job *j, uint32_t rank, const s
                              struct zn_arena *a)
 {
 	const struct zn_msg_start *s = j->start;
-	struct env e = { .a = a, .cap = s->environment.n + 25 };
+	struct env e = { .a = a, .cap = s->environment.n + 27 };
 
 	e.v = zn_arena_array(a, e.cap + 1, sizeof(*e.v));
 	if (!e.v)
@@ -151,6 +168,7 @@ static char *const *make_env(const struct zn_task_job *j, uint32_t rank, const s
 	if (s->name)
 		env_set(&e, "ZENITH_JOB_NAME", s->name);
 	set_gpus(&e, j, &share->gpus);
+	set_part(&e, s);
 	set_ranks(&e, j, rank);
 	unsigned threads = share->cpus_held ? share->cpus_held : zn_idset_count(&share->cpus);
 	if (threads && !env_find(&e, "OMP_NUM_THREADS"))

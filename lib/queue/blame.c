@@ -151,6 +151,7 @@ static struct zn_free free_then(const struct past *past, const struct without *w
 {
 	struct zn_room room = { .facts = past->facts, .free = zn_plan_idle(past->facts) };
 
+	room.free.mixes_users = past->p->n_nodes && past->p->nodes->share_between_users.v;
 	for (size_t i = 0; i < past->n; i++) {
 		struct zn_plan place = zn_picture_place(&past->v[i]);
 		if (ran_already(past, &past->v[i]) && !is_left_out(past, w, &past->v[i]))
@@ -329,7 +330,8 @@ static size_t list_users(const struct past *past, struct user *v, size_t max)
 			at++;
 		if (at == n)
 			v[n++] = (struct user){ .name = r->user };
-		v[at].gpu_s += overlap_s(past, r) * (double)(r->gpus ? r->gpus : 1);
+		struct zn_gpu_part part = zn_forecast_order(r).ask.part;
+		v[at].gpu_s += overlap_s(past, r) * (part.milli ? part.milli / 1e3 : (double)(r->gpus ? r->gpus : 1));
 	}
 	qsort(v, n, sizeof(*v), by_use);
 	return n < max ? n : max;

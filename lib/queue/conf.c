@@ -31,6 +31,7 @@ static const struct row rows[] = {
 	{ "queue", "autostart", YES_NO, offsetof(struct zn_conf, autostart) },
 	{ "queue", "on_finish", TEXT, offsetof(struct zn_conf, on_finish) },
 	{ "queue", "default_preemptible", YES_NO, offsetof(struct zn_conf, default_preemptible) },
+	{ "queue", "share_between_users", YES_NO, offsetof(struct zn_conf, share_between_users) },
 	{ "queue", "system_accounts", YES_NO, offsetof(struct zn_conf, system_accounts) },
 	{ "operators", "users", TEXT, offsetof(struct zn_conf, operators) },
 	{ "fair_share", "half_life", DURATION, offsetof(struct zn_conf, shares.half_life_s) },

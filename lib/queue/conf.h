@@ -8,6 +8,7 @@
  *             idle_exit = 1h              a started-on-demand zn-schedd goes away after this (0: never)
  *             autostart = yes             may zn-submit start zn-schedd?
  *             on_finish = COMMAND         run by /bin/sh when a job has ended
+ *             share_between_users = no    may parts of one GPU be several users'?
  *             system_accounts = no        machine-wide: may root and accounts below 1000 submit?
  *   [operators]  users = ann, bob
  *   [quota user:ann], [quota user:*], [quota account:vision]
@@ -31,7 +32,7 @@
 struct zn_conf {
 	struct zn_arena arena;
 	double default_limit_s, grace_s, history_s, idle_exit_s;
-	bool autostart, system_accounts, default_preemptible;
+	bool autostart, system_accounts, default_preemptible, share_between_users;
 	const char *on_finish;      /* NULL: none */
 	const char *operators;      /* comma-separated, NULL: none */
 	struct zn_quotas quotas;

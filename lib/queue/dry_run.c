@@ -21,7 +21,7 @@ static struct zn_order order_of(const struct zn_spec *s, double now_s)
 		begin_s = next_s;
 	return (struct zn_order){
 		.submit_s = now_s, .begin_s = begin_s, .limit_s = r->time_limit_s.v, .account = s->policy.account,
-		.ask = { .priority = s->policy.priority.v, .gpus = (uint32_t)r->gpus.v, .cpus = (uint32_t)r->cpus.v,
+		.ask = { .priority = s->policy.priority.v, .gpus = zn_spec_gpus(r), .cpus = (uint32_t)r->cpus.v,
 		         .mem_bytes = r->mem_bytes.v, .tasks = r->tasks.has ? (uint32_t)r->tasks.v : 1,
 		         .nvlink_required = s->locality.nvlink && !strcmp(s->locality.nvlink, "require") },
 	};
@@ -71,11 +71,9 @@ static bool misses_deadline(const struct zn_spec *s, const struct zn_order *o, c
 static int foretell(struct zn_picture *p, const struct zn_facts *facts, const struct zn_free *free, const struct zn_spec *s,
                     struct zn_order *o, struct zn_arena *a, struct zn_planned *ret)
 {
-	static struct zn_account me;
 	struct zn_forecast f = { 0 };
 
 	o->id = p->n_jobs ? p->jobs[p->n_jobs - 1].id + 1 : 1;
-	o->user = zn_account_read(geteuid(), &me) == 0 ? me.name : NULL;
 	int rc = zn_forecast(p, facts, free, o, fmax(o->submit_s, o->begin_s), &f);
 	if (rc < 0)
 		return rc;
@@ -93,6 +91,19 @@ static int foretell(struct zn_picture *p, const struct zn_facts *facts, const st
 	return 0;
 }
 
+/* The user whose it would be, and how large the part of a GPU. */
+static void fill_in(const struct zn_spec_resources *r, const struct zn_facts *facts, struct zn_order *o)
+{
+	static struct zn_account me;
+
+	o->user = zn_account_read(geteuid(), &me) == 0 ? me.name : NULL;
+	if (!r->gpu_share.has && !r->gpu_mem_bytes.has)
+		return;
+	o->ask.part = (struct zn_gpu_part){ .user = zn_part_user(o->user ? o->user : ""), .mem_bytes = r->gpu_mem_bytes.v,
+	                                    .milli = zn_spec_gpu_milli(r) };
+	zn_part_fill_in(&o->ask.part, facts);
+}
+
 /* Without a queue nobody knows what licences there are. */
 static int read_licences(const struct zn_picture *p, const struct zn_spec *s, struct zn_arena *a, const char **ret, struct zn_err *err)
 {
@@ -106,7 +117,6 @@ static int read_licences(const struct zn_picture *p, const struct zn_spec *s, st
 static int plan(struct zn_picture *p, const struct zn_spec *s, struct zn_arena *a, struct zn_planned *ret, struct zn_err *err)
 {
 	struct zn_order o = order_of(s, zn_now_s());
-	struct zn_ask ask = zn_room_ask(&o.ask);
 	struct zn_facts *facts = NULL;
 	struct zn_free free;
 	char host[256] = "";
@@ -118,6 +128,8 @@ static int plan(struct zn_picture *p, const struct zn_spec *s, struct zn_arena *
 		free = zn_plan_idle(facts);
 		gethostname(host, sizeof(host) - 1);
 	}
+	fill_in(&s->resources, facts, &o);
+	struct zn_ask ask = zn_room_ask(&o.ask);
 	const char *node = zn_arena_strdup(a, p->n_nodes ? p->nodes->node_id : host);
 	int rc = node ? read_licences(p, s, a, &o.licences, err) : -ENOMEM;
 	if (rc == 0)

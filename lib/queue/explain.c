@@ -38,6 +38,7 @@ static const struct zn_field planned_fields[] = {
 	ZN_FIELD(P, now, BOOL, "NOW", "it would start at once"),
 	ZN_FIELD(P, node, STR, "NODE", "where it would run"),
 	ZN_FIELD(P, gpus, U32S, "GPUS", "GPU indices"),
+	ZN_FIELD(P, gpu_milli, OU64, "", "thousandths of that GPU, when it would have a part of one"),
 	ZN_FIELD(P, cpus, STR, "CPUS", "CPUs it would be pinned to"),
 	ZN_FIELD(P, cpus_held, U64, "HELD", "how many of them would be its alone; 0: shared"),
 	ZN_FIELD(P, numas, STR, "NUMA", "NUMA nodes whose memory it would use"),
@@ -136,7 +137,6 @@ static int explain_queued(struct zn_picture *p, const struct zn_job_record *job,
 	struct zn_why why = { 0 };
 	char number[ZN_NUMBER_TEXT];
 	struct zn_order order = zn_forecast_order(job);
-	struct zn_ask ask = zn_room_ask(&order.ask);
 
 	if (!p->n_nodes || strcmp(p->nodes->state, "up")) {
 		e->answer = p->n_nodes && p->nodes->reason ? p->nodes->reason : "no node has reported yet";
@@ -145,6 +145,8 @@ static int explain_queued(struct zn_picture *p, const struct zn_job_record *job,
 	int rc = zn_picture_node(p, p->nodes, &facts, &free, err);
 	if (rc < 0)
 		return rc;
+	zn_part_fill_in(&order.ask.part, facts);
+	struct zn_ask ask = zn_room_ask(&order.ask);
 	rc = zn_plan_make(facts, &free, &ask, &plan, &why);
 	struct zn_forecast forecast = { 0 };
 	int forecasted = zn_forecast(p, facts, &free, &order, zn_now_s(), &forecast);
@@ -253,6 +255,8 @@ int zn_picture_plan(const char *node, const struct zn_facts *facts, const struct
 		if (rc < 0 || !p.cpus || !p.numas)
 			return -ENOMEM;
 		p.cpus_held = plan.cpus_held;
+		if (plan.part.milli)
+			p.gpu_milli = ZN_SOME_U64(plan.part.milli);
 		if (plan.mem_bytes)
 			p.mem_bytes = ZN_SOME_U64(plan.mem_bytes);
 	} else {

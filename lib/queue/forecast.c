@@ -9,6 +9,21 @@
 
 enum { ENDS_MAX = 20000 };             /* farther into the future nobody believes it */
 
+/* Asked by memory alone it is as large as what it was given, if it ever was. */
+static struct zn_gpu_part part_of(const struct zn_job_record *r)
+{
+	const struct zn_job_alloc *alloc = r->alloc.n ? r->alloc.v : NULL;
+	struct zn_gpu_part part = { .mem_bytes = r->gpu_mem_bytes.v };
+
+	if (!r->gpu_share.has && !r->gpu_mem_bytes.has)
+		return part;
+	part.milli = (uint32_t)lround(r->gpu_share.v * ZN_PART_WHOLE);
+	if (!part.milli && alloc)
+		part.milli = (uint32_t)alloc->gpu_milli.v;
+	part.user = zn_part_user(r->user ? r->user : "");
+	return part;
+}
+
 struct zn_order zn_forecast_order(const struct zn_job_record *r)
 {
 	return (struct zn_order){
@@ -17,7 +32,7 @@ struct zn_order zn_forecast_order(const struct zn_job_record *r)
 		.limit_s = strcmp(r->state, "SUSPENDED") ? r->time_limit_s.v : 0,
 		.ask = { .priority = r->priority, .mem_bytes = r->mem_bytes.v, .gpus = (uint32_t)r->gpus,
 		         .cpus = (uint32_t)r->cpus.v, .tasks = (uint32_t)r->tasks,
-		         .nvlink_required = r->nvlink && !strcmp(r->nvlink, "require") },
+		         .nvlink_required = r->nvlink && !strcmp(r->nvlink, "require"), .part = part_of(r) },
 	};
 }
 

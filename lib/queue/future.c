@@ -30,6 +30,7 @@ int zn__future_know(struct zn__future *f, struct zn_order *o)
 {
 	int64_t payer = zn_payers_get(&f->payers, o->user, o->account);
 
+	zn_part_fill_in(&o->ask.part, f->room.facts);
 	o->ask.payer = payer > 0 ? (uint32_t)payer : 0;
 	return payer < 0 ? (int)payer : zn_licences_wish(&f->room.licences, o->licences, &o->ask.wish);
 }
@@ -82,7 +83,7 @@ static size_t find_victims(struct zn__future *f, int64_t priority, double now_s,
 		if (!one->record)
 			continue;
 		v[n] = (struct zn_victim){ .job = pick, .priority = one->order.ask.priority, .times = one->preempted,
-		                           .gpus = one->order.ask.gpus, .goes = one->goes };
+		                           .gpus = one->order.ask.gpus, .gpu_milli = one->order.ask.part.milli, .goes = one->goes };
 		n += v[n].goes || (one->record->preemptible.v && !strcmp(one->record->state, "RUNNING") &&
 		                   zn_victim_weigh(&v[n], priority, now_s, &safe_until_s));
 	}

@@ -40,7 +40,7 @@ struct zn__future {
 int zn__future_init(struct zn__future *f, const struct zn_picture *p, const struct zn_facts *facts, const struct zn_free *free,
                     size_t n);
 void zn__future_done(struct zn__future *f);
-/* Who pays for it, and its wish, in this future.  -ENOMEM. */
+/* Who pays for it, its wish, and how large its part of a GPU is, in this future.  -ENOMEM. */
 int zn__future_know(struct zn__future *f, struct zn_order *o);
 /* One that is known. */
 struct zn__one *zn__future_add(struct zn__future *f, const struct zn_order *o);

@@ -190,7 +190,7 @@ static void count_time(struct zn_jobs *q, struct zn_job *job, bool had, bool has
 		double end_s = job->end_s > 0 ? job->end_s : at_s;
 		zn_payer_ended(&q->payers, job->payer, &use, job->counted_s, end_s);
 		if (!zn_job_is_finished(job->state)) { /* it will run again */
-			job->before_gpu_s += (double)job->gpus * (end_s > job->counted_s ? end_s - job->counted_s : 0);
+			job->before_gpu_s += zn_use_gpus(&use) * (end_s > job->counted_s ? end_s - job->counted_s : 0);
 			job->before_end_s = end_s;
 		}
 		job->counted_s = 0;
@@ -203,8 +203,8 @@ void zn_jobs_count_before(struct zn_jobs *q, const struct zn_job *job)
 {
 	struct zn_use use = zn_job_use(job);
 
-	if (job->payer && job->gpus && job->before_gpu_s > 0)
-		zn_payer_ran(&q->payers, job->payer, &use, job->before_end_s - job->before_gpu_s / (double)job->gpus, job->before_end_s);
+	if (job->payer && zn_use_gpus(&use) > 0 && job->before_gpu_s > 0)
+		zn_payer_ran(&q->payers, job->payer, &use, job->before_end_s - job->before_gpu_s / zn_use_gpus(&use), job->before_end_s);
 }
 
 void zn__jobs_set_state(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to, double at_s)
@@ -264,6 +264,8 @@ static int public_alloc(const struct zn_job *job, const char *node, struct zn_ar
 		gpus[i++] = (uint32_t)gpu;
 	*alloc = (struct zn_job_alloc){ .node = node, .gpus = { gpus, n }, .cpus = plan->cpus_held,
 	                                .cpu_list = cpus };
+	if (plan->part.milli)
+		alloc->gpu_milli = ZN_SOME_U64(plan->part.milli);
 	if (plan->mem_bytes)
 		alloc->mem_bytes = ZN_SOME_U64(plan->mem_bytes);
 	r->alloc = (struct zn_list){ alloc, 1 };
@@ -340,6 +342,10 @@ int zn_job_public(const struct zn_job *job, const char *node, struct zn_arena *a
 		r.index = ZN_SOME_U64(zn_handle_index(job->id));
 	if (job->array)
 		public_array(job, a, &r);
+	if (job->gpu_share_milli)
+		r.gpu_share = ZN_SOME_F64(job->gpu_share_milli / 1e3);
+	if (job->part.mem_bytes)
+		r.gpu_mem_bytes = ZN_SOME_U64(job->part.mem_bytes);
 	if (job->mem_bytes)
 		r.mem_bytes = ZN_SOME_U64(job->mem_bytes);
 	if (job->limit_s > 0)

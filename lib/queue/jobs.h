@@ -77,6 +77,8 @@ struct zn_job {
 	bool is_end;                   /* it is run at the end of another one */
 	bool on_end;                   /* something is to be run then */
 	uint32_t gpus, tasks;
+	uint32_t gpu_share_milli;      /* of one GPU, as it was asked; 0: it was not */
+	struct zn_gpu_part part;       /* milli 0: it has whole GPUs; by memory alone, not before it is in line */
 	uint32_t payer;                /* who is counted for it; 0: nobody */
 	double counted_s;              /* its GPUs are counted since then; 0: they are not */
 	double before_gpu_s, before_end_s; /* GPU time of runs before this one, and when the last of them ended */
@@ -118,6 +120,7 @@ struct zn_jobs {
 	struct zn_awaited *awaited;    /* by number */
 	struct zn_pick pick;
 	struct zn_room room;
+	bool share_between_users;      /* parts of one GPU may be several users'; said before the first job comes */
 	struct zn_payers payers;
 	struct zn_drain drain;         /* of the only node */
 	struct zn_word *words;         /* interned texts */

@@ -38,7 +38,7 @@ static struct zn_order order_of(const struct zn_job *job)
 		.id = job->id, .submit_s = job->submit_s, .begin_s = job->begin_s, .limit_s = job->limit_s,
 		.ask = { .priority = job->priority, .mem_bytes = job->mem_bytes, .gpus = job->gpus,
 		         .cpus = job->cpus.has ? (uint32_t)job->cpus.v : 0, .tasks = job->tasks,
-		         .payer = job->payer, .nvlink_required = job->nvlink_required, .wish = job->wish },
+		         .payer = job->payer, .nvlink_required = job->nvlink_required, .part = job->part, .wish = job->wish },
 	};
 }
 
@@ -49,10 +49,17 @@ struct zn_use zn_job_use(const struct zn_job *job)
 	return zn_pick_use(&o.ask);
 }
 
+/* By memory alone a part is as large as the GPUs say. */
+static void size_part(const struct zn_jobs *q, struct zn_job *job)
+{
+	if (!job->part.mem_bytes)
+		return;
+	job->part.milli = job->gpu_share_milli;
+	zn_part_fill_in(&job->part, q->room.facts);
+}
+
 int zn__line_push(struct zn_jobs *q, struct zn_job *job)
 {
-	struct zn_order o = order_of(job);
-
 	if (job->state != ZN_JOB_QUEUED || job->pick.shape || !q->room.facts)
 		return 0; /* how large it is is not known before */
 	if (job->array && (!job->array->rest.count || zn_array_is_full(job->array)))
@@ -60,6 +67,8 @@ int zn__line_push(struct zn_jobs *q, struct zn_job *job)
 	if (job->array && zn__array_prepare(job) < 0)
 		return -ENOMEM;
 	job->pick.many = job->array != NULL;
+	size_part(q, job);
+	struct zn_order o = order_of(job);
 	zn_order_set(&o, &q->room, &job->pick);
 	return zn_pick_wait(&q->pick, &job->pick, &o.ask);
 }
@@ -108,12 +117,13 @@ int zn_jobs_set_facts(struct zn_jobs *q, const struct zn_facts *facts)
 
 	q->room.facts = facts;
 	q->room.free = zn_plan_idle(facts);
+	q->room.free.mixes_users = q->share_between_users;
 	zn_licences_give_all(&q->room.licences);
 	q->pick.line.total = zn_room_total(&q->room) > 0 ? zn_room_total(&q->room) : 1;
 	for (struct zn_job *job = q->by_id; job && rc == 0; job = job->hh.next) {
 		if (zn_job_has_alloc(job->state) && job->place)
 			zn_jobs_take(q, job);
-		if (zn_room_total(&q->room) != total) /* what a job is large by */
+		if (zn_room_total(&q->room) != total || job->part.mem_bytes) /* what a job is large by */
 			zn__line_remove(q, job);
 		rc = zn__line_push(q, job);
 	}

@@ -56,6 +56,7 @@ static const struct zn_field change_fields[] = {
 	ZN_FIELD(C, max_rss_bytes, U64, "", ""),
 	ZN_FIELD(C, cpu_s, F64, "", ""),
 	ZN_FIELD(C, gpu_s, F64, "", ""),
+	ZN_FIELD(C, gpu_milli, U32, "", ""),
 	ZN_FIELD(C, before_gpu_s, F64, "", ""),
 	ZN_FIELD(C, before_end_s, TIME, "", ""),
 	ZN_FIELD(C, node, STR, "", ""),
@@ -88,8 +89,10 @@ static void ask_from_spec(struct zn_job *job, const struct zn_spec *s)
 {
 	const struct zn_spec_resources *r = &s->resources;
 
-	struct zn_ou64 gpus = r->gpus.has ? r->gpus : r->gpus_per_node; /* one node */
-	job->gpus = s->adopt.pid.has ? (uint32_t)s->adopt.gpus.n : gpus.has ? (uint32_t)gpus.v : 0;
+	job->gpus = s->adopt.pid.has ? (uint32_t)s->adopt.gpus.n : zn_spec_gpus(r);
+	job->gpu_share_milli = zn_spec_gpu_milli(r);
+	job->part.milli = job->gpu_share_milli;
+	job->part.mem_bytes = r->gpu_mem_bytes.v;
 	job->tasks = r->tasks.has ? (uint32_t)r->tasks.v : 1;
 	job->cpus = r->cpus;
 	job->mem_bytes = r->mem_bytes.has ? r->mem_bytes.v : 0;
@@ -147,6 +150,8 @@ int zn_memo_job(struct zn_jobs *q, const struct zn_memo_submit *m, struct zn_loc
 	if (m->digest.n == ZN_DIGEST)
 		memcpy(job->digest, m->digest.p, ZN_DIGEST);
 	ask_from_spec(job, &m->spec);
+	if (job->user && (m->spec.resources.gpu_share.has || m->spec.resources.gpu_mem_bytes.has))
+		job->part.user = zn_part_user(job->user);
 	rc = find_wish(q, &m->spec, &job->wish);
 	if (rc < 0)
 		goto fail;
@@ -204,7 +209,7 @@ int zn_memo_encode_change(const struct zn_job *job, const char *event, double ti
 		.priority = job->priority, .time_limit_s = job->limit_s, .begin_s = job->begin_s,
 		.start_s = job->start_s, .end_s = job->end_s, .signal = job->signal,
 		.requeues_left = job->requeues_left, .preempted = job->preempted, .preempted_for = job->preempted_for, .max_rss_bytes = job->max_rss_bytes, .cpu_s = job->cpu_s,
-		.gpu_s = job->gpu_s, .before_gpu_s = job->before_gpu_s, .before_end_s = job->before_end_s,
+		.gpu_s = job->gpu_s, .gpu_milli = job->part.milli, .before_gpu_s = job->before_gpu_s, .before_end_s = job->before_end_s,
 	};
 
 	if (job->has_exit_code)
@@ -272,6 +277,7 @@ static int replay_place(struct zn_job *job, const C *m, struct zn_err *err)
 	job->place = p;
 	for (size_t i = 0; i < m->gpus.n; i++)
 		zn_idset_add(&p->plan.gpus, m->gpus.v[i]);
+	p->plan.part = job->part;
 	p->plan.cpus_held = m->cpus_held;
 	p->plan.mem_bytes = m->mem_bytes;
 	int rc = m->cpus ? zn_idset_parse(m->cpus, &p->plan.cpus, err) : 0;
@@ -308,6 +314,8 @@ static void change_numbers(struct zn_job *job, const C *m)
 	job->max_rss_bytes = m->max_rss_bytes;
 	job->cpu_s = m->cpu_s;
 	job->gpu_s = m->gpu_s;
+	if (m->gpu_milli)
+		job->part.milli = m->gpu_milli;
 }
 
 /* Only a snapshot tells more than was counted as it happened. */

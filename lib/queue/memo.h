@@ -36,6 +36,7 @@ struct zn_memo_change {
 	uint64_t preempted_for;
 	uint64_t max_rss_bytes;
 	double cpu_s, gpu_s, before_gpu_s, before_end_s;
+	uint32_t gpu_milli;            /* of one GPU; 0: they are whole */
 	const char *node;              /* the place, absent without one */
 	struct zn_u32s gpus;
 	const char *cpus, *numas;

@@ -169,6 +169,9 @@ struct zn_plan zn_picture_place(const struct zn_job_record *r)
 		return p;
 	for (size_t i = 0; i < alloc->gpus.n; i++)
 		zn_idset_add(&p.gpus, alloc->gpus.v[i]);
+	if (alloc->gpu_milli.has)
+		p.part = (struct zn_gpu_part){ .user = zn_part_user(r->user ? r->user : ""), .mem_bytes = r->gpu_mem_bytes.v,
+		                               .milli = (uint32_t)alloc->gpu_milli.v };
 	if (alloc->cpus && alloc->cpu_list && zn_idset_parse(alloc->cpu_list, &p.cpus, NULL) == 0)
 		p.cpus_held = (uint32_t)alloc->cpus;
 	p.mem_bytes = alloc->mem_bytes.v;
@@ -192,6 +195,7 @@ int zn_picture_node(const struct zn_picture *p, struct zn_node_record *node, str
 	if (rc < 0)
 		return rc;
 	struct zn_room room = { .free = zn_plan_idle(facts) };
+	room.free.mixes_users = node->share_between_users.v;
 	uint64_t jobs = 0;
 	for (size_t i = 0; i < p->n_jobs; i++) {
 		if (!zn_picture_has_place(&p->jobs[i]))
@@ -202,7 +206,8 @@ int zn_picture_node(const struct zn_picture *p, struct zn_node_record *node, str
 	}
 	const struct zn_node_held *held = node->held.v;
 	for (size_t i = 0; i < node->held.n; i++)
-		zn_idset_remove(&room.free.gpus, held[i].gpu);
+		zn_idset_add(&room.held, held[i].gpu);
+	zn_free_drop_gpus(&room.free, &room.held);
 	node->cpus_free = ZN_SOME_U64(zn_idset_count(&room.free.cpus));
 	node->gpus_free = ZN_SOME_U64(zn_idset_count(&room.free.gpus));
 	node->mem_free_bytes = ZN_SOME_U64(room.free.mem_bytes);

@@ -79,6 +79,7 @@ struct zn_planned {
 	bool now;                      /* it would start at once */
 	const char *node;
 	struct zn_u32s gpus;
+	struct zn_ou64 gpu_milli;
 	const char *cpus, *numas;
 	uint64_t cpus_held;
 	struct zn_ou64 mem_bytes;

@@ -8,13 +8,22 @@
 #include "queue/forecast.h"
 #include "rec/raw.h"
 
+/* The GPUs that it was given. */
+static struct zn_use gpus_of(const struct zn_job_record *r)
+{
+	struct zn_order o = zn_forecast_order(r);
+	struct zn_use use = zn_pick_use(&o.ask);
+
+	return (struct zn_use){ .gpus = use.gpus, .gpu_milli = use.gpu_milli };
+}
+
 /* Its runs before a requeue. */
 static void count_before(struct zn_payers *p, uint32_t payer, const struct zn_job_record *r)
 {
-	struct zn_use use = { .gpus = r->gpus };
+	struct zn_use use = gpus_of(r);
 
 	if (r->gpus && r->before_gpu_s.has && r->before_end_s.has)
-		zn_payer_ran(p, payer, &use, r->before_end_s.v - r->before_gpu_s.v / (double)r->gpus, r->before_end_s.v);
+		zn_payer_ran(p, payer, &use, r->before_end_s.v - r->before_gpu_s.v / zn_use_gpus(&use), r->before_end_s.v);
 }
 
 static int count_job(struct zn_picture *p, const struct zn_job_record *r)
@@ -50,8 +59,9 @@ static int count_ended(void *arg, struct zn_bytes event)
 
 	if (payer > 0)
 		count_before(&past->p->payers, (uint32_t)payer, &r);
+	struct zn_use use = payer > 0 ? gpus_of(&r) : (struct zn_use){ 0 };
 	if (payer > 0 && r.start_s.has && r.end_s.has)
-		zn_payer_ran(&past->p->payers, (uint32_t)payer, &(struct zn_use){ .gpus = r.gpus }, r.start_s.v, r.end_s.v);
+		zn_payer_ran(&past->p->payers, (uint32_t)payer, &use, r.start_s.v, r.end_s.v);
 	zn_arena_done(&a);
 	return payer < 0 ? (int)payer : rc;
 }

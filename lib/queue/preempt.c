@@ -20,7 +20,7 @@ static bool is_going(const struct zn_job *job, double now_s)
 static struct zn_victim victim_of(struct zn_job *job, double now_s)
 {
 	return (struct zn_victim){ .job = &job->pick, .priority = job->priority, .times = job->preempted, .gpus = job->gpus,
-	                           .goes = is_going(job, now_s) };
+	                           .gpu_milli = job->part.milli, .goes = is_going(job, now_s) };
 }
 
 /* All that may go or do; whether any of these does for somebody. */

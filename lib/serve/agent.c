@@ -49,6 +49,8 @@ static int fill_start(struct zn_server *s, const struct zn_job *job, struct zn_m
 
 	if (rc == 0 && zn_handle_is_element(job->id) && s->node.version < ZN_NODE_ELEMENTS)
 		rc = zn_err_set(err, -EAGAIN, "the agent is of a version that knows no arrays: it is to be started anew");
+	if (rc == 0 && p->part.milli && s->node.version < ZN_NODE_PARTS)
+		rc = zn_err_set(err, -EAGAIN, "the agent is of a version that knows no parts of GPUs: it is to be started anew");
 	if (rc < 0)
 		return rc;
 	const struct zn_spec *spec = &body.spec;
@@ -59,7 +61,7 @@ static int fill_start(struct zn_server *s, const struct zn_job *job, struct zn_m
 		.output = zn_spec_output(zn_spec_output_pattern(spec), spec->directory, job->id, s->node.name, a),
 		.error = spec->error ? zn_spec_output(spec->error, spec->directory, job->id, s->node.name, a) : NULL,
 		.terminal = spec->terminal, .umask = spec->umask, .tasks = job->tasks, .cpus = zn_ids_text(&p->cpus, a),
-		.numas = zn_ids_text(&p->numas, a), .cpus_held = p->cpus_held, .mem_bytes = p->mem_bytes,
+		.gpu_milli = p->part.milli, .gpu_mem_bytes = p->part.mem_bytes, .numas = zn_ids_text(&p->numas, a), .cpus_held = p->cpus_held, .mem_bytes = p->mem_bytes,
 		.grace_s = job->grace_s >= 0 ? job->grace_s : s->conf.grace_s,
 		.adopt_pid = spec->adopt.pid, .adopt_ticks = spec->adopt.start_ticks,
 	};

@@ -99,6 +99,7 @@ void zn_node_publish(struct zn_server *s)
 		.node_id = n->name, .hostname = n->name, .report_s = n->report_s, .healthy = !reason,
 		.state = reason ? "down" : "up", .reason = reason,
 		.jobs = ZN_SOME_U64(zn_row_size(&s->jobs.pick.running)), .held = { n->held_by, n->n_held },
+		.share_between_users = { .has = s->jobs.share_between_users, .v = true },
 	};
 
 	n->has_drained = s->jobs.drain.by && !r.jobs.v;

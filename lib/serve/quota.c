@@ -8,10 +8,12 @@
 int zn_quota_accepts(struct zn_server *s, const struct zn_spec *spec, uid_t uid, struct zn_err *err)
 {
 	const struct zn_spec_resources *r = &spec->resources;
-	const struct zn_pick_ask ask = {
-		.gpus = (uint32_t)(r->gpus.has ? r->gpus.v : r->gpus_per_node.v), .cpus = (uint32_t)r->cpus.v, .mem_bytes = r->mem_bytes.v,
+	struct zn_pick_ask ask = {
+		.gpus = zn_spec_gpus(r), .part = { .milli = zn_spec_gpu_milli(r), .mem_bytes = r->gpu_mem_bytes.v }, .cpus = (uint32_t)r->cpus.v, .mem_bytes = r->mem_bytes.v,
 		.tasks = r->tasks.has ? (uint32_t)r->tasks.v : 1,
 	};
+	if (s->node.facts)
+		zn_part_fill_in(&ask.part, s->node.facts);
 	struct zn_use use = zn_pick_use(&ask);
 
 	use.queued = zn_spec_elements(spec);

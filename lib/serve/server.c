@@ -410,6 +410,7 @@ static int start(struct zn_server *s, const struct zn_serve_opts *opts, struct z
 	zn_jobs_set_quotas(&s->jobs, s->conf.quotas, s->conf.shares);
 	s->jobs.pick.preempt = zn_preempt;
 	s->jobs.pick.preempt_arg = s;
+	s->jobs.share_between_users = s->conf.share_between_users;
 	rc = zn_licence_set(s);
 	if (rc < 0)
 		return rc;

@@ -41,9 +41,17 @@ static void command_row(struct zn_buf *to, const struct zn_job_record *j)
 	zn_buf_addch(to, '\n');
 }
 
+/* "gpu 3 (0.25 of it)" */
+static void part_of(const struct zn_job_alloc *a, char *to, size_t size)
+{
+	*to = '\0';
+	if (a->gpu_milli.has)
+		snprintf(to, size, " (%g of it)", (double)a->gpu_milli.v / 1000);
+}
+
 static void alloc_row(struct zn_buf *to, const struct zn_job_alloc *a)
 {
-	char gpus[256] = "", mem[ZN_UNIT_TEXT] = "";
+	char gpus[256] = "", part[32], mem[ZN_UNIT_TEXT] = "";
 	struct zn_idset set = { 0 };
 
 	for (size_t i = 0; i < a->gpus.n; i++)
@@ -51,8 +59,9 @@ static void alloc_row(struct zn_buf *to, const struct zn_job_alloc *a)
 	zn_idset_format(&set, gpus, sizeof(gpus));
 	if (a->mem_bytes.has)
 		zn_format_bytes(a->mem_bytes.v, mem);
-	zn_buf_printf(to, "%-14s node %s%s%s, cpus %s%s%s%s\n", "placed", a->node ? a->node : "?",
-	              gpus[0] ? ", gpus " : "", gpus, a->cpu_list ? a->cpu_list : "", a->cpus ? "" : " (shared)",
+	part_of(a, part, sizeof(part));
+	zn_buf_printf(to, "%-14s node %s%s%s%s, cpus %s%s%s%s\n", "placed", a->node ? a->node : "?",
+	              gpus[0] ? ", gpus " : "", gpus, part, a->cpu_list ? a->cpu_list : "", a->cpus ? "" : " (shared)",
 	              mem[0] ? ", mem " : "", mem);
 }
 
@@ -60,8 +69,13 @@ static void asked_row(struct zn_buf *to, const struct zn_job_record *j)
 {
 	char text[ZN_UNIT_TEXT], limit[ZN_UNIT_TEXT];
 
-	zn_buf_printf(to, "%-14s %llu task%s, %llu gpus", "asked", (unsigned long long)j->tasks,
-	              j->tasks == 1 ? "" : "s", (unsigned long long)j->gpus);
+	zn_buf_printf(to, "%-14s %llu task%s, ", "asked", (unsigned long long)j->tasks, j->tasks == 1 ? "" : "s");
+	if (j->gpu_share.has)
+		zn_buf_printf(to, "%g of a gpu", j->gpu_share.v);
+	else
+		zn_buf_printf(to, "%llu gpus", (unsigned long long)j->gpus);
+	if (j->gpu_mem_bytes.has)
+		zn_buf_printf(to, ", %s of its memory", zn_format_bytes(j->gpu_mem_bytes.v, text));
 	if (j->cpus.has)
 		zn_buf_printf(to, ", %llu cpus", (unsigned long long)j->cpus.v);
 	if (j->mem_bytes.has)

@@ -26,6 +26,15 @@ static const char *keep(struct zn_trace *t, const char *text)
 	return text ? zn_arena_strdup(&t->arena, text) : "";
 }
 
+/* Thousandths of its GPUs: of one a part, as it was given or asked. */
+static uint32_t milli_of(const struct zn_job_record *j)
+{
+	const struct zn_job_alloc *alloc = j->alloc.v;
+	double milli = j->alloc.n == 1 && alloc->gpu_milli.has ? (double)alloc->gpu_milli.v : j->gpu_share.has ? round(j->gpu_share.v * 1000) : 1000;
+
+	return j->gpus == 1 && milli >= 1 && milli < 1000 ? (uint32_t)milli : 1000;
+}
+
 static int take_job(struct zn_trace *t, size_t *cap, const struct zn_rec *rec, const char *path, const struct zn_job_record *j,
                     struct zn_err *err)
 {
@@ -45,7 +54,7 @@ static int take_job(struct zn_trace *t, size_t *cap, const struct zn_rec *rec, c
 		return zn_err_set(err, -ENOMEM, "out of memory");
 	*to = (struct zn_trace_job){ .id = j->id, .submit_s = j->submit_s, .duration_s = j->end_s.v - j->start_s.v,
 	                             .walltime_s = j->time_limit_s.has ? j->time_limit_s.v : 0, .gpus = (uint32_t)j->gpus,
-	                             .gpu_milli = 1000, .cpus = fmin((double)j->cpus.v, 1e9),
+	                             .gpu_milli = milli_of(j), .cpus = fmin((double)j->cpus.v, 1e9),
 	                             .mem_mb = fmin((double)j->mem_bytes.v / (1 << 20), 1e12),
 	                             .user = user, .vc = vc, .gpu_model = "", .priority = j->priority };
 	t->n++;

@@ -1,5 +1,6 @@
 /* What a job may be: its states, what may be asked, and the options in a script. */
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <string.h>
 
@@ -83,6 +84,12 @@ static void huge_priority(struct zn_spec *s) { s->policy.priority = ZN_SOME_I64(
 static void no_array(struct zn_spec *s) { s->policy.array = "9-0"; }
 static void array_on_terminal(struct zn_spec *s) { s->policy.array = "0-9"; s->terminal = "zenith-pty-x"; }
 static void a_share(struct zn_spec *s) { s->resources.gpu_share = ZN_SOME_F64(0.5); }
+static void whole_share(struct zn_spec *s) { s->resources.gpu_share = ZN_SOME_F64(1); }
+static void no_share(struct zn_spec *s) { s->resources.gpu_share = ZN_SOME_F64(NAN); }
+static void fine_share(struct zn_spec *s) { s->resources.gpu_share = ZN_SOME_F64(0.3333); }
+static void share_of_two(struct zn_spec *s) { a_share(s); s->resources.gpus_per_node = ZN_SOME_U64(2); }
+static void linked_share(struct zn_spec *s) { a_share(s); s->locality.nvlink = "prefer"; }
+static void little_gpu_mem(struct zn_spec *s) { s->resources.gpu_mem_bytes = ZN_SOME_U64(1000); }
 /* A map of n names to count, as a record holds it; the names are a, b, c... */
 static struct zn_bytes map_of(unsigned n, unsigned char count)
 {
@@ -202,7 +209,13 @@ static const struct spec_row spec_rows[] = {
 	{ "a priority beyond 32 bits", huge_priority, -EBADMSG, "32 bits" },
 	{ "an array that runs backwards", no_array, -EBADMSG, "a range runs backwards" },
 	{ "an array on a terminal", array_on_terminal, -EBADMSG, "is one and no array" },
-	{ "a part of a GPU", a_share, -EOPNOTSUPP, "can't grant 'gpu_share'" },
+	{ "a part of a GPU", a_share, 0, "" },
+	{ "all of a GPU as a part", whole_share, -EBADMSG, "gpu_share must be 0.001 to 0.999, in thousandths, not 1" },
+	{ "a part that is no number", no_share, -EBADMSG, "gpu_share must be" },
+	{ "a part finer than a thousandth", fine_share, -EBADMSG, "not 0.3333" },
+	{ "a part of two GPUs", share_of_two, -EBADMSG, "with 2 gpus" },
+	{ "a part with NVLink", linked_share, -EBADMSG, "with nvlink" },
+	{ "a little memory of a GPU", little_gpu_mem, -EBADMSG, "gpu_mem_bytes must be 1048576 to" },
 	{ "sixteen licences", licences, 0, "" },
 	{ "a map without licences", no_licences, 0, "" },
 	{ "a licence no times", no_times_a_licence, -EBADMSG, "licence 'a' must be asked 1 to 1000000 times, not 0" },
