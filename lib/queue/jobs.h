@@ -72,24 +72,27 @@ struct zn_job {
 	bool is_kept;                  /* an element that is among its array's kept */
 	bool nvlink_required;
 	bool preemptible;              /* it may be sent back to the queue for somebody more urgent */
-	uint32_t preempted;            /* so often it was */
-	uint64_t preempted_for;        /* it goes for that one; 0: for nobody */
-	bool is_end;                   /* it is run at the end of another one */
 	bool on_end;                   /* something is to be run then */
+	bool is_end;                   /* it is run at the end of another one */
+	bool has_exit_code;
+	bool cancel, requeue;          /* the running attempt ends because of this, when the agent has said so */
+	bool told;                     /* the agent that is connected was asked to start it */
+	uint32_t preempted;            /* so often it was */
 	uint32_t gpus, tasks;
 	uint32_t gpu_share_milli;      /* of one GPU, as it was asked; 0: it was not */
-	struct zn_gpu_part part;       /* milli 0: it has whole GPUs; by memory alone, not before it is in line */
 	uint32_t payer;                /* who is counted for it; 0: nobody */
+	uint32_t requeues_left;
+	uint32_t adopted_pid;          /* 0: it is started by us */
+	uint32_t refusals;             /* starts in a row that the agent put off */
+	struct zn_gpu_part part;       /* milli 0: it has whole GPUs; by memory alone, not before it is in line */
 	double counted_s;              /* its GPUs are counted since then; 0: they are not */
+	uint64_t preempted_for;        /* it goes for that one; 0: for nobody */
 	double before_gpu_s, before_end_s; /* GPU time of runs before this one, and when the last of them ended */
 	struct zn_ou64 cpus;
 	uint64_t mem_bytes;
 	double limit_s, grace_s;       /* 0: no limit */
 	double submit_s, begin_s, deadline_s, start_s, end_s;
-	uint32_t requeues_left;
 	uint64_t requeue_of;
-	uint32_t adopted_pid;          /* 0: it is started by us */
-	bool has_exit_code;
 	int32_t exit_code;
 	uint32_t signal;
 	uint64_t max_rss_bytes;
@@ -99,11 +102,7 @@ struct zn_job {
 	struct zn_loc body;            /* its submit record in the journal; an element has that of its array */
 	struct zn_env *env;
 	struct zn_pick_job pick;       /* in line while it is QUEUED, and running while it has a place */
-	/* a steering that waits for the agent's report */
-	bool cancel, requeue;          /* the running attempt ends because of this */
 	double left_s;                 /* of its limit, while it is suspended */
-	uint32_t refusals;             /* starts in a row that the agent put off */
-	bool told;                     /* the agent that is connected was asked to start it */
 	uint64_t view_seq;             /* of its last event */
 	UT_hash_handle hh, hh_key;
 };
