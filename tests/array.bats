@@ -83,6 +83,7 @@ is_running() { [ "$(rows -s RUNNING | wc -l)" -eq "$1" ]; }
 
 @test "elements are held, released and cancelled by themselves, and some at once" {
 	blocker -g 8 >number                                             # 1
+	await RUNNING 1
 	quick -g 8 --array 0-9 -- true                                   # 2
 	zn-queue hold 2.3 2.5
 	zn-queue cancel 2.7-9
@@ -104,6 +105,7 @@ is_running() { [ "$(rows -s RUNNING | wc -l)" -eq "$1" ]; }
 
 @test "what is in line can be taken out of it one by one, until none is left" {
 	blocker -g 8 >number                                             # 1
+	await RUNNING 1
 	quick -g 1 --array 0-3%2 -- true                                 # 2
 	quick -g 1 --array 0-3 -- true                                   # 3
 	for i in 3 1 0 2; do zn-queue hold 2.$i 3.$i; done
@@ -195,6 +197,7 @@ is_running() { [ "$(rows -s RUNNING | wc -l)" -eq "$1" ]; }
 
 @test "when the first in line is held or cancelled, what was set aside for it is given out" {
 	blocker -g 4 -t 1h >number                                       # 1
+	await RUNNING 1
 	quick -g 8 -t 1h -p 5 --array 0-1 -- true                        # 2
 	quick -g 1 -t 5h -- true                                         # 3 would delay it
 	sleep 0.2
