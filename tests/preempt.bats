@@ -118,15 +118,17 @@ again() { # kill -9 of zn-schedd, and the next one
 }
 
 @test "who is urgent comes before all that might fill up meanwhile, and gets no more than it takes" {
-	blocker -g 4 >number                                             # 1 is not preemptible
+	quick -g 4 -- sh -c "until [ -e '$dir/first' ]; do sleep 0.02; done" # 1 is not preemptible
+	await RUNNING 1
 	meek 4                                                           # 2
 	await RUNNING 2
 	quick -p 1 -g 8 -- true                                          # 3: 2 alone would not do
 	quick -g 4 --preemptible -- sleep 60                             # 4 must not take what 1 leaves
 	sleep 0.3
 	[ "$(state 2) $(state 3) $(state 4)" = "RUNNING QUEUED QUEUED" ]
-	touch go
+	touch first
 	zn-queue wait --timeout 20s 3
+	touch go
 	[ "$(field preempted 4)" = "" ]
 	zn-queue cancel 4
 }

@@ -29,7 +29,7 @@ int zn_key_make(char key[ZN_KEY], struct zn_err *err)
 static const char *const of_a_process[] = {
 	"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "NODE_RANK", "GROUP_RANK", "GROUP_WORLD_SIZE", "ROLE_RANK",
 	"ROLE_WORLD_SIZE", "ROLE_NAME", "MASTER_ADDR", "MASTER_PORT", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER",
-	"OMP_NUM_THREADS",
+	"OMP_NUM_THREADS", "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT",
 };
 static const char *const of_a_launcher[] = { "ZENITH_JOB_", "SLURM_", "SLURMD_", "SLURMSTEPD_", "TORCHELASTIC_",
                                              "OMPI_COMM_WORLD_", "PMI_", "PMIX_" };
