@@ -8,8 +8,15 @@ setup() {
 }
 crash() { "$B/tests/crash" "$@"; }
 
-# after SCENARIO ACTION POINT: the promises hold, and the point was reached.
-after() { run -0 scripts/check-crash --one "$1" "$3"$'\t'"$2"; [ -z "$output" ]; }
+# after SCENARIO ACTION POINT: the promises hold, and the point was reached.  Not every run passes each point: whether a file
+# that comes just now is found at the start or noticed after it is chance.
+after() {
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		run -0 scripts/check-crash --one "$1" "$3"$'\t'"$2"
+		[[ $output == "not reached: "* ]] || break
+	done
+	[ -z "$output" ]
+}
 
 @test "a description that can't be read just now is read later; its job is not lost" {
 	after schedd EMFILE "0 open spool/journal/N.zj #1"
