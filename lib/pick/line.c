@@ -1,17 +1,33 @@
 #define HASH_NONFATAL_OOM 1
+#define HASH_FUNCTION(key, len, hashv) ((hashv) = hash_words(key, len))
 #include "pick/line.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 static const double overtaken_max_s = 48 * 3600.;
 static const double buckets_per_octave = 4;
 
 /* ---- kinds and shapes ---------------------------------------------------------------------------------- */
 
-/* Hashed as bytes, padding too. */
+/* Byte by byte, as uthash does it, the hash would take longer than all else about a job that comes. */
+static unsigned hash_words(const void *key, size_t len)
+{
+	uint64_t hash = 0, word;
+
+	for (size_t at = 0; at < len; at += sizeof(word)) {
+		memcpy(&word, (const char *)key + at, sizeof(word));
+		hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+		hash ^= hash >> 32;
+	}
+	return (unsigned)hash;
+}
+_Static_assert(sizeof(struct zn_pick_ask) % sizeof(uint64_t) == 0, "it is hashed word by word");
+
+/* Padding is hashed, too. */
 static void copy_ask(struct zn_pick_ask *to, const struct zn_pick_ask *from)
 {
 	memset(to, 0, sizeof(*to));
@@ -37,15 +53,14 @@ static struct zn_pick_kind *kind_get(struct zn_line *l, const struct zn_pick_ask
 	copy_ask(&key, ask);
 	key.priority = 0;
 	key.payer = 0;
-	HASH_FIND(hh, l->kinds, &key, sizeof(key), k);
+	HASH_FIND(hh, l->kinds_by_ask, &key, sizeof(key), k);
 	if (k)
 		return k;
 	k = calloc(1, sizeof(*k));
 	if (!k)
 		return NULL;
 	memcpy(&k->ask, &key, sizeof(key));
-	k->growth = l->growth;
-	HASH_ADD(hh, l->kinds, ask, sizeof(key), k);
+	HASH_ADD(hh, l->kinds_by_ask, ask, sizeof(key), k);
 	if (k->hh.tbl)
 		return k;
 	free(k);
@@ -54,9 +69,9 @@ static struct zn_pick_kind *kind_get(struct zn_line *l, const struct zn_pick_ask
 
 static void kind_drop(struct zn_line *l, struct zn_pick_kind *k)
 {
-	if (k->shapes)
+	if (k->n_shapes)
 		return;
-	HASH_DEL(l->kinds, k);
+	HASH_DEL(l->kinds_by_ask, k);
 	free(k->heads);
 	free(k);
 }
@@ -97,14 +112,28 @@ static int payer_room(struct zn_line *l, uint32_t payer)
 	return 0;
 }
 
-static void shape_link(struct zn_line *l, struct zn_pick_shape *s, struct zn_pick_kind *k)
+/* The first of it comes. */
+static void kind_link(struct zn_line *l, struct zn_pick_kind *k)
+{
+	k->growth = l->growth;
+	k->has_rest = false;
+	DL_APPEND2(l->kinds, k, prev, next_kind);
+}
+
+/* There is room.  Nothing of it waited, and what happened when something did counts no more. */
+static void shape_link(struct zn_line *l, struct zn_pick_shape *s)
 {
 	struct zn_pick_payer *p = &l->payers[s->ask.payer];
+	struct zn_pick_kind *k = s->kind;
 
+	s->is_out = false;
+	s->excused_s = 0;
 	s->at = p->n++;
 	p->v[s->at] = (struct zn_pick_paid){ .shape = s, .use = zn_pick_use(&s->ask) };
 	p->is_new = true;
-	s->kind = k;
+	if (!k->shapes)
+		kind_link(l, k);
+	s->before_in_kind = NULL;
 	s->after_in_kind = k->shapes;
 	if (s->after_in_kind)
 		s->after_in_kind->before_in_kind = s;
@@ -120,21 +149,25 @@ static void shape_unlink(struct zn_line *l, struct zn_pick_shape *s)
 {
 	struct zn_pick_payer *p = &l->payers[s->ask.payer];
 
+	l->n_sleeping -= s->sleeps;
+	s->sleeps = false;
 	p->v[s->at] = p->v[--p->n];
 	p->v[s->at].shape->at = s->at;
 	*(s->before_in_kind ? &s->before_in_kind->after_in_kind : &s->kind->shapes) = s->after_in_kind;
 	if (s->after_in_kind)
 		s->after_in_kind->before_in_kind = s->before_in_kind;
+	if (!s->kind->shapes)
+		DL_DELETE2(l->kinds, s->kind, prev, next_kind);
 }
 
 static struct zn_pick_shape *shape_make(struct zn_line *l, const struct zn_pick_ask *key)
 {
-	struct zn_pick_kind *k = payer_room(l, key->payer) < 0 ? NULL : kind_get(l, key);
+	struct zn_pick_kind *k = kind_get(l, key);
 	struct zn_pick_shape *s = k ? calloc(1, sizeof(*s)) : NULL;
 
 	if (s) {
 		memcpy(&s->ask, key, sizeof(*key));
-		HASH_ADD(hh, l->shapes, ask, sizeof(*key), s);
+		HASH_ADD(hh, l->shapes_by_ask, ask, sizeof(*key), s);
 	}
 	if (!s || !s->hh.tbl) {
 		free(s);
@@ -142,28 +175,54 @@ static struct zn_pick_shape *shape_make(struct zn_line *l, const struct zn_pick_
 			kind_drop(l, k);
 		return NULL;
 	}
-	shape_link(l, s, k);
+	s->kind = k;
+	k->n_shapes++;
 	return s;
 }
 
+/* One of which something is about to wait. */
 static struct zn_pick_shape *shape_get(struct zn_line *l, const struct zn_pick_ask *ask)
 {
 	struct zn_pick_ask key;
 	struct zn_pick_shape *s;
 
 	copy_ask(&key, ask);
-	HASH_FIND(hh, l->shapes, &key, sizeof(key), s);
-	return s ? s : shape_make(l, &key);
+	HASH_FIND(hh, l->shapes_by_ask, &key, sizeof(key), s);
+	if (s && s->n_classes)
+		return s;
+	if (payer_room(l, key.payer) < 0)
+		return NULL;
+	if (s)
+		l->idle[s->at] = NULL;
+	else if (!(s = shape_make(l, &key)))
+		return NULL;
+	shape_link(l, s);
+	return s;
 }
 
 static void shape_free(struct zn_line *l, struct zn_pick_shape *s)
 {
-	HASH_DEL(l->shapes, s);
-	shape_unlink(l, s);
-	l->n_sleeping -= s->sleeps;
+	HASH_DEL(l->shapes_by_ask, s);
+	s->kind->n_shapes--;
 	kind_drop(l, s->kind);
+	for (size_t i = 0; i < s->cap_classes; i++)
+		free(s->classes[i]);
 	free(s->classes);
 	free(s);
+}
+
+/* Nothing of it waits any more.  Where jobs come one by one the next is often like one of the last few: all memory for it is
+ * there then.
+ */
+static void shape_rest(struct zn_line *l, struct zn_pick_shape *s)
+{
+	uint32_t at = l->idle_next++ % ZN_PICK_IDLE;
+
+	shape_unlink(l, s);
+	if (l->idle[at])
+		shape_free(l, l->idle[at]);
+	l->idle[at] = s;
+	s->at = at;
 }
 
 /* ---- the heads ----------------------------------------------------------------------------------------- */
@@ -246,6 +305,7 @@ static int classes_room(struct zn_pick_shape *s)
 	struct zn_pick_class **v = reallocarray(s->classes, cap, sizeof(*v));
 	if (!v)
 		return -ENOMEM;
+	memset(v + s->cap_classes, 0, (cap - s->cap_classes) * sizeof(*v));
 	s->classes = v;
 	s->cap_classes = cap;
 	return 0;
@@ -257,8 +317,10 @@ static struct zn_pick_class *class_get(struct zn_pick_shape *s, unsigned bucket)
 
 	if (at < s->n_classes && s->classes[at]->bucket == bucket)
 		return s->classes[at];
-	struct zn_pick_class *c = classes_room(s) < 0 || heads_room(s->kind) < 0 ? NULL : calloc(1, sizeof(*c));
-	if (!c)
+	if (classes_room(s) < 0 || heads_room(s->kind) < 0)
+		return NULL;
+	struct zn_pick_class *c = s->classes[s->n_classes];
+	if (!c && !(c = malloc(sizeof(*c))))
 		return NULL;
 	*c = (struct zn_pick_class){ .shape = s, .bucket = bucket, .head = ZN_PICK_NO_HEAD };
 	memmove(s->classes + at + 1, s->classes + at, (s->n_classes - at) * sizeof(*s->classes));
@@ -277,19 +339,15 @@ static void class_drop(struct zn_line *l, struct zn_pick_class *c)
 	s->n_classes--;
 	s->kind->n_classes--;
 	memmove(s->classes + at, s->classes + at + 1, (s->n_classes - at) * sizeof(*s->classes));
-	free(c);
+	s->classes[s->n_classes] = c;
 }
 
 void zn_line_done(struct zn_line *l)
 {
 	struct zn_pick_shape *s, *next;
 
-	l->oldest = NULL; /* the jobs need not be there any more */
-	HASH_ITER(hh, l->shapes, s, next) {
-		while (s->n_classes)
-			class_drop(l, s->classes[0]);
+	HASH_ITER(hh, l->shapes_by_ask, s, next)
 		shape_free(l, s);
-	}
 	for (uint32_t i = 0; i < l->n_payers; i++)
 		free(l->payers[i].v);
 	free(l->payers);
@@ -337,7 +395,7 @@ int zn_line_add(struct zn_line *l, struct zn_pick_job *job, const struct zn_pick
 
 	if (!c) {
 		if (s && !s->n_classes)
-			shape_free(l, s);
+			shape_rest(l, s);
 		return -ENOMEM;
 	}
 	job->urgency = urgency_of(l, job);
@@ -379,7 +437,7 @@ struct zn_pick_kind *zn_line_remove(struct zn_line *l, struct zn_pick_job *job)
 	zn_line_paid(l, s)->first = NULL;
 	class_drop(l, c);
 	if (!s->n_classes)
-		shape_free(l, s);
+		shape_rest(l, s);
 	return last ? NULL : k;
 }
 
@@ -422,7 +480,7 @@ double zn_line_wake(struct zn_line *l, double now_s)
 {
 	double first_s = 0;
 
-	for (struct zn_pick_shape *s = l->n_sleeping ? l->shapes : NULL; s; s = s->hh.next) {
+	for (struct zn_pick_shape *s = l->n_sleeping ? l->shapes_by_ask : NULL; s; s = s->hh.next) {
 		if (s->sleeps && s->not_before_s <= now_s) {
 			s->sleeps = false;
 			l->n_sleeping--;
@@ -450,23 +508,6 @@ void zn_line_set_factors(struct zn_line *l, uint32_t n, double (*factor)(const v
 		zn_line_top_renew(l);
 }
 
-/* A clock may have been set back. */
-double zn_line_score(const struct zn_line *l, const struct zn_line_head *h, double now_s)
-{
-	double wait_s = now_s - h->submit_s;
-
-	if (l->order != ZN_PICK_SLOWDOWN)
-		return h->urgency;
-	return ((wait_s > 0 ? wait_s : 0) + ZN_LINE_PATIENCE_S) * h->urgency * l->factors[h->payer];
-}
-
-bool zn_line_head_before(const struct zn_line_head *a, double score_a, const struct zn_line_head *b, double score_b)
-{
-	if (a->priority != b->priority)
-		return a->priority > b->priority;
-	return score_a != score_b ? score_a > score_b : a->seq < b->seq;
-}
-
 bool zn_line_goes_before(const struct zn_line *l, const struct zn_pick_job *a, const struct zn_pick_job *b, double now_s)
 {
 	struct zn_line_head x = zn_line_head_of(a), y = zn_line_head_of(b);
@@ -489,28 +530,23 @@ void zn_line_find_first(const struct zn_line *l, struct zn_pick_paid *paid, doub
 
 struct zn_pick_job *zn_line_first(const struct zn_line *l, uint64_t pass, double now_s)
 {
-	const struct zn_line_head *best = NULL;
-	double best_score = 0;
+	struct zn_line_ranked best = { 0 };
 
-	for (struct zn_pick_kind *k = l->kinds; k; k = k->hh.next) {
-		const struct zn_pick_class *c = k->no_room != pass ? zn_line_top(l, k, now_s) : NULL;
-		if (!c)
+	for (struct zn_pick_kind *k = l->kinds; k; k = k->next_kind) {
+		if (k->no_room == pass || !k->n_heads)
 			continue;
-		const struct zn_line_head *h = &k->heads[c->head];
-		double score = zn_line_score(l, h, now_s);
-		if (!best || zn_line_head_before(h, score, best, best_score)) {
-			best = h;
-			best_score = score;
-		}
+		struct zn_line_ranked one = zn_line_top(l, k, now_s);
+		if (!best.head || zn_line_ranked_before(&one, &best))
+			best = one;
 	}
-	return best ? best->class->first : NULL;
+	return best.head ? best.head->class->first : NULL;
 }
 
 static struct zn_pick_job *find_oldest(const struct zn_line *l, uint64_t pass)
 {
 	const struct zn_line_head *best = NULL;
 
-	for (const struct zn_pick_kind *k = l->kinds; k; k = k->hh.next)
+	for (const struct zn_pick_kind *k = l->kinds; k; k = k->next_kind)
 		for (uint32_t i = 0; k->no_room != pass && i < k->n_heads; i++)
 			best = !best || k->heads[i].seq < best->seq ? &k->heads[i] : best;
 	return best ? best->class->first : NULL;

@@ -71,7 +71,7 @@ struct zn_pick_job {
 #define ZN_LINE_SLOWLY_S 60.           /* in which the order of what waits changes little */
 #define ZN_LINE_PATIENCE_S 60.         /* that a job is worth more than nothing when it comes */
 #define zn_pick_job_of(node, member) ((struct zn_pick_job *)((char *)(node) - offsetof(struct zn_pick_job, member)))
-enum { ZN_PICK_BUCKETS = 128, ZN_PICK_TOP = 8 };
+enum { ZN_PICK_BUCKETS = 128, ZN_PICK_TOP = 8, ZN_PICK_IDLE = 64 };
 
 /* Jobs of one shape and nearly one estimate. */
 struct zn_pick_class {
@@ -93,6 +93,9 @@ struct zn_line_head {
 	struct zn_pick_class *class;
 };
 
+/* And its score. */
+struct zn_line_ranked { const struct zn_line_head *head; double score; };
+
 /* Jobs that ask for the same things, whoever asks: where one of them finds no room, none does.
  *
  * Which of its classes comes first changes slowly: of the first few as of at_s, which are kept, the first is the first of
@@ -100,7 +103,8 @@ struct zn_line_head {
  */
 struct zn_pick_kind {
 	struct zn_pick_ask ask;       /* without priority and payer */
-	struct zn_pick_shape *shapes; /* at least one */
+	uint32_t n_shapes;            /* at least one, idle ones too */
+	struct zn_pick_shape *shapes; /* that are not idle */
 	struct zn_line_head *heads;   /* of its classes whose shapes are not out, in no order */
 	uint32_t n_heads, cap_heads, n_classes;
 	struct zn_pick_class *top[ZN_PICK_TOP]; /* the first few, in no order */
@@ -112,19 +116,21 @@ struct zn_pick_kind {
 	struct zn_pick_job *next;     /* in a pass: of it, who may start early; NULL: nobody */
 	struct zn_line_head next_head;
 	double next_score;
+	struct zn_pick_kind *prev, *next_kind; /* in the line, unless all of its shapes are idle */
 	UT_hash_handle hh;
 };
 
+/* Idle: nothing of it waits. */
 struct zn_pick_shape {
 	struct zn_pick_ask ask;
 	struct zn_pick_kind *kind;
-	struct zn_pick_class **classes; /* by bucket, none of them empty */
+	struct zn_pick_class **classes; /* by bucket, none of them empty; behind them empty ones for reuse, or NULL */
 	size_t n_classes, cap_classes;
 	double not_before_s;          /* 0, or when it may be looked at again, by the clock of zn_line_wake */
 	bool sleeps;                  /* it may not */
 	bool is_out;                  /* its payer has all that he is allowed: as if none of it waited */
 	double excused_s, out_at_s;   /* what passed all while it was out; the line's charged_s when it went out */
-	uint32_t at;                  /* where it is among those of its payer */
+	uint32_t at;                  /* where it is among those of its payer, or among the idle */
 	struct zn_pick_shape *before_in_kind, *after_in_kind;
 	UT_hash_handle hh;
 };
@@ -151,8 +157,11 @@ struct zn_line {
 	enum zn_pick_order order;
 	double total;                 /* the size of all there is */
 	struct zn_row all;            /* by arrival, or by what ZN_PICK_SHORTEST says */
-	struct zn_pick_kind *kinds;
-	struct zn_pick_shape *shapes;
+	struct zn_pick_kind *kinds;   /* of which something waits */
+	struct zn_pick_kind *kinds_by_ask;
+	struct zn_pick_shape *shapes_by_ask;
+	struct zn_pick_shape *idle[ZN_PICK_IDLE]; /* those that became so last, for reuse; NULL: free */
+	uint32_t idle_next;           /* who is replaced next */
 	struct zn_pick_job *oldest;   /* of those who are not out; NULL: it is to be looked for */
 	size_t n_sleeping;            /* shapes */
 	struct zn_pick_payer *payers; /* by their numbers, from 1 on: n_payers */
@@ -193,15 +202,11 @@ double zn_line_wake(struct zn_line *l, double now_s);
 
 /* What the urgency of that payer's jobs is multiplied by from now on. */
 void zn_line_set_factors(struct zn_line *l, uint32_t n, double (*factor)(const void *arg, uint32_t payer), const void *arg);
-/* How urgent it is now. */
-double zn_line_score(const struct zn_line *l, const struct zn_line_head *h, double now_s);
 struct zn_line_head zn_line_head_of(const struct zn_pick_job *job); /* as if it were one; it is in the line */
-/* A higher priority comes first, then a higher score, then who came first. */
-bool zn_line_head_before(const struct zn_line_head *a, double score_a, const struct zn_line_head *b, double score_b);
 /* Both are in the line. */
 bool zn_line_goes_before(const struct zn_line *l, const struct zn_pick_job *a, const struct zn_pick_job *b, double now_s);
-/* Of those who are not out: the class whose first is the first; NULL: there is none. */
-struct zn_pick_class *zn_line_top(const struct zn_line *l, struct zn_pick_kind *k, double now_s);
+/* Of those who are not out, of whom there are some: the first. */
+struct zn_line_ranked zn_line_top(const struct zn_line *l, struct zn_pick_kind *k, double now_s);
 /* A class that is not among the first few has another first, of which more is known than that the other came before it. */
 void zn_line_top_note(const struct zn_line *l, struct zn_pick_kind *k, const struct zn_line_head *h);
 /* Growth begins anew, and everything is looked at again. */
@@ -219,6 +224,29 @@ struct zn_pick_job *zn_line_oldest(struct zn_line *l, uint64_t pass);
 bool zn_line_must(const struct zn_line *l, const struct zn_pick_job *job);
 /* Of one that started: whether it was. */
 bool zn_line_was_last(const struct zn_pick_job *job);
+
+/* How urgent it is now.  A clock may have been set back. */
+static inline double zn_line_score(const struct zn_line *l, const struct zn_line_head *h, double now_s)
+{
+	double wait_s = now_s - h->submit_s;
+
+	if (l->order != ZN_PICK_SLOWDOWN)
+		return h->urgency;
+	return ((wait_s > 0 ? wait_s : 0) + ZN_LINE_PATIENCE_S) * h->urgency * l->factors[h->payer];
+}
+
+/* A higher priority comes first, then a higher score, then who came first. */
+static inline bool zn_line_head_before(const struct zn_line_head *a, double score_a, const struct zn_line_head *b, double score_b)
+{
+	if (a->priority != b->priority)
+		return a->priority > b->priority;
+	return score_a != score_b ? score_a > score_b : a->seq < b->seq;
+}
+
+static inline bool zn_line_ranked_before(const struct zn_line_ranked *a, const struct zn_line_ranked *b)
+{
+	return zn_line_head_before(a->head, a->score, b->head, b->score);
+}
 
 /* What it counts for against a quota: GPUs, CPUs that it has alone by its own wish, or without GPUs; memory. */
 static inline struct zn_use zn_pick_use(const struct zn_pick_ask *a)

@@ -9,22 +9,15 @@
 
 #include "pick/line.h"
 
-struct ranked { const struct zn_line_head *head; double score; };
-
-static bool before(const struct ranked *a, const struct ranked *b)
-{
-	return zn_line_head_before(a->head, a->score, b->head, b->score);
-}
-
 /* The first of those that are kept. */
-static struct ranked first_of_top(const struct zn_line *l, const struct zn_pick_kind *k, double now_s)
+static struct zn_line_ranked first_of_top(const struct zn_line *l, const struct zn_pick_kind *k, double now_s)
 {
-	struct ranked best = { 0 };
+	struct zn_line_ranked best = { 0 };
 
 	for (uint32_t i = 0; i < k->n_top; i++) {
-		struct ranked one = { &k->heads[k->top[i]->head], 0 };
+		struct zn_line_ranked one = { &k->heads[k->top[i]->head], 0 };
 		one.score = zn_line_score(l, one.head, now_s);
-		if (!best.head || before(&one, &best))
+		if (!best.head || zn_line_ranked_before(&one, &best))
 			best = one;
 	}
 	return best;
@@ -40,7 +33,7 @@ static double rest_now(const struct zn_line *l, const struct zn_pick_kind *k, do
 	return k->rest_score * (1 + fmax(0, now_s - k->at_s) / ZN_LINE_PATIENCE_S) * (l->growth / k->growth) * rounding;
 }
 
-static bool is_first_of_all(const struct zn_line *l, const struct zn_pick_kind *k, const struct ranked *best, double now_s)
+static bool is_first_of_all(const struct zn_line *l, const struct zn_pick_kind *k, const struct zn_line_ranked *best, double now_s)
 {
 	if (!k->has_rest)
 		return best->head != NULL;
@@ -61,11 +54,11 @@ static void note_rest(struct zn_pick_kind *k, int64_t priority, double score)
 }
 
 /* Puts one among the first few, which are in order; *n: how many there are. */
-static void rank(struct ranked *v, uint32_t *n, struct ranked one)
+static void rank(struct zn_line_ranked *v, uint32_t *n, struct zn_line_ranked one)
 {
 	uint32_t at = *n < ZN_PICK_TOP ? (*n)++ : ZN_PICK_TOP;
 
-	for (; at && before(&one, &v[at - 1]); at--)
+	for (; at && zn_line_ranked_before(&one, &v[at - 1]); at--)
 		if (at < ZN_PICK_TOP)
 			v[at] = v[at - 1];
 	if (at < ZN_PICK_TOP)
@@ -74,7 +67,7 @@ static void rank(struct ranked *v, uint32_t *n, struct ranked one)
 
 static void look_at_all(const struct zn_line *l, struct zn_pick_kind *k, double now_s)
 {
-	struct ranked v[ZN_PICK_TOP];
+	struct zn_line_ranked v[ZN_PICK_TOP];
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < k->n_top; i++)
@@ -84,8 +77,8 @@ static void look_at_all(const struct zn_line *l, struct zn_pick_kind *k, double 
 	k->at_s = now_s;
 	k->growth = l->growth;
 	for (uint32_t i = 0; i < k->n_heads; i++) {
-		struct ranked one = { &k->heads[i], zn_line_score(l, &k->heads[i], now_s) };
-		if (n == ZN_PICK_TOP && !before(&one, &v[n - 1])) {
+		struct zn_line_ranked one = { &k->heads[i], zn_line_score(l, &k->heads[i], now_s) };
+		if (n == ZN_PICK_TOP && !zn_line_ranked_before(&one, &v[n - 1])) {
 			note_rest(k, one.head->priority, one.score);
 			continue;
 		}
@@ -100,15 +93,16 @@ static void look_at_all(const struct zn_line *l, struct zn_pick_kind *k, double 
 	k->n_top = n;
 }
 
-struct zn_pick_class *zn_line_top(const struct zn_line *l, struct zn_pick_kind *k, double now_s)
+struct zn_line_ranked zn_line_top(const struct zn_line *l, struct zn_pick_kind *k, double now_s)
 {
-	struct ranked best = first_of_top(l, k, now_s);
-
-	if (!is_first_of_all(l, k, &best, now_s) && k->n_heads) {
+	if (k->n_heads == 1)
+		return (struct zn_line_ranked){ k->heads, zn_line_score(l, k->heads, now_s) };
+	struct zn_line_ranked best = first_of_top(l, k, now_s);
+	if (!is_first_of_all(l, k, &best, now_s)) {
 		look_at_all(l, k, now_s);
 		best = first_of_top(l, k, now_s);
 	}
-	return best.head ? best.head->class : NULL;
+	return best;
 }
 
 /* Its score as of at_s; if it came later, what makes the bound right when it came. */
@@ -130,7 +124,7 @@ void zn_line_top_forget(struct zn_pick_kind *k, struct zn_pick_class *c)
 void zn_line_top_renew(struct zn_line *l)
 {
 	l->growth = 1;
-	for (struct zn_pick_kind *k = l->kinds; k; k = k->hh.next) {
+	for (struct zn_pick_kind *k = l->kinds; k; k = k->next_kind) {
 		k->growth = 1;
 		k->has_rest = true;
 		k->rest_priority = INT64_MAX; /* better than anybody can be */

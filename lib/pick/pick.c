@@ -19,7 +19,7 @@ void zn_pick_done(struct zn_pick *p)
 
 int zn_pick_wait(struct zn_pick *p, struct zn_pick_job *job, const struct zn_pick_ask *ask)
 {
-	if (zn__kinds_room(&p->kinds, HASH_COUNT(p->line.kinds) + 1) < 0)
+	if (zn__kinds_room(&p->kinds, HASH_COUNT(p->line.kinds_by_ask) + 1) < 0)
 		return -ENOMEM;
 	return zn_line_add(&p->line, job, ask);
 }
@@ -178,8 +178,7 @@ static void find_next(const struct zn_pick_pass *pass, struct zn_pick_kind *k)
 	if (k->no_room == gap->pass || !zn_pick_fits(&k->ask, &gap->now))
 		return;
 	bool freely = k->no_room_beside != gap->pass && zn_pick_fits(&k->ask, &gap->beside);
-	const struct zn_pick_class *top = freely ? zn_line_top(&p->line, k, pass->now_s) : NULL;
-	struct zn_pick_job *first = top ? next_in(pass, top, true) : NULL;
+	struct zn_pick_job *first = freely && k->n_heads ? next_in(pass, zn_line_top(&p->line, k, pass->now_s).head->class, true) : NULL;
 	if (first)
 		offer(pass, k, first);
 	else
@@ -191,7 +190,7 @@ static void find_next(const struct zn_pick_pass *pass, struct zn_pick_kind *k)
 static void find_all_next(struct zn_pick_pass *pass)
 {
 	pass->pick->kinds.n = 0;
-	for (struct zn_pick_kind *k = pass->pick->line.kinds; k; k = k->hh.next) {
+	for (struct zn_pick_kind *k = pass->pick->line.kinds; k; k = k->next_kind) {
 		look_for_room(pass, k);
 		find_next(pass, k);
 	}

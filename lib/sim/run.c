@@ -206,7 +206,7 @@ int zn_sim_run(struct zn_sim_job *jobs, size_t n, struct zn_sim_world world, str
 	size_t told = 0;
 	int rc = r.ends.heap ? 0 : -ENOMEM;
 
-	r.pick->payers = payers;
+	r.pick->payers = payers && payers->n ? payers : NULL;
 	while (rc == 0 && (r.submitted < n || r.ends.n || waits(&r))) {
 		r.now_s = next_time(&r);
 		rc = take_events(&r);
