@@ -85,14 +85,25 @@ static int payers_room(struct zn_line *l, uint32_t payer)
 	if (v)
 		l->payers = v;
 	double *factors = v ? reallocarray(l->factors, n, sizeof(*factors)) : NULL;
-	if (!factors)
+	if (factors)
+		l->factors = factors;
+	uint32_t *to_ask = factors ? reallocarray(l->to_ask, n, sizeof(*to_ask)) : NULL;
+	if (!to_ask)
 		return -ENOMEM;
-	l->factors = factors;
+	l->to_ask = to_ask;
 	for (; l->n_payers < n; l->n_payers++) {
 		l->payers[l->n_payers] = (struct zn_pick_payer){ 0 };
 		l->factors[l->n_payers] = 1;
 	}
 	return 0;
+}
+
+void zn_line_ask(struct zn_line *l, uint32_t payer)
+{
+	if (!payer || l->payers[payer].is_asked)
+		return;
+	l->payers[payer].is_asked = true;
+	l->to_ask[l->n_to_ask++] = payer;
 }
 
 /* For that payer, and one shape more of his. */
@@ -130,7 +141,6 @@ static void shape_link(struct zn_line *l, struct zn_pick_shape *s)
 	s->excused_s = 0;
 	s->at = p->n++;
 	p->v[s->at] = (struct zn_pick_paid){ .shape = s, .use = zn_pick_use(&s->ask) };
-	p->is_new = true;
 	if (!k->shapes)
 		kind_link(l, k);
 	s->before_in_kind = NULL;
@@ -351,6 +361,7 @@ void zn_line_done(struct zn_line *l)
 	for (uint32_t i = 0; i < l->n_payers; i++)
 		free(l->payers[i].v);
 	free(l->payers);
+	free(l->to_ask);
 	free(l->factors);
 }
 
@@ -407,7 +418,7 @@ int zn_line_add(struct zn_line *l, struct zn_pick_job *job, const struct zn_pick
 	zn_row_add(&l->all, &job->all);
 	zn_row_add(&c->jobs, &job->in_class);
 	find_first(l, c);
-	l->payers[ask->payer].is_new = true;
+	zn_line_ask(l, ask->payer);
 	if (!s->is_out)
 		head_put(l, c);
 	return 0;
@@ -422,7 +433,7 @@ struct zn_pick_kind *zn_line_remove(struct zn_line *l, struct zn_pick_job *job)
 	job->overtaken_s = overtaken_s(l, job);
 	zn_row_remove(&l->all, &job->all);
 	zn_row_remove(&c->jobs, &job->in_class);
-	l->payers[s->ask.payer].is_new = true;
+	zn_line_ask(l, s->ask.payer);
 	job->shape = NULL;
 	job->class = NULL;
 	if (l->oldest == job)
@@ -493,15 +504,15 @@ double zn_line_wake(struct zn_line *l, double now_s)
 
 /* ---- who is first -------------------------------------------------------------------------------------- */
 
-void zn_line_set_factors(struct zn_line *l, uint32_t n, double (*factor)(const void *arg, uint32_t payer), const void *arg)
+void zn_line_set_factors(struct zn_line *l, bool anew, uint32_t n, double (*factor)(const void *arg, uint32_t payer), const void *arg)
 {
 	static const double least = 0x1p-900, enough = 1e6; /* a score with it is still no denormal number */
 	double most = 1;
 
-	for (uint32_t i = 1; i < l->n_payers && i <= n; i++) {
-		double was = l->factors[i];
-		l->factors[i] = fmax(factor(arg, i), least);
-		most = fmax(most, l->factors[i] / was);
+	for (l->n_factors = anew ? 0 : l->n_factors; l->n_factors < n && l->n_factors + 1 < l->n_payers; l->n_factors++) {
+		double *f = &l->factors[l->n_factors + 1], was = *f;
+		*f = fmax(factor(arg, l->n_factors + 1), least);
+		most = fmax(most, *f / was);
 	}
 	l->growth *= most;
 	if (l->growth > enough)

@@ -145,12 +145,14 @@ struct zn_pick_paid {
 	double first_s;
 };
 
-/* Of a payer: what of his waits, and what was known when it was last asked who of his may start. */
+/* Of a payer: what of his waits, and what is known of when it was asked who of his may start (owners.c). */
 struct zn_pick_payer {
 	struct zn_pick_paid *v;
 	uint32_t n, cap;
-	uint64_t changed[2];
-	bool hours[2], tight[2], is_new;
+	bool is_asked;                /* he is among those to ask */
+	bool is_linked;               /* in the lists of his owners: */
+	uint32_t before[2], after[2]; /* other payers; 0: there is none */
+	struct zn_owner_seen seen[2]; /* his owners, when he left those */
 };
 
 struct zn_line {
@@ -166,6 +168,8 @@ struct zn_line {
 	size_t n_sleeping;            /* shapes */
 	struct zn_pick_payer *payers; /* by their numbers, from 1 on: n_payers */
 	uint32_t n_payers;
+	uint32_t *to_ask, n_to_ask;   /* payers of whom a job came or left since they were asked; and who else is to be: zn_line_ask */
+	uint32_t n_factors;           /* the first so many are what they should be */
 	double *factors;              /* of each of them: what the urgency of his jobs is multiplied by, the fair share */
 	double growth;                /* what any factor was multiplied by since the beginning, at most */
 	double charged_s;             /* all that anybody was ever overtaken by */
@@ -193,6 +197,8 @@ void zn_line_charge(struct zn_line *l, const struct zn_pick_job *job, double sec
 void zn_line_defer(struct zn_line *l, struct zn_pick_job *job, double until_s);
 /* Whether nobody of this shape is there; what passes them meanwhile does not count for them. */
 void zn_line_set_out(struct zn_line *l, struct zn_pick_shape *s, bool out);
+/* That payer is to be asked; 0 is not. */
+void zn_line_ask(struct zn_line *l, uint32_t payer);
 /* Of a shape. */
 struct zn_pick_paid *zn_line_paid(const struct zn_line *l, const struct zn_pick_shape *s);
 /* Sets first and first_head, as they were within the last minute: within a shape the order changes slowly. */
@@ -200,8 +206,8 @@ void zn_line_find_first(const struct zn_line *l, struct zn_pick_paid *paid, doub
 /* Returns when the first of those that sleep on may be looked at; 0: none does. */
 double zn_line_wake(struct zn_line *l, double now_s);
 
-/* What the urgency of that payer's jobs is multiplied by from now on. */
-void zn_line_set_factors(struct zn_line *l, uint32_t n, double (*factor)(const void *arg, uint32_t payer), const void *arg);
+/* What the urgency of the jobs of the first n payers is multiplied by from now on; anew: also of those who had a factor. */
+void zn_line_set_factors(struct zn_line *l, bool anew, uint32_t n, double (*factor)(const void *arg, uint32_t payer), const void *arg);
 struct zn_line_head zn_line_head_of(const struct zn_pick_job *job); /* as if it were one; it is in the line */
 /* Both are in the line. */
 bool zn_line_goes_before(const struct zn_line *l, const struct zn_pick_job *a, const struct zn_pick_job *b, double now_s);

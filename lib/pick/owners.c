@@ -5,28 +5,94 @@
  */
 #include "pick/pick.h"
 
-/* The payers of whom something waits, or waited. */
-#define each_payer(i, p) \
-	for (uint32_t i = 1; i < (p)->line.n_payers && i <= (p)->payers->n; i++) \
-		if ((p)->line.payers[i].n || (p)->line.payers[i].is_new)
+#include <utlist.h>
+
 #define each_shape(s, p, payer) \
 	for (struct zn_pick_paid *s = (p)->line.payers[payer].v; s < (p)->line.payers[payer].v + (p)->line.payers[payer].n; s++)
 #define each_owner(o, p, payer) \
 	for (int i_ = 0; i_ < 2; i_++) \
 		for (struct zn_owner *o = (p)->payers->v[(payer) - 1].owner[i_]; o; o = NULL)
 
-/* Whether what an owner has changed, where that was or is too much for any more jobs of his, or his hours came or went.
- * Remembers for this payer how it is now.
- */
-static bool is_changed(struct zn_pick_payer *known, int i, const struct zn_owner *o, bool hours)
-{
-	bool tight = zn_owner_is_tight(o), changed = known->hours[i] != hours;
+/* ---- the payers of an owner of whom something waits -------------------------------------------------------------- */
 
-	changed |= known->changed[i] != o->changed && (tight || known->tight[i]);
-	known->changed[i] = o->changed;
-	known->tight[i] = tight;
-	known->hours[i] = hours;
-	return changed;
+static void link_payer(struct zn_pick *p, uint32_t payer)
+{
+	struct zn_pick_payer *v = p->line.payers;
+
+	each_owner(o, p, payer) {
+		v[payer].before[i_] = 0;
+		v[payer].after[i_] = o->waiting;
+		if (o->waiting)
+			v[o->waiting].before[i_] = payer;
+		o->waiting = payer;
+	}
+	v[payer].is_linked = true;
+}
+
+static void unlink_payer(struct zn_pick *p, uint32_t payer)
+{
+	struct zn_pick_payer *v = p->line.payers;
+
+	each_owner(o, p, payer) {
+		uint32_t before = v[payer].before[i_], after = v[payer].after[i_];
+		*(before ? &v[before].after[i_] : &o->waiting) = after;
+		if (after)
+			v[after].before[i_] = before;
+		v[payer].seen[i_] = o->seen;
+	}
+	v[payer].is_linked = false;
+}
+
+/* ---- who is asked ------------------------------------------------------------------------------------------------ */
+
+static struct zn_owner_seen look_at(struct zn_owner *o, double now_s)
+{
+	return (struct zn_owner_seen){ .changed = o->changed, .hours = zn_owner_has_hours(o, now_s), .tight = zn_owner_is_tight(o) };
+}
+
+/* Whether what he has changed, where that was or is too much for any more jobs of his, or his hours came or went. */
+static bool is_other(const struct zn_owner_seen *was, const struct zn_owner_seen *is)
+{
+	return was->hours != is->hours || (was->changed != is->changed && (was->tight || is->tight));
+}
+
+/* All who share him are. */
+static void ask_all_of(struct zn_pick *p, struct zn_owner *o, double now_s)
+{
+	if (o->stale)
+		return;
+	o->stale = true;
+	if (o->first)
+		DL_DELETE(p->payers->keep_back, o);
+	o->first = NULL;
+	o->asked_s = now_s;
+	for (uint32_t i = o->waiting; i; i = p->line.payers[i].after[o->which])
+		zn_line_ask(&p->line, i);
+}
+
+static void look_again(struct zn_pick *p, struct zn_owner *o, double now_s)
+{
+	if (!o->waiting)
+		return;
+	struct zn_owner_seen was = o->seen;
+	o->seen = look_at(o, now_s);
+	if (is_other(&was, &o->seen))
+		ask_all_of(p, o, now_s);
+}
+
+/* Of a payer of whom a job came or left. */
+static void look_at_owners(struct zn_pick *p, uint32_t payer, double now_s)
+{
+	struct zn_pick_payer *known = &p->line.payers[payer];
+	bool came = !known->is_linked;
+
+	if (came)
+		link_payer(p, payer);
+	each_owner(o, p, payer) {
+		o->seen = look_at(o, now_s);
+		if (came && is_other(&known->seen[i_], &o->seen))
+			ask_all_of(p, o, now_s);
+	}
 }
 
 /* Of his owners: the most that one job of theirs asks. */
@@ -37,68 +103,35 @@ static void note_wants(struct zn_pick *p, uint32_t payer)
 			zn_owner_wants(o, &s->use);
 }
 
-/* Whether a job of his came or left; and which of his owners are stale. */
-static bool find_stale(struct zn_pick *p, uint32_t payer, double now_s)
+/* It is a minute, or the clock was set back. */
+static bool is_due(const struct zn_owner *o, double now_s)
 {
-	struct zn_pick_payer *known = &p->line.payers[payer];
-
-	if (known->is_new)
-		note_wants(p, payer);
-	each_owner(o, p, payer)
-		o->stale |= is_changed(known, i_, o, zn_owner_has_hours(o, now_s)) || (o->first && now_s - o->asked_s > ZN_LINE_SLOWLY_S);
-	return known->is_new;
+	return now_s < o->asked_s || now_s - o->asked_s > ZN_LINE_SLOWLY_S;
 }
 
-static bool is_stale(const struct zn_pick *p, uint32_t payer)
+/* Beside those of whom a job came or left. */
+static void find_stale(struct zn_pick *p, double now_s)
 {
-	bool stale = p->line.payers[payer].is_new;
+	struct zn_payers *payers = p->payers;
+	struct zn_line *l = &p->line;
+	uint32_t n = l->n_to_ask;
 
-	each_owner(o, p, payer)
-		stale |= o->stale;
-	return stale;
-}
-
-/* Who is looked at is looked at with all who share an owner with him that keeps others back. */
-static void spread_staleness(struct zn_pick *p)
-{
-	bool more = true;
-
-	while (more) {
-		more = false;
-		each_payer(i, p) {
-			if (!is_stale(p, i))
-				continue;
-			each_owner(o, p, i) {
-				more |= !o->stale && o->first;
-				o->stale |= o->first != NULL;
-			}
-		}
+	for (uint32_t i = 0; i < n; i++)
+		note_wants(p, l->to_ask[i]);
+	for (struct zn_owner *o; (o = payers->changed);) {
+		payers->changed = o->next_changed;
+		o->in_changed = false;
+		look_again(p, o, now_s);
 	}
+	for (struct zn_owner *o = payers->timed; o; o = o->next_timed)
+		look_again(p, o, now_s);
+	while (payers->keep_back && is_due(payers->keep_back, now_s))
+		ask_all_of(p, payers->keep_back, now_s);
+	for (uint32_t i = 0; i < n; i++)
+		look_at_owners(p, l->to_ask[i], now_s);
 }
 
-/* Returns how many are stale. */
-static size_t forget_first(struct zn_pick *p, double now_s)
-{
-	size_t n = 0;
-
-	for (struct zn_owner *o = p->payers->owners; o; o = o->hh.next) {
-		if (!o->stale)
-			continue;
-		n++;
-		o->first = NULL;
-		o->asked_s = now_s;
-	}
-	return n;
-}
-
-static size_t count_stale(const struct zn_pick *p)
-{
-	size_t n = 0;
-
-	for (const struct zn_owner *o = p->payers->owners; o; o = o->hh.next)
-		n += o->stale;
-	return n;
-}
+/* ---- what they may not have -------------------------------------------------------------------------------------- */
 
 static double score(struct zn_pick *p, struct zn_pick_paid *s, double now_s)
 {
@@ -111,24 +144,29 @@ static const struct zn_line_head *head_of_first(const struct zn_pick *p, const s
 	return &zn_line_paid(&p->line, o->first)->first_head;
 }
 
-/* The first of what an owner may not have now is kept; if he kept nobody back before, all of his are to be looked at. */
+/* The first of what an owner may not have now is kept. */
 static void note_blocked(struct zn_pick *p, struct zn_owner *o, struct zn_pick_paid *s, enum zn_scarce what, double now_s)
 {
 	double mine = score(p, s, now_s);
 
-	o->stale = true;
+	ask_all_of(p, o, now_s);
 	if (o->first && !zn_line_head_before(&s->first_head, mine, head_of_first(p, o), o->first_score))
 		return;
+	if (!o->first)
+		DL_APPEND(p->payers->keep_back, o);
 	o->first = s->shape;
 	o->first_lacks = what;
 	o->first_score = mine;
 }
 
-/* What a payer may not have now. */
+/* What a payer may not have now.  Who shares an owner with him that keeps somebody back is asked with him. */
 static void find_blocked(struct zn_pick *p, uint32_t payer, double now_s)
 {
-	each_owner(o, p, payer)
+	each_owner(o, p, payer) {
+		if (o->first)
+			ask_all_of(p, o, now_s);
 		zn_owner_find_left(o, now_s);
+	}
 	each_shape(s, p, payer) {
 		s->is_blocked = false;
 		each_owner(o, p, payer) {
@@ -170,31 +208,31 @@ static bool put_out(struct zn_pick *p, uint32_t payer, double now_s)
 	return came;
 }
 
+static void done_with(struct zn_pick *p, uint32_t payer)
+{
+	struct zn_pick_payer *known = &p->line.payers[payer];
+
+	known->is_asked = false;
+	each_owner(o, p, payer)
+		o->stale = false;
+	if (!known->n)
+		unlink_payer(p, payer);
+}
+
 /* The caller has counted what started before. */
 bool zn_pick_ask_payers(struct zn_pick *p, double now_s)
 {
-	bool any = false, came = false;
-	size_t stale;
+	struct zn_line *l = &p->line;
+	bool came = false;
 
 	if (!p->payers || !p->payers->owners)
 		return false;
-	each_payer(i, p)
-		any |= find_stale(p, i, now_s);
-	if (!any && !count_stale(p))
-		return false;
-	do {
-		spread_staleness(p);
-		stale = forget_first(p, now_s);
-		each_payer(i, p)
-			if (is_stale(p, i))
-				find_blocked(p, i, now_s);
-	} while (count_stale(p) > stale);
-	each_payer(i, p) {
-		if (is_stale(p, i))
-			came |= put_out(p, i, now_s);
-		p->line.payers[i].is_new = false;
-	}
-	for (struct zn_owner *o = p->payers->owners; o; o = o->hh.next)
-		o->stale = false;
+	find_stale(p, now_s);
+	for (uint32_t i = 0; i < l->n_to_ask; i++) /* more come */
+		find_blocked(p, l->to_ask[i], now_s);
+	for (uint32_t i = 0; i < l->n_to_ask; i++)
+		came |= put_out(p, l->to_ask[i], now_s);
+	while (l->n_to_ask)
+		done_with(p, l->to_ask[--l->n_to_ask]);
 	return came;
 }

@@ -68,8 +68,10 @@ void zn_pick_begin(struct zn_pick_pass *pass, struct zn_pick *p, double now_s)
 	*pass = (struct zn_pick_pass){ .pick = p, .now_s = now_s, .gap.pass = ++p->passes };
 	p->ops->begin(p->arg, &pass->gap.now);
 	pass->gap.beside = pass->gap.now;
-	if (p->payers)
-		zn_line_set_factors(&p->line, (uint32_t)p->payers->n, factor, p->payers);
+	if (!p->payers)
+		return;
+	zn_line_set_factors(&p->line, p->weighed_s != p->payers->leaves.weighed_s, (uint32_t)p->payers->n, factor, p->payers);
+	p->weighed_s = p->payers->leaves.weighed_s;
 }
 
 static struct zn_pick_job *start(struct zn_pick_pass *pass, struct zn_pick_job *job)

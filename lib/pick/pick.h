@@ -46,6 +46,7 @@ struct zn_pick {
 	const struct zn_pick_ops *ops;
 	void *arg;
 	struct zn_payers *payers;     /* who is counted by the caller; NULL: everybody may have everything */
+	double weighed_s;             /* when those were, as the line knows them */
 	/* Of a job that is many: the one that starts, in no line, with what the caller sets of a job; more: the others wait on,
 	 * else none of it is in line any more.  NULL: there are none.
 	 */

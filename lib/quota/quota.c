@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "base/text.h"
 #include "base/units.h"
@@ -89,12 +90,15 @@ static int owner_get(struct zn_payers *p, const char *of, const char *name, stru
 		return -ENOMEM;
 	strcpy(o->name, text);
 	o->quota = quota;
+	o->which = strcmp(of, "user") != 0;
 	o->ledger.window_s = quota->window_s;
 	HASH_ADD_STR(p->owners, name, o);
 	if (!o->hh.tbl) {
 		free(o);
 		return -ENOMEM;
 	}
+	if (quota->gpu_hours.has)
+		LL_PREPEND2(p->timed, o, next_timed);
 	*ret = o;
 	return 0;
 }
@@ -139,10 +143,19 @@ int64_t zn_payers_get(struct zn_payers *p, const char *user, const char *account
 
 /* ---- counting ---------------------------------------------------------------------------------------------- */
 
+static void note_changed(struct zn_payers *p, struct zn_owner *o)
+{
+	o->changed++;
+	if (o->in_changed)
+		return;
+	o->in_changed = true;
+	LL_PREPEND2(p->changed, o, next_changed);
+}
+
 void zn_payer_add(struct zn_payers *p, uint32_t payer, const struct zn_use *use)
 {
 	each_owner(o, p, payer) {
-		o->changed++;
+		note_changed(p, o);
 		o->use.running += use->running;
 		o->use.queued += use->queued;
 		o->use.gpus += use->gpus;
@@ -155,7 +168,7 @@ void zn_payer_add(struct zn_payers *p, uint32_t payer, const struct zn_use *use)
 void zn_payer_take(struct zn_payers *p, uint32_t payer, const struct zn_use *use)
 {
 	each_owner(o, p, payer) {
-		o->changed++;
+		note_changed(p, o);
 		o->use.running -= use->running;
 		o->use.queued -= use->queued;
 		o->use.gpus -= use->gpus;
@@ -476,7 +489,7 @@ double zn_payers_again_s(struct zn_payers *p)
 {
 	double first_s = 0;
 
-	for (struct zn_owner *o = p->owners; o; o = o->hh.next) {
+	for (struct zn_owner *o = p->timed; o; o = o->next_timed) {
 		if (zn_owner_has_hours(o, p->now_s) || waits_for_an_end(o, p->now_s))
 			continue;
 		double next_s = zn_ledger_next_s(&o->ledger, p->now_s);

@@ -43,6 +43,13 @@ static inline double zn_use_gpus(const struct zn_use *use)
 enum zn_scarce { ZN_SCARCE_NOTHING, ZN_SCARCE_RUNNING, ZN_SCARCE_GPUS, ZN_SCARCE_CPUS, ZN_SCARCE_MEM, ZN_SCARCE_HOURS };
 bool zn_use_needs(const struct zn_use *use, enum zn_scarce what);
 
+/* How it stood with an owner when somebody looked. */
+struct zn_owner_seen {
+	uint64_t changed;
+	bool hours;                    /* he had some */
+	bool tight;                    /* zn_owner_is_tight */
+};
+
 /* A user or an account of whom is counted. */
 struct zn_owner {
 	const struct zn_quota *quota;
@@ -53,8 +60,13 @@ struct zn_owner {
 	struct zn_ledger ledger;       /* all that was used up to counted_s */
 	double counted_s;
 	uint64_t changed;              /* how often use was */
+	bool in_changed;
+	struct zn_owner *next_changed, *next_timed; /* in the lists of zn_payers */
 	struct zn_use most;            /* that one job asks: zn_owner_wants */
 	/* for whoever orders jobs (pick/owners.c): */
+	int which;                     /* of the owners of a payer: 0, a user; 1, an account */
+	uint32_t waiting;              /* the first of his payers of whom something waits; 0: there is none */
+	struct zn_owner_seen seen;     /* by those */
 	bool stale;
 	double asked_s;                /* when first was found */
 	struct zn_use left, ever;      /* what more he may have now, and could have if he had nothing */
@@ -62,6 +74,7 @@ struct zn_owner {
 	void *first;                   /* the shape of the first of his that he may not start now */
 	enum zn_scarce first_lacks;    /* and what that lacks */
 	double first_score;
+	struct zn_owner *prev, *next;  /* among those who keep somebody back */
 	UT_hash_handle hh;
 	char name[];                   /* "user ann" */
 };
@@ -73,6 +86,9 @@ struct zn_payers {
 	struct zn_quotas quotas;
 	struct zn_leaves leaves;
 	struct zn_owner *owners;       /* by name */
+	struct zn_owner *changed;      /* those whose use was, since whoever orders jobs looked */
+	struct zn_owner *timed;        /* those with hours */
+	struct zn_owner *keep_back;    /* those with a first, in the order of asked_s */
 	struct zn_payer *v;            /* from 1 on */
 	size_t n;
 	double now_s;                  /* of zn_payer_may */

@@ -79,7 +79,7 @@ static void step(struct zn_line *l, double *now_s)
 	if (!draw(50)) {
 		for (uint32_t i = 1; i <= PAYERS; i++)
 			factors[i] = fmin(1, factors[i] * (0.5 + draw(1000) / 900.));
-		zn_line_set_factors(l, PAYERS, factor_of, factors);
+		zn_line_set_factors(l, true, PAYERS, factor_of, factors);
 	}
 	if (j->pick.shape && !draw(8)) {
 		zn_line_set_out(l, j->pick.shape, !j->pick.shape->is_out);
