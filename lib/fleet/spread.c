@@ -80,6 +80,8 @@ uint16_t zn__spread_on(const struct zn_fleet_node *node, const struct zn_fleet_g
 
 static void spread_free(struct zn_fleet *f, struct zn__spread *s)
 {
+	if (f->tended == s)
+		f->tended = s->hh.next;
 	HASH_DEL(f->spreads, s);
 	zn__room_done(&s->room);
 	free(s);
@@ -140,6 +142,27 @@ static void look_at_changed(struct zn_fleet *f, struct zn__spread *s, const stru
 			zn__room_set(&s->room, f, at, zn__spread_on(&f->nodes[at], gang));
 }
 
+static void catch_up(struct zn_fleet *f, struct zn__spread *s)
+{
+	struct zn_fleet_gang gang = { .task = s->key.task, .per_node = s->key.per_node };
+
+	if (f->changes - s->seen > f->n)
+		look_at_all(f, s, &gang);
+	else
+		look_at_changed(f, s, &gang);
+	s->seen = f->changes;
+}
+
+void zn_fleet_tend(struct zn_fleet *f)
+{
+	struct zn__spread *s = f->tended ? f->tended : f->spreads;
+
+	if (!s)
+		return;
+	f->tended = s->hh.next;
+	catch_up(f, s);
+}
+
 struct zn__spread *zn__spread_get(struct zn_fleet *f, const struct zn_fleet_gang *gang)
 {
 	struct zn__spread_key key = { .task = gang->task, .per_node = gang->per_node };
@@ -150,15 +173,11 @@ struct zn__spread *zn__spread_get(struct zn_fleet *f, const struct zn_fleet_gang
 		if (HASH_COUNT(f->spreads) >= zn__fleet_keeps(sizeof(*s) + f->n * sizeof(*s->room.on)))
 			drop_oldest(f);
 		s = spread_make(f, &key, gang);
-	} else if (f->changes - s->seen > f->n) {
-		look_at_all(f, s, gang);
 	} else {
-		look_at_changed(f, s, gang);
+		catch_up(f, s);
 	}
-	if (s) {
-		s->seen = f->changes;
+	if (s)
 		s->asked = ++f->gangs_asked;
-	}
 	return s;
 }
 

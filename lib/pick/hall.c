@@ -199,7 +199,11 @@ static struct zn_pick_have have(const struct zn_fleet *f)
 
 static void begin(void *arg, struct zn_pick_have *ret)
 {
-	*ret = have(&((struct zn_hall *)arg)->now);
+	struct zn_hall *h = arg;
+
+	zn_fleet_tend(&h->now);
+	zn_fleet_tend(&h->beside);
+	*ret = have(&h->now);
 }
 
 static void take_spot(struct zn_hall *h, const struct zn_fleet_gang *gang, const struct zn_fleet_spot *spot, bool beside)

@@ -193,6 +193,8 @@ static void find_all_next(struct zn_pick_pass *pass)
 {
 	pass->pick->kinds.n = 0;
 	for (struct zn_pick_kind *k = pass->pick->line.kinds; k; k = k->next_kind) {
+		if (!k->n_heads) /* all of it is out */
+			continue;
 		look_for_room(pass, k);
 		find_next(pass, k);
 	}
