@@ -91,7 +91,7 @@ load queue.bash
 @test "the first bad record ends the run with 65; the numbers before it are printed, nothing after it is submitted" {
 	good='{"command":"true","hold":true}'
 	for bad in '{"command":""}' '{"command":"true","resources":{"tasks":0}}' '{"command":"true","resources":{"gpus":-1}}' \
-		'{"command":"true","policy":{"array":"1-3"}}' '{"command":7}' 'nonsense' '{"command":"true","command":"false"}' \
+		'{"command":"true","policy":{"array":"3-1"}}' '{"command":7}' 'nonsense' '{"command":"true","command":"false"}' \
 		'{"command":"true","resources":{"time_limit_s":1e999}}' '{"command":"a\u0000b"}' '{"command":"true","directory":"tmp"} x'; do
 		n=$(zn-queue -o json | grep -c '') || :
 		run --separate-stderr -65 zn-submit --records < <(printf '%s\n%s\n%s\n%s\n' "$good" "$good" "$bad" "$good")
@@ -272,9 +272,9 @@ night rank 1 of 2 on GPU 1 of 0,1" ]
 	[ "$(field time_limit_s 1)" = 20.0 ]
 	run --separate-stderr -0 zn-submit --name day --hold night.sh
 	[ "$(field name 2)" = day ]
-	sed -i 's/--partition=gpu/--array=0-9/' night.sh
+	sed -i 's/--partition=gpu/--nodes=4/' night.sh
 	run --separate-stderr -65 zn-submit night.sh
-	[[ $stderr == *"#SBATCH --array can't be had in this version"* ]]
+	[[ $stderr == *"#SBATCH --nodes 4: a job runs on one machine"* ]]
 }
 
 @test "a submit loads only what it needs, and asks once" {
