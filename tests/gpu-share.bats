@@ -322,3 +322,9 @@ lease_is_free() { flock -n "$(echo "$dir"/leases/*)" true; }
 	printf '#!/bin/sh\n#SBATCH --gres=shard:1\n' >script
 	run -65 zn-submit script
 }
+
+@test "a job that is submitted from one with a part inherits nothing of what holds that" {
+	zn-submit --wait --gpu-share 0.5 --gpu-mem 1G --output /dev/null -- sh -c \
+		'zn-submit --wait -g 1 --output inner -- sh -c "echo \${CUDA_MPS_ACTIVE_THREAD_PERCENTAGE-none} \${CUDA_MPS_PINNED_DEVICE_MEM_LIMIT-none}"'
+	[ "$(cat inner)" = "none none" ]
+}
