@@ -203,7 +203,6 @@ lease_is_free() { flock -n "$(echo "$dir"/leases/*)" true; }
 	quick -w --gpu-share 0.123 -- true
 	quick --gpu-share 0.1 --gpu-mem 50G -- true # 7
 	[ "$(why 7)" = "job 7 is QUEUED: no gpu with 0.1 left has 50.0G of memory left; the most is 49.6G on gpu 0" ]
-	zn-queue compact 2>/dev/null || :
 	kill -KILL "$(pid_of zn-schedd)"
 	quick -g 1 -- true # 8
 	touch two
