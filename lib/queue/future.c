@@ -70,6 +70,12 @@ static bool was_told(const struct zn_job_record *r)
 	return r->reason && !strncmp(r->reason, ZN_PREEMPTED, strlen(ZN_PREEMPTED));
 }
 
+/* As zn-schedd sees it: one that only starts, or is frozen, is left alone.  In the past it may have ended since. */
+static bool may_go(const struct zn_job_record *r)
+{
+	return r->preemptible.v && strcmp(r->state, "SCHEDULED") && strcmp(r->state, "SUSPENDED");
+}
+
 /* Those who may go or do, of what runs since before; what starts later is left alone. */
 static size_t find_victims(struct zn__future *f, int64_t priority, double now_s, struct zn_victim *v)
 {
@@ -84,8 +90,7 @@ static size_t find_victims(struct zn__future *f, int64_t priority, double now_s,
 			continue;
 		v[n] = (struct zn_victim){ .job = pick, .priority = one->order.ask.priority, .times = one->preempted,
 		                           .gpus = one->order.ask.gpus, .gpu_milli = one->order.ask.part.milli, .goes = one->goes };
-		n += v[n].goes || (one->record->preemptible.v && !strcmp(one->record->state, "RUNNING") &&
-		                   zn_victim_weigh(&v[n], priority, now_s, &safe_until_s));
+		n += v[n].goes || (may_go(one->record) && zn_victim_weigh(&v[n], priority, now_s, &safe_until_s));
 	}
 	return n;
 }
@@ -96,7 +101,6 @@ static const double usual_grace_s = 30;
 static void set_going(struct zn__future *f, struct zn__one *one, double now_s)
 {
 	const struct zn_of64 *grace = &one->record->grace_s;
-
 	double left_s = fmin(one->pick.start_s + one->pick.limit_s - now_s, grace->has ? grace->v : usual_grace_s);
 
 	one->goes = true;
