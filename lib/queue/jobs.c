@@ -318,6 +318,66 @@ void zn_job_count_elements(const struct zn_job *job, struct zn_job_record *r)
 	r->elements_cancelled = ZN_SOME_U64(job->array->cancelled);
 }
 
+/* What was asked. */
+static void public_ask(const struct zn_job *job, struct zn_arena *a, struct zn_job_record *r)
+{
+	if (zn_handle_is_element(job->id))
+		r->index = ZN_SOME_U64(zn_handle_index(job->id));
+	if (job->array)
+		public_array(job, a, r);
+	if (job->gpu_share_milli)
+		r->gpu_share = ZN_SOME_F64(job->gpu_share_milli / 1e3);
+	if (job->part.mem_bytes)
+		r->gpu_mem_bytes = ZN_SOME_U64(job->part.mem_bytes);
+	if (job->mem_bytes)
+		r->mem_bytes = ZN_SOME_U64(job->mem_bytes);
+	if (job->limit_s > 0)
+		r->time_limit_s = ZN_SOME_F64(job->limit_s);
+	r->every = job->every;
+	if (job->after)
+		r->after = zn_after_text(job->after, a);
+	if (job->begin_s > 0)
+		r->begin_s = ZN_SOME_F64(job->begin_s);
+	if (job->deadline_s > 0)
+		r->deadline_s = ZN_SOME_F64(job->deadline_s);
+	if (job->requeue_of)
+		r->requeue_of = ZN_SOME_U64(job->requeue_of);
+	if (job->preemptible) {
+		r->preemptible = ZN_SOME_BOOL(true);
+		r->grace_s = (struct zn_of64){ .has = job->grace_s >= 0, .v = job->grace_s };
+	}
+}
+
+/* What happened to it. */
+static void public_runs(const struct zn_job *job, struct zn_arena *a, struct zn_job_record *r)
+{
+	if (job->start_s > 0)
+		r->start_s = ZN_SOME_F64(job->start_s);
+	if (job->end_s > 0)
+		r->end_s = ZN_SOME_F64(job->end_s);
+	if (job->has_exit_code)
+		r->exit_code = ZN_SOME_I64(job->exit_code);
+	if (job->signal)
+		r->signal = zn_signal_name((int)job->signal) ? zn_signal_name((int)job->signal)
+		           : zn_arena_printf(a, "%u", job->signal);
+	if (job->attempt)
+		r->attempt = ZN_SOME_U64(job->attempt);
+	if (job->preempted)
+		r->preempted = ZN_SOME_U64(job->preempted);
+	if (job->adopted_pid)
+		r->adopted_pid = ZN_SOME_U64(job->adopted_pid);
+	if (job->max_rss_bytes)
+		r->max_rss_bytes = ZN_SOME_U64(job->max_rss_bytes);
+	if (job->end_s > 0 && job->start_s > 0) {
+		r->cpu_s = ZN_SOME_F64(job->cpu_s);
+		r->gpu_s = ZN_SOME_F64(job->gpu_s);
+	}
+	if (job->before_gpu_s > 0) {
+		r->before_gpu_s = ZN_SOME_F64(job->before_gpu_s);
+		r->before_end_s = ZN_SOME_F64(job->before_end_s);
+	}
+}
+
 int zn_job_public(const struct zn_job *job, const char *node, struct zn_arena *a, struct zn_job_record *ret)
 {
 	struct zn_job_record r = {
@@ -338,56 +398,8 @@ int zn_job_public(const struct zn_job *job, const char *node, struct zn_arena *a
 		.confinement = job->confinement,
 	};
 
-	if (zn_handle_is_element(job->id))
-		r.index = ZN_SOME_U64(zn_handle_index(job->id));
-	if (job->array)
-		public_array(job, a, &r);
-	if (job->gpu_share_milli)
-		r.gpu_share = ZN_SOME_F64(job->gpu_share_milli / 1e3);
-	if (job->part.mem_bytes)
-		r.gpu_mem_bytes = ZN_SOME_U64(job->part.mem_bytes);
-	if (job->mem_bytes)
-		r.mem_bytes = ZN_SOME_U64(job->mem_bytes);
-	if (job->limit_s > 0)
-		r.time_limit_s = ZN_SOME_F64(job->limit_s);
-	r.every = job->every;
-	if (job->after)
-		r.after = zn_after_text(job->after, a);
-	if (job->begin_s > 0)
-		r.begin_s = ZN_SOME_F64(job->begin_s);
-	if (job->deadline_s > 0)
-		r.deadline_s = ZN_SOME_F64(job->deadline_s);
-	if (job->start_s > 0)
-		r.start_s = ZN_SOME_F64(job->start_s);
-	if (job->end_s > 0)
-		r.end_s = ZN_SOME_F64(job->end_s);
-	if (job->has_exit_code)
-		r.exit_code = ZN_SOME_I64(job->exit_code);
-	if (job->signal)
-		r.signal = zn_signal_name((int)job->signal) ? zn_signal_name((int)job->signal)
-		           : zn_arena_printf(a, "%u", job->signal);
-	if (job->attempt)
-		r.attempt = ZN_SOME_U64(job->attempt);
-	if (job->requeue_of)
-		r.requeue_of = ZN_SOME_U64(job->requeue_of);
-	if (job->preemptible) {
-		r.preemptible = ZN_SOME_BOOL(true);
-		r.grace_s = (struct zn_of64){ .has = job->grace_s >= 0, .v = job->grace_s };
-	}
-	if (job->preempted)
-		r.preempted = ZN_SOME_U64(job->preempted);
-	if (job->adopted_pid)
-		r.adopted_pid = ZN_SOME_U64(job->adopted_pid);
-	if (job->max_rss_bytes)
-		r.max_rss_bytes = ZN_SOME_U64(job->max_rss_bytes);
-	if (job->end_s > 0 && job->start_s > 0) {
-		r.cpu_s = ZN_SOME_F64(job->cpu_s);
-		r.gpu_s = ZN_SOME_F64(job->gpu_s);
-	}
-	if (job->before_gpu_s > 0) {
-		r.before_gpu_s = ZN_SOME_F64(job->before_gpu_s);
-		r.before_end_s = ZN_SOME_F64(job->before_end_s);
-	}
+	public_ask(job, a, &r);
+	public_runs(job, a, &r);
 	int rc = job->place ? public_alloc(job, node, a, &r) : 0;
 	if (rc == 0)
 		*ret = r;
