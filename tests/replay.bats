@@ -33,7 +33,9 @@ load queue
 	mapfile -t ids <numbers
 	zn-queue wait --timeout 100s "${ids[@]}" || [ $? -eq 1 ]
 	zn-schedd --stop
-run -0 replay "$ZENITH_SPOOL/journal" "$dir/conf"
+	run replay "$ZENITH_SPOOL/journal" "$dir/conf"
+	echo "$output"
+	[ "$status" -eq 0 ]
 	[[ $output == *" 0 otherwise" ]]
 	[[ $output =~ ([0-9]+)" starts, "([0-9]+)" preemptions" ]]
 	[ "${BASH_REMATCH[1]}" -ge 60 ]

@@ -477,6 +477,25 @@ gone_already() { [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 	[ "$(cat "$dir/out.6")" = 0,1,3 ]
 }
 
+@test "a GPU is free when its job's end is told, though a shepherd that is just forked has the lease, too" {
+	command -v strace >/dev/null || skip "strace is not there"
+	start_agent
+	strace -f -o "$dir/calls" -e trace=close_range -e inject=close_range:delay_enter=1000000 -p "$(agent_pid)" 2>"$dir/attached" 3>&- &
+	until_true grep -qs attached "$dir/attached"
+	mkfifo "$dir/fifo"
+	{
+		printf '!hello\n!ack\n'; job 1 "read x <$dir/fifo" '"gpus":[1]'; echo '!wait what=started job=1'
+		until_true [ -e "$dir/go" ]; job 2 true '"gpus":[2]'; echo go >"$dir/fifo"; echo '!wait what=exited job=1'
+		job 3 true '"gpus":[1]'; echo '!wait what=exited job=3'
+	} | ctl >"$dir/reports" &
+	told=$!
+	until_true grep -qs started "$dir/reports"
+	touch "$dir/go"
+	wait $told
+	run ! grep refused "$dir/reports"
+	grep -q '"what":"exited".*"job":3\|"job":3.*"what":"exited"' "$dir/reports"
+}
+
 @test "a watcher hears when a stranger gives a GPU back" {
 	start_agent
 	mkdir "$dir/spool2"

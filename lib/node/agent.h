@@ -149,7 +149,7 @@ void zn__job_steer(struct agent *a, const struct zn_msg_steer *m);
 struct job *zn__job_find(struct agent *a, uint64_t job, uint64_t attempt);
 struct job *zn__job_add(struct agent *a, uint64_t job, uint64_t attempt);
 void zn__job_free(struct agent *a, struct job *j);
-void zn__job_release(struct job *j);          /* its leases */
+void zn__job_release(const struct agent *a, struct job *j); /* its leases: nothing of it runs */
 void zn__job_reap(struct agent *a);           /* after SIGCHLD */
 void zn__job_orphans(struct agent *a);
 void zn__job_stop_all(struct agent *a, const char *reason);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -40,7 +41,7 @@ struct job *zn__job_add(struct agent *a, uint64_t job, uint64_t attempt)
 	return j;
 }
 
-void zn__job_release(struct job *j)
+static void drop_leases(struct job *j)
 {
 	for (size_t i = 0; i < j->n_leases; i++)
 		close(j->leases[i]);
@@ -50,12 +51,28 @@ void zn__job_release(struct job *j)
 	j->gpus = (struct zn_idset){ 0 };
 }
 
+/* A part of a GPU goes on the same lease as the other parts of it. */
+static bool shares_lease(const struct agent *a, const struct job *j)
+{
+	for (const struct job *other = j->gpu_milli ? a->jobs : NULL; other; other = other->hh.next)
+		if (other != j && !other->exited && zn_idset_equal(&other->gpus, &j->gpus))
+			return true;
+	return false;
+}
+
+void zn__job_release(const struct agent *a, struct job *j)
+{
+	for (size_t i = 0; i < j->n_leases && !shares_lease(a, j); i++)
+		flock(j->leases[i], LOCK_UN); /* a child that was just forked has them, too, until it comes to close them */
+	drop_leases(j);
+}
+
 void zn__job_free(struct agent *a, struct job *j)
 {
 	HASH_DEL(a->jobs, j);
 	if (j->hand)
 		j->hand->job = NULL;
-	zn__job_release(j);
+	drop_leases(j);
 	zn_buf_done(&j->started);
 	free(j);
 }
@@ -223,6 +240,7 @@ void zn__job_heard(struct agent *a, struct watch *w, uint32_t events)
 		take_idle(a, h);
 	} else if (n == (ssize_t)sizeof(e) && h->job) {
 		struct zn_msg_start m = { .job = h->job->key.job, .attempt = (uint32_t)h->job->key.attempt };
+		zn__job_release(a, h->job);
 		zn__job_free(a, h->job);
 		refuse(a, &m, true, e.text);
 	} else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
@@ -269,8 +287,10 @@ void zn__job_start(struct agent *a, const struct zn_msg_start *asked)
 		zn__look_send_state(a, false);
 	if (rc == 0)
 		return;
-	if (j)
+	if (j) {
+		zn__job_release(a, j);
 		zn__job_free(a, j);
+	}
 	if (m.gpus.n) /* who holds them, so that the scheduler does not ask for the same ones again */
 		zn__look_send_state(a, false);
 	refuse(a, &m, rc == -EAGAIN, err.text);
@@ -345,6 +365,7 @@ static void not_begun(struct agent *a, struct job *j)
 {
 	struct zn_msg_start m = { .job = j->key.job, .attempt = (uint32_t)j->key.attempt };
 
+	zn__job_release(a, j);
 	zn__job_free(a, j);
 	refuse(a, &m, true, "its shepherd was killed before it began");
 }
@@ -424,7 +445,7 @@ static void keep_trying(struct agent *a, struct job *j)
 		if (!a->ending)
 			zn__agent_say(a, "the spool was removed");
 		a->ending = j->exited = true;
-		zn__job_release(j);
+		zn__job_release(a, j);
 		zn__job_stop_all(a, "lost: the spool was removed");
 	} else {
 		a->orphans_ns = zn_boot_ns() + NS;

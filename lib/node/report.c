@@ -45,7 +45,7 @@ static void job_heard(struct agent *a, uint64_t seq, const struct zn_msg_report 
 	} else if (strcmp(r->what, "exited") == 0) {
 		j->exited = true;
 		j->exit_seq = seq;
-		zn__job_release(j);
+		zn__job_release(a, j);
 	}
 }
 
