@@ -17,14 +17,15 @@
 #include "base/units.h"
 #include "cli/cli.h"
 #include "node/node.h"
+#include "queue/nodes.h"
 #include "queue/spool.h"
 
-static const char *spool, *node, *confine, *user = "zenith";
+static const char *spool, *home, *node, *confine, *user = "zenith";
 static bool attach, detach, for_all, system_accounts;
 
 static const struct zn_opt opts[] = {
 	{ 0, "spool", ZN_OPT_STR, "DIR", &spool, "dir", "the spool to serve (default: as zn-submit finds it)" },
-	{ 0, "node", ZN_OPT_STR, "NAME", &node, NULL, "the node's name (default: the machine's)" },
+	{ 0, "node", ZN_OPT_STR, "NAME", &node, NULL, "which of several nodes of the spool it is (default: the only one, named as the machine)" },
 	{ 0, "detach", ZN_OPT_FLAG, NULL, &detach, NULL, "return when the agent listens, and leave it running" },
 	{ 0, "attach", ZN_OPT_FLAG, NULL, &attach, NULL, "connect standard input and output to the agent that runs" },
 	{ 0, "confine", ZN_OPT_CHOICE, "HOW", &confine, "auto|subreaper", "how jobs are held (default: auto, the best there is)" },
@@ -111,7 +112,7 @@ static void leave_caller(void)
 	close(fds[0]);
 	setsid();
 	ready_fd = fds[1];
-	snprintf(log_path, sizeof(log_path), "%s/node/log", spool);
+	snprintf(log_path, sizeof(log_path), "%s/log", home);
 	if (chdir("/") < 0)
 		exit(ZN_EXIT_OS);
 }
@@ -123,7 +124,7 @@ static int relay(void)
 	struct zn_err err = { .text = "" };
 
 	signal(SIGPIPE, SIG_IGN);
-	int fd = zn_node_connect(spool, &err);
+	int fd = zn_node_connect(home, &err);
 	int rc = fd < 0 ? fd : zn_node_relay(fd, STDIN_FILENO, STDOUT_FILENO, &err);
 	return rc < 0 ? zn_cli_fail(zn_cli_code(rc), "%s", err.text) : 0;
 }
@@ -143,6 +144,16 @@ static void find_spool(struct zn_arena *a)
 		exit(zn_cli_fail(zn_cli_code(-errno), "spool '%s': %s", spool, strerror(errno)));
 	spool = zn_cli_must(zn_arena_strdup(a, full));
 	free(full);
+}
+
+static void find_home(struct zn_arena *a)
+{
+	char many[4100];
+
+	home = zn_cli_must(node ? zn_arena_printf(a, "%s/nodes/%s", spool, node) : zn_arena_printf(a, "%s/node", spool));
+	snprintf(many, sizeof(many), "%s/nodes", spool);
+	if (node && !attach && mkdir(many, for_all ? 0711 : 0700) < 0 && errno != EEXIST)
+		exit(zn_cli_fail(zn_cli_code(-errno), "directory '%s': %s", many, strerror(errno)));
 }
 
 static void find_scheduler(struct zn_agent_opts *o)
@@ -169,13 +180,16 @@ int main(int argc, char **argv)
 		zn_cli_usage("options '--attach' and '--detach' exclude each other");
 	if (system_accounts && !for_all)
 		zn_cli_usage("option '--system-accounts' needs '--system'");
+	if (node && !zn_node_name_is_good(node))
+		zn_cli_usage("'%s' is no name for a node: up to %d letters, digits, '-', '_' and '.'", node, ZN_NODE_NAME_MAX);
 	find_spool(&arena);
+	find_home(&arena);
 	if (attach) {
 		int code = relay();
 		zn_arena_done(&arena);
 		return code;
 	}
-	struct zn_agent_opts o = { .spool = spool, .node = node, .system_accounts = system_accounts, .say = say,
+	struct zn_agent_opts o = { .spool = spool, .home = home, .node = node, .is_one_of_many = node != NULL, .system_accounts = system_accounts, .say = say,
 	                           .ready = ready };
 	if (for_all)
 		find_scheduler(&o);

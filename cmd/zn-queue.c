@@ -133,11 +133,9 @@ static int run_nodes(int argc, char **argv)
 	if (o.usage && !zn_cli_output.fields && zn_cli_format() == ZN_FORMAT_TABLE)
 		zn_cli_output.fields = "node_id,state,jobs,cpu_utilization_pct,mem_bytes,mem_available_bytes";
 	struct zn_writer *w = zn_cli_writer(kinds, false);
+	if (p.n_nodes)
+		zn_picture_room(&p, &err); /* without it nothing is known of what is free */
 	for (size_t i = 0; i < p.n_nodes; i++) {
-		struct zn_facts *facts = NULL;
-		struct zn_free free;
-		if (zn_picture_node(&p, &p.nodes[i], &facts, &free, &err) == 0)
-			zn_facts_free(facts);
 		if (o.usage)
 			zn_machine_measure(&p.nodes[i]);
 		zn_writer_put(w, &zn_node_kind, &p.nodes[i]);

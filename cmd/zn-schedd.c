@@ -14,17 +14,19 @@
 #include "engine/local.h"
 #include "queue/client.h"
 #include "queue/conf.h"
+#include "queue/nodes.h"
 #include "queue/spool.h"
 #include "serve/serve.h"
 
 static struct {
-	const char *spool, *config, *user;
+	const char *spool, *config, *nodes, *user;
 	bool detach, stop, check, for_all;
 } o = { .user = "zenith" };
 
 static const struct zn_opt opts[] = {
 	{ 0, "spool", ZN_OPT_STR, "DIR", &o.spool, "dir", "the spool (default: ZENITH_SPOOL, or the user's own)" },
 	{ 0, "config", ZN_OPT_STR, "FILE", &o.config, "file", "configuration (default: ZENITH_CONFIG, or the usual places)" },
+	{ 0, "nodes", ZN_OPT_STR, "FILE", &o.nodes, "file", "the nodes to serve, a line for each; remembered in the spool (default: this machine)" },
 	{ 0, "detach", ZN_OPT_FLAG, NULL, &o.detach, NULL,
 	  "go to the background once listening, log to the spool, go away after an hour without work" },
 	{ 0, "system", ZN_OPT_FLAG, NULL, &o.for_all, NULL,
@@ -119,7 +121,7 @@ static void start_agent(const char *spool)
 		more[3] = "--system-accounts";
 	zn_conf_done(&conf);
 	zn_program_beside("zn-noded", program, sizeof(program));
-	int rc = zn_local_start_agent(program, spool, more, &err);
+	int rc = zn_local_start_agent(program, spool, more, NULL, &err);
 	if (rc < 0)
 		exit(zn_cli_fail(zn_cli_code(rc), "%s", err.text));
 }
@@ -154,11 +156,32 @@ static void serve_all(const char *spool)
 	become(pw);
 }
 
+/* What is wrong with it is said here: once detached, nobody sees it. */
+static void check_nodes(struct zn_arena *a, const char *path)
+{
+	struct zn_nodes nodes;
+	struct zn_err err = { 0 };
+	int rc = path ? zn_nodes_read(path, a, &nodes, &err) : 0;
+
+	if (rc < 0)
+		exit(zn_cli_fail(zn_cli_code(rc), "%s", err.text));
+}
+
+/* Detached we are elsewhere when it is read. */
+static const char *absolute(struct zn_arena *a, const char *path)
+{
+	char *full = path ? realpath(path, NULL) : NULL;
+	const char *ret = full ? zn_cli_must(zn_arena_strdup(a, full)) : path;
+
+	free(full);
+	return ret;
+}
+
 /* ---- what it is asked ------------------------------------------------------------------------------ */
 
 static int serve(const char *spool)
 {
-	struct zn_serve_opts so = { .spool = spool, .config = o.config, .on_demand = o.detach && !o.for_all,
+	struct zn_serve_opts so = { .spool = spool, .config = o.config, .nodes = o.nodes, .on_demand = o.detach && !o.for_all,
 	                            .for_all = o.for_all, .ready_fd = -1 };
 	struct zn_err err = { 0 };
 	char log[4200];
@@ -238,11 +261,16 @@ int main(int argc, char **argv)
 
 	if (at < argc)
 		zn_cli_usage("'%s' is too much", argv[at]);
+	if (o.nodes && o.for_all)
+		zn_cli_usage("options '--nodes' and '--system' exclude each other");
 	if (!o.spool && o.for_all && !getenv("ZENITH_SPOOL"))
 		o.spool = ZN_SPOOL_SYSTEM;
 	int rc = o.spool && setenv("ZENITH_SPOOL", o.spool, 1) < 0 ? -errno : zn_spool_path(&arena, &spool, &err);
 	if (rc < 0)
 		return zn_cli_fail(zn_cli_code(rc), "%s", err.text);
+	o.config = absolute(&arena, o.config);
+	o.nodes = absolute(&arena, o.nodes);
+	check_nodes(&arena, o.nodes);
 	int code = o.stop ? stop(spool) : o.check ? check(spool) : serve(spool);
 	zn_arena_done(&arena);
 	return code;

@@ -1,7 +1,7 @@
 # Completion of zn-noded, printed by zn-noded --complete=fish.
 complete -c zn-noded -f
 complete -c zn-noded -l spool -x -a '(__fish_complete_directories)' -d 'the spool to serve (default: as zn-submit finds it)'
-complete -c zn-noded -l node -x -d 'the node\'s name (default: the machine\'s)'
+complete -c zn-noded -l node -x -d 'which of several nodes of the spool it is (default: the only one, named as the machine)'
 complete -c zn-noded -l detach -d 'return when the agent listens, and leave it running'
 complete -c zn-noded -l attach -d 'connect standard input and output to the agent that runs'
 complete -c zn-noded -l confine -x -a 'auto subreaper' -d 'how jobs are held (default: auto, the best there is)'

@@ -14,11 +14,12 @@ _zn_schedd()
 	case $prev in
 	--spool) compopt -o filenames; _zn_reply -d; return ;;
 	--config) compopt -o filenames; _zn_reply -f; return ;;
+	--nodes) compopt -o filenames; _zn_reply -f; return ;;
 	--user) _zn_reply -u; return ;;
 	--complete) _zn_reply -W 'bash zsh fish'; return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		_zn_reply -W '--spool --config --detach --system --user --stop --check-spool -h --help --version --complete'
+		_zn_reply -W '--spool --config --nodes --detach --system --user --stop --check-spool -h --help --version --complete'
 	else
 		:
 	fi

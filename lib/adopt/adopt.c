@@ -22,13 +22,14 @@ static struct zn_facts *wait_for_node(const char *spool, struct zn_err *err)
 {
 	struct zn_facts *facts = NULL;
 	struct zn_picture p;
-	struct zn_free free;
 
 	for (int ms = 0; ms < AGENT_WAIT_MS; ms += AGENT_POLL_MS) {
 		if (zn_picture_of_spool(spool, &p, err) < 0)
 			return NULL;
-		if (p.n_nodes && strcmp(p.nodes->state, "down"))
-			zn_picture_node(&p, p.nodes, &facts, &free, err);
+		if (p.n_nodes && strcmp(p.nodes->state, "down") && zn_picture_room(&p, err) == 0) {
+			facts = p.facts[0];
+			p.facts[0] = NULL;
+		}
 		zn_picture_done(&p);
 		if (facts)
 			return facts;

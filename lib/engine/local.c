@@ -2,20 +2,53 @@
 
 #include <errno.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/wait.h>
 
+#include "base/arena.h"
+
 extern char **environ;
 
-int zn_local_start_agent(const char *program, const char *spool, const char *const *more, struct zn_err *err)
+static bool is_set_by(const char *line, const char *name)
 {
+	size_t n = strlen(name);
+
+	return !strncmp(line, name, n) && line[n] == '=';
+}
+
+/* Ours, and what makes it a mock. */
+static char **environment_of(const struct zn_local_mock *mock, struct zn_arena *a)
+{
+	size_t n = 0, from = 0;
+
+	while (environ[from])
+		from++;
+	char **v = zn_arena_array(a, from + 3, sizeof(*v));
+	for (size_t i = 0; v && i < from; i++)
+		if (!is_set_by(environ[i], "ZENITH_MOCK_GPUS") && !is_set_by(environ[i], "ZENITH_LEASE_DIR"))
+			v[n++] = environ[i];
+	if (!v)
+		return NULL;
+	v[n++] = zn_arena_printf(a, "ZENITH_MOCK_GPUS=%s", mock->gpus);
+	v[n++] = zn_arena_printf(a, "ZENITH_LEASE_DIR=%s", mock->leases);
+	v[n] = NULL;
+	return v[n - 1] && v[n - 2] ? v : NULL;
+}
+
+int zn_local_start_agent(const char *program, const char *spool, const char *const *more, const struct zn_local_mock *mock,
+                         struct zn_err *err)
+{
+	struct zn_arena a = { 0 };
 	const char *argv[4 + ZN_LOCAL_MORE_MAX + 1] = { "zn-noded", "--detach", "--spool", spool };
 	int status = 0;
 	pid_t pid;
 
 	for (int i = 0; more && more[i] && i < ZN_LOCAL_MORE_MAX; i++)
 		argv[4 + i] = more[i];
-	int rc = posix_spawnp(&pid, program, NULL, NULL, (char *const *)argv, environ);
+	char **environment = mock ? environment_of(mock, &a) : environ;
+	int rc = environment ? posix_spawnp(&pid, program, NULL, NULL, (char *const *)argv, environment) : ENOMEM;
+	zn_arena_done(&a);
 
 	if (rc)
 		return zn_err_set(err, -rc, "can't start '%s': %s", program, strerror(rc));

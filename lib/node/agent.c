@@ -133,7 +133,7 @@ static int open_home(struct agent *a, struct zn_err *err)
 
 	if (stat(a->opts->spool, &st) == 0 && st.st_uid != geteuid() && !a->opts->has_scheduler)
 		return zn_err_set(err, -EPERM, "spool '%s' belongs to somebody else", a->opts->spool);
-	snprintf(path, sizeof(path), "%s/node", a->opts->spool);
+	snprintf(path, sizeof(path), "%s", a->opts->home);
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
 		return zn_err_set(err, -errno, "directory '%s': %s", path, strerror(errno));
 	a->dirfd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -155,11 +155,11 @@ static int open_home(struct agent *a, struct zn_err *err)
 	return 0;
 }
 
-/* So that the log of another spool never names our cgroups. */
+/* So that the log of another agent never names our cgroups. */
 static void make_tag(const struct agent *a, char *tag, size_t size)
 {
-	const char *spool = a->opts->spool;
-	uLong crc = crc32(0, (const unsigned char *)spool, (unsigned)strlen(spool));
+	const char *of = a->opts->is_one_of_many ? a->opts->home : a->opts->spool;
+	uLong crc = crc32(0, (const unsigned char *)of, (unsigned)strlen(of));
 
 	snprintf(tag, size, "zenith-%u-%08lx", (unsigned)geteuid(), crc);
 }
@@ -213,7 +213,7 @@ static int open_listener(struct agent *a, struct zn_err *err)
 		rc = -errno;
 	if (rc == 0)
 		rc = zn__agent_watch(a, &a->listener, EPOLLIN);
-	return rc < 0 ? zn_err_set(err, rc, "socket '%s/node/sock': %s", a->opts->spool, strerror(-rc)) : 0;
+	return rc < 0 ? zn_err_set(err, rc, "socket '%s/sock': %s", a->opts->home, strerror(-rc)) : 0;
 }
 
 static int come_up(struct agent *a, struct zn_err *err)

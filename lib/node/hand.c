@@ -66,7 +66,7 @@ static int new_hand(struct agent *a, int fd, struct hand **ret)
 
 static int fork_hand(struct agent *a, struct job *j, const struct zn_msg_start *m, struct hand **ret)
 {
-	struct zn_shepherd_home home = { .spool = a->opts->spool, .node = a->opts->node, .dirfd = a->dirfd,
+	struct zn_shepherd_home home = { .spool = a->opts->spool, .node = a->opts->node, .home = a->opts->home, .dirfd = a->dirfd,
 	                                 .hands_fd = a->hands_fd, .confine = &a->confine, .facts = a->facts,
 	                                 .nofile = a->nofile };
 	int pair[2];

@@ -93,7 +93,7 @@ static int wait_for_shepherds(struct agent *a, struct recovery *r, struct zn_err
 {
 	a->hands_fd = openat(a->dirfd, "hands", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (a->hands_fd < 0)
-		return zn_err_set(err, -errno, "'%s/node/hands': %s", a->opts->spool, strerror(errno));
+		return zn_err_set(err, -errno, "'%s/hands': %s", a->opts->home, strerror(errno));
 	for (int i = 0; flock(a->hands_fd, LOCK_EX | LOCK_NB) < 0; i++) {
 		if (i >= PATIENCE) {
 			zn_log_read(&a->log, recall, r);
@@ -123,7 +123,7 @@ static bool is_above_us(pid_t pid)
 /* Processes that carry the job's number and our spool in their environment; returns how many there were. */
 static unsigned kill_by_environment(const struct agent *a, const struct job *j)
 {
-	char job_line[64], index_line[64], spool_line[PATH_MAX + 16];
+	char job_line[64], index_line[64], node_line[128], spool_line[PATH_MAX + 16];
 	bool is_element = zn_handle_is_element(j->key.job);
 	DIR *d = opendir("/proc");
 	unsigned n = 0;
@@ -131,13 +131,14 @@ static unsigned kill_by_environment(const struct agent *a, const struct job *j)
 	snprintf(job_line, sizeof(job_line), "ZENITH_JOB_ID=%llu", (unsigned long long)zn_handle_number(j->key.job));
 	snprintf(index_line, sizeof(index_line), "ZENITH_ARRAY_INDEX=%u", zn_handle_index(j->key.job));
 	snprintf(spool_line, sizeof(spool_line), "ZENITH_SPOOL=%s", a->opts->spool);
+	snprintf(node_line, sizeof(node_line), "ZENITH_NODE=%s", a->opts->node);
 	for (struct dirent *e; d && (e = readdir(d));) {
 		struct zn_proc_id id;
 		pid_t pid = isdigit((unsigned char)e->d_name[0]) ? atoi(e->d_name) : 0;
 		if (pid <= 1 || zn_proc_id_read(pid, &id) < 0 || is_above_us(pid))
 			continue;
 		if (zn_proc_has_env(pid, job_line) && zn_proc_has_env(pid, spool_line) &&
-		    (!is_element || zn_proc_has_env(pid, index_line)) && zn_proc_signal(&id, SIGKILL) == 0)
+		    (!a->opts->is_one_of_many || zn_proc_has_env(pid, node_line)) && (!is_element || zn_proc_has_env(pid, index_line)) && zn_proc_signal(&id, SIGKILL) == 0)
 			n++;
 	}
 	if (d)

@@ -12,19 +12,17 @@
 #include "node/node.h"
 
 /* By way of /proc, for spools whose path is longer than a socket's may be. */
-int zn_node_connect(const char *spool, struct zn_err *err)
+int zn_node_connect(const char *home, struct zn_err *err)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	char path[4096];
 	int rc = 0;
 
-	snprintf(path, sizeof(path), "%s/node", spool);
-	int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int dir = open(home, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int fd = dir < 0 ? -1 : socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	snprintf(un.sun_path, sizeof(un.sun_path), "/proc/self/fd/%d/sock", dir);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0) {
 		rc = errno == ENOENT || errno == ENOTDIR ? -ECONNREFUSED : -errno;
-		zn_err_set(err, rc, "no agent answers in '%s': %s", path, strerror(errno));
+		zn_err_set(err, rc, "no agent answers in '%s': %s", home, strerror(errno));
 		if (fd >= 0)
 			close(fd);
 	}

@@ -14,8 +14,8 @@
 
 /* What every shepherd of an agent has in common; borrowed from the agent's memory by the fork. */
 struct zn_shepherd_home {
-	const char *spool, *node;
-	int dirfd;                        /* SPOOL/node */
+	const char *spool, *node, *home;  /* home: where the agent has its things */
+	int dirfd;                        /* of home */
 	int hands_fd;                     /* its lock says that a shepherd lives */
 	const struct zn_confine *confine;
 	const struct zn_facts *facts;     /* NULL: could not be read */

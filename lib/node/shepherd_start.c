@@ -45,7 +45,7 @@ static int write_script(struct shepherd *s)
 	                         fchmodat(s->home->dirfd, "run", 0711, 0) < 0 || fchmod(s->home->dirfd, 0711) < 0))
 		rc = -errno;
 	close(fd);
-	snprintf(s->script, sizeof(s->script), "%s/node/%s", s->home->spool, file);
+	snprintf(s->script, sizeof(s->script), "%s/%s", s->home->home, file);
 	return rc < 0 ? rc : 0;
 }
 

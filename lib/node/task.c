@@ -153,7 +153,7 @@ static char *const *make_env(const struct zn_task_job *j, uint32_t rank, const s
                              struct zn_arena *a)
 {
 	const struct zn_msg_start *s = j->start;
-	struct env e = { .a = a, .cap = s->environment.n + 27 };
+	struct env e = { .a = a, .cap = s->environment.n + 28 };
 
 	e.v = zn_arena_array(a, e.cap + 1, sizeof(*e.v));
 	if (!e.v)
@@ -165,6 +165,7 @@ static char *const *make_env(const struct zn_task_job *j, uint32_t rank, const s
 		env_set_number(&e, "ZENITH_ARRAY_INDEX", zn_handle_index(s->job));
 	env_set(&e, "ZENITH_SPOOL", j->home->spool);
 	env_set(&e, "ZENITH_NODES", j->home->node);
+	env_set(&e, "ZENITH_NODE", j->home->node);
 	if (s->name)
 		env_set(&e, "ZENITH_JOB_NAME", s->name);
 	set_gpus(&e, j, &share->gpus);

@@ -115,8 +115,10 @@ static size_t to_front(struct choice *c)
 /* What all of them have, and what is free, is too little of something that can be counted. */
 static bool is_hopeless(const struct zn_room *r, const struct zn_pick_ask *ask, const struct zn_victim *v, size_t n)
 {
-	uint64_t gpus = zn_idset_count(&r->free.gpus);
+	uint64_t gpus = 0;
 
+	for (uint32_t i = 0; i < r->n; i++)
+		gpus += zn_idset_count(&r->nodes[i].free.gpus);
 	for (size_t i = 0; i < n; i++)
 		gpus += v[i].gpus;
 	return !ask->part.milli && gpus < ask->gpus;

@@ -1,11 +1,34 @@
 #include "pick/room.h"
 
+#include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 
 struct zn_ask zn_room_ask(const struct zn_pick_ask *a)
 {
 	return (struct zn_ask){ .gpus = a->gpus, .cpus = { .has = a->cpus > 0, .v = a->cpus }, .mem_bytes = a->mem_bytes,
 	                        .tasks = a->tasks, .nvlink_required = a->nvlink_required, .part = a->part };
+}
+
+int zn_room_open(struct zn_room *r, uint32_t n)
+{
+	r->nodes = calloc(n, sizeof(*r->nodes));
+	r->n = r->nodes ? n : 0;
+	return r->nodes ? 0 : -ENOMEM;
+}
+
+void zn_room_close(struct zn_room *r)
+{
+	zn_licences_done(&r->licences);
+	free(r->nodes);
+	r->nodes = NULL;
+	r->n = 0;
+}
+
+void zn_room_set_facts(struct zn_room *r, uint32_t node, const struct zn_facts *facts)
+{
+	r->nodes[node].facts = facts;
+	r->nodes[node].free = facts ? zn_plan_idle(facts) : (struct zn_free){ 0 };
 }
 
 /* ---- taking and giving ------------------------------------------------------------------------------------ */
@@ -26,50 +49,86 @@ static void give_to(struct zn_free *f, const struct zn_plan *p)
 	f->mem_bytes += p->mem_bytes;
 }
 
-void zn_room_take(struct zn_room *r, const struct zn_plan *plan, const struct zn_wish *wish)
+void zn_room_take(struct zn_room *r, const struct zn_place *place, const struct zn_wish *wish)
 {
-	take_from(&r->free, plan);
+	take_from(&r->nodes[place->node].free, &place->plan);
 	zn_licences_take(&r->licences, wish);
 }
 
-void zn_room_give(struct zn_room *r, const struct zn_plan *plan, const struct zn_wish *wish)
+void zn_room_give(struct zn_room *r, const struct zn_place *place, const struct zn_wish *wish)
 {
-	give_to(&r->free, plan);
+	give_to(&r->nodes[place->node].free, &place->plan);
 	zn_licences_give(&r->licences, wish);
 }
 
 /* ---- how much there is ------------------------------------------------------------------------------------ */
 
-static uint64_t total_mem(const struct zn_facts *f)
-{
-	uint64_t sum = 0;
+struct sum { double gpus, cpus, mem_bytes; };
 
-	for (size_t i = 0; i < f->n_numas; i++)
-		sum += f->numas[i].mem_bytes;
+static struct sum sum_of(const struct zn_room *r)
+{
+	struct sum sum = { 0 };
+
+	for (uint32_t i = 0; i < r->n; i++) {
+		const struct zn_facts *f = r->nodes[i].facts;
+		sum.gpus += f ? (double)f->n_gpus : 0;
+		sum.cpus += f ? (double)f->n_cpus : 0;
+		for (size_t k = 0; f && k < f->n_numas; k++)
+			sum.mem_bytes += (double)f->numas[k].mem_bytes;
+	}
 	return sum;
+}
+
+bool zn_room_is_known(const struct zn_room *r)
+{
+	bool is = false;
+
+	for (uint32_t i = 0; i < r->n; i++)
+		is |= r->nodes[i].facts != NULL;
+	return is;
+}
+
+uint32_t zn_room_gpus(const struct zn_room *r)
+{
+	return (uint32_t)sum_of(r).gpus;
 }
 
 double zn_room_total(const struct zn_room *r)
 {
-	if (!r->facts)
-		return 0;
-	return r->facts->n_gpus ? (double)r->facts->n_gpus : (double)r->facts->n_cpus;
+	struct sum all = sum_of(r);
+
+	return all.gpus > 0 ? all.gpus : all.cpus;
 }
 
 double zn_room_size(const struct zn_room *r, const struct zn_pick_ask *ask)
 {
 	static const double least = 1e-3;
-	double part = least, total = zn_room_total(r);
+	struct sum all = sum_of(r);
+	double part = least, total = all.gpus > 0 ? all.gpus : all.cpus;
 
 	if (!total)
 		return 1;
-	if (r->facts->n_gpus)
-		part = fmax(part, ask->part.milli ? ask->part.milli / 1e3 / (double)r->facts->n_gpus : (double)ask->gpus / (double)r->facts->n_gpus);
-	if (r->facts->n_cpus)
-		part = fmax(part, (double)(ask->cpus ? ask->cpus : ask->gpus ? 0 : ask->tasks) / (double)r->facts->n_cpus);
+	if (all.gpus > 0)
+		part = fmax(part, (ask->part.milli ? ask->part.milli / 1e3 : (double)ask->gpus) / all.gpus);
+	if (all.cpus > 0)
+		part = fmax(part, (double)(ask->cpus ? ask->cpus : ask->gpus ? 0 : ask->tasks) / all.cpus);
 	if (ask->mem_bytes)
-		part = fmax(part, (double)ask->mem_bytes / fmax(1, (double)total_mem(r->facts)));
+		part = fmax(part, (double)ask->mem_bytes / fmax(1, all.mem_bytes));
 	return fmax(part, zn_licences_part(&r->licences, ask->wish)) * total;
+}
+
+void zn_room_fill_in(const struct zn_room *r, struct zn_gpu_part *part)
+{
+	struct zn_gpu_part most = *part;
+
+	for (uint32_t i = 0; i < r->n; i++) {
+		struct zn_gpu_part here = *part;
+		if (r->nodes[i].facts)
+			zn_part_fill_in(&here, r->nodes[i].facts);
+		if (here.milli > most.milli)
+			most = here;
+	}
+	*part = most;
 }
 
 static struct zn_pick_have have(const struct zn_free *f)
@@ -97,78 +156,189 @@ static struct zn_free both(const struct zn_free *a, const struct zn_free *b)
 	return ret;
 }
 
+/* ---- which node -------------------------------------------------------------------------------------------- */
+
+/* Of what a node has: now, beside what is set aside, or then. */
+enum of { NOW, BESIDE, THEN };
+
+static struct zn_free now_of(const struct zn_room_node *n)
+{
+	return without_held(&n->free, &n->held);
+}
+
+static struct zn_free part_of(const struct zn_room_node *n, enum of of)
+{
+	return of == NOW ? now_of(n) : of == BESIDE ? n->beside : n->then;
+}
+
+/* What all nodes have together, but of the GPUs that are given out in parts the one with the most left. */
+static struct zn_pick_have have_all(const struct zn_room *r, enum of of)
+{
+	struct zn_pick_have sum = { 0 };
+
+	for (uint32_t i = 0; i < r->n; i++) {
+		const struct zn_room_node *n = &r->nodes[i];
+		if (!n->facts || n->is_closed)
+			continue;
+		struct zn_free f = part_of(n, of);
+		struct zn_pick_have one = have(&f);
+		sum.gpus += one.gpus;
+		sum.gpu_milli = one.gpu_milli > sum.gpu_milli ? one.gpu_milli : sum.gpu_milli;
+		sum.cpus += one.cpus;
+		sum.mem_bytes += one.mem_bytes;
+	}
+	return sum;
+}
+
+/* How well a node would do: smaller is better, the first difference counts. */
+struct fit {
+	bool breaks_gpu;               /* a part of a GPU that was whole */
+	uint32_t links;                /* what the weakest link between its GPUs is less than the best there is */
+	uint32_t gpus_left, cpus_left;
+};
+
+static struct fit fit_of(const struct zn_facts *f, const struct zn_free *from, const struct zn_plan *p)
+{
+	struct zn_idset used = zn_idset_and(&from->gpus, &p->gpus);
+
+	return (struct fit){
+		.breaks_gpu = p->part.milli && !zn_idset_is_empty(&used),
+		.links = UINT32_MAX - zn_plan_weakest_mbps(f, p),
+		.gpus_left = zn_idset_count(&from->gpus) - zn_idset_count(&used),
+		.cpus_left = zn_idset_count(&from->cpus) - p->cpus_held,
+	};
+}
+
+static bool is_better(const struct fit *a, const struct fit *b)
+{
+	if (a->breaks_gpu != b->breaks_gpu)
+		return !a->breaks_gpu;
+	if (a->links != b->links)
+		return a->links < b->links;
+	if (a->gpus_left != b->gpus_left)
+		return a->gpus_left < b->gpus_left;
+	return a->cpus_left < b->cpus_left;
+}
+
+static bool find_place(const struct zn_room *r, const struct zn_pick_ask *wanted, enum of of, struct zn_place *ret)
+{
+	struct zn_ask ask = zn_room_ask(wanted);
+	struct zn_place place;
+	struct fit best = { 0 };
+	bool found = false;
+
+	for (uint32_t i = 0; i < r->n; i++) {
+		const struct zn_room_node *n = &r->nodes[i];
+		if (!n->facts || n->is_closed)
+			continue;
+		struct zn_free from = part_of(n, of);
+		place.node = i;
+		if (zn_plan_make(n->facts, &from, &ask, &place.plan, NULL) < 0)
+			continue;
+		struct fit fit = r->n > 1 ? fit_of(n->facts, &from, &place.plan) : (struct fit){ 0 };
+		if (!found || is_better(&fit, &best)) {
+			best = fit;
+			*ret = place;
+		}
+		found = true;
+	}
+	return found;
+}
+
+bool zn_room_find(const struct zn_room *r, const struct zn_pick_ask *wanted, struct zn_place *ret)
+{
+	return find_place(r, wanted, NOW, ret);
+}
+
 /* ---- zn_pick_ops ------------------------------------------------------------------------------------------- */
 
 static void begin(void *arg, struct zn_pick_have *ret)
 {
 	struct zn_room *r = arg;
 
-	r->beside = without_held(&r->free, &r->held);
+	for (uint32_t i = 0; i < r->n; i++)
+		r->nodes[i].beside = now_of(&r->nodes[i]);
 	zn_licences_copy(&r->licences, ZN_LICENCES_BESIDE, ZN_LICENCES_NOW);
-	*ret = have(&r->beside);
+	*ret = have_all(r, BESIDE);
+}
+
+/* It may be there still when the first in line starts. */
+static void take_beside(struct zn_room *r, const struct zn_place *place, const struct zn_wish *wish)
+{
+	struct zn_free *beside = &r->nodes[place->node].beside;
+
+	zn_free_take_gpus(beside, &place->plan);
+	beside->mem_bytes -= place->plan.mem_bytes < beside->mem_bytes ? place->plan.mem_bytes : beside->mem_bytes;
+	zn_licences_add(&r->licences, wish, ZN_LICENCES_BESIDE, -1);
 }
 
 static bool take(void *arg, struct zn_pick_job *job, bool beside, struct zn_pick_gap *gap)
 {
 	struct zn_room *r = arg;
 	const struct zn_wish *wish = job->shape->ask.wish;
-	struct zn_ask ask = zn_room_ask(&job->shape->ask);
-	struct zn_free now = without_held(&r->free, &r->held);
 
-	if (!r->facts || !zn_licences_fit(&r->licences, wish, beside ? ZN_LICENCES_BESIDE : ZN_LICENCES_NOW) ||
-	    zn_plan_make(r->facts, beside ? &r->beside : &now, &ask, &r->plan, NULL) < 0)
+	if (!zn_licences_fit(&r->licences, wish, beside ? ZN_LICENCES_BESIDE : ZN_LICENCES_NOW) ||
+	    !find_place(r, &job->shape->ask, beside ? BESIDE : NOW, &r->place))
 		return false;
-	take_from(&now, &r->plan);
-	zn_room_take(r, &r->plan, wish);
-	if (beside) { /* it may be there still when the first in line starts */
-		zn_free_take_gpus(&r->beside, &r->plan);
-		r->beside.mem_bytes -= r->plan.mem_bytes < r->beside.mem_bytes ? r->plan.mem_bytes : r->beside.mem_bytes;
-		zn_licences_add(&r->licences, wish, ZN_LICENCES_BESIDE, -1);
-	}
-	r->beside = both(&r->beside, &now);
+	struct zn_room_node *n = &r->nodes[r->place.node];
+	zn_room_take(r, &r->place, wish);
+	if (beside)
+		take_beside(r, &r->place, wish);
+	struct zn_free now = now_of(n);
+	n->beside = both(&n->beside, &now);
 	zn_licences_cut(&r->licences, ZN_LICENCES_BESIDE, ZN_LICENCES_NOW);
-	gap->now = have(&now);
-	gap->beside = have(&r->beside);
+	gap->now = have_all(r, NOW);
+	gap->beside = have_all(r, BESIDE);
 	return true;
 }
 
 void zn_room_future(struct zn_room *r)
 {
-	r->then = without_held(&r->free, &r->held);
+	for (uint32_t i = 0; i < r->n; i++)
+		r->nodes[i].then = now_of(&r->nodes[i]);
 	zn_licences_copy(&r->licences, ZN_LICENCES_THEN, ZN_LICENCES_NOW);
 }
 
 void zn_room_future_give(struct zn_room *r, const struct zn_pick_job *job)
 {
-	give_to(&r->then, r->plan_of(job));
-	r->then = without_held(&r->then, &r->held);
+	const struct zn_place *place = r->place_of(job);
+	struct zn_room_node *n = &r->nodes[place->node];
+
+	give_to(&n->then, &place->plan);
+	n->then = without_held(&n->then, &n->held);
 	zn_licences_add(&r->licences, r->wish_of(job), ZN_LICENCES_THEN, 1);
 }
 
 bool zn_room_future_fits(struct zn_room *r, const struct zn_pick_ask *wanted)
 {
-	struct zn_ask ask = zn_room_ask(wanted);
-	struct zn_pick_have left = have(&r->then);
-	struct zn_plan plan;
+	struct zn_pick_have left = have_all(r, THEN);
+	struct zn_place place;
 
 	if (!zn_pick_fits(wanted, &left) || !zn_licences_fit(&r->licences, wanted->wish, ZN_LICENCES_THEN) ||
-	    zn_plan_make(r->facts, &r->then, &ask, &plan, NULL) < 0)
+	    !find_place(r, wanted, THEN, &place))
 		return false;
 	if (wanted->gpus && !wanted->cpus) /* it takes what CPUs are left, even none */
-		plan.cpus_held = 0;
-	take_from(&r->then, &plan);
+		place.plan.cpus_held = 0;
+	take_from(&r->nodes[place.node].then, &place.plan);
 	zn_licences_add(&r->licences, wanted->wish, ZN_LICENCES_THEN, -1);
 	return true;
+}
+
+static void set_aside(struct zn_room *r)
+{
+	for (uint32_t i = 0; i < r->n; i++) {
+		struct zn_free now = now_of(&r->nodes[i]);
+		r->nodes[i].beside = both(&now, &r->nodes[i].then);
+	}
+	zn_licences_copy(&r->licences, ZN_LICENCES_BESIDE, ZN_LICENCES_NOW);
+	zn_licences_cut(&r->licences, ZN_LICENCES_BESIDE, ZN_LICENCES_THEN);
 }
 
 static bool reserve(void *arg, const struct zn_pick_job *job, double now_s, struct zn_pick_gap *gap)
 {
 	struct zn_room *r = arg;
-	struct zn_free now = without_held(&r->free, &r->held);
 	struct zn_row_node *node = NULL;
 
-	if (!r->facts)
-		return false;
 	zn_room_future(r);
 	for (uint32_t i = 0; !zn_room_future_fits(r, &job->shape->ask); i++) {
 		node = zn_row_nth(r->running, i);
@@ -176,10 +346,8 @@ static bool reserve(void *arg, const struct zn_pick_job *job, double now_s, stru
 			return false;
 		zn_room_future_give(r, zn_pick_job_that_runs(node));
 	}
-	r->beside = both(&now, &r->then);
-	zn_licences_copy(&r->licences, ZN_LICENCES_BESIDE, ZN_LICENCES_NOW);
-	zn_licences_cut(&r->licences, ZN_LICENCES_BESIDE, ZN_LICENCES_THEN);
-	gap->beside = have(&r->beside);
+	set_aside(r);
+	gap->beside = have_all(r, BESIDE);
 	gap->shadow_s = node && node->key > now_s ? node->key : now_s;
 	return true;
 }

@@ -1,5 +1,8 @@
-/* room: what one node has to give out, with its links and NUMA nodes: the planner says which GPUs, CPUs and memory a job
- * gets.  Licences are counted beside it.  What is set aside for the first in line is what the planner would give it when the jobs in its way are over.
+/* room: what nodes have to give out, each with its links and NUMA nodes: the planner says which GPUs, CPUs and memory a job
+ * gets of a node.  Licences are counted beside them.  What is set aside for the first in line is what it would be given when the
+ * jobs in its way are over.
+ *
+ * Of the nodes that have room a job gets the one with the best links for it, then the one with the least left.
  */
 #ifndef ZN_PICK_ROOM_H
 #define ZN_PICK_ROOM_H
@@ -7,27 +10,49 @@
 #include "pick/pick.h"
 #include "plan/plan.h"
 
-struct zn_room {
+/* What a job has of its node. */
+struct zn_place {
+	uint32_t node;                 /* its number in the room */
+	struct zn_plan plan;
+};
+
+struct zn_room_node {
 	const struct zn_facts *facts;  /* NULL: nothing is known yet, and there is no room */
 	struct zn_free free;           /* what no job has */
-	struct zn_licences licences;   /* and of these what none has */
 	struct zn_idset held;          /* GPUs that strangers use */
-	const struct zn_row *running;
-	const struct zn_plan *(*plan_of)(const struct zn_pick_job *job); /* what a job that runs was given */
-	const struct zn_wish *(*wish_of)(const struct zn_pick_job *job); /* and its licences */
-	struct zn_plan plan;           /* what the job that started last was given */
+	bool is_closed;                /* nothing starts there, and who waits does not count on it */
 	struct zn_free beside;         /* in a pass: what is free and not set aside */
 	struct zn_free then;           /* what would be free */
 };
 
+struct zn_room {
+	struct zn_room_node *nodes;
+	uint32_t n;
+	struct zn_licences licences;   /* what no job has of them */
+	const struct zn_row *running;
+	const struct zn_place *(*place_of)(const struct zn_pick_job *job); /* what a job that runs was given */
+	const struct zn_wish *(*wish_of)(const struct zn_pick_job *job); /* and its licences */
+	struct zn_place place;         /* what the job that started last was given */
+};
+
 extern const struct zn_pick_ops zn_room_ops; /* arg: a zn_room */
+
+/* n nodes of which nothing is known; the rest is the caller's.  -ENOMEM. */
+int zn_room_open(struct zn_room *r, uint32_t n);
+/* Its licences, too. */
+void zn_room_close(struct zn_room *r);
+/* A node with these facts, which live as long as it, and without a job.  NULL: nothing is known. */
+void zn_room_set_facts(struct zn_room *r, uint32_t node, const struct zn_facts *facts);
 
 /* What the planner is asked. */
 struct zn_ask zn_room_ask(const struct zn_pick_ask *a);
 
-/* Without zn_pick, for a plan that was made elsewhere. */
-void zn_room_take(struct zn_room *r, const struct zn_plan *plan, const struct zn_wish *wish);
-void zn_room_give(struct zn_room *r, const struct zn_plan *plan, const struct zn_wish *wish);
+/* Where there is room for it now. */
+bool zn_room_find(const struct zn_room *r, const struct zn_pick_ask *wanted, struct zn_place *ret);
+
+/* Without zn_pick, for a place that was found elsewhere. */
+void zn_room_take(struct zn_room *r, const struct zn_place *place, const struct zn_wish *wish);
+void zn_room_give(struct zn_room *r, const struct zn_place *place, const struct zn_wish *wish);
 
 /* What would be: as it is now, when that job is over as well, and so on; whether there would be room for it, which takes
  * that.
@@ -36,9 +61,14 @@ void zn_room_future(struct zn_room *r);
 void zn_room_future_give(struct zn_room *r, const struct zn_pick_job *job);
 bool zn_room_future_fits(struct zn_room *r, const struct zn_pick_ask *wanted);
 
+/* Something is known of a node. */
+bool zn_room_is_known(const struct zn_room *r);
+uint32_t zn_room_gpus(const struct zn_room *r); /* of all nodes */
 /* GPUs where there are any, else CPUs; 0: nothing is known yet. */
 double zn_room_total(const struct zn_room *r);
 /* The largest part of anything there is that ask takes, times the total.  1 while nothing is known. */
 double zn_room_size(const struct zn_room *r, const struct zn_pick_ask *ask);
+/* A part that is asked by memory alone becomes as large as the smallest GPU of any node that has so much says. */
+void zn_room_fill_in(const struct zn_room *r, struct zn_gpu_part *part);
 
 #endif

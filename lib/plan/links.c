@@ -15,6 +15,7 @@
  */
 #include "plan/links.h"
 
+#include "plan/plan.h"
 #include "plan/wiring.h"
 
 static uint32_t worth(const struct zn__links *l, unsigned a, unsigned b)
@@ -65,6 +66,21 @@ void zn__links_make(struct zn__links *l, const struct zn_facts *f, const struct 
 		l->even = is_even(l);
 	}
 	l->all_nvlinked = l->even && l->n > 1 && w->pairs[(size_t)at[0] * w->n + at[1]] >> 31;
+}
+
+uint32_t zn_plan_weakest_mbps(const struct zn_facts *f, const struct zn_plan *p)
+{
+	const struct zn__wiring *w = f->wiring;
+	uint32_t weakest = UINT32_MAX;
+
+	zn_idset_each(a, &p->gpus)
+		zn_idset_each(b, &p->gpus) {
+			if (a >= b || !w->position[a] || !w->position[b])
+				continue;
+			uint32_t mbps = zn__pair_mbps(w->pairs[(size_t)(w->position[a] - 1) * w->n + w->position[b] - 1]);
+			weakest = mbps < weakest ? mbps : weakest;
+		}
+	return weakest;
 }
 
 struct choice {

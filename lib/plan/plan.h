@@ -63,6 +63,8 @@ struct zn_why {
  */
 int zn_plan_make(const struct zn_facts *f, const struct zn_free *free, const struct zn_ask *ask,
                  struct zn_plan *ret, struct zn_why *why);
+/* The weakest link between any two of its GPUs, in Mbit/s; UINT32_MAX: it has not two. */
+uint32_t zn_plan_weakest_mbps(const struct zn_facts *f, const struct zn_plan *p);
 /* What is free on an idle machine. */
 struct zn_free zn_plan_idle(const struct zn_facts *f);
 /* The share of rank (0..tasks-1) in a job's plan: GPUs and CPUs dealt out in link and NUMA order, each GPU

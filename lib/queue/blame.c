@@ -41,7 +41,6 @@ struct past {
 	size_t n, cap;
 	double from_s, to_s;           /* when wanted might have started, and did, or now */
 	double now_s;
-	struct zn_facts *facts;
 	struct zn_err *err;
 };
 
@@ -147,17 +146,20 @@ static bool ran_already(const struct past *past, const struct zn_job_record *r)
 	return r->start_s.has && r->start_s.v < past->from_s;
 }
 
-static struct zn_free free_then(const struct past *past, const struct without *w)
+/* What those who ran already had. */
+static void take_places(struct zn__future *f, const struct past *past, const struct without *w)
 {
-	struct zn_room room = { .facts = past->facts, .free = zn_plan_idle(past->facts) };
-
-	room.free.mixes_users = past->p->n_nodes && past->p->nodes->share_between_users.v;
-	for (size_t i = 0; i < past->n; i++) {
-		struct zn_plan place = zn_picture_place(&past->v[i]);
-		if (ran_already(past, &past->v[i]) && !is_left_out(past, w, &past->v[i]))
-			zn_room_take(&room, &place, NULL);
+	for (uint32_t i = 0; i < f->room.n; i++) {
+		zn_room_set_facts(&f->room, i, past->p->room.nodes[i].facts);
+		f->room.nodes[i].free.mixes_users = past->p->nodes[i].share_between_users.v;
+		f->room.nodes[i].held = (struct zn_idset){ 0 };
+		f->room.nodes[i].is_closed = false;
 	}
-	return room.free;
+	for (size_t i = 0; i < past->n; i++) {
+		struct zn_place place = zn_picture_place(past->p, &past->v[i]);
+		if (place.node != ZN_PLACE_NOWHERE && ran_already(past, &past->v[i]) && !is_left_out(past, w, &past->v[i]))
+			zn_room_take(&f->room, &place, NULL);
+	}
 }
 
 /* Who is to come, by when. */
@@ -283,12 +285,13 @@ static int decide(struct zn__future *f, const struct past *past, const struct co
 
 static int replay(const struct past *past, const struct without *w, double *ret_s)
 {
-	struct zn_free free_at = free_then(past, w);
 	struct coming *v = calloc(past->n + 1, sizeof(*v));
 	struct zn__future f;
 	size_t n = 0;
-	int rc = zn__future_init(&f, past->p, past->facts, &free_at, past->n);
+	int rc = zn__future_init(&f, past->p, past->n);
 
+	if (rc == 0)
+		take_places(&f, past, w);
 	if (rc == 0)
 		rc = v ? fill(&f, past, w, v, &n) : -ENOMEM;
 	if (rc == 0)
@@ -398,7 +401,6 @@ static int look_back(struct past *past, const char *spool, B *b)
 int zn_picture_blame(struct zn_picture *p, const char *spool, const struct zn_job_record *job, B *ret, struct zn_err *err)
 {
 	struct past past = { .p = p, .wanted = job, .from_s = ready_s(job), .now_s = zn_now_s(), .err = err };
-	struct zn_free free_now;
 
 	if (!job->start_s.has && !waits(job))
 		return zn_err_set(err, -ENODATA, "it waits for something else than room, or never started: zn-queue why says what");
@@ -406,11 +408,10 @@ int zn_picture_blame(struct zn_picture *p, const char *spool, const struct zn_jo
 		return zn_err_set(err, -ENODATA, "no node has reported yet");
 	past.to_s = job->start_s.has ? job->start_s.v : past.now_s;
 	B b = { .id = job->id, .index = job->index, .state = job->state, .wait_s = fmax(0, past.to_s - past.from_s) };
-	int rc = zn_picture_node(p, p->nodes, &past.facts, &free_now, err);
+	int rc = zn_picture_room(p, err);
 	if (rc < 0)
 		return rc;
 	rc = look_back(&past, spool, &b);
-	zn_facts_free(past.facts);
 	free(past.v);
 	if (rc == 0)
 		*ret = b;

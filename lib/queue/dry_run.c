@@ -34,8 +34,9 @@ static const char *in_the_way(struct zn_picture *p, const struct zn_spec *s, con
 	const char *quota = zn_forecast_over_quota(p, o);
 	char number[ZN_NUMBER_TEXT];
 
-	if (p->n_nodes && strcmp(p->nodes->state, "up"))
-		return zn_arena_strdup(a, p->nodes->reason ? p->nodes->reason : p->nodes->state);
+	const char *closed = zn_picture_closed(p);
+	if (closed)
+		return zn_arena_strdup(a, closed);
 	if (s->hold.v)
 		return "it would be held";
 	if (s->policy.after.n)
@@ -68,17 +69,16 @@ static bool misses_deadline(const struct zn_spec *s, const struct zn_order *o, c
 }
 
 /* Among those who wait and run. */
-static int foretell(struct zn_picture *p, const struct zn_facts *facts, const struct zn_free *free, const struct zn_spec *s,
-                    struct zn_order *o, struct zn_arena *a, struct zn_planned *ret)
+static int foretell(struct zn_picture *p, const struct zn_spec *s, struct zn_order *o, struct zn_arena *a, struct zn_planned *ret)
 {
 	struct zn_forecast f = { 0 };
 
 	o->id = p->n_jobs ? p->jobs[p->n_jobs - 1].id + 1 : 1;
-	int rc = zn_forecast(p, facts, free, o, fmax(o->submit_s, o->begin_s), &f);
+	int rc = zn_forecast(p, o, fmax(o->submit_s, o->begin_s), &f);
 	if (rc < 0)
 		return rc;
 	ret->ahead = ZN_SOME_U64(f.ahead);
-	if (!s->hold.v && !s->policy.after.n && (!p->n_nodes || !strcmp(p->nodes->state, "up")))
+	if (!s->hold.v && !s->policy.after.n && !zn_picture_closed(p))
 		ret->expected_s = f.start_s;
 	const char *why = in_the_way(p, s, o, &f, a);
 	if (misses_deadline(s, o, &f)) {
@@ -92,7 +92,7 @@ static int foretell(struct zn_picture *p, const struct zn_facts *facts, const st
 }
 
 /* The user whose it would be, and how large the part of a GPU. */
-static void fill_in(const struct zn_spec_resources *r, const struct zn_facts *facts, struct zn_order *o)
+static void fill_in(const struct zn_spec_resources *r, const struct zn_room *room, struct zn_order *o)
 {
 	static struct zn_account me;
 
@@ -101,45 +101,62 @@ static void fill_in(const struct zn_spec_resources *r, const struct zn_facts *fa
 		return;
 	o->ask.part = (struct zn_gpu_part){ .user = zn_part_user(o->user ? o->user : ""), .mem_bytes = r->gpu_mem_bytes.v,
 	                                    .milli = zn_spec_gpu_milli(r) };
-	zn_part_fill_in(&o->ask.part, facts);
+	zn_room_fill_in(room, &o->ask.part);
 }
 
 /* Without a queue nobody knows what licences there are. */
-static int read_licences(const struct zn_picture *p, const struct zn_spec *s, struct zn_arena *a, const char **ret, struct zn_err *err)
+static int read_licences(bool is_queue, const struct zn_spec *s, struct zn_arena *a, const char **ret, struct zn_err *err)
 {
 	struct zn_list list = { 0 };
-	int rc = p->n_nodes ? zn_spec_licences_read(s->resources.licences, a, &list, err) : 0;
+	int rc = is_queue ? zn_spec_licences_read(s->resources.licences, a, &list, err) : 0;
 
 	*ret = rc == 0 ? zn_spec_licences_text(&list, a) : NULL;
 	return rc == 0 && list.n && !*ret ? -ENOMEM : rc;
 }
 
+/* Where no queue has a node that said what it is: this machine, as if it were idle. */
+static int use_this_machine(struct zn_picture *p, struct zn_err *err)
+{
+	struct zn_facts *facts;
+	char host[256] = "";
+	int rc = zn_machine_ask(&facts, err);
+
+	if (rc < 0)
+		return rc;
+	gethostname(host, sizeof(host) - 1);
+	if (!p->n_nodes) {
+		p->nodes = zn_arena_new(&p->arena, struct zn_node_record);
+		p->n_nodes = p->nodes ? 1 : 0;
+		if (p->nodes)
+			*p->nodes = (struct zn_node_record){ .node_id = zn_arena_strdup(&p->arena, host), .state = "up" };
+	}
+	rc = p->nodes ? zn_picture_know(p, 0, facts) : -ENOMEM;
+	if (rc < 0)
+		zn_facts_free(facts);
+	else
+		p->room.nodes[0].is_closed = false;
+	return rc;
+}
+
 static int plan(struct zn_picture *p, const struct zn_spec *s, struct zn_arena *a, struct zn_planned *ret, struct zn_err *err)
 {
 	struct zn_order o = order_of(s, zn_now_s());
-	struct zn_facts *facts = NULL;
-	struct zn_free free;
-	char host[256] = "";
+	bool is_queue = p->n_nodes > 0;
+	int rc = is_queue ? zn_picture_room(p, err) : -ENODATA;
 
-	if (!p->n_nodes || zn_picture_node(p, p->nodes, &facts, &free, err) < 0) {
-		int rc = zn_machine_ask(&facts, err);
-		if (rc < 0)
-			return rc;
-		free = zn_plan_idle(facts);
-		gethostname(host, sizeof(host) - 1);
-	}
-	fill_in(&s->resources, facts, &o);
-	struct zn_ask ask = zn_room_ask(&o.ask);
-	const char *node = zn_arena_strdup(a, p->n_nodes ? p->nodes->node_id : host);
-	int rc = node ? read_licences(p, s, a, &o.licences, err) : -ENOMEM;
+	if (rc < 0)
+		rc = use_this_machine(p, err);
+	if (rc < 0)
+		return rc;
+	fill_in(&s->resources, &p->room, &o);
+	rc = read_licences(is_queue, s, a, &o.licences, err);
 	if (rc == 0)
-		rc = zn_picture_plan(node, facts, &free, p->nodes, &ask, a, ret);
+		rc = zn_picture_plan(p, &o.ask, a, ret);
 	if (rc != -ENOMEM)
 		rc = zn_picture_lacks(p, o.licences, rc, a, &ret->reasons, &ret->smallest);
 	ret->now = rc == 0;
 	if (rc != -ENOMEM && rc != -EINVAL) /* else it never starts */
-		rc = foretell(p, facts, &free, s, &o, a, ret);
-	zn_facts_free(facts);
+		rc = foretell(p, s, &o, a, ret);
 	return rc == -ENOMEM ? rc : 0;
 }
 

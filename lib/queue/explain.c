@@ -7,15 +7,8 @@
 #include "base/units.h"
 #include "job/number.h"
 #include "queue/forecast.h"
+#include "queue/where.h"
 #include "rec/ids.h"
-
-static const struct zn_field reason_fields[] = {
-	ZN_FIELD(struct zn_explained_reason, text, STR, "REASON", "what rejected it"),
-	ZN_FIELD(struct zn_explained_reason, count, U64, "COUNT", "how many devices or nodes this rejected"),
-	{ 0 },
-};
-static const struct zn_kind reason_kind = { NULL, "a rejection", reason_fields,
-                                            sizeof(struct zn_explained_reason), NULL };
 
 #define E struct zn_explained
 static const struct zn_field explained_fields[] = {
@@ -26,7 +19,7 @@ static const struct zn_field explained_fields[] = {
 	ZN_FIELD(E, ahead, OU64, "AHEAD", "waiting jobs that come before it"),
 	ZN_FIELD(E, fair_share, OF64, "FAIR", "what its urgency is multiplied by for what its user used lately"),
 	ZN_FIELD(E, expected_s, OTIME, "START", "when it starts, should each job take as long as its limit and nobody else come"),
-	ZN_FIELD_SUB(E, reasons, SUBS, &reason_kind, "", "each thing that rejected it, with a count"),
+	ZN_FIELD_SUB(E, reasons, SUBS, &zn__reason_kind, "", "each thing that rejected it, with a count"),
 	ZN_FIELD(E, smallest, STR, "", "the smallest change with which it would start now"),
 	ZN_FIELD(E, reason, STR, "", "the reason in the job's record"),
 	{ 0 },
@@ -45,40 +38,11 @@ static const struct zn_field planned_fields[] = {
 	ZN_FIELD(P, mem_bytes, OBYTES, "MEM", "memory it would be given"),
 	ZN_FIELD(P, ahead, OU64, "AHEAD", "waiting jobs that come before it"),
 	ZN_FIELD(P, expected_s, OTIME, "START", "when it would start, should each job take as long as its limit and nobody else come"),
-	ZN_FIELD_SUB(P, reasons, SUBS, &reason_kind, "", "why it would not start now"),
+	ZN_FIELD_SUB(P, reasons, SUBS, &zn__reason_kind, "", "why it would not start now"),
 	ZN_FIELD(P, smallest, STR, "", "the smallest change with which it would start now"),
 	{ 0 },
 };
 const struct zn_kind zn_planned_kind = { "plan", "where a job would run", planned_fields, sizeof(P), NULL };
-
-static struct zn_list reason_list(const struct zn_why *why, struct zn_arena *a)
-{
-	struct zn_explained_reason *v = zn_arena_array(a, why->n + 1, sizeof(*v));
-
-	for (size_t i = 0; v && i < why->n; i++)
-		v[i] = (struct zn_explained_reason){ zn_arena_strdup(a, why->reasons[i].text), why->reasons[i].count };
-	return (struct zn_list){ v, v ? why->n : 0 };
-}
-
-/* Strangers who hold GPUs that the job could have used. */
-static void add_strangers(const struct zn_node_record *node, struct zn_arena *a, struct zn_list *reasons)
-{
-	const struct zn_node_held *held = node ? node->held.v : NULL;
-	size_t n = reasons->n;
-	struct zn_explained_reason *v = held ? zn_arena_array(a, n + node->held.n, sizeof(*v)) : NULL;
-
-	if (!v)
-		return;
-	if (n)
-		memcpy(v, reasons->v, n * sizeof(*v));
-	for (size_t i = 0; i < node->held.n; i++)
-		v[n++] = (struct zn_explained_reason){
-			zn_arena_printf(a, held[i].command ? "gpu %u: pid %llu of %s (%s), outside the queue"
-			                                   : "gpu %u: pid %llu of %s, outside the queue", held[i].gpu,
-			                (unsigned long long)held[i].pid.v, held[i].user ? held[i].user : "somebody",
-			                held[i].command), 1 };
-	*reasons = (struct zn_list){ v, n };
-}
 
 /* There is room for it, but that is set aside for somebody else. */
 static void explain_behind(const struct zn_forecast *forecast, struct zn_arena *a, E *e)
@@ -129,38 +93,40 @@ static const struct zn_job_record *who_goes_for(const struct zn_picture *p, cons
 	return NULL;
 }
 
+const char *zn_picture_closed(const struct zn_picture *p)
+{
+	for (uint32_t i = 0; i < p->n_nodes; i++)
+		if (!strcmp(p->nodes[i].state, "up"))
+			return NULL;
+	return p->n_nodes && p->nodes->reason ? p->nodes->reason : p->n_nodes ? p->nodes->state : "no node has reported yet";
+}
+
 static int explain_queued(struct zn_picture *p, const struct zn_job_record *job, E *e, struct zn_err *err)
 {
-	struct zn_facts *facts;
-	struct zn_free free;
-	struct zn_plan plan;
-	struct zn_why why = { 0 };
+	struct zn__where where;
 	char number[ZN_NUMBER_TEXT];
 	struct zn_order order = zn_forecast_order(job);
 
-	if (!p->n_nodes || strcmp(p->nodes->state, "up")) {
-		e->answer = p->n_nodes && p->nodes->reason ? p->nodes->reason : "no node has reported yet";
+	e->answer = zn_picture_closed(p);
+	if (e->answer)
 		return 0;
-	}
-	int rc = zn_picture_node(p, p->nodes, &facts, &free, err);
+	int rc = zn_picture_room(p, err);
 	if (rc < 0)
 		return rc;
-	zn_part_fill_in(&order.ask.part, facts);
-	struct zn_ask ask = zn_room_ask(&order.ask);
-	rc = zn_plan_make(facts, &free, &ask, &plan, &why);
+	zn_room_fill_in(&p->room, &order.ask.part);
 	struct zn_forecast forecast = { 0 };
-	int forecasted = zn_forecast(p, facts, &free, &order, zn_now_s(), &forecast);
-	zn_facts_free(facts);
-	if (forecasted < 0)
-		return forecasted;
+	rc = zn__where(p, &order.ask, &where);
+	if (rc == 0)
+		rc = zn_forecast(p, &order, zn_now_s(), &forecast);
+	if (rc < 0)
+		return rc;
+	rc = where.rc;
 	e->ahead = ZN_SOME_U64(forecast.ahead);
 	if (rc != -EINVAL)
 		e->expected_s = forecast.start_s;
-	e->reasons = reason_list(&why, &p->arena);
-	if (rc < 0 && ask.gpus)
-		add_strangers(p->nodes, &p->arena, &e->reasons);
-	if (why.smallest[0] && !forecast.behind) /* else what would fit is set aside */
-		e->smallest = zn_arena_strdup(&p->arena, why.smallest);
+	e->reasons = where.reasons;
+	if (!forecast.behind) /* else what would fit is set aside */
+		e->smallest = where.smallest;
 	rc = zn_picture_lacks(p, job->licences, rc, &p->arena, &e->reasons, &e->smallest);
 	if (rc == -ENOMEM)
 		return rc;
@@ -240,31 +206,44 @@ int zn_picture_explain(struct zn_picture *p, const struct zn_job_record *job, E 
 	return rc;
 }
 
-int zn_picture_plan(const char *node, const struct zn_facts *facts, const struct zn_free *free,
-                    const struct zn_node_record *held, const struct zn_ask *ask, struct zn_arena *a, P *ret)
+static int fill_place(const struct zn_plan *plan, struct zn_arena *a, P *p)
 {
-	struct zn_plan plan;
-	struct zn_why why = { 0 };
-	int rc = zn_plan_make(facts, free, ask, &plan, &why);
-	P p = { .now = rc == 0, .node = node };
+	int rc = zn_ids_numbers(&plan->gpus, a, &p->gpus);
 
-	if (rc == 0) {
-		rc = zn_ids_numbers(&plan.gpus, a, &p.gpus);
-		p.cpus = zn_ids_text(&plan.cpus, a);
-		p.numas = zn_ids_text(&plan.numas, a);
-		if (rc < 0 || !p.cpus || !p.numas)
-			return -ENOMEM;
-		p.cpus_held = plan.cpus_held;
-		if (plan.part.milli)
-			p.gpu_milli = ZN_SOME_U64(plan.part.milli);
-		if (plan.mem_bytes)
-			p.mem_bytes = ZN_SOME_U64(plan.mem_bytes);
-	} else {
-		p.reasons = reason_list(&why, a);
-		if (ask->gpus)
-			add_strangers(held, a, &p.reasons);
-		p.smallest = why.smallest[0] ? zn_arena_strdup(a, why.smallest) : NULL;
-	}
+	p->cpus = zn_ids_text(&plan->cpus, a);
+	p->numas = zn_ids_text(&plan->numas, a);
+	p->cpus_held = plan->cpus_held;
+	if (plan->part.milli)
+		p->gpu_milli = ZN_SOME_U64(plan->part.milli);
+	if (plan->mem_bytes)
+		p->mem_bytes = ZN_SOME_U64(plan->mem_bytes);
+	return rc < 0 || !p->cpus || !p->numas ? -ENOMEM : 0;
+}
+
+/* What the picture's arena has, for one that lives longer. */
+static int copy_reasons(const struct zn__where *w, struct zn_arena *a, P *p)
+{
+	struct zn_explained_reason *v = zn_arena_array(a, w->reasons.n + 1, sizeof(*v));
+	const struct zn_explained_reason *from = w->reasons.v;
+
+	for (size_t i = 0; v && i < w->reasons.n; i++)
+		v[i] = (struct zn_explained_reason){ zn_arena_strdup(a, from[i].text), from[i].count };
+	p->reasons = (struct zn_list){ v, v ? w->reasons.n : 0 };
+	p->smallest = w->smallest ? zn_arena_strdup(a, w->smallest) : NULL;
+	return v ? 0 : -ENOMEM;
+}
+
+int zn_picture_plan(struct zn_picture *picture, const struct zn_pick_ask *ask, struct zn_arena *a, P *ret)
+{
+	struct zn__where where;
+	int rc = zn__where(picture, ask, &where);
+
+	if (rc < 0)
+		return rc;
+	/* of one node it is said even when it is not there now */
+	const char *node = where.rc == 0 || picture->n_nodes == 1 ? picture->nodes[where.place.node].node_id : NULL;
+	P p = { .now = where.rc == 0, .node = node ? zn_arena_strdup(a, node) : NULL };
+	rc = where.rc == 0 ? fill_place(&where.place.plan, a, &p) : copy_reasons(&where, a, &p);
 	*ret = p;
-	return rc;
+	return rc < 0 ? rc : where.rc;
 }

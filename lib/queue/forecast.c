@@ -152,11 +152,10 @@ static void run_on(struct zn__future *f, double now_s, struct zn_forecast *ret)
 	}
 }
 
-int zn_forecast(const struct zn_picture *p, const struct zn_facts *facts, const struct zn_free *free_now,
-                const struct zn_order *job, double now_s, struct zn_forecast *ret)
+int zn_forecast(const struct zn_picture *p, const struct zn_order *job, double now_s, struct zn_forecast *ret)
 {
 	struct zn__future f;
-	int rc = zn__future_init(&f, p, facts, free_now, p->n_jobs);
+	int rc = zn__future_init(&f, p, p->n_jobs);
 
 	if (rc == 0)
 		rc = fill(&f, p, job, now_s);

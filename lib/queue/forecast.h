@@ -15,9 +15,8 @@ struct zn_forecast {
 	struct zn_of64 gap_s;          /* how long it might take now without delaying that one; absent: that is not known */
 };
 
-/* When job, which waits in the picture or would, starts on the node with these facts, of which free is free.  -ENOMEM. */
-int zn_forecast(const struct zn_picture *p, const struct zn_facts *facts, const struct zn_free *free,
-                const struct zn_order *job, double now_s, struct zn_forecast *ret);
+/* When job, which waits in the picture or would, starts in its room.  -ENOMEM. */
+int zn_forecast(const struct zn_picture *p, const struct zn_order *job, double now_s, struct zn_forecast *ret);
 /* What of a quota keeps it from starting now, as a sentence in the picture's arena; NULL: nothing. */
 const char *zn_forecast_over_quota(struct zn_picture *p, const struct zn_order *order);
 struct zn_order zn_forecast_order(const struct zn_job_record *job);

@@ -7,9 +7,9 @@
 
 #include "job/number.h"
 
-static const struct zn_plan *plan_of(const struct zn_pick_job *pick)
+static const struct zn_place *place_of(const struct zn_pick_job *pick)
 {
-	return &((const struct zn__one *)pick)->plan;
+	return &((const struct zn__one *)pick)->place;
 }
 
 static const struct zn_wish *wish_of(const struct zn_pick_job *pick)
@@ -30,7 +30,7 @@ int zn__future_know(struct zn__future *f, struct zn_order *o)
 {
 	int64_t payer = zn_payers_get(&f->payers, o->user, o->account);
 
-	zn_part_fill_in(&o->ask.part, f->room.facts);
+	zn_room_fill_in(&f->room, &o->ask.part);
 	o->ask.payer = payer > 0 ? (uint32_t)payer : 0;
 	return payer < 0 ? (int)payer : zn_licences_wish(&f->room.licences, o->licences, &o->ask.wish);
 }
@@ -172,7 +172,9 @@ int zn__future_wait_array(struct zn__future *f, const struct zn_job_record *r, s
 
 void zn__future_runs(struct zn__future *f, struct zn__one *one, const struct zn_job_record *r, double start_s, double now_s)
 {
-	one->plan = zn_picture_place(r);
+	one->place = zn_picture_place(f->picture, r);
+	if (one->place.node == ZN_PLACE_NOWHERE)
+		one->place = (struct zn_place){ 0 };
 	one->record = r;
 	one->preempted = (uint32_t)r->preempted.v;
 	zn_pick_runs(&f->pick, &one->pick, start_s, one->order.ask.gpus);
@@ -192,7 +194,7 @@ bool zn__future_pass(struct zn__future *f, double now_s, struct zn_pick_pass *pa
 		struct zn__one *one = (struct zn__one *)pick;
 		if (one == f->wanted || (f->wanted && one->whole == f->wanted && f->wanted->begun > f->wanted_at))
 			return true;
-		one->plan = f->room.plan;
+		one->place = f->room.place;
 		one->end_s = now_s + one->run_s;
 		count_start(f, one, now_s);
 	}
@@ -210,7 +212,7 @@ static int come_back(struct zn__future *f, struct zn__one *one)
 
 int zn__future_end(struct zn__future *f, struct zn__one *one, double now_s)
 {
-	zn_room_give(&f->room, &one->plan, one->order.ask.wish);
+	zn_room_give(&f->room, &one->place, one->order.ask.wish);
 	count_end(f, one, now_s);
 	zn_pick_gone(&f->pick, &one->pick, now_s);
 	if (one->goes)
@@ -221,19 +223,27 @@ int zn__future_end(struct zn__future *f, struct zn__one *one, double now_s)
 	return zn__future_wait(f, one->whole);
 }
 
-int zn__future_init(struct zn__future *f, const struct zn_picture *p, const struct zn_facts *facts, const struct zn_free *free,
-                    size_t n)
+static int copy_room(struct zn__future *f, const struct zn_room *from)
 {
-	*f = (struct zn__future){ .v = calloc(n + 1, sizeof(*f->v)) };
+	f->room = (struct zn_room){ .running = &f->pick.running, .place_of = place_of, .wish_of = wish_of };
+	if (zn_room_open(&f->room, from->n) < 0)
+		return -ENOMEM;
+	memcpy(f->room.nodes, from->nodes, from->n * sizeof(*from->nodes));
+	return 0;
+}
+
+int zn__future_init(struct zn__future *f, const struct zn_picture *p, size_t n)
+{
+	*f = (struct zn__future){ .picture = p, .v = calloc(n + 1, sizeof(*f->v)) };
 	zn_payers_init(&f->payers, p->quotas, zn_picture_shares(p));
-	f->room = (struct zn_room){ .facts = facts, .free = *free, .running = &f->pick.running, .plan_of = plan_of, .wish_of = wish_of };
+	int rc = copy_room(f, &p->room);
 	zn_pick_init(&f->pick, zn_order_policy, fmax(1, zn_room_total(&f->room)), &zn_room_ops, &f->room);
 	f->pick.payers = &f->payers;
 	f->pick.part = part;
 	f->pick.part_arg = f;
 	f->pick.preempt = preempt;
 	f->pick.preempt_arg = f;
-	return f->v ? zn_picture_set_licences(p, &f->room.licences) : -ENOMEM;
+	return rc == 0 && f->v ? zn_picture_set_licences(p, &f->room.licences) : -ENOMEM;
 }
 
 void zn__future_done(struct zn__future *f)
@@ -243,6 +253,6 @@ void zn__future_done(struct zn__future *f)
 	for (size_t i = 0; i < f->n; i++)
 		zn_spans_done(&f->v[i].rest);
 	zn_arena_done(&f->elements);
-	zn_licences_done(&f->room.licences);
+	zn_room_close(&f->room);
 	free(f->v);
 }

@@ -13,7 +13,7 @@
 struct zn__one {
 	struct zn_pick_job pick;
 	struct zn_order order;
-	struct zn_plan plan;
+	struct zn_place place;
 	struct zn__one *whole;         /* of an element: its array */
 	struct zn_spans rest;          /* of an array: who waits; how many begun, may at once, and do */
 	uint32_t begun, at_once, busy;
@@ -25,6 +25,7 @@ struct zn__one {
 };
 
 struct zn__future {
+	const struct zn_picture *picture;
 	struct zn__one *v;
 	size_t n;
 	struct zn_room room;
@@ -36,9 +37,8 @@ struct zn__future {
 	bool failed;                   /* for want of memory */
 };
 
-/* With room for n of them, on a node with these facts, of which free is free.  -ENOMEM.  The caller ends it, also then. */
-int zn__future_init(struct zn__future *f, const struct zn_picture *p, const struct zn_facts *facts, const struct zn_free *free,
-                    size_t n);
+/* With memory for n of them, in the picture's room.  -ENOMEM.  The caller ends it, also then. */
+int zn__future_init(struct zn__future *f, const struct zn_picture *p, size_t n);
 void zn__future_done(struct zn__future *f);
 /* Who pays for it, its wish, and how large its part of a GPU is, in this future.  -ENOMEM. */
 int zn__future_know(struct zn__future *f, struct zn_order *o);

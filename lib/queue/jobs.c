@@ -134,11 +134,15 @@ void zn_jobs_done(struct zn_jobs *q)
 		HASH_DEL(q->envs, e);
 		free(e);
 	}
-	zn_jobs_drain(q, NULL, NULL, 0);
+	for (uint32_t i = 0; i < q->room.n; i++) {
+		zn_jobs_drain(q, i, NULL, NULL, 0);
+		free(q->nodes[i].name);
+	}
+	free(q->nodes);
 	zn__awaited_done(q);
 	zn_payers_done(&q->payers);
 	zn_pick_done(&q->pick);
-	zn_licences_done(&q->room.licences);
+	zn_room_close(&q->room);
 	HASH_ITER(hh, q->words, w, next_word) {
 		HASH_DEL(q->words, w);
 		free(w);
@@ -237,17 +241,38 @@ int zn_jobs_move(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to)
 	return rc < 0 || !job->whole ? rc : zn__line_push(q, job->whole); /* there may be room for another one of it */
 }
 
-int zn_jobs_drain(struct zn_jobs *q, const char *by, const char *reason, double until_s)
+int zn_jobs_set_nodes(struct zn_jobs *q, const char *const *names, uint32_t n)
 {
-	int rc = zn_job_set_text(&q->drain.by, by);
+	int rc = zn_room_open(&q->room, n);
 
-	if (rc == 0)
-		rc = zn_job_set_text(&q->drain.reason, reason);
-	q->drain.until_s = until_s;
+	q->nodes = calloc(n, sizeof(*q->nodes));
+	if (!q->nodes)
+		return -ENOMEM;
+	for (uint32_t i = 0; rc == 0 && i < n; i++)
+		rc = zn_job_set_text(&q->nodes[i].name, names[i]);
 	return rc;
 }
 
-static int public_alloc(const struct zn_job *job, const char *node, struct zn_arena *a, struct zn_job_record *r)
+int64_t zn_jobs_node(const struct zn_jobs *q, const char *name)
+{
+	for (uint32_t i = 0; i < q->room.n; i++)
+		if (!strcmp(q->nodes[i].name, name))
+			return i;
+	return q->room.n == 1 ? 0 : -ENOENT;
+}
+
+int zn_jobs_drain(struct zn_jobs *q, uint32_t node, const char *by, const char *reason, double until_s)
+{
+	struct zn_drain *d = &q->nodes[node].drain;
+	int rc = zn_job_set_text(&d->by, by);
+
+	if (rc == 0)
+		rc = zn_job_set_text(&d->reason, reason);
+	d->until_s = until_s;
+	return rc;
+}
+
+static int public_alloc(const struct zn_jobs *q, const struct zn_job *job, struct zn_arena *a, struct zn_job_record *r)
 {
 	const struct zn_plan *plan = &job->place->plan;
 	struct zn_job_alloc *alloc = zn_arena_new(a, struct zn_job_alloc);
@@ -262,7 +287,7 @@ static int public_alloc(const struct zn_job *job, const char *node, struct zn_ar
 	unsigned i = 0;
 	zn_idset_each(gpu, &plan->gpus)
 		gpus[i++] = (uint32_t)gpu;
-	*alloc = (struct zn_job_alloc){ .node = node, .gpus = { gpus, n }, .cpus = plan->cpus_held,
+	*alloc = (struct zn_job_alloc){ .node = q->nodes[job->place->node].name, .gpus = { gpus, n }, .cpus = plan->cpus_held,
 	                                .cpu_list = cpus };
 	if (plan->part.milli)
 		alloc->gpu_milli = ZN_SOME_U64(plan->part.milli);
@@ -378,7 +403,7 @@ static void public_runs(const struct zn_job *job, struct zn_arena *a, struct zn_
 	}
 }
 
-int zn_job_public(const struct zn_job *job, const char *node, struct zn_arena *a, struct zn_job_record *ret)
+int zn_job_public(const struct zn_jobs *q, const struct zn_job *job, struct zn_arena *a, struct zn_job_record *ret)
 {
 	struct zn_job_record r = {
 		.id = zn_handle_number(job->id),
@@ -400,7 +425,7 @@ int zn_job_public(const struct zn_job *job, const char *node, struct zn_arena *a
 
 	public_ask(job, a, &r);
 	public_runs(job, a, &r);
-	int rc = job->place ? public_alloc(job, node, a, &r) : 0;
+	int rc = job->place ? public_alloc(q, job, a, &r) : 0;
 	if (rc == 0)
 		*ret = r;
 	return rc;

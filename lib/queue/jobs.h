@@ -28,12 +28,6 @@ struct zn_env {
 	UT_hash_handle hh;
 };
 
-/* What a job was given: set while it has an allocation, and kept as text afterwards. */
-struct zn_place {
-	uint32_t node;                 /* index in the server's nodes */
-	struct zn_plan plan;
-};
-
 /* An array: one job for all of its elements that wait, as long as nobody asks for one of them.  Who starts, or is held or
  * cancelled by himself, is an element from then on: a job of its own, with what the array had.
  *
@@ -98,7 +92,7 @@ struct zn_job {
 	uint64_t max_rss_bytes;
 	double cpu_s, gpu_s;
 	const char *confinement;       /* interned */
-	struct zn_place *place;        /* malloc'ed; kept after the end, as the record shows it */
+	struct zn_place *place;        /* malloc'ed: while it has one, and to its end's record */
 	struct zn_loc body;            /* its submit record in the journal; an element has that of its array */
 	struct zn_env *env;
 	struct zn_pick_job pick;       /* in line while it is QUEUED, and running while it has a place */
@@ -107,10 +101,13 @@ struct zn_job {
 	UT_hash_handle hh, hh_key;
 };
 
-/* A node that gets no new jobs. */
-struct zn_drain {
-	char *by, *reason;             /* malloc'ed; by NULL: it is not drained; reason NULL: none was given */
-	double until_s;                /* 0: until somebody ends it */
+/* A node of the room, as the journal knows it. */
+struct zn_jobs_node {
+	char *name;                    /* malloc'ed */
+	struct zn_drain {
+		char *by, *reason;     /* malloc'ed; by NULL: it is not drained; reason NULL: none was given */
+		double until_s;        /* 0: until somebody ends it */
+	} drain;                       /* it gets no new jobs */
 };
 
 struct zn_jobs {
@@ -119,9 +116,9 @@ struct zn_jobs {
 	struct zn_awaited *awaited;    /* by number */
 	struct zn_pick pick;
 	struct zn_room room;
+	struct zn_jobs_node *nodes;    /* as many as the room has, with the same numbers */
 	bool share_between_users;      /* parts of one GPU may be several users'; said before the first job comes */
 	struct zn_payers payers;
-	struct zn_drain drain;         /* of the only node */
 	struct zn_word *words;         /* interned texts */
 	uint64_t next_id;
 	struct zn_env *moved;          /* where zn_memo_moved is: environments come in order */
@@ -132,6 +129,10 @@ struct zn_jobs {
 };
 
 void zn_jobs_init(struct zn_jobs *q);
+/* The nodes that there are, before the first job comes.  -ENOMEM. */
+int zn_jobs_set_nodes(struct zn_jobs *q, const char *const *names, uint32_t n);
+/* The number of a node; -ENOENT.  Of one node alone the name may have changed since: it is any. */
+int64_t zn_jobs_node(const struct zn_jobs *q, const char *name);
 void zn_jobs_done(struct zn_jobs *q);
 
 struct zn_job *zn_jobs_get(struct zn_jobs *q, uint64_t id);
@@ -183,11 +184,11 @@ struct zn_job *zn_array_next_kept(struct zn_jobs *q, struct zn_job *array);
 enum zn_job_state zn_job_shown_state(const struct zn_job *job);
 
 /* by NULL: it is drained no more.  -ENOMEM. */
-int zn_jobs_drain(struct zn_jobs *q, const char *by, const char *reason, double until_s);
-/* What the node has is this now; facts live until they are replaced.  Those that wait are in line from now on, and what
+int zn_jobs_drain(struct zn_jobs *q, uint32_t node, const char *by, const char *reason, double until_s);
+/* What a node has is this now; facts live until they are replaced.  Those that wait are in line from now on, and what
  * jobs have is taken.  -ENOMEM: not all of them are.
  */
-int zn_jobs_set_facts(struct zn_jobs *q, const struct zn_facts *facts);
+int zn_jobs_set_facts(struct zn_jobs *q, uint32_t node, const struct zn_facts *facts);
 /* job has its place from now on, or has it no more. */
 void zn_jobs_take(struct zn_jobs *q, struct zn_job *job);
 void zn_jobs_give(struct zn_jobs *q, struct zn_job *job);
@@ -223,8 +224,8 @@ struct zn_job *zn__line_job(struct zn_pick_job *pick);
 void zn__line_remove(struct zn_jobs *q, struct zn_job *job);
 void zn__line_clock(struct zn_jobs *q, struct zn_job *job); /* its limit stands still while it is suspended */
 
-/* The public record; what it points to lives in job and a.  node names the place's node. */
-int zn_job_public(const struct zn_job *job, const char *node, struct zn_arena *a, struct zn_job_record *ret);
+/* The public record; what it points to lives in q, job and a. */
+int zn_job_public(const struct zn_jobs *q, const struct zn_job *job, struct zn_arena *a, struct zn_job_record *ret);
 /* Into the record of an array: how many of its elements ended, which is said of one that has ended, and to who asks. */
 void zn_job_count_elements(const struct zn_job *job, struct zn_job_record *r);
 /* The reason without the path or command in it, which is its submitter's alone; in a where that is another text. */

@@ -92,22 +92,36 @@ static bool is_same(struct zn_bytes a, struct zn_bytes b)
 	return a.n == b.n && (!a.n || !memcmp(a.p, b.p, a.n));
 }
 
-static int take_share(struct zn_latest *l, struct zn_bytes record)
+/* Place of the one with the same texts at these keys; behind all others when it is the first.  -ENOMEM. */
+static ssize_t place_of(struct zn_bytes record, const char *const keys[2], struct zn_bytes **v, size_t *n)
 {
 	size_t at = 0;
 
-	while (at < l->n_shares && (!is_same(zn_raw_get(l->shares[at], "user"), zn_raw_get(record, "user")) ||
-	                            !is_same(zn_raw_get(l->shares[at], "account"), zn_raw_get(record, "account"))))
+	while (at < *n && (!is_same(zn_raw_get((*v)[at], keys[0]), zn_raw_get(record, keys[0])) ||
+	                   !is_same(zn_raw_get((*v)[at], keys[1]), zn_raw_get(record, keys[1]))))
 		at++;
-	if (at == l->n_shares) {
-		struct zn_bytes *v = reallocarray(l->shares, at + 1, sizeof(*v));
-		if (!v)
-			return -ENOMEM;
-		l->shares = v;
-		l->n_shares++;
-		l->shares[at] = (struct zn_bytes){ 0 };
-	}
-	return keep(l, record, &l->shares[at]);
+	if (at < *n)
+		return (ssize_t)at;
+	struct zn_bytes *grown = reallocarray(*v, at + 1, sizeof(**v));
+	if (!grown)
+		return -ENOMEM;
+	*v = grown;
+	(*v)[(*n)++] = (struct zn_bytes){ 0 };
+	return (ssize_t)at;
+}
+
+static int take_share(struct zn_latest *l, struct zn_bytes record)
+{
+	ssize_t at = place_of(record, (const char *const[]){ "user", "account" }, &l->shares, &l->n_shares);
+
+	return at < 0 ? (int)at : keep(l, record, &l->shares[at]);
+}
+
+static int take_node(struct zn_latest *l, struct zn_bytes record)
+{
+	ssize_t at = place_of(record, (const char *const[]){ "node_id", "node_id" }, &l->nodes, &l->n_nodes);
+
+	return at < 0 ? (int)at : keep(l, record, &l->nodes[at]);
 }
 
 static int take(struct zn_latest *l, struct zn_bytes record, struct zn_err *err)
@@ -122,7 +136,7 @@ static int take(struct zn_latest *l, struct zn_bytes record, struct zn_err *err)
 		return append(l, record, &l->quotas, &l->n_quotas);
 	if (zn_raw_is_text(kind, "licence"))
 		return append(l, record, &l->licences, &l->n_licences);
-	return zn_raw_is_text(kind, "node") ? keep(l, record, &l->node) : 0;
+	return zn_raw_is_text(kind, "node") ? take_node(l, record) : 0;
 }
 
 static int by_arrival(const void *a, const void *b)

@@ -13,7 +13,8 @@ struct zn_latest {
 	size_t n_jobs, room;
 	bool is_mixed;                 /* they came in another order: sorted at the end */
 	uint64_t n_records;            /* which became these */
-	struct zn_bytes node;          /* p is NULL: no node has reported yet */
+	struct zn_bytes *nodes;        /* the last of each */
+	size_t n_nodes;
 	struct zn_bytes *quotas;
 	size_t n_quotas;
 	struct zn_bytes *licences;

@@ -12,11 +12,9 @@ struct zn_job *zn__line_job(struct zn_pick_job *pick)
 	return (struct zn_job *)((char *)pick - offsetof(struct zn_job, pick));
 }
 
-static const struct zn_plan *plan_of(const struct zn_pick_job *pick)
+static const struct zn_place *place_of(const struct zn_pick_job *pick)
 {
-	const struct zn_job *job = (const struct zn_job *)((const char *)pick - offsetof(struct zn_job, pick));
-
-	return &job->place->plan;
+	return ((const struct zn_job *)((const char *)pick - offsetof(struct zn_job, pick)))->place;
 }
 
 static const struct zn_wish *wish_of(const struct zn_pick_job *pick)
@@ -26,7 +24,7 @@ static const struct zn_wish *wish_of(const struct zn_pick_job *pick)
 
 void zn__line_init(struct zn_jobs *q)
 {
-	q->room = (struct zn_room){ .running = &q->pick.running, .plan_of = plan_of, .wish_of = wish_of };
+	q->room = (struct zn_room){ .running = &q->pick.running, .place_of = place_of, .wish_of = wish_of };
 	zn_pick_init(&q->pick, zn_order_policy, 1, &zn_room_ops, &q->room);
 	q->pick.part = zn__array_part;
 	q->pick.part_arg = q;
@@ -55,12 +53,12 @@ static void size_part(const struct zn_jobs *q, struct zn_job *job)
 	if (!job->part.mem_bytes)
 		return;
 	job->part.milli = job->gpu_share_milli;
-	zn_part_fill_in(&job->part, q->room.facts);
+	zn_room_fill_in(&q->room, &job->part);
 }
 
 int zn__line_push(struct zn_jobs *q, struct zn_job *job)
 {
-	if (job->state != ZN_JOB_QUEUED || job->pick.shape || !q->room.facts)
+	if (job->state != ZN_JOB_QUEUED || job->pick.shape || !zn_room_is_known(&q->room))
 		return 0; /* how large it is is not known before */
 	if (job->array && (!job->array->rest.count || zn_array_is_full(job->array)))
 		return 0;
@@ -110,14 +108,15 @@ int zn_jobs_reorder(struct zn_jobs *q, struct zn_job *job)
 
 /* ---- the room --------------------------------------------------------------------------------------------- */
 
-int zn_jobs_set_facts(struct zn_jobs *q, const struct zn_facts *facts)
+int zn_jobs_set_facts(struct zn_jobs *q, uint32_t node, const struct zn_facts *facts)
 {
 	double total = zn_room_total(&q->room);
 	int rc = 0;
 
-	q->room.facts = facts;
-	q->room.free = zn_plan_idle(facts);
-	q->room.free.mixes_users = q->share_between_users;
+	for (uint32_t i = 0; i < q->room.n; i++) {
+		zn_room_set_facts(&q->room, i, i == node ? facts : q->room.nodes[i].facts);
+		q->room.nodes[i].free.mixes_users = q->share_between_users;
+	}
 	zn_licences_give_all(&q->room.licences);
 	q->pick.line.total = zn_room_total(&q->room) > 0 ? zn_room_total(&q->room) : 1;
 	for (struct zn_job *job = q->by_id; job && rc == 0; job = job->hh.next) {
@@ -134,7 +133,7 @@ void zn_jobs_take(struct zn_jobs *q, struct zn_job *job)
 {
 	struct zn_order o = order_of(job);
 
-	zn_room_take(&q->room, &job->place->plan, job->wish);
+	zn_room_take(&q->room, job->place, job->wish);
 	if (job->pick.runs)
 		return;
 	zn_order_set(&o, &q->room, &job->pick);
@@ -144,7 +143,7 @@ void zn_jobs_take(struct zn_jobs *q, struct zn_job *job)
 
 void zn_jobs_give(struct zn_jobs *q, struct zn_job *job)
 {
-	zn_room_give(&q->room, &job->place->plan, job->wish);
+	zn_room_give(&q->room, job->place, job->wish);
 	zn_pick_gone(&q->pick, &job->pick, zn_now_s());
 }
 

@@ -182,7 +182,7 @@ struct place_text {
 	uint32_t gpus[ZN_IDSET_MAX];
 };
 
-static void change_place(const struct zn_plan *plan, const char *node, struct place_text *t, C *m)
+static void change_place(const struct zn_plan *plan, struct place_text *t, C *m)
 {
 	size_t n = 0;
 
@@ -190,7 +190,6 @@ static void change_place(const struct zn_plan *plan, const char *node, struct pl
 	zn_idset_format(&plan->numas, t->numas, sizeof(t->numas));
 	zn_idset_each(gpu, &plan->gpus)
 		t->gpus[n++] = (uint32_t)gpu;
-	m->node = node;
 	m->gpus = (struct zn_u32s){ t->gpus, n };
 	m->cpus = t->cpus;
 	m->numas = t->numas;
@@ -198,8 +197,7 @@ static void change_place(const struct zn_plan *plan, const char *node, struct pl
 	m->mem_bytes = plan->mem_bytes;
 }
 
-int zn_memo_encode_change(const struct zn_job *job, const char *event, double time_s, const char *node,
-                          struct zn_buf *to)
+int zn_memo_encode_change(const struct zn_jobs *q, const struct zn_job *job, const char *event, double time_s, struct zn_buf *to)
 {
 	struct place_text text;
 	C m = {
@@ -214,8 +212,10 @@ int zn_memo_encode_change(const struct zn_job *job, const char *event, double ti
 
 	if (job->has_exit_code)
 		m.exit_code = ZN_SOME_I64(job->exit_code);
-	if (job->place)
-		change_place(&job->place->plan, node, &text, &m);
+	if (job->place) {
+		m.node = q->nodes[job->place->node].name;
+		change_place(&job->place->plan, &text, &m);
+	}
 	return zn_encode(&zn_memo_change_kind, &m, to);
 }
 
@@ -265,16 +265,18 @@ static int replay_submit(struct zn_jobs *q, const msgpack_object *map, struct zn
 	return 0;
 }
 
-static int replay_place(struct zn_job *job, const C *m, struct zn_err *err)
+static int replay_place(const struct zn_jobs *q, struct zn_job *job, const C *m, struct zn_err *err)
 {
 	free(job->place);
 	job->place = NULL;
-	if (!m->node)
+	int64_t node = m->node ? zn_jobs_node(q, m->node) : -ENOENT;
+	if (node < 0)
 		return 0;
 	struct zn_place *p = calloc(1, sizeof(*p));
 	if (!p)
 		return -ENOMEM;
 	job->place = p;
+	p->node = (uint32_t)node;
 	for (size_t i = 0; i < m->gpus.n; i++)
 		zn_idset_add(&p->plan.gpus, m->gpus.v[i]);
 	p->plan.part = job->part;
@@ -363,7 +365,7 @@ static int replay_change(struct zn_jobs *q, const msgpack_object *map, struct zn
 		job->after = NULL;
 	}
 	job->confinement = m.confinement ? zn_jobs_intern(q, m.confinement) : NULL;
-	rc = replay_place(job, &m, err);
+	rc = replay_place(q, job, &m, err);
 	if (rc == 0)
 		rc = zn_job_set_text(&job->name, m.name);
 	if (rc == 0)
@@ -394,7 +396,8 @@ static int replay_drain(struct zn_jobs *q, const msgpack_object *map, struct zn_
 	struct zn_memo_drain m;
 	int rc = zn_decode(&zn_memo_drain_kind, map, a, &m, err);
 
-	return rc < 0 ? rc : zn_jobs_drain(q, m.by, m.reason, m.until_s);
+	int64_t node = rc == 0 && m.node ? zn_jobs_node(q, m.node) : -ENOENT;
+	return rc < 0 || node < 0 ? rc : zn_jobs_drain(q, (uint32_t)node, m.by, m.reason, m.until_s);
 }
 
 int zn_memo_replay(struct zn_jobs *q, struct zn_loc loc, const void *payload, size_t len, struct zn_arena *a,
@@ -436,37 +439,38 @@ static int put_meta(struct zn_jobs *q, struct zn_buf *b, struct zn_snapshot *s)
 	return rc < 0 ? rc : zn_snapshot_put(s, 0, b->data, b->len);
 }
 
-static int put_drain(struct zn_jobs *q, const char *node, struct zn_buf *b, struct zn_snapshot *s)
+static int put_drain(const struct zn_jobs_node *node, struct zn_buf *b, struct zn_snapshot *s)
 {
-	struct zn_memo_drain m = { .node = node, .by = q->drain.by, .reason = q->drain.reason, .until_s = q->drain.until_s };
+	const struct zn_drain *d = &node->drain;
+	struct zn_memo_drain m = { .node = node->name, .by = d->by, .reason = d->reason, .until_s = d->until_s };
 
 	b->len = 0;
 	int rc = m.by ? zn_encode(&zn_memo_drain_kind, &m, b) : 0;
 	return rc < 0 || !m.by ? rc : zn_snapshot_put(s, 0, b->data, b->len);
 }
 
-static int put_job(const struct zn_job *job, const char *node, struct zn_buf *b, struct zn_snapshot *s)
+static int put_job(const struct zn_jobs *q, const struct zn_job *job, struct zn_buf *b, struct zn_snapshot *s)
 {
 	int rc = job->whole ? 0 : zn_snapshot_copy(s, job->id, job->body);
 
 	b->len = 0;
 	if (rc == 0)
-		rc = zn_memo_encode_change(job, "is", job->end_s, node, b);
+		rc = zn_memo_encode_change(q, job, "is", job->end_s, b);
 	return rc < 0 ? rc : zn_snapshot_put(s, 0, b->data, b->len);
 }
 
-int zn_memo_snapshot(struct zn_jobs *q, const char *node, struct zn_snapshot *s)
+int zn_memo_snapshot(struct zn_jobs *q, struct zn_snapshot *s)
 {
 	struct zn_buf b = { 0 };
 	uint64_t n = 0;
 	int rc = put_meta(q, &b, s);
 
-	if (rc == 0)
-		rc = put_drain(q, node, &b, s);
+	for (uint32_t i = 0; rc == 0 && i < q->room.n; i++)
+		rc = put_drain(&q->nodes[i], &b, s);
 	for (struct zn_env *e = q->envs; rc == 0 && e; e = e->hh.next)
 		rc = zn_snapshot_copy(s, ZN_TAG_ENV + n++, e->loc);
 	for (struct zn_job *job = q->by_id; rc == 0 && job; job = job->hh.next)
-		rc = put_job(job, node, &b, s);
+		rc = put_job(q, job, &b, s);
 	zn_buf_done(&b);
 	return rc;
 }

@@ -53,10 +53,9 @@ extern const struct zn_kind zn_memo_env_kind, zn_memo_submit_kind, zn_memo_chang
 /* A new job in memory from its submit record; the caller adds it. */
 int zn_memo_job(struct zn_jobs *q, const struct zn_memo_submit *m, struct zn_loc body, struct zn_job **ret);
 /* The change record of a job as it stands. */
-int zn_memo_encode_change(const struct zn_job *job, const char *event, double time_s, const char *node,
-                          struct zn_buf *to);
+int zn_memo_encode_change(const struct zn_jobs *q, const struct zn_job *job, const char *event, double time_s, struct zn_buf *to);
 
-/* One journal record into the queue.  *ret_event is the word of a change ("submitted" for a submit), NULL
+/* One journal record into the queue; a job on a node that is none of its has no place.  *ret_event is the word of a change ("submitted" for a submit), NULL
  * otherwise; *ret_job the job it was about.  Records of unknown kinds are skipped (a later version's).
  * -EBADMSG for a record that contradicts the queue, which the caller reports and skips.
  */
@@ -67,7 +66,7 @@ int zn_memo_replay(struct zn_jobs *q, struct zn_loc loc, const void *payload, si
  * environment of q->envs, 0 for the rest; so nothing may be dropped from q until the snapshot is done.
  */
 #define ZN_TAG_ENV (UINT64_C(1) << 63)
-int zn_memo_snapshot(struct zn_jobs *q, const char *node, struct zn_snapshot *s);
+int zn_memo_snapshot(struct zn_jobs *q, struct zn_snapshot *s);
 /* A record went to another place. */
 void zn_memo_moved(struct zn_jobs *q, uint64_t tag, struct zn_loc loc);
 

@@ -21,13 +21,16 @@ static int take_jobs(struct zn_picture *p, const struct zn_latest *l, struct zn_
 	return rc;
 }
 
-static int take_node(struct zn_picture *p, struct zn_bytes record, struct zn_err *err)
+static int take_nodes(struct zn_picture *p, const struct zn_latest *l, struct zn_err *err)
 {
-	if (!record.p)
-		return 0;
-	p->nodes = zn_arena_new(&p->arena, struct zn_node_record);
-	p->n_nodes = 1;
-	return p->nodes ? zn_raw_decode(&zn_node_kind, record, &p->arena, p->nodes, err) : -ENOMEM;
+	int rc = 0;
+
+	p->nodes = zn_arena_array(&p->arena, l->n_nodes + 1, sizeof(*p->nodes));
+	if (!p->nodes)
+		return -ENOMEM;
+	for (; rc == 0 && p->n_nodes < l->n_nodes; p->n_nodes++)
+		rc = zn_raw_decode(&zn_node_kind, l->nodes[p->n_nodes], &p->arena, &p->nodes[p->n_nodes], err);
+	return rc;
 }
 
 static int take_quotas(struct zn_picture *p, const struct zn_latest *l, struct zn_err *err)
@@ -74,7 +77,7 @@ int zn_picture_read(struct zn_view_reader *r, struct zn_picture *ret, struct zn_
 
 	if (rc < 0)
 		return rc;
-	rc = take_node(&p, l.node, err);
+	rc = take_nodes(&p, &l, err);
 	if (rc == 0)
 		rc = take_quotas(&p, &l, err);
 	if (rc == 0)
@@ -111,6 +114,9 @@ void zn_picture_done(struct zn_picture *p)
 {
 	zn_payers_done(&p->payers);
 	zn_licences_done(&p->counted);
+	for (uint32_t i = 0; p->facts && i < p->room.n; i++)
+		zn_facts_free(p->facts[i]);
+	zn_room_close(&p->room);
 	zn_arena_done(&p->arena);
 }
 
@@ -160,13 +166,20 @@ bool zn_picture_has_place(const struct zn_job_record *job)
 	return !job->elements.has && (!strcmp(job->state, "SCHEDULED") || !strcmp(job->state, "RUNNING") || !strcmp(job->state, "SUSPENDED"));
 }
 
-struct zn_plan zn_picture_place(const struct zn_job_record *r)
+/* One alone may have been renamed since. */
+static uint32_t node_of(const struct zn_picture *p, const char *name)
+{
+	for (uint32_t i = 0; i < p->n_nodes; i++)
+		if (name && p->nodes[i].node_id && !strcmp(p->nodes[i].node_id, name))
+			return i;
+	return p->n_nodes > 1 ? ZN_PLACE_NOWHERE : 0;
+}
+
+static struct zn_plan plan_of(const struct zn_job_record *r)
 {
 	const struct zn_job_alloc *alloc = r->alloc.v;
 	struct zn_plan p = { 0 };
 
-	if (!r->alloc.n)
-		return p;
 	for (size_t i = 0; i < alloc->gpus.n; i++)
 		zn_idset_add(&p.gpus, alloc->gpus.v[i]);
 	if (alloc->gpu_milli.has)
@@ -178,41 +191,90 @@ struct zn_plan zn_picture_place(const struct zn_job_record *r)
 	return p;
 }
 
-int zn_picture_node(const struct zn_picture *p, struct zn_node_record *node, struct zn_facts **ret_facts,
-                    struct zn_free *ret_free, struct zn_err *err)
+struct zn_place zn_picture_place(const struct zn_picture *p, const struct zn_job_record *r)
+{
+	const struct zn_job_alloc *alloc = r->alloc.v;
+
+	if (!r->alloc.n)
+		return (struct zn_place){ .node = ZN_PLACE_NOWHERE };
+	return (struct zn_place){ .node = node_of(p, alloc->node), .plan = plan_of(r) };
+}
+
+static int read_facts(const struct zn_node_record *node, struct zn_facts **ret, struct zn_err *err)
 {
 	struct zn_arena a = { 0 };
-	struct zn_facts *facts;
 	msgpack_object list;
-
-	if (!node->topology.p)
-		return zn_err_set(err, -ENODATA, "the agent of node '%s' has not reported yet",
-		                  node->node_id ? node->node_id : "");
 	int rc = zn_val_unpack(node->topology.p, node->topology.n, 0, &a, &list, err);
+
 	if (rc == 0)
-		rc = zn_facts_decode(&list, &facts, err);
+		rc = zn_facts_decode(&list, ret, err);
 	zn_arena_done(&a);
-	if (rc < 0)
-		return rc;
-	struct zn_room room = { .free = zn_plan_idle(facts) };
-	room.free.mixes_users = node->share_between_users.v;
-	uint64_t jobs = 0;
+	return rc;
+}
+
+static void note_free(struct zn_node_record *node, const struct zn_free *f)
+{
+	node->cpus_free = ZN_SOME_U64(zn_idset_count(&f->cpus));
+	node->gpus_free = ZN_SOME_U64(zn_idset_count(&f->gpus));
+	node->mem_free_bytes = ZN_SOME_U64(f->mem_bytes);
+}
+
+int zn_picture_know(struct zn_picture *p, uint32_t node, struct zn_facts *facts)
+{
+	if (!p->room.nodes && zn_room_open(&p->room, p->n_nodes) < 0)
+		return -ENOMEM;
+	if (!p->facts)
+		p->facts = zn_arena_array(&p->arena, p->n_nodes + 1, sizeof(*p->facts));
+	if (!p->facts)
+		return -ENOMEM;
+	p->facts[node] = facts;
+	zn_room_set_facts(&p->room, node, facts);
+	p->room.nodes[node].free.mixes_users = p->nodes[node].share_between_users.v;
+	return 0;
+}
+
+/* The record's own number of jobs is that of its writing. */
+static void take_places(struct zn_picture *p)
+{
+	for (uint32_t i = 0; i < p->n_nodes; i++)
+		p->nodes[i].jobs = p->room.nodes[i].facts ? ZN_SOME_U64(0) : p->nodes[i].jobs;
 	for (size_t i = 0; i < p->n_jobs; i++) {
 		if (!zn_picture_has_place(&p->jobs[i]))
 			continue;
-		struct zn_plan place = zn_picture_place(&p->jobs[i]);
-		zn_room_take(&room, &place, NULL);
-		jobs++;
+		struct zn_place place = zn_picture_place(p, &p->jobs[i]);
+		if (place.node == ZN_PLACE_NOWHERE || !p->room.nodes[place.node].facts)
+			continue;
+		zn_room_take(&p->room, &place, NULL);
+		p->nodes[place.node].jobs.v++;
 	}
-	const struct zn_node_held *held = node->held.v;
-	for (size_t i = 0; i < node->held.n; i++)
-		zn_idset_add(&room.held, held[i].gpu);
-	zn_free_drop_gpus(&room.free, &room.held);
-	node->cpus_free = ZN_SOME_U64(zn_idset_count(&room.free.cpus));
-	node->gpus_free = ZN_SOME_U64(zn_idset_count(&room.free.gpus));
-	node->mem_free_bytes = ZN_SOME_U64(room.free.mem_bytes);
-	node->jobs = ZN_SOME_U64(jobs); /* the record's own number is that of its writing */
-	*ret_facts = facts;
-	*ret_free = room.free;
+}
+
+int zn_picture_room(struct zn_picture *p, struct zn_err *err)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; rc == 0 && i < p->n_nodes; i++) {
+		struct zn_facts *facts = NULL;
+		if (p->nodes[i].topology.p)
+			rc = read_facts(&p->nodes[i], &facts, err);
+		if (rc == 0)
+			rc = zn_picture_know(p, i, facts);
+	}
+	if (rc < 0)
+		return rc;
+	take_places(p);
+	for (uint32_t i = 0; i < p->n_nodes; i++) {
+		struct zn_room_node *n = &p->room.nodes[i];
+		const struct zn_node_held *held = p->nodes[i].held.v;
+		for (size_t k = 0; k < p->nodes[i].held.n; k++)
+			zn_idset_add(&n->held, held[k].gpu);
+		zn_free_drop_gpus(&n->free, &n->held);
+		n->is_closed = strcmp(p->nodes[i].state, "up") != 0;
+		if (n->facts)
+			note_free(&p->nodes[i], &n->free);
+	}
+	if (!zn_room_is_known(&p->room))
+		return zn_err_set(err, -ENODATA, "the agent of node '%s' has not reported yet",
+		                  p->n_nodes && p->nodes->node_id ? p->nodes->node_id : "");
 	return 0;
 }

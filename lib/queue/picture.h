@@ -6,7 +6,7 @@
 
 #include "job/record.h"
 #include "job/spec.h"
-#include "pick/licences.h"
+#include "pick/room.h"
 #include "plan/plan.h"
 #include "queue/view.h"
 
@@ -15,7 +15,9 @@ struct zn_picture {
 	struct zn_job_record *jobs;    /* by arrival, as of the last record; also those that ended lately */
 	size_t n_jobs;
 	struct zn_node_record *nodes;
-	size_t n_nodes;
+	uint32_t n_nodes;
+	struct zn_room room;           /* of them, with the same numbers: zn_picture_room */
+	struct zn_facts **facts;
 	struct zn_quotas quotas;
 	struct zn_share_record *shares;
 	size_t n_shares;
@@ -42,7 +44,9 @@ int zn_picture_count(struct zn_picture *p, const char *spool, struct zn_err *err
 struct zn_shares zn_picture_shares(const struct zn_picture *p);
 int zn_picture_weigh(const struct zn_picture *p, struct zn_payers *payers);
 bool zn_picture_has_place(const struct zn_job_record *job);
-struct zn_plan zn_picture_place(const struct zn_job_record *job); /* what it has or had; nothing: it never had a place */
+/* What it has or had. */
+#define ZN_PLACE_NOWHERE UINT32_MAX    /* the node of one that never had a place, or had it where there is no node any more */
+struct zn_place zn_picture_place(const struct zn_picture *p, const struct zn_job_record *job);
 
 /* How many there are of each.  -ENOMEM. */
 int zn_picture_set_licences(const struct zn_picture *p, struct zn_licences *ret);
@@ -50,11 +54,15 @@ int zn_picture_count_licences(struct zn_picture *p);
 /* Calls each with every licence that is configured or in use. */
 void zn_picture_each_licence(const struct zn_picture *p, void (*each)(void *arg, const struct zn_licence_record *r), void *arg);
 
-/* The node's facts and what is free on it in this picture.  Also fills its cpus_free, gpus_free,
- * mem_free_bytes and jobs.  -ENODATA: its agent has said nothing yet.
+/* Fills room: the nodes' facts and what is free on them in this picture; closed are those that are not up.  Also fills the nodes'
+ * cpus_free, gpus_free, mem_free_bytes and jobs.  Once.  -ENODATA: no agent has said anything yet.
  */
-int zn_picture_node(const struct zn_picture *p, struct zn_node_record *node, struct zn_facts **ret_facts,
-                    struct zn_free *ret_free, struct zn_err *err);
+int zn_picture_room(struct zn_picture *p, struct zn_err *err);
+/* The facts of one node, which are the picture's from now on; without a job. */
+int zn_picture_know(struct zn_picture *p, uint32_t node, struct zn_facts *facts);
+
+/* Why none of the nodes takes anything now; NULL: one does. */
+const char *zn_picture_closed(const struct zn_picture *p);
 
 /* Why a job is where it is, as a record for people and programs. */
 struct zn_explained {
@@ -89,9 +97,7 @@ struct zn_planned {
 	const char *smallest;
 };
 extern const struct zn_kind zn_planned_kind;
-int zn_picture_plan(const char *node, const struct zn_facts *facts, const struct zn_free *free,
-                    const struct zn_node_record *held, const struct zn_ask *ask, struct zn_arena *a,
-                    struct zn_planned *ret);
+int zn_picture_plan(struct zn_picture *p, const struct zn_pick_ask *ask, struct zn_arena *a, struct zn_planned *ret);
 /* Of a job that asks these licences, and for which the planner gave rc and these reasons: adds what there is too little of,
  * before the others unless they are for ever, and takes smallest away, with which it would not start either.  Returns what both
  * say, as zn_plan_make; -ENOMEM.

@@ -12,9 +12,9 @@ static int check_gpu(struct zn_server *s, uint32_t gpu, struct zn_err *err)
 {
 	char number[ZN_NUMBER_TEXT];
 
-	if (!zn_facts_gpu(s->node.facts, gpu))
+	if (!zn_facts_gpu(s->nodes->facts, gpu))
 		return zn_err_set(err, -EBADMSG, "there is no gpu %u here", gpu);
-	if (zn_idset_has(&s->jobs.room.free.gpus, gpu))
+	if (zn_idset_has(&s->jobs.room.nodes->free.gpus, gpu))
 		return 0;
 	for (struct zn_job *job = s->jobs.by_id; job; job = job->hh.next)
 		if (zn_job_has_alloc(job->state) && job->place && zn_idset_has(&job->place->plan.gpus, gpu))
@@ -44,24 +44,26 @@ int zn_adopt_check(struct zn_server *s, const struct zn_spec *spec, uid_t by, ui
 	const struct zn_spec_adopt *a = &spec->adopt;
 	int rc;
 
-	if (!s->node.settled || !s->node.facts)
+	if (s->n_nodes > 1)
+		return zn_err_set(err, -EBADMSG, "processes are adopted where there is one node, and this queue has several");
+	if (!s->nodes->settled || !s->nodes->facts)
 		return zn_err_set(err, -EAGAIN, "the agent does not answer just now");
 	rc = check_process(s, a, by, ret_uid, ret_gid, err);
 	for (size_t i = 0; rc == 0 && i < a->gpus.n; i++)
 		rc = check_gpu(s, a->gpus.v[i], err);
-	if (rc == 0 && spec->resources.mem_bytes.v > s->jobs.room.free.mem_bytes)
+	if (rc == 0 && spec->resources.mem_bytes.v > s->jobs.room.nodes->free.mem_bytes)
 		rc = zn_err_set(err, -EBUSY, "so much memory is not free");
 	return rc;
 }
 
 int zn_adopt_place(struct zn_server *s, struct zn_job *job, const struct zn_spec *spec)
 {
-	struct zn_plan plan = { .cpus = zn_plan_idle(s->node.facts).cpus, .mem_bytes = job->mem_bytes };
+	struct zn_place place = { .plan = { .cpus = zn_plan_idle(s->nodes->facts).cpus, .mem_bytes = job->mem_bytes } };
 
 	for (size_t i = 0; i < spec->adopt.gpus.n; i++)
-		zn_idset_add(&plan.gpus, spec->adopt.gpus.v[i]);
+		zn_idset_add(&place.plan.gpus, spec->adopt.gpus.v[i]);
 	int rc = zn_jobs_move(&s->jobs, job, ZN_JOB_QUEUED);
-	return rc < 0 ? rc : zn_place_job(s, job, &plan);
+	return rc < 0 ? rc : zn_place_job(s, job, &place);
 }
 
 void zn_adopt_fail(struct zn_server *s, struct zn_job *job)

@@ -19,25 +19,25 @@
 
 enum { PROTOCOL = 1 };
 
-static int send_record(struct zn_server *s, const struct zn_kind *kind, const void *record)
+static int send_record(struct zn_node *n, const struct zn_kind *kind, const void *record)
 {
 	struct zn_buf payload = { 0 }, frame = { 0 };
 
-	if (!s->node.bev)
+	if (!n->bev)
 		return -ENOTCONN;
 	int rc = zn_encode(kind, record, &payload);
 	if (rc == 0)
 		rc = zn_frame_put(&frame, 0, (uint32_t)getpid(), payload.data, payload.len);
-	if (rc == 0 && bufferevent_write(s->node.bev, frame.data, frame.len) < 0)
+	if (rc == 0 && bufferevent_write(n->bev, frame.data, frame.len) < 0)
 		rc = -ENOMEM;
 	zn_buf_done(&payload);
 	zn_buf_done(&frame);
 	return rc;
 }
 
-int zn_agent_steer(struct zn_server *s, const struct zn_msg_steer *m)
+int zn_agent_steer(struct zn_node *n, const struct zn_msg_steer *m)
 {
-	return s->node.greeted ? send_record(s, &zn_msg_steer_kind, m) : -ENOTCONN;
+	return n->greeted ? send_record(n, &zn_msg_steer_kind, m) : -ENOTCONN;
 }
 
 static int fill_start(struct zn_server *s, const struct zn_job *job, struct zn_msg_start *m, struct zn_err *err)
@@ -45,11 +45,12 @@ static int fill_start(struct zn_server *s, const struct zn_job *job, struct zn_m
 	struct zn_arena *a = &s->arena;
 	struct zn_memo_submit body;
 	const struct zn_plan *p = &job->place->plan;
+	const struct zn_node *n = zn_node_of(s, job);
 	int rc = zn_submit_body(s, job, &body, err);
 
-	if (rc == 0 && zn_handle_is_element(job->id) && s->node.version < ZN_NODE_ELEMENTS)
+	if (rc == 0 && zn_handle_is_element(job->id) && n->version < ZN_NODE_ELEMENTS)
 		rc = zn_err_set(err, -EAGAIN, "the agent is of a version that knows no arrays: it is to be started anew");
-	if (rc == 0 && p->part.milli && s->node.version < ZN_NODE_PARTS)
+	if (rc == 0 && p->part.milli && n->version < ZN_NODE_PARTS)
 		rc = zn_err_set(err, -EAGAIN, "the agent is of a version that knows no parts of GPUs: it is to be started anew");
 	if (rc < 0)
 		return rc;
@@ -58,8 +59,8 @@ static int fill_start(struct zn_server *s, const struct zn_job *job, struct zn_m
 		.job = job->id, .attempt = job->attempt, .user = job->user, .name = job->name,
 		.command = spec->command, .arguments = spec->arguments, .script = spec->script,
 		.environment = spec->environment, .directory = spec->directory,
-		.output = zn_spec_output(zn_spec_output_pattern(spec), spec->directory, job->id, s->node.name, a),
-		.error = spec->error ? zn_spec_output(spec->error, spec->directory, job->id, s->node.name, a) : NULL,
+		.output = zn_spec_output(zn_spec_output_pattern(spec), spec->directory, job->id, n->name, a),
+		.error = spec->error ? zn_spec_output(spec->error, spec->directory, job->id, n->name, a) : NULL,
 		.terminal = spec->terminal, .umask = spec->umask, .tasks = job->tasks, .cpus = zn_ids_text(&p->cpus, a),
 		.gpu_milli = p->part.milli, .gpu_mem_bytes = p->part.mem_bytes, .numas = zn_ids_text(&p->numas, a), .cpus_held = p->cpus_held, .mem_bytes = p->mem_bytes,
 		.grace_s = job->grace_s >= 0 ? job->grace_s : s->conf.grace_s,
@@ -106,7 +107,7 @@ int zn_agent_start(struct zn_server *s, const struct zn_job *job)
 	zn_arena_reset(&s->arena);
 	int rc = fill_start(s, job, &m, &err);
 	if (rc == 0)
-		rc = send_record(s, &zn_msg_start_kind, &m);
+		rc = send_record(zn_node_of(s, job), &zn_msg_start_kind, &m);
 	if (rc < 0)
 		zn_log("can't start job %s: %s", zn_handle_text(job->id, number), err.text[0] ? err.text : strerror(-rc));
 	if (rc < 0 && rc != -ENOTCONN)
@@ -114,10 +115,8 @@ int zn_agent_start(struct zn_server *s, const struct zn_job *job)
 	return rc;
 }
 
-static void take_hello(struct zn_server *s, const struct zn_msg_hello *m)
+static void take_hello(struct zn_node *n, const struct zn_msg_hello *m)
 {
-	struct zn_node *n = &s->node;
-
 	n->greeted = true;
 	n->version = m->version;
 	free(n->running);
@@ -127,8 +126,9 @@ static void take_hello(struct zn_server *s, const struct zn_msg_hello *m)
 		memcpy(n->running, m->jobs.v, m->jobs.n * sizeof(*n->running));
 }
 
-static void take_topology(struct zn_server *s, struct zn_bytes topology)
+static void take_topology(struct zn_node *n, struct zn_bytes topology)
 {
+	struct zn_server *s = n->server;
 	struct zn_facts *facts;
 	struct zn_err err = { 0 };
 	msgpack_object list;
@@ -140,35 +140,35 @@ static void take_topology(struct zn_server *s, struct zn_bytes topology)
 		zn_log("the agent's topology makes no sense: %s", err.text);
 		return;
 	}
-	if (zn_jobs_set_facts(&s->jobs, facts) < 0)
+	if (zn_jobs_set_facts(&s->jobs, n->number, facts) < 0)
 		zn_server_fail(s, -ENOMEM);
-	zn_facts_free(s->node.facts);
-	s->node.facts = facts;
+	zn_facts_free(n->facts);
+	n->facts = facts;
 }
 
 /* Said once: the agent tries again and again. */
-static void take_unread(struct zn_server *s, const char *text)
+static void take_unread(struct zn_node *n, const char *text)
 {
-	struct zn_node *n = &s->node;
-	const char *unread = text ? zn_jobs_intern(&s->jobs, text) : NULL;
+	const char *unread = text ? zn_jobs_intern(&n->server->jobs, text) : NULL;
 
 	if (unread && unread != n->unread)
-		zn_log("nothing can be started: %s", unread);
+		zn_log("nothing can be started on node '%s': %s", n->name, unread);
 	n->unread = unread;
 }
 
-static void take_state(struct zn_server *s, const struct zn_msg_state *m)
+static void take_state(struct zn_node *n, const struct zn_msg_state *m)
 {
-	struct zn_node *n = &s->node;
+	struct zn_server *s = n->server;
+	struct zn_idset *held_set = &s->jobs.room.nodes[n->number].held;
 	const struct zn_msg_gpu_held *held = m->held.v;
 
-	take_unread(s, m->unread);
+	take_unread(n, m->unread);
 	if (m->topology.p)
-		take_topology(s, m->topology);
-	s->jobs.room.held = (struct zn_idset){ 0 };
+		take_topology(n, m->topology);
+	*held_set = (struct zn_idset){ 0 };
 	n->n_held = 0;
 	for (size_t i = 0; i < m->held.n && n->n_held < 64; i++) {
-		zn_idset_add(&s->jobs.room.held, held[i].gpu);
+		zn_idset_add(held_set, held[i].gpu);
 		n->held_by[n->n_held++] = (struct zn_node_held){
 			.gpu = held[i].gpu, .pid = ZN_SOME_U64(held[i].pid),
 			.user = held[i].user ? zn_jobs_intern(&s->jobs, held[i].user) : NULL,
@@ -177,21 +177,21 @@ static void take_state(struct zn_server *s, const struct zn_msg_state *m)
 	}
 	zn_jobs_unblock(&s->jobs, HUGE_VAL); /* what was in the way may be gone */
 	if (!n->settled)
-		zn_report_settle(s);
+		zn_report_settle(n);
 	else
-		zn_node_publish(s);
+		zn_node_publish(n);
 	zn_place_soon(s);
 }
 
-static void note_report(struct zn_server *s, uint64_t seq)
+static void note_report(struct zn_node *n, uint64_t seq)
 {
-	int at = s->node.acks[0].seq && s->node.acks[0].after < s->seq;
+	int at = n->acks[0].seq && n->acks[0].after < n->server->seq;
 
-	s->node.acks[at].seq = seq;
-	s->node.acks[at].after = s->seq;
+	n->acks[at].seq = seq;
+	n->acks[at].after = n->server->seq;
 }
 
-static int take_message(struct zn_server *s, const struct zn_frame *f)
+static int take_message(struct zn_node *n, const struct zn_frame *f)
 {
 	union {
 		struct zn_msg_hello hello;
@@ -200,69 +200,74 @@ static int take_message(struct zn_server *s, const struct zn_frame *f)
 	} m;
 	msgpack_object map;
 	struct zn_err err = { 0 };
-	struct zn_arena *a = &s->arena;
+	struct zn_arena *a = &n->server->arena;
 
 	zn_arena_reset(a);
 	if (zn_msgpack_check(f->payload, f->len, 0, &err) != (ssize_t)f->len ||
 	    zn_val_unpack(f->payload, f->len, 0, a, &map, &err) < 0)
 		return -EBADMSG;
-	s->node.report_s = zn_now_s();
+	n->report_s = zn_now_s();
 	const msgpack_object *kind = zn_val_get(&map, "kind");
 	if (zn_val_is_text(kind, zn_msg_hello_kind.name)) {
 		if (zn_decode(&zn_msg_hello_kind, &map, a, &m, &err) < 0)
 			return -EBADMSG;
-		take_hello(s, &m.hello);
+		take_hello(n, &m.hello);
 	} else if (zn_val_is_text(kind, zn_msg_report_kind.name)) {
 		if (zn_decode(&zn_msg_report_kind, &map, a, &m, &err) < 0 || !m.report.what)
 			return -EBADMSG;
-		zn_report_take(s, &m.report);
+		zn_report_take(n, &m.report);
 		if (m.report.seq) /* 0: the agent could not log it */
-			note_report(s, m.report.seq);
+			note_report(n, m.report.seq);
 	} else if (zn_val_is_text(kind, zn_msg_state_kind.name)) {
 		if (zn_decode(&zn_msg_state_kind, &map, a, &m, &err) < 0)
 			return -EBADMSG;
-		take_state(s, &m.state);
+		take_state(n, &m.state);
 	}
 	return 0;
 }
 
 /* Reports are acknowledged when what they changed is durable. */
-void zn_agent_ack(struct zn_server *s)
+static void ack(struct zn_node *n)
 {
-	struct zn_node *n = &s->node;
-
-	while (n->acks[0].seq && n->acks[0].after <= s->durable) {
+	while (n->acks[0].seq && n->acks[0].after <= n->server->durable) {
 		struct zn_msg_ack ack = { .seq = n->acks[0].seq };
-		if (send_record(s, &zn_msg_ack_kind, &ack) < 0)
+		if (send_record(n, &zn_msg_ack_kind, &ack) < 0)
 			return;
 		n->acks[0] = n->acks[1];
 		n->acks[1].seq = 0;
 	}
-	if (s->farewell && zn_agent_steer(s, &(struct zn_msg_steer){ .op = "retire" }) == 0)
-		s->farewell = false;
+	if (n->server->farewell && !n->has_retired)
+		n->has_retired = zn_agent_steer(n, &(struct zn_msg_steer){ .op = "retire" }) == 0;
 }
 
-static void retry_later(struct zn_server *s)
+void zn_agent_ack(struct zn_server *s)
 {
-	unsigned ms = s->node.retries < 3 ? 20 : s->node.retries < 10 ? 500 : 5000;
+	for (uint32_t i = 0; i < s->n_nodes; i++)
+		ack(&s->nodes[i]);
+}
+
+static void retry_later(struct zn_node *n)
+{
+	unsigned ms = n->retries < 3 ? 20 : n->retries < 10 ? 500 : 5000;
 	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000 };
 
-	s->node.retries++;
-	event_add(s->node.retry, &tv);
+	n->retries++;
+	event_add(n->retry, &tv);
 }
 
-static void go_away(struct zn_server *s, const char *why)
+static void go_away(struct zn_node *n, const char *why)
 {
-	zn_log("%s", why);
-	zn_agent_disconnect(s);
-	zn_node_publish(s);
-	retry_later(s);
-	zn_turn_end(s);
+	zn_log(n->server->named.n ? "%s (node '%s')" : "%s", why, n->name);
+	zn_agent_disconnect(n);
+	zn_node_publish(n);
+	retry_later(n);
+	zn_turn_end(n->server);
 }
 
 static void on_read(struct bufferevent *bev, void *arg)
 {
-	struct zn_server *s = arg;
+	struct zn_node *from = arg;
+	struct zn_server *s = from->server;
 	struct evbuffer *in = bufferevent_get_input(bev);
 	const unsigned char *p = evbuffer_pullup(in, -1);
 	size_t n = evbuffer_get_length(in), at = 0;
@@ -270,7 +275,7 @@ static void on_read(struct bufferevent *bev, void *arg)
 	while (at < n) {
 		struct zn_frame f;
 		if (zn_journal_room(s->journal) < ZN_ROOM_END) { /* it will say it all again */
-			go_away(s, "the disk of the spool is full: the agent's reports wait");
+			go_away(from, "the disk of the spool is full: the agent's reports wait");
 			return;
 		}
 		ssize_t len = zn_frame_get(p + at, n - at, &f);
@@ -280,7 +285,7 @@ static void on_read(struct bufferevent *bev, void *arg)
 			at += zn_frame_resync(p + at, n - at);
 			continue;
 		}
-		if (take_message(s, &f) < 0)
+		if (take_message(from, &f) < 0)
 			zn_log("the agent said something that makes no sense; ignored");
 		at += (size_t)len;
 	}
@@ -288,10 +293,8 @@ static void on_read(struct bufferevent *bev, void *arg)
 	zn_turn_end(s);
 }
 
-void zn_agent_disconnect(struct zn_server *s)
+void zn_agent_disconnect(struct zn_node *n)
 {
-	struct zn_node *n = &s->node;
-
 	if (n->bev)
 		bufferevent_free(n->bev);
 	n->bev = NULL;
@@ -301,52 +304,64 @@ void zn_agent_disconnect(struct zn_server *s)
 
 static void on_event(struct bufferevent *bev, short what, void *arg)
 {
-	struct zn_server *s = arg;
+	struct zn_node *n = arg;
 
 	(void)bev;
 	if (!(what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)))
 		return;
-	if (s->stopping)
-		zn_agent_disconnect(s);
+	if (n->server->stopping)
+		zn_agent_disconnect(n);
 	else
-		go_away(s, "the agent went away; looking for it again");
+		go_away(n, "the agent went away; looking for it again");
 }
 
-static int connect_or_start(struct zn_server *s, struct zn_err *err)
+/* Each under its own name, when there are several; a mock's GPUs are its alone. */
+static int start_agent(const struct zn_node *n, struct zn_err *err)
 {
-	char path[4200], program[4096];
+	const struct zn_server *s = n->server;
+	const char *const more[] = { "--node", n->name, NULL };
+	char program[4096], leases[4300];
+	const struct zn_local_mock mock = { n->mock, leases };
 
-	snprintf(path, sizeof(path), "%s/node/sock", s->spool);
+	zn_program_beside("zn-noded", program, sizeof(program));
+	snprintf(leases, sizeof(leases), "%s/leases", n->home);
+	return zn_local_start_agent(program, s->spool, s->named.n ? more : NULL, n->mock ? &mock : NULL, err);
+}
+
+static int connect_or_start(struct zn_node *n, struct zn_err *err)
+{
+	char path[4300];
+
+	snprintf(path, sizeof(path), "%s/sock", n->home);
 	int fd = zn_spool_connect(path, err);
 
-	if (!s->is_private || (fd != -ENOENT && fd != -ECONNREFUSED)) /* machine-wide: only root could start it */
+	if (!n->server->is_private || (fd != -ENOENT && fd != -ECONNREFUSED)) /* machine-wide: only root could start it */
 		return fd;
-	zn_program_beside("zn-noded", program, sizeof(program));
-	int rc = zn_local_start_agent(program, s->spool, NULL, err);
+	int rc = start_agent(n, err);
 	return rc < 0 ? rc : zn_spool_connect(path, err);
 }
 
-void zn_agent_connect(struct zn_server *s)
+void zn_agent_connect(struct zn_node *n)
 {
 	struct zn_err err = { 0 };
-	int fd = connect_or_start(s, &err);
+	int fd = connect_or_start(n, &err);
 
 	if (fd < 0) {
-		if (s->node.retries % 10 == 3)
-			zn_log("can't reach the agent: %s", err.text[0] ? err.text : strerror(-fd));
-		retry_later(s);
+		if (n->retries % 10 == 3)
+			zn_log("can't reach the agent of node '%s': %s", n->name, err.text[0] ? err.text : strerror(-fd));
+		retry_later(n);
 		return;
 	}
 	evutil_make_socket_nonblocking(fd);
-	s->node.bev = bufferevent_socket_new(s->base, fd, BEV_OPT_CLOSE_ON_FREE);
-	if (!s->node.bev)
+	n->bev = bufferevent_socket_new(n->server->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	if (!n->bev)
 		close(fd);
 	else
-		bufferevent_setcb(s->node.bev, on_read, NULL, on_event, s);
-	if (!s->node.bev || bufferevent_enable(s->node.bev, EV_READ | EV_WRITE) < 0) {
-		go_away(s, "the agent can't be watched: it is connected again");
+		bufferevent_setcb(n->bev, on_read, NULL, on_event, n);
+	if (!n->bev || bufferevent_enable(n->bev, EV_READ | EV_WRITE) < 0) {
+		go_away(n, "the agent can't be watched: it is connected again");
 		return;
 	}
-	struct zn_msg_hello hello = { .version = PROTOCOL, .node = s->node.name, .pid = (uint32_t)getpid() };
-	send_record(s, &zn_msg_hello_kind, &hello);
+	struct zn_msg_hello hello = { .version = PROTOCOL, .node = n->name, .pid = (uint32_t)getpid() };
+	send_record(n, &zn_msg_hello_kind, &hello);
 }

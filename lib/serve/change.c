@@ -5,9 +5,9 @@
 #include "base/clock.h"
 #include "serve/server.h"
 
-static const char *place_node(const struct zn_server *s, const struct zn_job *job)
+struct zn_node *zn_node_of(struct zn_server *s, const struct zn_job *job)
 {
-	return job->place ? s->node.name : NULL;
+	return &s->nodes[job->place->node];
 }
 
 static void put_event(struct zn_server *s, const struct zn_job *job, const char *event, double time_s, bool view,
@@ -16,7 +16,7 @@ static void put_event(struct zn_server *s, const struct zn_job *job, const char 
 	struct zn_arena a = { 0 };
 	struct zn_event e = { .seq = job->view_seq, .time_s = time_s, .event = event };
 	char number[ZN_NUMBER_TEXT];
-	int rc = zn_job_public(job, place_node(s, job), &a, &e.job);
+	int rc = zn_job_public(&s->jobs, job, &a, &e.job);
 
 	if (!s->is_private) { /* the view is everybody's, a key its owner's */
 		e.job.key = NULL;
@@ -46,7 +46,7 @@ int zn_change_save(struct zn_server *s, struct zn_job *job, const char *event)
 	struct zn_buf b = { 0 };
 	char number[ZN_NUMBER_TEXT];
 	double now = zn_now_s();
-	int rc = zn_memo_encode_change(job, event, now, place_node(s, job), &b);
+	int rc = zn_memo_encode_change(&s->jobs, job, event, now, &b);
 
 	if (rc == 0) {
 		int64_t seq = zn_journal_append(s->journal, b.data, b.len, NULL);
@@ -89,23 +89,41 @@ static const char *why_down(const struct zn_node *n)
 	return n->facts ? NULL : n->unread;
 }
 
-void zn_node_publish(struct zn_server *s)
+/* Jobs that have a place on it. */
+static uint64_t count_jobs(const struct zn_node *n)
 {
-	struct zn_node *n = &s->node;
+	const struct zn_row *running = &n->server->jobs.pick.running;
+	uint32_t all = zn_row_size(running);
+	uint64_t here = 0;
+
+	for (uint32_t i = 0; n->server->n_nodes > 1 && i < all; i++)
+		here += n->server->jobs.room.place_of(zn_pick_job_that_runs(zn_row_nth(running, i)))->node == n->number;
+	return n->server->n_nodes > 1 ? here : all;
+}
+
+bool zn_node_is_empty(const struct zn_node *n)
+{
+	return !count_jobs(n);
+}
+
+void zn_node_publish(struct zn_node *n)
+{
+	struct zn_server *s = n->server;
+	const struct zn_drain *drain = &s->jobs.nodes[n->number].drain;
 	struct zn_buf topology = { 0 };
 	struct zn_arena a = { 0 };
 	const char *reason = why_down(n);
 	struct zn_node_record r = {
 		.node_id = n->name, .hostname = n->name, .report_s = n->report_s, .healthy = !reason,
 		.state = reason ? "down" : "up", .reason = reason,
-		.jobs = ZN_SOME_U64(zn_row_size(&s->jobs.pick.running)), .held = { n->held_by, n->n_held },
+		.jobs = ZN_SOME_U64(count_jobs(n)), .held = { n->held_by, n->n_held },
 		.share_between_users = { .has = s->jobs.share_between_users, .v = true },
 	};
 
-	n->has_drained = s->jobs.drain.by && !r.jobs.v;
-	if (s->jobs.drain.by && !reason) {
+	n->has_drained = drain->by && !r.jobs.v;
+	if (drain->by && !reason) {
 		r.state = n->has_drained ? "drained" : "draining";
-		r.reason = zn_drain_text(s, &a);
+		r.reason = zn_drain_text(n, &a);
 	}
 	if (n->facts) {
 		struct zn_free all = zn_plan_idle(n->facts);
@@ -137,7 +155,8 @@ int zn_view_rebuild(struct zn_server *s)
 		rc = zn_view_begin(s->view, s->seq);
 	if (rc < 0)
 		return rc;
-	zn_node_publish(s);
+	for (uint32_t i = 0; i < s->n_nodes; i++)
+		zn_node_publish(&s->nodes[i]);
 	zn_quota_publish(s);
 	zn_licence_publish(s);
 	for (job = s->jobs.by_id; job; job = job->hh.next)

@@ -26,7 +26,7 @@ static int record_json(struct zn_server *s, const struct zn_job *job, struct zn_
 	struct zn_job_record r;
 	struct zn_buf b = { 0 };
 	msgpack_object map;
-	int rc = zn_job_public(job, s->node.name, &a, &r);
+	int rc = zn_job_public(&s->jobs, job, &a, &r);
 
 	if (rc == 0)
 		rc = zn_encode(&zn_job_kind, &r, &b);

@@ -57,7 +57,7 @@ static void start_job(struct zn_server *s, const struct zn_later *l)
 	struct zn_job *job = zn_jobs_get(&s->jobs, l->job);
 
 	/* gone meanwhile, or its agent is away: it is started when the agent is back (settle) */
-	if (!job || job->state != ZN_JOB_SCHEDULED || job->attempt != l->attempt || !s->node.settled || job->told)
+	if (!job || job->state != ZN_JOB_SCHEDULED || !job->place || job->attempt != l->attempt || !zn_node_of(s, job)->settled || job->told)
 		return;
 	if (job->cancel || job->requeue)
 		zn_job_unstarted(s, job);

@@ -27,13 +27,13 @@ static int schedule(struct zn_server *s, struct zn_job *job)
 	return rc;
 }
 
-static int note_place(struct zn_job *job, const struct zn_plan *plan)
+static int note_place(struct zn_job *job, const struct zn_place *from)
 {
 	struct zn_place *place = calloc(1, sizeof(*place));
 
 	if (!place)
 		return -ENOMEM;
-	place->plan = *plan;
+	*place = *from;
 	free(job->place);
 	job->place = place;
 	job->attempt++;
@@ -42,9 +42,9 @@ static int note_place(struct zn_job *job, const struct zn_plan *plan)
 	return 0;
 }
 
-int zn_place_job(struct zn_server *s, struct zn_job *job, const struct zn_plan *plan)
+int zn_place_job(struct zn_server *s, struct zn_job *job, const struct zn_place *place)
 {
-	int rc = note_place(job, plan);
+	int rc = note_place(job, place);
 
 	if (rc == 0)
 		rc = schedule(s, job);
@@ -56,13 +56,13 @@ int zn_place_job(struct zn_server *s, struct zn_job *job, const struct zn_plan *
 /* One that was picked has what it needs in the room already. */
 static int place_picked(struct zn_server *s, struct zn_job *job)
 {
-	int rc = note_place(job, &s->jobs.room.plan);
+	int rc = note_place(job, &s->jobs.room.place);
 
 	if (rc == 0)
 		rc = schedule(s, job);
 	if (rc == 0)
 		return 0;
-	zn_room_give(&s->jobs.room, &s->jobs.room.plan, job->wish);
+	zn_room_give(&s->jobs.room, &s->jobs.room.place, job->wish);
 	zn_pick_gone(&s->jobs.pick, &job->pick, zn_now_s());
 	return zn_jobs_reorder(&s->jobs, job) < 0 ? -ENOMEM : rc;
 }
@@ -70,11 +70,13 @@ static int place_picked(struct zn_server *s, struct zn_job *job)
 /* Somebody outside holds GPUs that waiting jobs could use: have the agent look when that ends. */
 static void watch_strangers(struct zn_server *s)
 {
-	bool want = !zn_idset_is_empty(&s->jobs.room.held) && s->jobs.count[ZN_JOB_QUEUED] > 0;
-	struct zn_msg_steer m = { .op = want ? "watch" : "unwatch" };
-
-	if (want != s->node.watching && zn_agent_steer(s, &m) == 0)
-		s->node.watching = want;
+	for (uint32_t i = 0; i < s->n_nodes; i++) {
+		struct zn_node *n = &s->nodes[i];
+		bool want = !zn_idset_is_empty(&s->jobs.room.nodes[i].held) && s->jobs.count[ZN_JOB_QUEUED] > 0;
+		struct zn_msg_steer m = { .op = want ? "watch" : "unwatch" };
+		if (want != n->watching && zn_agent_steer(n, &m) == 0)
+			n->watching = want;
+	}
 }
 
 /* Another pass when the first of the shapes whose start was put off may be tried again, when who used up his hours may have
@@ -106,14 +108,27 @@ static bool has_room(struct zn_server *s)
 	return false;
 }
 
+/* Whether anything can start anywhere. */
+static bool open_nodes(struct zn_server *s)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < s->n_nodes; i++) {
+		struct zn_node *n = &s->nodes[i];
+		bool is_open = n->settled && n->facts && !zn_drain_holds(n);
+		s->jobs.room.nodes[i].is_closed = !is_open;
+		any |= is_open;
+	}
+	return any;
+}
+
 void zn_place_pass(struct zn_server *s)
 {
-	struct zn_node *n = &s->node;
 	struct zn_pick_pass pass;
 	struct zn_job *job;
 
 	s->want_pick = false;
-	if (!n->settled || !n->facts || s->stopping || zn_drain_holds(s))
+	if (s->stopping || !open_nodes(s))
 		return;
 	if (!s->jobs.count[ZN_JOB_QUEUED] || !has_room(s)) {
 		watch_strangers(s);

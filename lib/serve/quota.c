@@ -12,8 +12,7 @@ int zn_quota_accepts(struct zn_server *s, const struct zn_spec *spec, uid_t uid,
 		.gpus = zn_spec_gpus(r), .part = { .milli = zn_spec_gpu_milli(r), .mem_bytes = r->gpu_mem_bytes.v }, .cpus = (uint32_t)r->cpus.v, .mem_bytes = r->mem_bytes.v,
 		.tasks = r->tasks.has ? (uint32_t)r->tasks.v : 1,
 	};
-	if (s->node.facts)
-		zn_part_fill_in(&ask.part, s->node.facts);
+	zn_room_fill_in(&s->jobs.room, &ask.part);
 	struct zn_use use = zn_pick_use(&ask);
 
 	use.queued = zn_spec_elements(spec);
@@ -38,7 +37,7 @@ void zn_quota_weigh(struct zn_server *s, double now_s)
 	struct zn_leaves *l = &s->jobs.payers.leaves;
 	double before_s = l->weighed_s;
 
-	l->by_cpus = s->node.facts && !s->node.facts->n_gpus;
+	l->by_cpus = zn_room_is_known(&s->jobs.room) && !zn_room_gpus(&s->jobs.room);
 	zn_leaves_weigh(l, now_s);
 	if (l->weighed_s != before_s)
 		publish_shares(s, false);

@@ -178,12 +178,13 @@ static void take_refused(struct zn_server *s, struct zn_job *job, const struct z
 		zn_job_finish(s, job, ZN_JOB_FAILED, m->reason ? m->reason : "the agent refused to start it");
 }
 
-void zn_report_take(struct zn_server *s, const struct zn_msg_report *m)
+void zn_report_take(struct zn_node *n, const struct zn_msg_report *m)
 {
+	struct zn_server *s = n->server;
 	struct zn_job *job = zn_jobs_get(&s->jobs, m->job);
 	char number[ZN_NUMBER_TEXT];
 
-	if (!job || job->attempt != m->attempt || !zn_job_has_alloc(job->state)) {
+	if (!job || job->attempt != m->attempt || !zn_job_has_alloc(job->state) || !job->place || job->place->node != n->number) {
 		if (!job)
 			zn_log("the agent reports '%s' of job %s, which is unknown here", m->what, zn_handle_text(m->job, number));
 		return; /* an old attempt, or a report that was taken before: acknowledging it is all it needs */
@@ -205,33 +206,34 @@ static const struct zn_msg_running *running_find(const struct zn_node *n, const 
 }
 
 /* A zn-schedd that died between telling the agent and the journal left them with different minds. */
-static void align(struct zn_server *s, const struct zn_job *job, const struct zn_msg_running *r)
+static void align(struct zn_node *n, const struct zn_job *job, const struct zn_msg_running *r)
 {
 	bool suspended = job->state == ZN_JOB_SUSPENDED;
 	struct zn_msg_steer m = { .op = "limit", .job = job->id, .attempt = job->attempt,
 	                          .limit_s = ZN_SOME_F64(job->limit_s) };
 
-	zn_agent_steer(s, &m);
+	zn_agent_steer(n, &m);
 	m.op = suspended ? "suspend" : "resume";
 	if (suspended != r->suspended)
-		zn_agent_steer(s, &m);
+		zn_agent_steer(n, &m);
 }
 
-static void settle_job(struct zn_server *s, struct zn_job *job)
+static void settle_job(struct zn_node *n, struct zn_job *job)
 {
-	const struct zn_msg_running *r = running_find(&s->node, job);
+	struct zn_server *s = n->server;
+	const struct zn_msg_running *r = running_find(n, job);
 
 	if (r) {
 		if (job->state == ZN_JOB_SCHEDULED) {
 			job->start_s = r->start_s;
 			zn_change_state(s, job, ZN_JOB_RUNNING, "started", NULL);
 		}
-		align(s, job, r);
+		align(n, job, r);
 		if (job->cancel || job->requeue)
-			zn_agent_steer(s, &(struct zn_msg_steer){ .op = "stop", .job = job->id,
+			zn_agent_steer(n, &(struct zn_msg_steer){ .op = "stop", .job = job->id,
 				.attempt = job->attempt, .reason = job->cancel ? "cancelled" : "requeued" });
-	} else if (job->state != ZN_JOB_SCHEDULED || s->rebooted) {
-		zn_job_lost(s, job, s->rebooted ? "lost: the machine restarted" : "lost: its agent does not know it");
+	} else if (job->state != ZN_JOB_SCHEDULED || n->rebooted) {
+		zn_job_lost(s, job, n->rebooted ? "lost: the machine restarted" : "lost: its agent does not know it");
 	} else if (job->cancel || job->requeue) {
 		zn_job_unstarted(s, job);
 	} else {
@@ -240,24 +242,39 @@ static void settle_job(struct zn_server *s, struct zn_job *job)
 	}
 }
 
-void zn_report_settle(struct zn_server *s)
+/* Once: what the last zn-schedd left with no node. */
+static void settle_others(struct zn_server *s)
 {
 	struct zn_job *job, *next;
 
-	s->node.settled = true;
-	s->node.retries = 0;
 	HASH_ITER(hh, s->jobs.by_id, job, next)
-		if (zn_job_has_alloc(job->state))
-			settle_job(s, job);
+		if (zn_job_has_alloc(job->state) && !job->place)
+			zn_job_lost(s, job, "lost: its node is none of the nodes any more");
 		else if (job->adopted_pid && zn_job_is_waiting(job->state))
 			zn_adopt_fail(s, job);
 		else if (job->array && !zn_job_is_finished(job->state))
 			zn_array_recover(s, job);
-	free(s->node.running);
-	s->node.running = NULL;
-	s->node.n_running = 0;
+	s->settled = true;
+}
+
+void zn_report_settle(struct zn_node *n)
+{
+	struct zn_server *s = n->server;
+	struct zn_job *job, *next;
+
+	n->settled = true;
+	n->retries = 0;
+	if (!s->settled)
+		settle_others(s);
+	HASH_ITER(hh, s->jobs.by_id, job, next)
+		if (zn_job_has_alloc(job->state) && job->place && job->place->node == n->number)
+			settle_job(n, job);
+	free(n->running);
+	n->running = NULL;
+	n->n_running = 0;
+	n->rebooted = false;
 	zn_owed_make(s); /* one that died between a job's end, or its begin, and this */
 	zn_boot_settled(s);
-	zn_node_publish(s);
+	zn_node_publish(n);
 	zn_place_soon(s);
 }

@@ -103,7 +103,7 @@ static int steer(struct zn_server *s, const struct zn_job *job, struct zn_msg_st
 {
 	m.job = job->id;
 	m.attempt = job->attempt;
-	return zn_agent_steer(s, &m);
+	return job->place ? zn_agent_steer(zn_node_of(s, job), &m) : -ENOTCONN;
 }
 
 static int cancel_one(struct zn_server *s, struct wish *w, struct zn_job *job, char *by)
@@ -307,11 +307,12 @@ static int op_show(struct zn_server *s, struct wish *w)
 	int rc = r ? zn_submit_body(s, job, &body, &w->err) : -ENOMEM;
 
 	if (rc == 0)
-		rc = zn_job_public(job, s->node.name, &s->arena, r);
+		rc = zn_job_public(&s->jobs, job, &s->arena, r);
 	if (rc < 0)
 		return rc;
 	const struct zn_spec *spec = &body.spec;
 	const struct zn_strs *was = &spec->adopt.command;
+	const char *node = job->place ? zn_node_of(s, job)->name : s->n_nodes == 1 ? s->nodes->name : "%n";
 	if (w->index.has)
 		zn_record_of_element(r, (uint32_t)w->index.v);
 	else if (job->array)
@@ -320,9 +321,9 @@ static int op_show(struct zn_server *s, struct wish *w)
 	r->arguments = was->n ? (struct zn_strs){ was->v + 1, was->n - 1 } : spec->arguments;
 	r->directory = spec->directory;
 	if (spec->output || (!spec->adopt.pid.has && !spec->terminal))
-		r->output = zn_spec_output(zn_spec_output_pattern(spec), spec->directory, handle_of(w), s->node.name, &s->arena);
+		r->output = zn_spec_output(zn_spec_output_pattern(spec), spec->directory, handle_of(w), node, &s->arena);
 	if (spec->error)
-		r->error = zn_spec_output(spec->error, spec->directory, handle_of(w), s->node.name, &s->arena);
+		r->error = zn_spec_output(spec->error, spec->directory, handle_of(w), node, &s->arena);
 	if (job->array && !w->index.has) { /* each element has its own */
 		r->output = zn_spec_output_pattern(spec);
 		r->error = spec->error;
@@ -341,12 +342,19 @@ static int op_find(struct zn_server *s, struct wish *w)
 	return 0;
 }
 
-static int check_node(struct zn_server *s, struct wish *w, const char *wish)
+static int check_node(struct zn_server *s, struct wish *w, const char *wish, struct zn_node **ret)
 {
+	int64_t at = -ENOENT;
+
 	if (!zn_is_operator(s, zn_conn_uid(w->conn)))
 		return zn_err_set(&w->err, -EPERM, "only an operator may %s a node", wish);
-	if (w->r->node && strcmp(w->r->node, s->node.name))
+	for (uint32_t i = 0; w->r->node && i < s->n_nodes; i++)
+		at = strcmp(w->r->node, s->nodes[i].name) ? at : i;
+	if (w->r->node && at < 0)
 		return zn_err_set(&w->err, -ENOENT, "there is no node '%s'", w->r->node);
+	if (!w->r->node && s->n_nodes > 1)
+		return zn_err_set(&w->err, -EBADMSG, "which of the %u nodes?", s->n_nodes);
+	*ret = &s->nodes[at < 0 ? 0 : at];
 	if (zn_journal_room(s->journal) < ZN_ROOM_END)
 		return zn_err_set(&w->err, -EAGAIN, "the disk of the spool '%s' is full", s->spool);
 	return 0;
@@ -355,22 +363,24 @@ static int check_node(struct zn_server *s, struct wish *w, const char *wish)
 static int op_drain(struct zn_server *s, struct wish *w)
 {
 	const struct zn_request *r = w->r;
-	int rc = check_node(s, w, "drain");
+	struct zn_node *n;
+	int rc = check_node(s, w, "drain", &n);
 
 	if (rc == 0 && r->reason)
 		rc = zn_spec_check_name("reason", r->reason, &w->err);
 	if (rc == 0 && r->until_s.has && !(r->until_s.v > zn_now_s() && r->until_s.v <= zn_now_s() + ZN_SPEC_SECONDS_MAX))
 		rc = zn_err_set(&w->err, -EBADMSG, "until when it is drained must be in the future");
-	return rc < 0 ? rc : zn_drain_begin(s, zn_uid_name(s, zn_conn_uid(w->conn)), r->reason, r->until_s.v);
+	return rc < 0 ? rc : zn_drain_begin(n, zn_uid_name(s, zn_conn_uid(w->conn)), r->reason, r->until_s.v);
 }
 
 static int op_undrain(struct zn_server *s, struct wish *w)
 {
-	int rc = check_node(s, w, "resume");
+	struct zn_node *n;
+	int rc = check_node(s, w, "resume", &n);
 
-	if (rc == 0 && !s->jobs.drain.by)
-		rc = zn_err_set(&w->err, -EALREADY, "node '%s' is not drained", s->node.name);
-	return rc < 0 ? rc : zn_drain_end(s);
+	if (rc == 0 && !s->jobs.nodes[n->number].drain.by)
+		rc = zn_err_set(&w->err, -EALREADY, "node '%s' is not drained", n->name);
+	return rc < 0 ? rc : zn_drain_end(n);
 }
 
 static int op_ping(struct zn_server *s, struct wish *w)

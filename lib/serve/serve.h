@@ -9,6 +9,7 @@
 struct zn_serve_opts {
 	const char *spool;     /* absolute */
 	const char *config;    /* NULL: the usual place */
+	const char *nodes;     /* which nodes it serves: queue/nodes.h; NULL: as remembered in the spool, else this machine */
 	bool on_demand;        /* started by zn-submit: goes away when idle */
 	bool for_all;          /* machine-wide: for all users of the machine, with an agent that is root */
 	const char *log;       /* the file that standard error is, to be kept small; NULL: it is none of ours */

@@ -110,7 +110,9 @@ static void check_reboot(struct zn_server *s)
 
 	snprintf(path, sizeof(path), "%s/boot_id", s->spool);
 	zn_boot_id(now);
-	s->rebooted = zn_file_line(AT_FDCWD, path, last, sizeof(last)) == 0 && strcmp(last, now);
+	bool rebooted = zn_file_line(AT_FDCWD, path, last, sizeof(last)) == 0 && strcmp(last, now);
+	for (uint32_t i = 0; i < s->n_nodes; i++)
+		s->nodes[i].rebooted = rebooted;
 	s->boot_is_new = strcmp(last, now);
 }
 
@@ -120,7 +122,9 @@ void zn_boot_settled(struct zn_server *s)
 	char path[5000], now[ZN_BOOT_ID];
 	struct zn_err err = { "" };
 
-	s->rebooted = false;
+	for (uint32_t i = 0; i < s->n_nodes; i++)
+		if (s->nodes[i].rebooted)
+			return;
 	if (!s->boot_is_new)
 		return;
 	snprintf(path, sizeof(path), "%s/boot_id", s->spool);
@@ -318,7 +322,7 @@ static void on_owed(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (s->node.settled) /* else when it is */
+	if (s->settled) /* else when it is */
 		zn_owed_make(s);
 	zn_turn_end(s);
 }
@@ -337,10 +341,12 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 
 static void on_retry(evutil_socket_t fd, short what, void *arg)
 {
+	struct zn_node *n = arg;
+
 	(void)fd;
 	(void)what;
-	zn_agent_connect(arg);
-	zn_turn_end(arg);
+	zn_agent_connect(n);
+	zn_turn_end(n->server);
 }
 
 static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *from, int len, void *arg)
@@ -381,11 +387,13 @@ static int make_events(struct zn_server *s, const struct zn_serve_opts *opts, st
 	s->on_after = event_new(s->base, -1, 0, on_turn, s);
 	s->on_owed = evtimer_new(s->base, on_owed, s);
 	s->on_view = evtimer_new(s->base, on_view, s);
-	s->node.retry = event_new(s->base, -1, 0, on_retry, s);
 	if (opts->on_demand && s->conf.idle_exit_s > 0)
 		s->on_idle = event_new(s->base, -1, 0, on_idle, s);
-	if (!s->on_durable || !s->on_deferred || !s->on_after || !s->on_owed || !s->on_view || !s->node.retry)
+	if (!s->on_durable || !s->on_deferred || !s->on_after || !s->on_owed || !s->on_view)
 		return -ENOMEM;
+	for (uint32_t i = 0; i < s->n_nodes; i++)
+		if (!(s->nodes[i].retry = event_new(s->base, -1, 0, on_retry, &s->nodes[i])))
+			return -ENOMEM;
 	if (event_add(s->on_durable, NULL) < 0)
 		return cant_watch(err);
 	for (int i = 0; i < 3; i++) {
@@ -400,13 +408,10 @@ static int make_events(struct zn_server *s, const struct zn_serve_opts *opts, st
 
 static int start(struct zn_server *s, const struct zn_serve_opts *opts, struct zn_err *err)
 {
-	static char host[256];
 	int rc = zn_conf_read(opts->config, &s->conf, err);
 
 	if (rc < 0)
 		return rc;
-	gethostname(host, sizeof(host) - 1);
-	s->node.name = host;
 	zn_jobs_set_quotas(&s->jobs, s->conf.quotas, s->conf.shares);
 	s->jobs.pick.preempt = zn_preempt;
 	s->jobs.pick.preempt_arg = s;
@@ -420,7 +425,7 @@ static int start(struct zn_server *s, const struct zn_serve_opts *opts, struct z
 	rc = zn_spool_make(s->spool, opts->for_all ? &us : NULL, err);
 	if (rc == 0)
 		rc = s->lock = zn_spool_lock(s->spool, err);
-	rc = rc < 0 ? rc : 0;
+	rc = rc < 0 ? rc : zn_nodes_open(s, opts->nodes, err);
 	if (rc == 0)
 		s->base = event_base_new();
 	if (rc == 0 && !s->base)
@@ -466,12 +471,13 @@ static void finish(struct zn_server *s)
 	s->listener = NULL;
 	if (s->journal && s->status == 0 && zn_journal_flush(s->journal) == 0)
 		last_words(s);
-	zn_agent_disconnect(s);
+	for (uint32_t i = 0; i < s->n_nodes; i++)
+		zn_agent_disconnect(&s->nodes[i]);
 	zn_later_drop_all(s);
 	zn_hook_drop_all(s);
 	zn_after_drop_all(s);
 	struct event *const events[] = { s->on_durable, s->on_times, s->on_deferred, s->on_after, s->on_owed, s->on_view, s->on_snapshot, s->on_drop,
-	                                 s->node.retry, s->on_signal[0], s->on_signal[1], s->on_signal[2] };
+	                                 s->on_signal[0], s->on_signal[1], s->on_signal[2] };
 	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
 		free_event(events[i]);
 	if (s->drop_watch >= 0)
@@ -485,8 +491,7 @@ static void finish(struct zn_server *s)
 		zn_conn_close(c);
 	free_event(s->on_idle);
 	zn_jobs_done(&s->jobs);
-	zn_facts_free(s->node.facts);
-	free(s->node.running);
+	zn_nodes_close(s);
 	zn_conf_done(&s->conf);
 	zn_arena_done(&s->arena);
 	if (s->base)
@@ -536,7 +541,8 @@ int zn_serve(const struct zn_serve_opts *opts, struct zn_err *err)
 	int rc = start(s, opts, err);
 	if (rc == 0) {
 		say_ready(opts->ready_fd);
-		zn_agent_connect(s);
+		for (uint32_t i = 0; i < s->n_nodes; i++)
+			zn_agent_connect(&s->nodes[i]);
 		zn_times_arm(s);
 		zn_turn_end(s);
 		event_base_dispatch(s->base);

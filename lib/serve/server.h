@@ -19,15 +19,20 @@
 #include "queue/jobs.h"
 #include "queue/journal.h"
 #include "queue/memo.h"
+#include "queue/nodes.h"
 #include "queue/view.h"
 #include "serve/serve.h"
 
 struct zn_conn;                        /* one client */
 TAILQ_HEAD(zn_conns, zn_conn);
 
-/* The node, its agent and what is free on it. */
+/* A node and its agent; what is free on it is in the room, under the same number. */
 struct zn_node {
-	const char *name;
+	struct zn_server *server;
+	uint32_t number;
+	const char *name, *mock;       /* mock: the GPUs that it is to show; NULL: its own */
+	char *home;                    /* where its agent listens */
+	bool rebooted;                 /* whatever ran there ran before its machine was started, until settled */
 	struct bufferevent *bev;       /* NULL: not connected */
 	struct event *retry;
 	unsigned retries;
@@ -41,7 +46,7 @@ struct zn_node {
 	struct zn_node_held held_by[64]; /* GPUs that strangers use */
 	size_t n_held;
 	double report_s;
-	bool watching;
+	bool watching, has_retired;
 	/* reports to acknowledge, once the journal is durable up to after; the second one gathers those that come
 	 * while the first one waits, so that a steady stream is acknowledged too */
 	struct { uint64_t seq, after; } acks[2];
@@ -77,7 +82,11 @@ struct zn_server {
 	struct zn_view *view;
 	bool view_is_behind;           /* the disk did not take all of it */
 	struct zn_arena arena;         /* of the request at hand */
-	struct zn_node node;
+	struct zn_nodes named;         /* as they were listed; none: it is this machine alone */
+	struct zn_arena listed;
+	struct zn_node *nodes;
+	uint32_t n_nodes;
+	bool settled;                  /* a node has: what the last zn-schedd left is known */
 	struct zn_conns conns;
 	size_t n_conns, conns_max;
 	struct zn_laters laters;
@@ -86,8 +95,8 @@ struct zn_server {
 	uint64_t durable;
 	double times_first;            /* when on_times is due; 0: not armed */
 	bool boot_is_new;              /* than the one noted in the spool */
-	bool want_pick, snapshotting, rebooted, stopping;
-	bool farewell;                 /* the agent goes too, once it has nothing left to say */
+	bool want_pick, snapshotting, stopping;
+	bool farewell;                 /* the agents go too, once they have nothing left to say */
 	uint64_t snapshot_bytes;       /* journal size after the last one */
 	pid_t hook_pids[ZN_HOOKS];            /* running */
 	int hooks;
@@ -114,6 +123,10 @@ void zn_idle_arm(struct zn_server *s);
 void zn_turn_end(struct zn_server *s);
 void zn_log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* nodes.c: those of a file, or as the spool remembers them, or this machine alone */
+int zn_nodes_open(struct zn_server *s, const char *file, struct zn_err *err);
+void zn_nodes_close(struct zn_server *s);
+
 /* change.c: the job was changed in memory; remember and show it.  event names what happened. */
 int zn_change_save(struct zn_server *s, struct zn_job *job, const char *event);
 /* Moves, then saves; an illegal move is logged and refused. */
@@ -122,7 +135,9 @@ int zn_change_state(struct zn_server *s, struct zn_job *job, enum zn_job_state t
 void zn_change_view(struct zn_server *s, const struct zn_job *job, const char *event, double time_s);
 void zn_change_history(struct zn_server *s, const struct zn_job *job, const char *event, double time_s);
 int zn_view_rebuild(struct zn_server *s);
-void zn_node_publish(struct zn_server *s);
+void zn_node_publish(struct zn_node *n);
+bool zn_node_is_empty(const struct zn_node *n);          /* no job has a place there */
+struct zn_node *zn_node_of(struct zn_server *s, const struct zn_job *job); /* that it has a place on */
 
 /* later.c */
 int zn_later_reply(struct zn_server *s, struct zn_conn *conn, const struct zn_reply *reply);
@@ -176,10 +191,10 @@ int zn_licence_accepts(struct zn_server *s, const struct zn_spec *spec, struct z
 void zn_licence_publish(struct zn_server *s);
 
 /* drain.c: by, an operator, wants it; -ENOMEM, or what the journal said, after which the server ends */
-int zn_drain_begin(struct zn_server *s, const char *by, const char *reason, double until_s);
-int zn_drain_end(struct zn_server *s);
-bool zn_drain_holds(struct zn_server *s);                /* now; ends it when its time has come */
-const char *zn_drain_text(struct zn_server *s, struct zn_arena *a);
+int zn_drain_begin(struct zn_node *n, const char *by, const char *reason, double until_s);
+int zn_drain_end(struct zn_node *n);
+bool zn_drain_holds(struct zn_node *n);                  /* now; ends it when its time has come */
+const char *zn_drain_text(struct zn_node *n, struct zn_arena *a);
 
 /* array.c */
 /* Why an element that waits by itself may not get in line yet; NULL: it may. */
@@ -200,7 +215,7 @@ int zn_adopt_place(struct zn_server *s, struct zn_job *job, const struct zn_spec
 void zn_adopt_fail(struct zn_server *s, struct zn_job *job);
 
 /* place.c */
-int zn_place_job(struct zn_server *s, struct zn_job *job, const struct zn_plan *plan);
+int zn_place_job(struct zn_server *s, struct zn_job *job, const struct zn_place *place);
 void zn_place_soon(struct zn_server *s);                 /* a pass over the queue at the end of this turn */
 void zn_place_pass(struct zn_server *s);
 void zn_place_give(struct zn_server *s, struct zn_job *job);         /* its place is free */
@@ -209,15 +224,15 @@ void zn_place_give(struct zn_server *s, struct zn_job *job);         /* its plac
 bool zn_preempt(void *server, const struct zn_pick_job *head, double now_s);
 
 /* agent.c */
-void zn_agent_connect(struct zn_server *s);
+void zn_agent_connect(struct zn_node *n);
 int zn_agent_start(struct zn_server *s, const struct zn_job *job);
-int zn_agent_steer(struct zn_server *s, const struct zn_msg_steer *m);
-void zn_agent_disconnect(struct zn_server *s);
+int zn_agent_steer(struct zn_node *n, const struct zn_msg_steer *m);
+void zn_agent_disconnect(struct zn_node *n);
 void zn_agent_ack(struct zn_server *s);
 
 /* report.c: what the agent said happened. */
-void zn_report_take(struct zn_server *s, const struct zn_msg_report *m);
-void zn_report_settle(struct zn_server *s);
+void zn_report_take(struct zn_node *n, const struct zn_msg_report *m);
+void zn_report_settle(struct zn_node *n);
 /* A placed job was cancelled or requeued before its start was sent: the agent never hears of it. */
 void zn_job_unstarted(struct zn_server *s, struct zn_job *job);
 void zn_job_lost(struct zn_server *s, struct zn_job *job, const char *reason);

@@ -11,7 +11,7 @@ static int write_all(void *arg, struct zn_snapshot *snapshot)
 {
 	struct zn_server *s = arg;
 
-	return zn_memo_snapshot(&s->jobs, s->node.name, snapshot);
+	return zn_memo_snapshot(&s->jobs, snapshot);
 }
 
 static void moved(void *arg, uint64_t tag, struct zn_loc loc)

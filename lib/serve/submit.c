@@ -260,7 +260,7 @@ void zn_submit_promote(struct zn_server *s, struct zn_job *job)
 		zn_place_soon(s);
 		if (job->array)
 			zn_array_wake(s, job);
-		if (job->every && s->node.settled) /* else when it is */
+		if (job->every && s->settled) /* else when it is */
 			zn_every_next(s, job);
 	}
 	zn_times_note(s, job);

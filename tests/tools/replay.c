@@ -52,7 +52,7 @@ static struct zn_job *pick(struct replay *r)
 	r->ahead = NULL;
 	if (!place)
 		return job;
-	place->plan = r->q.room.plan;
+	*place = r->q.room.place;
 	free(job->place);
 	job->place = place;
 	return job;
@@ -217,12 +217,14 @@ int main(int argc, char **argv)
 		return 71;
 	}
 	zn_jobs_init(&r.q);
+	if (zn_jobs_set_nodes(&r.q, (const char *const[]){ "" }, 1) < 0)
+		return 71;
 	r.q.pick.preempt = preempt;
 	r.q.pick.preempt_arg = &r;
 	zn_jobs_set_quotas(&r.q, conf.quotas, conf.shares);
 	for (size_t i = 0; i < conf.n_licences; i++)
 		zn_jobs_set_licence(&r.q, conf.licences[i].name, conf.licences[i].total);
-	zn_jobs_set_facts(&r.q, facts);
+	zn_jobs_set_facts(&r.q, 0, facts);
 	rc = zn_journal_open(argv[1], &opts, &replay, &journal, &err);
 	if (rc < 0) {
 		fprintf(stderr, "replay: %s\n", err.text);

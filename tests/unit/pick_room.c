@@ -15,7 +15,7 @@ enum { JOBS = 300, ROUNDS = 40, LICENCES = 3 };
 struct job {
 	struct zn_pick_job pick;
 	struct zn_pick_ask ask;
-	struct zn_plan plan;
+	struct zn_place place;
 	unsigned user;
 	unsigned licences[LICENCES];      /* asked of each */
 	double run_s, end_s, promise_s;   /* end_s 0: it has not started; promise_s 0: nothing was promised */
@@ -25,9 +25,9 @@ struct job {
 static struct job jobs[JOBS];
 static struct zn_facts *facts;
 
-static const struct zn_plan *plan_of(const struct zn_pick_job *pick)
+static const struct zn_place *place_of(const struct zn_pick_job *pick)
 {
-	return &((const struct job *)pick)->plan;
+	return &((const struct job *)pick)->place;
 }
 
 static const struct zn_wish *wish_of(const struct zn_pick_job *pick)
@@ -35,11 +35,21 @@ static const struct zn_wish *wish_of(const struct zn_pick_job *pick)
 	return ((const struct job *)pick)->ask.wish;
 }
 
+static struct zn_room room_of(const struct zn_facts *f)
+{
+	struct zn_room room = { .place_of = place_of, .wish_of = wish_of };
+
+	if (zn_room_open(&room, 1) < 0)
+		abort();
+	zn_room_set_facts(&room, 0, f);
+	return room;
+}
+
 static const struct { const char *name; unsigned total; } licences[LICENCES] = { { "matlab", 4 }, { "one", 1 }, { "vcs", 9 } };
 
 static struct zn_room new_room(void)
 {
-	struct zn_room room = { .facts = facts, .plan_of = plan_of, .wish_of = wish_of, .free = zn_plan_idle(facts) };
+	struct zn_room room = room_of(facts);
 
 	for (unsigned i = 0; i < LICENCES; i++)
 		zn_licences_set(&room.licences, licences[i].name, licences[i].total);
@@ -116,11 +126,11 @@ static bool is_over_parts(const struct zn_idset *whole)
 	struct zn_gpu_part of[16] = { 0 };
 
 	for (const struct job *j = jobs; j < jobs + JOBS; j++) {
-		const struct zn_gpu_part *part = &j->plan.part;
+		const struct zn_gpu_part *part = &j->place.plan.part;
 		if (!j->end_s || j->ended || !j->ask.part.milli)
 			continue;
-		int gpu = zn_idset_next(&j->plan.gpus, 0);
-		if (zn_idset_count(&j->plan.gpus) != 1 || zn_idset_has(whole, (unsigned)gpu) || part->milli != j->ask.part.milli ||
+		int gpu = zn_idset_next(&j->place.plan.gpus, 0);
+		if (zn_idset_count(&j->place.plan.gpus) != 1 || zn_idset_has(whole, (unsigned)gpu) || part->milli != j->ask.part.milli ||
 		    part->mem_bytes != j->ask.part.mem_bytes || (of[gpu].user && of[gpu].user != j->ask.part.user))
 			return true;
 		of[gpu].user = j->ask.part.user;
@@ -141,17 +151,17 @@ static bool is_over(const struct zn_free *idle)
 	for (const struct job *j = jobs; j < jobs + JOBS; j++) {
 		if (!j->end_s || j->ended)
 			continue;
-		struct zn_idset both_gpus = zn_idset_and(&gpus, &j->plan.gpus), both_cpus = zn_idset_and(&cpus, &j->plan.cpus);
-		if (!j->ask.part.milli && (!zn_idset_is_empty(&both_gpus) || zn_idset_count(&j->plan.gpus) != j->ask.gpus))
+		struct zn_idset both_gpus = zn_idset_and(&gpus, &j->place.plan.gpus), both_cpus = zn_idset_and(&cpus, &j->place.plan.cpus);
+		if (!j->ask.part.milli && (!zn_idset_is_empty(&both_gpus) || zn_idset_count(&j->place.plan.gpus) != j->ask.gpus))
 			return true;
 		if (!j->ask.part.milli)
-			gpus = zn_idset_or(&gpus, &j->plan.gpus);
-		mem += j->plan.mem_bytes;
-		if (!j->plan.cpus_held)
+			gpus = zn_idset_or(&gpus, &j->place.plan.gpus);
+		mem += j->place.plan.mem_bytes;
+		if (!j->place.plan.cpus_held)
 			continue;
-		if (!zn_idset_is_empty(&both_cpus) || zn_idset_count(&j->plan.cpus) < j->ask.cpus)
+		if (!zn_idset_is_empty(&both_cpus) || zn_idset_count(&j->place.plan.cpus) < j->ask.cpus)
 			return true;
-		cpus = zn_idset_or(&cpus, &j->plan.cpus);
+		cpus = zn_idset_or(&cpus, &j->place.plan.cpus);
 	}
 	return mem > idle->mem_bytes || is_over_parts(&gpus);
 }
@@ -221,7 +231,7 @@ static void look(struct zn_pick *p, struct zn_room *room, const struct zn_free *
 	zn_pick_begin(&pass, p, now);
 	while ((pick = zn_pick_next(&pass))) {
 		struct job *j = (struct job *)pick;
-		j->plan = room->plan;
+		j->place = room->place;
 		j->end_s = now + j->run_s;
 		seen->started++;
 		struct zn_use use = zn_pick_use(&j->ask);
@@ -245,7 +255,7 @@ static struct seen run(enum zn_pick_order order, unsigned seed, bool quotas)
 	struct zn_payers payers;
 	struct zn_quota v[USERS];
 	struct zn_room room = new_room();
-	struct zn_free idle = room.free;
+	struct zn_free idle = room.nodes->free;
 	struct zn_pick p;
 	struct seen seen = { 0 };
 	unsigned come = 0, gone = 0;
@@ -268,7 +278,7 @@ static struct seen run(enum zn_pick_order order, unsigned seed, bool quotas)
 			end->ended = true;
 			if (quotas)
 				zn_payer_take(&payers, end->ask.payer, &use);
-			zn_room_give(&room, &end->plan, end->ask.wish);
+			zn_room_give(&room, &end->place, end->ask.wish);
 			zn_pick_gone(&p, &end->pick, now);
 		}
 		for (; come < JOBS && jobs[come].pick.submit_s <= now; come++)
@@ -276,7 +286,7 @@ static struct seen run(enum zn_pick_order order, unsigned seed, bool quotas)
 		look(&p, &room, &idle, now, &seen);
 	}
 	zn_pick_done(&p);
-	zn_licences_done(&room.licences);
+	zn_room_close(&room);
 	if (quotas)
 		zn_payers_done(&payers);
 	return seen;
@@ -323,7 +333,7 @@ static unsigned hour_of_the_wide(bool impossible, bool moved, bool licence)
 		                                       .estimate_s = 3600, .limit_s = HUGE_VAL,
 		                                       .size = (float)zn_room_size(&room, &narrow[i].ask) };
 		if (i >= EACH && narrow[i - EACH].pick.runs) {
-			zn_room_give(&room, &narrow[i - EACH].plan, narrow[i - EACH].ask.wish);
+			zn_room_give(&room, &narrow[i - EACH].place, narrow[i - EACH].ask.wish);
 			zn_pick_gone(&p, &narrow[i - EACH].pick, now);
 		}
 		zn_pick_wait(&p, &narrow[i].pick, &narrow[i].ask);
@@ -334,12 +344,12 @@ static unsigned hour_of_the_wide(bool impossible, bool moved, bool licence)
 			zn_pick_wait(&p, &wide.pick, &wide.ask);
 		}
 		for (zn_pick_begin(&pass, &p, now); (pick = zn_pick_next(&pass));) {
-			((struct job *)pick)->plan = room.plan;
+			((struct job *)pick)->place = room.place;
 			hour = pick == &wide.pick ? i / EACH : hour;
 		}
 	}
 	zn_pick_done(&p);
-	zn_licences_done(&room.licences);
+	zn_room_close(&room);
 	return hour;
 }
 
@@ -354,7 +364,7 @@ static unsigned small_before_the_large(unsigned *ret_of_bob)
 {
 	static struct job own[OWN], of_bob[OWN];
 	struct zn_quota v[] = { { .of = "user", .name = "ann", .gpus = { 2, true }, .window_s = 1 } };
-	struct zn_room room = { .facts = facts, .plan_of = plan_of, .wish_of = wish_of, .free = zn_plan_idle(facts) };
+	struct zn_room room = room_of(facts);
 	struct zn_payers payers;
 	struct zn_pick_pass pass;
 	struct zn_pick_job *pick;
@@ -379,7 +389,7 @@ static unsigned small_before_the_large(unsigned *ret_of_bob)
 		for (zn_pick_begin(&pass, &p, now); (pick = zn_pick_next(&pass));) {
 			struct job *j = (struct job *)pick;
 			struct zn_use use = zn_pick_use(&j->ask);
-			j->plan = room.plan;
+			j->place = room.place;
 			j->end_s = now + 15;
 			zn_payer_add(&payers, j->ask.payer, &use);
 			*ret_of_bob += !j->ask.payer && !own[1].end_s;
@@ -397,7 +407,7 @@ static unsigned small_before_the_large(unsigned *ret_of_bob)
 				j->ended = true;
 				ends += !o;
 				zn_payer_take(&payers, j->ask.payer, &use);
-				zn_room_give(&room, &j->plan, NULL);
+				zn_room_give(&room, &j->place, NULL);
 				zn_pick_gone(&p, &j->pick, j->end_s);
 			}
 	}
@@ -412,7 +422,7 @@ static bool is_first_for_having_been_out(void)
 	struct zn_quota v[] = { { .of = "user", .name = "bob", .running = { 1, true }, .window_s = 1 } };
 	struct job late = { .ask = { .gpus = 1, .tasks = 1 } }, urgent = { .ask = { .gpus = 1, .tasks = 1, .priority = 9 } };
 	static struct job others[60];
-	struct zn_room room = { .facts = facts, .plan_of = plan_of, .wish_of = wish_of, .free = zn_plan_idle(facts) };
+	struct zn_room room = room_of(facts);
 	struct zn_payers payers;
 	struct zn_pick_pass pass;
 	struct zn_pick_job *pick;
@@ -432,8 +442,8 @@ static bool is_first_for_having_been_out(void)
 		                                       .size = (float)facts->n_gpus };
 		zn_pick_wait(&p, &others[i].pick, &others[i].ask);
 		for (zn_pick_begin(&pass, &p, 3600. * i); (pick = zn_pick_next(&pass));)
-			((struct job *)pick)->plan = room.plan;
-		zn_room_give(&room, &others[i].plan, NULL);
+			((struct job *)pick)->place = room.place;
+		zn_room_give(&room, &others[i].place, NULL);
 		zn_pick_gone(&p, &others[i].pick, 3600. * (i + 1));
 	}
 	zn_payer_take(&payers, late.ask.payer, &(struct zn_use){ .running = 1 });
@@ -458,7 +468,7 @@ static bool leaves_what_is_set_aside(void)
 	};
 	enum { N = sizeof(asks) / sizeof(*asks) };
 	struct zn_facts *one = machine_new("numa:1 core:4 gpu:1");
-	struct zn_room room = { .facts = one, .plan_of = plan_of, .wish_of = wish_of, .free = zn_plan_idle(one) };
+	struct zn_room room = room_of(one);
 	struct job parts[N];
 	struct zn_pick_pass pass;
 	struct zn_pick_job *pick;
@@ -473,10 +483,10 @@ static bool leaves_what_is_set_aside(void)
 		zn_pick_wait(&p, &parts[i].pick, &parts[i].ask);
 	}
 	for (zn_pick_begin(&pass, &p, 0); (pick = zn_pick_next(&pass));)
-		((struct job *)pick)->plan = room.plan;
+		((struct job *)pick)->place = room.place;
 	for (unsigned i = 0; i < N; i++)
 		ok &= parts[i].pick.runs == asks[i].starts;
-	ok &= pass.gap.shadow_s == 100 && room.free.parts[0].milli == 1000;
+	ok &= pass.gap.shadow_s == 100 && room.nodes->free.parts[0].milli == 1000;
 	zn_pick_done(&p);
 	machine_free(one);
 	return ok;

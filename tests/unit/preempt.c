@@ -9,22 +9,32 @@
 
 enum { RUNNING = 9, ROUNDS = 3000 };
 
-struct job { struct zn_pick_job pick; struct zn_plan plan; struct zn_pick_ask ask; double run_s, end_s; uint32_t times; bool meek, goes, ended; };
+struct job { struct zn_pick_job pick; struct zn_place place; struct zn_pick_ask ask; double run_s, end_s; uint32_t times; bool meek, goes, ended; };
 
 static struct job *job_of(const struct zn_pick_job *pick)
 {
 	return (struct job *)pick;
 }
 
-static const struct zn_plan *plan_of(const struct zn_pick_job *pick)
+static const struct zn_place *place_of(const struct zn_pick_job *pick)
 {
-	return &job_of(pick)->plan;
+	return &job_of(pick)->place;
 }
 
 static const struct zn_wish *wish_of(const struct zn_pick_job *pick)
 {
 	(void)pick;
 	return NULL;
+}
+
+static struct zn_room room_of(const struct zn_facts *f)
+{
+	struct zn_room room = { .place_of = place_of, .wish_of = wish_of };
+
+	if (zn_room_open(&room, 1) < 0)
+		abort();
+	zn_room_set_facts(&room, 0, f);
+	return room;
 }
 
 static struct zn_pick_ask draw_ask(const struct zn_facts *f, int gpus)
@@ -36,12 +46,12 @@ static struct zn_pick_ask draw_ask(const struct zn_facts *f, int gpus)
 /* Whether there would be room with those in the set. */
 static bool would_fit(const struct zn_room *r, const struct zn_pick_ask *wanted, const struct zn_victim *v, size_t n, unsigned set)
 {
-	struct zn_free then = r->free;
+	struct zn_free then = r->nodes->free;
 	struct zn_ask ask = zn_room_ask(wanted);
 	struct zn_plan plan;
 
 	for (size_t i = 0; i < n; i++) {
-		const struct zn_plan *p = plan_of(v[i].job);
+		const struct zn_plan *p = &place_of(v[i].job)->plan;
 		if (!(set & 1u << i))
 			continue;
 		then.gpus = zn_idset_or(&then.gpus, &p->gpus);
@@ -49,7 +59,7 @@ static bool would_fit(const struct zn_room *r, const struct zn_pick_ask *wanted,
 			then.cpus = zn_idset_or(&then.cpus, &p->cpus);
 		then.mem_bytes += p->mem_bytes;
 	}
-	return zn_plan_make(r->facts, &then, &ask, &plan, NULL) == 0;
+	return zn_plan_make(r->nodes->facts, &then, &ask, &plan, NULL) == 0;
 }
 
 /* What a choice must be: it does, nobody of it is needless, no set of lower priorities would do, and one alone is taken if one
@@ -107,7 +117,7 @@ static void choices(void)
 	for (unsigned seed = 1; seed <= ROUNDS; seed++) {
 		struct job jobs[RUNNING];
 		struct zn_victim v[RUNNING];
-		struct zn_room room = { .facts = facts, .free = zn_plan_idle(facts), .plan_of = plan_of, .wish_of = wish_of };
+		struct zn_room room = room_of(facts);
 		double safe_s = 0;
 		bool enough;
 		size_t n = 0;
@@ -116,9 +126,9 @@ static void choices(void)
 			struct zn_ask ask;
 			jobs[i] = (struct job){ .ask = draw_ask(facts, 3), .pick = { .seq = i, .start_s = rand() % 1000 } };
 			ask = zn_room_ask(&jobs[i].ask);
-			if (zn_plan_make(facts, &room.free, &ask, &jobs[i].plan, NULL) < 0)
+			if (zn_plan_make(facts, &room.nodes->free, &ask, &jobs[i].place.plan, NULL) < 0)
 				continue;
-			zn_room_take(&room, &jobs[i].plan, NULL);
+			zn_room_take(&room, &jobs[i].place, NULL);
 			v[n] = (struct zn_victim){ .job = &jobs[i].pick, .priority = -(rand() % 3) - 1, .times = (uint32_t)rand() % 2,
 			                           .gpus = jobs[i].ask.gpus, .goes = rand() % 6 == 0 };
 			n += v[n].goes || zn_victim_weigh(&v[n], 0, 1000, &safe_s);
@@ -169,13 +179,13 @@ static struct job meek[MEEK], urgent[URGENT];
 
 static void begin(struct zn_room *room, struct job *j, double now_s)
 {
-	j->plan = room->plan;
+	j->place = room->place;
 	j->end_s = now_s + j->run_s;
 }
 
 static void end(struct zn_room *room, struct zn_pick *pick, struct job *j, double now_s)
 {
-	zn_room_give(room, &j->plan, NULL);
+	zn_room_give(room, &j->place, NULL);
 	zn_pick_gone(pick, &j->pick, now_s);
 	j->end_s = 0;
 }
@@ -213,7 +223,7 @@ static void stream(void)
 	static const struct zn_pick_policy policy = { .order = ZN_PICK_SLOWDOWN, .backfill = true };
 	struct zn_facts *facts = machine_new("numa:2 core:8 gpu:4 mem:64");
 	struct zn_pick pick;
-	struct zn_room room = { .facts = facts, .free = zn_plan_idle(facts), .plan_of = plan_of, .wish_of = wish_of };
+	struct zn_room room = room_of(facts);
 	unsigned ended = 0;
 	uint32_t most = 0;
 

@@ -20,6 +20,15 @@ static uint32_t dice(uint32_t n)
 	return (seed >> 8) % n;
 }
 
+static void start(struct zn_jobs *q)
+{
+	static const char *const names[] = { "box" };
+
+	zn_jobs_init(q);
+	if (zn_jobs_set_nodes(q, names, 1) < 0)
+		abort();
+}
+
 static struct zn_job *new_job(struct zn_jobs *q, uint64_t id)
 {
 	struct zn_job *job = calloc(1, sizeof(*job));
@@ -97,8 +106,8 @@ static void order(void)
 	struct zn_facts *facts = machine_new("numa:2 core:4 gpu:2 mem:64");
 	int wrong = 0;
 
-	zn_jobs_init(&q);
-	zn_jobs_set_facts(&q, facts);
+	start(&q);
+	zn_jobs_set_facts(&q, 0, facts);
 	for (size_t i = 0; i < JOBS; i++) {
 		jobs[i] = new_job(&q, i + 1);
 		zn_jobs_add(&q, jobs[i]);
@@ -122,7 +131,7 @@ static void keys(void)
 	struct zn_jobs q;
 	struct zn_job *job;
 
-	zn_jobs_init(&q);
+	start(&q);
 	job = new_job(&q, 7);
 	job->uid = 1000;
 	job->key = zn_job_user_key(1000, "night");
@@ -212,12 +221,12 @@ static void change_a_lot(struct zn_jobs *q, struct zn_job *job)
 	zn_jobs_move(q, job, ZN_JOB_RUNNING);
 }
 
-static bool same_public(const struct zn_job *x, const struct zn_job *y)
+static bool same_public(const struct zn_jobs *q, const struct zn_job *x, const struct zn_job *y)
 {
 	struct zn_arena a = { 0 };
 	struct zn_buf bx = { 0 }, by = { 0 };
 	struct zn_job_record rx, ry;
-	bool same = zn_job_public(x, "box", &a, &rx) == 0 && zn_job_public(y, "box", &a, &ry) == 0 &&
+	bool same = zn_job_public(q, x, &a, &rx) == 0 && zn_job_public(q, y, &a, &ry) == 0 &&
 	            zn_encode(&zn_job_kind, &rx, &bx) == 0 && zn_encode(&zn_job_kind, &ry, &by) == 0 &&
 	            bx.len == by.len && !memcmp(bx.data, by.data, bx.len);
 
@@ -234,8 +243,8 @@ static void memory(void)
 	struct zn_buf change = { 0 };
 	struct zn_err err = { "" };
 
-	zn_jobs_init(&q);
-	zn_jobs_init(&again);
+	start(&q);
+	start(&again);
 	tap_ok(replay(&q, &zn_memo_submit_kind, &m, &err) == 0 && replay(&again, &zn_memo_submit_kind, &m, &err) == 0,
 	       "a submit record makes a job %s", err.text);
 	struct zn_job *job = zn_jobs_get(&q, 5);
@@ -244,10 +253,10 @@ static void memory(void)
 	tap_ok(zn_jobs_get_key(&q, 1000, "k") == job, "and its key");
 	tap_ok(replay(&q, &zn_memo_submit_kind, &m, &err) == -EBADMSG, "twice the same number is a contradiction: %s", err.text);
 	change_a_lot(&q, job);
-	tap_ok(zn_memo_encode_change(job, "started", 3.5, "box", &change) == 0 && replay_bytes(&again, &change, &err) == 0,
+	tap_ok(zn_memo_encode_change(&q, job, "started", 3.5, &change) == 0 && replay_bytes(&again, &change, &err) == 0,
 	       "a change record holds all that can change %s", err.text);
 	struct zn_job *copy = zn_jobs_get(&again, 5);
-	tap_ok(same_public(job, copy), "the job out of the journal shows the same record");
+	tap_ok(same_public(&q, job, copy), "the job out of the journal shows the same record");
 	tap_ok(copy->cancel && copy->requeues_left == 1 && zn_idset_has(&copy->place->plan.numas, 1), "and remembers what is not shown");
 	tap_ok(again.count[ZN_JOB_RUNNING] == 1 && again.count[ZN_JOB_PENDING] == 0, "and is counted where it is");
 	zn_buf_done(&change);
@@ -264,7 +273,7 @@ static void odd_records(void)
 	static const char later[] = "\x81\xa4kind\xa6" "quotas";
 	struct zn_buf b = { 0 };
 
-	zn_jobs_init(&q);
+	start(&q);
 	tap_ok(replay(&q, &zn_memo_change_kind, &c, &err) == -EBADMSG, "a change without its submit: %s", err.text);
 	tap_ok(replay(&q, &zn_memo_meta_kind, &meta, &err) == 0 && q.next_id == 500, "numbers go on where they were");
 	zn_buf_add(&b, later, sizeof(later) - 1);

@@ -1,0 +1,28 @@
+/* nodes: the nodes that one zn-schedd serves, a line for each: NAME key=value ...
+ *
+ *   mock=N[:MODEL]   it shows so many GPUs that are not there, as ZENITH_MOCK_GPUS does
+ *
+ * '#' begins a comment.
+ */
+#ifndef ZN_QUEUE_NODES_H
+#define ZN_QUEUE_NODES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "zenith.h"
+
+enum { ZN_NODES_MAX = 1024, ZN_NODE_NAME_MAX = 63 };
+
+struct zn_nodes {
+	struct zn_nodes_one { const char *name, *mock; } *v; /* mock NULL: it shows what it has */
+	uint32_t n;
+};
+
+/* All of *ret lives in a.  -EBADMSG with file and line. */
+int zn_nodes_read(const char *path, struct zn_arena *a, struct zn_nodes *ret, struct zn_err *err);
+/* Letters, digits, '-', '_' and '.', not at its beginning: it is also a directory's. */
+bool zn_node_name_is_good(const char *name);
+
+#endif

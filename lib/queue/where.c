@@ -1,0 +1,131 @@
+#include "queue/where.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const struct zn_field reason_fields[] = {
+	ZN_FIELD(struct zn_explained_reason, text, STR, "REASON", "what rejected it"),
+	ZN_FIELD(struct zn_explained_reason, count, U64, "COUNT", "how many devices or nodes this rejected"),
+	{ 0 },
+};
+const struct zn_kind zn__reason_kind = { NULL, "a rejection", reason_fields, sizeof(struct zn_explained_reason), NULL };
+
+/* Reasons as they are gathered; equal ones are counted.  node: the first that said so, of several. */
+struct reasons { struct zn_arena *a; struct zn_explained_reason *v; const char **node; size_t n; bool failed; };
+
+static void add(struct reasons *r, const char *node, const char *text, uint64_t count)
+{
+	size_t at = 0;
+
+	r->failed |= !text;
+	if (!text)
+		return;
+	while (at < r->n && strcmp(r->v[at].text, text))
+		at++;
+	if (at == r->n) {
+		r->v[r->n] = (struct zn_explained_reason){ text, 0 };
+		r->node[r->n++] = node;
+	}
+	r->v[at].count += count;
+}
+
+static void name_nodes(struct reasons *r)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		unsigned long long count = (unsigned long long)r->v[i].count;
+		r->v[i].text = count == 1 ? zn_arena_printf(r->a, "%s: %s", r->node[i], r->v[i].text)
+		                          : zn_arena_printf(r->a, "%llu nodes: %s", count, r->v[i].text);
+		r->failed |= !r->v[i].text;
+	}
+}
+
+/* Strangers who hold GPUs that the job could have used. */
+static void add_strangers(struct reasons *r, const struct zn_node_record *node)
+{
+	const struct zn_node_held *held = node->held.v;
+
+	for (size_t i = 0; i < node->held.n; i++) {
+		const char *user = held[i].user ? held[i].user : "somebody";
+		unsigned long long pid = (unsigned long long)held[i].pid.v;
+		add(r, node->node_id,
+		    held[i].command ? zn_arena_printf(r->a, "gpu %u: pid %llu of %s (%s), outside the queue", held[i].gpu, pid, user, held[i].command)
+		                    : zn_arena_printf(r->a, "gpu %u: pid %llu of %s, outside the queue", held[i].gpu, pid, user), 1);
+	}
+}
+
+/* One node: all that the planner says, with how many devices. */
+static void ask_one(struct zn_picture *p, const struct zn_ask *ask, struct zn__where *w, struct reasons *r)
+{
+	const struct zn_room_node *n = &p->room.nodes[0];
+	struct zn_why why = { 0 };
+
+	w->place.node = 0;
+	w->rc = zn_plan_make(n->facts, &n->free, ask, &w->place.plan, &why);
+	for (size_t i = 0; i < why.n; i++)
+		add(r, NULL, zn_arena_strdup(r->a, why.reasons[i].text), why.reasons[i].count);
+	if (why.smallest[0])
+		w->smallest = zn_arena_strdup(r->a, why.smallest);
+}
+
+/* Why it can't be there now; what it says of ever comes back. */
+static int refusal(const struct zn_room_node *n, const struct zn_node_record *record, const struct zn_ask *ask, struct reasons *r,
+                   const char **smallest)
+{
+	struct zn_why why = { 0 };
+	struct zn_plan plan;
+	int rc = n->facts ? zn_plan_make(n->facts, &n->free, ask, &plan, &why) : -EAGAIN;
+
+	if (n->is_closed || !n->facts)
+		add(r, record->node_id, record->reason ? record->reason : record->state, 1);
+	else
+		add(r, record->node_id, why.n ? zn_arena_strdup(r->a, why.reasons[0].text) : "it does not fit", 1);
+	if (!n->is_closed && why.smallest[0] && !*smallest)
+		*smallest = zn_arena_strdup(r->a, why.smallest);
+	return rc == -EINVAL ? rc : -EAGAIN;
+}
+
+static void ask_several(struct zn_picture *p, const struct zn_pick_ask *wanted, const struct zn_ask *ask, struct zn__where *w, struct reasons *r)
+{
+	if (zn_room_find(&p->room, wanted, &w->place)) {
+		w->rc = 0;
+		return;
+	}
+	w->rc = -EINVAL;
+	for (uint32_t i = 0; i < p->room.n; i++)
+		if (refusal(&p->room.nodes[i], &p->nodes[i], ask, r, &w->smallest) == -EAGAIN)
+			w->rc = -EAGAIN;
+}
+
+/* For as many reasons as there can be. */
+static int make_reasons(const struct zn_picture *p, struct reasons *r)
+{
+	size_t cap = sizeof(((struct zn_why *)0)->reasons) / sizeof(((struct zn_why *)0)->reasons[0]) + p->room.n;
+
+	for (uint32_t i = 0; i < p->room.n; i++)
+		cap += p->nodes[i].held.n;
+	r->v = zn_arena_array(r->a, cap, sizeof(*r->v));
+	r->node = zn_arena_array(r->a, cap, sizeof(*r->node));
+	return r->v && r->node ? 0 : -ENOMEM;
+}
+
+int zn__where(struct zn_picture *p, const struct zn_pick_ask *wanted, struct zn__where *ret)
+{
+	struct zn_ask ask = zn_room_ask(wanted);
+	struct zn__where w = { 0 };
+	struct reasons r = { .a = &p->arena };
+	bool several = p->room.n > 1;
+
+	if (make_reasons(p, &r) < 0)
+		return -ENOMEM;
+	if (several)
+		ask_several(p, wanted, &ask, &w, &r);
+	else
+		ask_one(p, &ask, &w, &r);
+	for (uint32_t i = 0; w.rc < 0 && ask.gpus && i < p->room.n; i++)
+		add_strangers(&r, &p->nodes[i]);
+	if (several)
+		name_nodes(&r);
+	w.reasons = (struct zn_list){ r.v, r.n };
+	*ret = w;
+	return r.failed ? -ENOMEM : 0;
+}

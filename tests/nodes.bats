@@ -1,0 +1,174 @@
+#!/usr/bin/env bats
+# Several nodes, each with an agent of its own: zn-schedd --nodes.  They are mocks on this machine.
+load queue
+
+# nodes LINE...: zn-schedd serves these, and all of them have said what they have.
+nodes() {
+	unset ZENITH_MOCK_GPUS
+	printf '%s\n' "$@" >nodes
+	start --nodes nodes
+	export ZENITH_AUTOSTART=no
+	until_true all_up "$#"
+}
+all_up() { [ "$(zn-queue nodes -o json | grep -c '"state":"up"')" -eq "$1" ]; }
+is_node() { zn-queue nodes -o json | grep -q '"node_id":"'"$1"'".*"state":"'"$2"'"'; }
+where_is() { zn-queue show -o json "$1" | sed -n 's/.*"alloc":\[{"node":"\([^"]*\)","gpus":\(\[[^]]*\]\).*/\1 \2/p'; }
+agent_of() { local p; for p in $(pid_of zn-noded); do tr '\0' '\n' <"/proc/$p/cmdline" | grep -qx "$1" && echo "$p"; done; }
+until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sleep 0.05; done"; }
+
+@test "a job goes where its GPUs are, and where it leaves the least" {
+	nodes 'n1 mock=8' 'n2 mock=4   # half of it' 'n3 mock=2'
+	for g in 2 3 5; do until_there go -g $g; done >numbers
+	for i in 1 2 3; do await RUNNING $i; done
+	[ "$(where_is 1)" = "n3 [0,1]" ]
+	[ "$(where_is 2)" = "n2 [0,1,2]" ]
+	[ "$(where_is 3)" = "n1 [0,1,2,3,4]" ]
+	until_there go -g 1
+	await RUNNING 4
+	[ "$(where_is 4)" = "n2 [3]" ]
+	zn-queue nodes -o json >shown
+	grep -q '"node_id":"n1".*"gpus_free":3.*"jobs":1' shown
+	grep -q '"node_id":"n2".*"gpus_free":0.*"jobs":2' shown
+	touch go
+	zn-queue wait 1 2 3 4
+}
+
+@test "what a job knows of its node" {
+	nodes 'n1 mock=1' 'n2 mock=4'
+	zn-submit -w -g 3 --output '%n.%j' -- /bin/sh -c 'echo $ZENITH_NODE $ZENITH_NODES $CUDA_VISIBLE_DEVICES $ZENITH_SPOOL'
+	[ "$(cat n2.1)" = "n2 n2 0,1,2 $ZENITH_SPOOL" ]
+	[ "$(field output 1)" = "$dir/%n.1" ]                           # where it was is in the history
+	zn-queue history -o json | grep -q '"id":1,.*"node":"n2"'
+}
+
+@test "why and the dry run say what each node lacks" {
+	nodes 'n1 mock=4' 'n2 mock=4' 'n3 mock=2'
+	until_there go -g 3
+	await RUNNING 1
+	run -0 zn-submit --dry-run -o json -g 4 -- true
+	[[ $output == *'"now":true,"node":"n2"'* ]]
+	until_there go -g 4
+	await RUNNING 2
+	zn-submit -g 4 -- true
+	run -0 zn-queue why -o json 3
+	[[ $output == *'"answer":"n1: needs 4 gpus; 1 of 4 is free"'* ]]
+	[[ $output == *'"text":"n2: needs 4 gpus; none of 4 is free","count":1'* && $output == *'"text":"n3: needs 4 gpus; the machine has 2"'* ]]
+	zn-submit -g 5 -- true
+	run -0 zn-queue why -o json 4
+	[[ $output == *'"answer":"it can never start here: 2 nodes: needs 5 gpus; the machine has 4"'* ]]
+	touch go
+	zn-queue wait 1 2 3
+	[ "$(state 4)" = QUEUED ]
+}
+
+@test "one node is drained by name, and the others go on" {
+	nodes 'n1 mock=2' 'n2 mock=2'
+	until_there go -g 2
+	await RUNNING 1
+	[ "$(where_is 1)" = "n1 [0,1]" ]
+	run -65 zn-queue node drain
+	[[ $output == *"which of the 2 nodes?"* ]]
+	run zn-queue node drain n3
+	[ "$status" -ne 0 ]
+	[[ $output == *"there is no node 'n3'"* ]]
+	zn-queue node drain n1 --reason 'new disk'
+	is_node n1 draining
+	is_node n2 up
+	zn-submit -w -g 2 -- true
+	zn-queue history -o json | grep -q '"id":2,.*"node":"n2"'
+	until_there more -g 2
+	await RUNNING 3
+	touch go
+	zn-queue wait 1
+	until_true is_node n1 drained
+	zn-submit -g 2 -- true
+	run -0 zn-queue why -o json 4
+	[[ $output == *'n1: it is drained by '*': new disk'* ]]
+	[ "$(state 4)" = QUEUED ]
+	zn-queue node resume n1
+	zn-queue wait 4
+	touch more
+	zn-queue wait 3
+}
+
+@test "an agent that is killed takes its own jobs with it, and comes back" {
+	nodes 'n1 mock=1' 'n2 mock=1'
+	until_there go -g 1
+	until_there go -g 1 --requeue 1
+	await RUNNING 1
+	await RUNNING 2
+	kill -9 "$(agent_of n2)"
+	until_true eval '[ "$(field attempt 2)" = 2 ]'
+	await RUNNING 2
+	[ "$(where_is 2)" = "n2 [0]" ]
+	[ "$(field attempt 1)" = 1 ]
+	kill -9 "$(agent_of n1)"
+	run -1 zn-queue wait 1
+	[ "$(field reason 1)" = "lost: the agent was killed" ] || [[ $(field reason 1) == lost:* ]]
+	until_true all_up 2
+	touch go
+	zn-queue wait 2
+}
+
+@test "the nodes are remembered in the spool, with their drains, and what runs goes on" {
+	nodes 'n1 mock=1' 'n2 mock=1'
+	zn-queue node drain n2
+	until_there go -g 1
+	await RUNNING 1
+	zn-schedd --stop
+	start
+	until_true is_node n1 up
+	until_true is_node n2 drained
+	[ "$(state 1)" = RUNNING ]
+	[ "$(where_is 1)" = "n1 [0]" ]
+	kill -9 "$(pid_of zn-schedd)"
+	start
+	until_true is_node n2 drained
+	[ "$(where_is 1)" = "n1 [0]" ]
+	touch go
+	zn-queue wait 1
+	zn-schedd --stop
+	echo 'n2 mock=1' >nodes                                         # a job of a node that is no more is lost
+	rm go
+	start --nodes nodes
+	until_true is_node n2 drained
+	run -1 is_node n1 up
+}
+
+@test "a job of a node that is none any more is lost" {
+	nodes 'n1 mock=1' 'n2 mock=1'
+	until_there go -g 1
+	await RUNNING 1
+	zn-schedd --stop
+	printf 'n2 mock=1\nn3 mock=1\n' >nodes
+	start --nodes nodes
+	run -1 zn-queue wait 1
+	[ "$(field reason 1)" = "lost: its node is none of the nodes any more" ]
+	touch go
+}
+
+@test "what is wrong in a list of nodes is said with its line, and nothing is started" {
+	refused() { # SENTENCE LINE...
+		printf '%s\n' "${@:2}" >nodes
+		run -65 start --nodes nodes
+		[ "$output" = "zn-schedd: $1" ]
+		[ ! -e "$ZENITH_SPOOL/nodes.list" ]
+	}
+	list=$dir/nodes
+	refused "'$list' line 2: node 'n1' is there twice" n1 n1
+	refused "'$list' line 1: 'a/b' is no name for a node: up to 63 letters, digits, '-', '_' and '.'" a/b
+	refused "'$list' line 3: 'gpus' is no key=value" '# mine' '' 'n1 gpus'
+	refused "'$list' line 1: there is no key 'gpu' of a node: mock is one" 'n1 gpu=8'
+	refused "'$list' names no node" '# none'
+	run -71 start --nodes "$dir/none"
+	[ "$output" = "zn-schedd: can't read '$dir/none': No such file or directory" ]
+	run -64 start --nodes nodes --system
+	[ "$output" = "zn-schedd: options '--nodes' and '--system' exclude each other" ] || [[ $output == *"exclude each other"* ]]
+}
+
+@test "processes are adopted where there is one node" {
+	nodes 'n1 mock=1' 'n2 mock=1'
+	sleep 300 3>&- &
+	run ! zn-submit --adopt $!
+	kill $!
+}
