@@ -23,7 +23,8 @@
 
 static struct {
 	const char *name, *directory, *output, *error, *key, *nvlink, *signal, *on_end, *mail, *mail_on, *after, *account, *array, *every, *licences;
-	struct zn_ou64 gpus, gpu_mem, cpus, mem, tasks, requeue;
+	struct zn_ou64 gpus, gpus_per_node, gpu_mem, cpus, mem, tasks, tasks_per_node, requeue;
+	const char *nodes;
 	struct zn_of64 gpu_share, limit, begin, deadline, grace, timeout;
 	struct zn_oi64 priority;
 	struct zn_strs env;
@@ -42,7 +43,10 @@ static const struct zn_opt opts[] = {
 	{ 't', "time", ZN_OPT_DUR, "TIME", &o.limit, NULL, "longest running time: 90, 1h30m, 02:00:00" },
 	{ 'p', "priority", ZN_OPT_I64, "N", &o.priority, NULL, "larger is more urgent (default 0)" },
 	{ 'A', "account", ZN_OPT_STR, "NAME", &o.account, NULL, "who pays: whose quota it counts for, beside the user's" },
+	{ 'N', "nodes", ZN_OPT_STR, "N[-M]", &o.nodes, NULL, "nodes that start together, each with an equal part of all it asks for (default 1)" },
+	{ 0, "gpus-per-node", ZN_OPT_U64, "N", &o.gpus_per_node, NULL, "GPUs on each of them, instead of --gpus" },
 	{ 0, "tasks", ZN_OPT_U64, "N", &o.tasks, NULL, "processes that start together, each with its rank (default 1)" },
+	{ 0, "tasks-per-node", ZN_OPT_U64, "N", &o.tasks_per_node, NULL, "processes on each of its nodes, instead of --tasks" },
 	{ 0, "nvlink", ZN_OPT_CHOICE, "WISH", &o.nvlink, "require|prefer", "NVLink between the GPUs (default: prefer)" },
 	{ 0, "env", ZN_OPT_STRS, "K=V", &o.env, NULL, "set a variable beside the environment of now; may be repeated" },
 	{ 'D', "chdir", ZN_OPT_STR, "DIR", &o.directory, "dir", "where to run (default: here)" },
@@ -154,6 +158,8 @@ static int take_options(struct zn_spec *s, struct zn_err *err)
 	s->resources.cpus = o.cpus;
 	s->resources.mem_bytes = o.mem;
 	s->resources.tasks = o.tasks;
+	s->resources.gpus_per_node = o.gpus_per_node;
+	s->resources.tasks_per_node = o.tasks_per_node;
 	s->policy.requeue = o.requeue;
 	s->resources.time_limit_s = o.limit;
 	s->policy.begin_s = o.begin;
@@ -165,6 +171,9 @@ static int take_options(struct zn_spec *s, struct zn_err *err)
 	s->policy.every = o.every;
 	s->policy.account = o.account;
 	s->locality.nvlink = o.nvlink;
+	rc = o.nodes ? zn_spec_nodes_parse(o.nodes, &s->resources, err) : 0;
+	if (rc < 0)
+		return rc;
 	rc = o.after ? zn_after_parse(o.after, &arena, &s->policy.after, err) : 0;
 	if (rc == 0 && o.licences)
 		rc = zn_spec_licences_parse(o.licences, &arena, &s->resources.licences, err);

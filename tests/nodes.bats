@@ -158,7 +158,7 @@ until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sle
 	refused "'$list' line 2: node 'n1' is there twice" n1 n1
 	refused "'$list' line 1: 'a/b' is no name for a node: up to 63 letters, digits, '-', '_' and '.'" a/b
 	refused "'$list' line 3: 'gpus' is no key=value" '# mine' '' 'n1 gpus'
-	refused "'$list' line 1: there is no key 'gpu' of a node: mock is one" 'n1 gpu=8'
+	refused "'$list' line 1: there is no key 'gpu' of a node: address and mock are some" 'n1 gpu=8'
 	refused "'$list' names no node" '# none'
 	run -71 start --nodes "$dir/none"
 	[ "$output" = "zn-schedd: can't read '$dir/none': No such file or directory" ]
@@ -171,4 +171,144 @@ until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sle
 	sleep 300 3>&- &
 	run ! zn-submit --adopt $!
 	kill $!
+}
+
+@test "a gang has its nodes together, and its ranks follow them" {
+	nodes 'n1 mock=2' 'n2 mock=4' 'n3 mock=4'
+	cat >task <<-'T'
+		#!/bin/sh
+		echo "$RANK $LOCAL_RANK $WORLD_SIZE $LOCAL_WORLD_SIZE $NODE_RANK $ZENITH_NODE $ZENITH_NODES $CUDA_VISIBLE_DEVICES $MASTER_ADDR $MASTER_PORT" >"rank.$RANK"
+		until [ -e go ]; do sleep 0.05; done
+	T
+	chmod +x task
+	zn-submit --nodes 2 --gpus-per-node 4 --tasks-per-node 2 -- ./task
+	until_true exists rank.3 && until_true exists rank.1
+	await RUNNING 1
+	port=$(sed 's/.* //' rank.0)
+	for r in 0 1 2 3; do
+		n=n$((2 + r / 2))
+		[ "$(cat rank.$r)" = "$r $((r % 2)) 4 2 $((r / 2)) $n n2,n3 0,1,2,3 127.0.0.1 $port" ]
+	done
+	zn-queue show -o json 1 >shown
+	grep -q '"alloc":\[{"node":"n2","gpus":\[0,1,2,3\].*{"node":"n3","gpus":\[0,1,2,3\]' shown
+	grep -q '"gpus":8,"tasks":4,.*"nodes_min":2,"nodes_max":2' shown
+	zn-submit -g 2 -- true
+	zn-queue wait 2                                                  # n1 is not its
+	touch go
+	zn-queue wait 1
+	zn-queue history -o json | grep '"id":1,' | grep -q '"exit_code":0.*"node":"n2".*"node":"n3"'
+}
+
+@test "a gang starts as a whole or not at all, and keeps nothing while it waits" {
+	nodes 'n1 mock=2' 'n2 mock=2'
+	until_there go -g 1 -t 1h
+	await RUNNING 1
+	zn-submit --nodes 2 --gpus 4 -t 1h -- true
+	run -0 zn-queue why -o json 2
+	[[ $output == *'"answer":"it needs 2 nodes; 1 has room for its part"'* ]]
+	[[ $output == *'"text":"n1: needs 2 gpus; 1 of 2 is free"'* ]]
+	zn-submit -w -g 2 -t 1m -- true                                  # on the other node, before the gang
+	zn-submit -g 2 -t 3h -- true                                     # would delay it
+	sleep 0.3
+	[ "$(state 4)" = QUEUED ]
+	run -0 zn-queue why -o json 4
+	[[ $output == *'would delay job 2'* ]]
+	touch go
+	zn-queue wait 1 2 4
+}
+
+@test "a gang on as few nodes of a range as can be" {
+	nodes 'n1 mock=4' 'n2 mock=2' 'n3 mock=2'
+	until_there go --nodes 1-3 --gpus 4 --tasks 4
+	await RUNNING 1
+	[ "$(where_is 1)" = "n1 [0,1,2,3]" ]
+	until_there go --nodes 1-3 --gpus 4 --tasks 4
+	await RUNNING 2
+	zn-queue show -o json 2 | grep -q '"alloc":\[{"node":"n2",.*{"node":"n3",'
+	run -1 zn-submit --dry-run -o json --nodes 2 -g 2 -- true
+	[[ $output == *'"now":false'*'"text":"it needs 2 nodes; 0 have room for its part"'* ]]
+	touch go
+	zn-queue wait 1 2
+	run -0 zn-submit --dry-run -o json --nodes 2 -g 2 -- true
+	[[ $output == *'"now":true,"node":"n2,n3","gpus":[0]'* ]]
+}
+
+@test "where one part of a gang fails the others end" {
+	nodes 'n1 mock=1' 'n2 mock=1'
+	zn-submit --nodes 2 -g 2 -- /bin/sh -c '[ $RANK = 0 ] || exit 7; sleep 300 & echo $! >other; wait'
+	run -1 zn-queue wait 1
+	[ "$(field reason 1)" = "exit code 7" ]
+	[ "$(field exit_code 1)" = 7 ]
+	until_true ended "$(cat other)"
+	zn-submit -w --nodes 2 -g 2 -- true
+	[ "$(field exit_code 2)" = 0 ]
+}
+
+@test "a gang is cancelled, suspended, signalled and preempted as a whole" {
+	nodes 'n1 mock=1' 'n2 mock=1'
+	zn-submit --nodes 2 -g 2 -- /bin/sh -c 'trap "echo >usr.$RANK" USR1; echo $$ >pid.$RANK; while :; do sleep 0.05; done'
+	until_true eval '[ -s pid.0 -a -s pid.1 ]'
+	await RUNNING 1
+	zn-queue suspend 1
+	cgroups=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
+	stopped() { grep -q 'frozen 1' "$cgroups$(sed -n 's/^0:://p' "/proc/$1/cgroup")/cgroup.events" 2>/dev/null || in_state T "$1"; }
+	until_true stopped "$(cat pid.0)"
+	until_true stopped "$(cat pid.1)"
+	zn-queue resume 1
+	zn-queue cancel --grace 0 1
+	run -1 zn-queue wait 1
+	[ "$(state 1)" = CANCELLED ]
+	until_true ended "$(cat pid.0)"
+	until_true ended "$(cat pid.1)"
+	zn-submit --nodes 2 -g 2 -p -1 --preemptible -- /bin/sh -c 'until [ -e go ]; do sleep 0.05; done'
+	await RUNNING 2
+	zn-submit -w -g 1 -- true
+	[ "$(field preempted 2)" = 1 ]
+	touch go
+	zn-queue wait 2
+}
+
+@test "an agent that is killed ends its gang, which is requeued when it may be" {
+	nodes 'n1 mock=1' 'n2 mock=1'
+	until_there go --nodes 2 -g 2 --requeue 1
+	await RUNNING 1
+	kill -9 "$(agent_of n2)"
+	until_true eval '[ "$(field attempt 1)" = 2 ]'
+	await RUNNING 1
+	kill -9 "$(agent_of n1)"
+	run -1 zn-queue wait 1
+	[[ $(field reason 1) == lost:* ]]
+	until_true all_up 2
+	touch go
+	zn-submit -w --nodes 2 -g 2 -- true
+}
+
+@test "a zn-schedd that is killed in the middle knows which parts of a gang are over" {
+	nodes 'n1 mock=1' 'n2 mock=1'
+	zn-submit --nodes 2 -g 2 -- /bin/sh -c 'echo >>ran.$RANK; [ $RANK = 0 ] || until [ -e go ]; do sleep 0.05; done'
+	await RUNNING 1
+	until_true grep -qs 'partly over' "$ZENITH_SPOOL"/journal/*.zj
+	kill -9 "$(pid_of zn-schedd)"
+	start
+	until_true all_up 2
+	[ "$(state 1)" = RUNNING ]
+	touch go
+	zn-queue wait 1
+	[ "$(cat ran.0 ran.1 | grep -c '')" = 2 ]
+	zn-queue history -o json | grep '"id":1,' | grep -q '"state":"COMPLETED".*"node":"n1".*"node":"n2"'
+}
+
+@test "what a gang asks must come out even" {
+	refused() { # SENTENCE OPTION...
+		run ! zn-submit "${@:2}" -- true
+		[ "$output" = "zn-submit: $1" ]
+	}
+	nodes 'n1 mock=1' 'n2 mock=1'
+	refused "3 tasks, 0 gpus and 0 cpus can't be split evenly over 2 nodes" --nodes 2 --tasks 3
+	refused "2 tasks, 5 gpus and 0 cpus can't be split evenly over 2 nodes" --nodes 2 -g 5
+	refused "a job of 2 to 4 nodes must say how many tasks it has" --nodes 2-4 -g 8
+	refused "gpus_per_node needs a number of nodes, not a range of them" --nodes 2-4 --tasks 4 --gpus-per-node 2
+	refused "gpus and gpus_per_node disagree: 5, and 2 on each of 2 nodes" --nodes 2 -g 5 --gpus-per-node 2
+	refused "'4-2' is no number of nodes, 1 to 1024, nor two of them as in 2-4" --nodes 4-2
+	refused "a job with a part of a gpu or a terminal, or that runs already, has one node" --nodes 2 --gpu-share 0.5
 }

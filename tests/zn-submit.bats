@@ -274,7 +274,7 @@ night rank 1 of 2 on GPU 1 of 0,1" ]
 	[ "$(field name 2)" = day ]
 	sed -i 's/--partition=gpu/--nodes=4/' night.sh
 	run --separate-stderr -65 zn-submit night.sh
-	[[ $stderr == *"#SBATCH --nodes 4: a job runs on one machine"* ]]
+	[[ $stderr == *"2 tasks, 8 gpus and 0 cpus can't be split evenly over 4 nodes"* ]]
 }
 
 @test "a submit loads only what it needs, and asks once" {

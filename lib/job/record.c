@@ -28,6 +28,8 @@ static const struct zn_field job_fields[] = {
 	ZN_FIELD(J, tasks, U64, "TASKS", "processes that start together"),
 	ZN_FIELD(J, cpus, OU64, "CPUS", "hardware threads asked"),
 	ZN_FIELD(J, mem_bytes, OBYTES, "MEM", "memory asked"),
+	ZN_FIELD(J, nodes_min, OU64, "", "of a gang: the fewest nodes that it may have"),
+	ZN_FIELD(J, nodes_max, OU64, "", "and the most"),
 	ZN_FIELD(J, time_limit_s, ODUR, "LIMIT", "longest running time"),
 	ZN_FIELD(J, nvlink, STR, "", "require or prefer"),
 	ZN_FIELD(J, licences, STR, "", "licences asked, by name and count"),

@@ -27,6 +27,7 @@ struct zn_job_record {
 	struct zn_of64 gpu_share;      /* of one GPU, */
 	struct zn_ou64 gpu_mem_bytes;  /* or so much of its memory, or both */
 	struct zn_ou64 cpus, mem_bytes;
+	struct zn_ou64 nodes_min, nodes_max; /* of a gang, of which each node has an equal part */
 	struct zn_of64 time_limit_s;
 	const char *nvlink;
 	const char *licences;          /* "matlab:2,vcs:1" */
@@ -61,7 +62,7 @@ struct zn_event {
 	uint64_t seq;
 	double time_s;
 	const char *event;             /* submitted, queued, held, scheduled, started, suspended, resumed,
-	                                * requeued, preempting, preempted, modified, completed, failed, cancelled */
+	                                * requeued, preempting, preempted, modified, partly over, completed, failed, cancelled */
 	struct zn_job_record job;
 };
 

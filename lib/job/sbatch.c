@@ -16,7 +16,8 @@ struct asked {
 	struct zn_arena *a;
 	struct zn_sbatch *ret;
 	size_t cap, cap_ignored;
-	struct zn_ou64 tasks, tasks_per_node, cpus_per_task, cpus_per_gpu, gpus, gpus_per_task;
+	uint64_t nodes;                /* 0: not said */
+	struct zn_ou64 tasks, tasks_per_node, cpus_per_task, cpus_per_gpu, gpus, gpus_per_node, gpus_per_task;
 	struct zn_ou64 mem, mem_per_cpu, mem_per_gpu; /* bytes */
 	struct zn_of64 time_s;
 	const char *name, *output, *error, *mail_user;
@@ -292,9 +293,9 @@ static const struct option {
 	{ 'c', "cpus-per-task", NUMBER, NULL, offsetof(struct asked, cpus_per_task) },
 	{ 0, "cpus-per-gpu", NUMBER, NULL, offsetof(struct asked, cpus_per_gpu) },
 	{ 'G', "gpus", GPUS, NULL, offsetof(struct asked, gpus) },
-	{ 0, "gpus-per-node", GPUS, NULL, offsetof(struct asked, gpus) },
+	{ 0, "gpus-per-node", GPUS, NULL, offsetof(struct asked, gpus_per_node) },
 	{ 0, "gpus-per-task", GPUS, NULL, offsetof(struct asked, gpus_per_task) },
-	{ 0, "gres", GRES, NULL, offsetof(struct asked, gpus) },
+	{ 0, "gres", GRES, NULL, offsetof(struct asked, gpus_per_node) },
 	{ 0, "mem", MEM, NULL, offsetof(struct asked, mem) },
 	{ 0, "mem-per-cpu", MEM, NULL, offsetof(struct asked, mem_per_cpu) },
 	{ 0, "mem-per-gpu", MEM, NULL, offsetof(struct asked, mem_per_gpu) },
@@ -399,7 +400,8 @@ static int take(struct asked *q, const struct option *o, const char *value, stru
 	case NODES:
 		if (take_number(o->name, value, &number, err) < 0)
 			return -EBADMSG;
-		return number.v <= 1 ? 0 : zn_err_set(err, -EOPNOTSUPP, "#SBATCH --nodes %s: a job runs on one machine", value);
+		q->nodes = number.v;
+		return 0;
 	default:
 		return ignore(q, o->name);
 	}
@@ -466,13 +468,16 @@ static int say_mail(struct asked *q)
 
 static int say_all(struct asked *q)
 {
-	uint64_t tasks = q->tasks.has ? q->tasks.v : q->tasks_per_node.has ? q->tasks_per_node.v : 1;
-	uint64_t gpus = q->gpus.has ? q->gpus.v : times(q->gpus_per_task.v, tasks);
+	uint64_t nodes = q->nodes ? q->nodes : 1;
+	uint64_t tasks = q->tasks.has ? q->tasks.v : times(q->tasks_per_node.has ? q->tasks_per_node.v : 1, nodes);
+	uint64_t gpus = q->gpus.has ? q->gpus.v : q->gpus_per_node.has ? times(q->gpus_per_node.v, nodes) : times(q->gpus_per_task.v, tasks);
 	uint64_t cpus = q->cpus_per_task.has ? times(q->cpus_per_task.v, tasks) : times(q->cpus_per_gpu.v, gpus);
-	uint64_t mem = q->mem.has ? q->mem.v : q->mem_per_gpu.has ? times(q->mem_per_gpu.v, gpus)
+	uint64_t mem = q->mem.has ? times(q->mem.v, nodes) : q->mem_per_gpu.has ? times(q->mem_per_gpu.v, gpus)
 	               : times(q->mem_per_cpu.v, cpus ? cpus : tasks);
 	int rc = say_names(q);
 
+	if (rc == 0 && nodes > 1)
+		rc = say_number(q, "--nodes", nodes);
 	if (rc == 0 && tasks > 1)
 		rc = say_number(q, "--tasks", tasks);
 	if (rc == 0 && gpus)

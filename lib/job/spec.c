@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "job/calendar.h"
+#include "job/gang.h"
 #include "job/licences.h"
 #include "job/number.h"
 #include "job/spans.h"
@@ -20,6 +21,7 @@ static const struct zn_field resource_fields[] = {
 	ZN_FIELD(struct zn_spec_resources, nodes_min, OU64, "", "fewest nodes"),
 	ZN_FIELD(struct zn_spec_resources, nodes_max, OU64, "", "most nodes"),
 	ZN_FIELD(struct zn_spec_resources, tasks, OU64, "TASKS", "processes that start together"),
+	ZN_FIELD(struct zn_spec_resources, tasks_per_node, OU64, "", "of them on each node"),
 	ZN_FIELD(struct zn_spec_resources, cpus, OU64, "CPUS", "hardware threads for the whole job"),
 	ZN_FIELD(struct zn_spec_resources, mem_bytes, OBYTES, "MEM", "memory for the whole job"),
 	ZN_FIELD(struct zn_spec_resources, gpu_mem_bytes, OBYTES, "", "memory on one shared GPU"),
@@ -122,13 +124,6 @@ static int check_seconds(const char *what, struct zn_of64 v, double lo, struct z
 	return zn_err_set(err, -EBADMSG, "%s must be %g to %g seconds, not %g", what, lo, ZN_SPEC_SECONDS_MAX, v.v);
 }
 
-uint32_t zn_spec_gpus(const struct zn_spec_resources *r)
-{
-	struct zn_ou64 gpus = r->gpus.has ? r->gpus : r->gpus_per_node; /* one node */
-
-	return r->gpu_share.has || r->gpu_mem_bytes.has ? 1 : (uint32_t)gpus.v;
-}
-
 uint32_t zn_spec_gpu_milli(const struct zn_spec_resources *r)
 {
 	return r->gpu_share.has ? (uint32_t)lround(r->gpu_share.v * 1000) : 0;
@@ -163,10 +158,10 @@ static int check_resources(const struct zn_spec_resources *r, struct zn_err *err
 
 	if (rc == 0)
 		rc = check_count("gpus_per_node", r->gpus_per_node, 0, ZN_SPEC_GPUS_MAX, err);
-	if (rc == 0 && r->gpus.has && r->gpus_per_node.has && r->gpus.v != r->gpus_per_node.v)
-		rc = zn_err_set(err, -EBADMSG, "gpus and gpus_per_node disagree: a job has one node in this version");
 	if (rc == 0)
 		rc = check_count("tasks", r->tasks, 1, ZN_SPEC_TASKS_MAX, err);
+	if (rc == 0)
+		rc = check_count("tasks_per_node", r->tasks_per_node, 1, ZN_SPEC_TASKS_MAX, err);
 	if (rc == 0)
 		rc = check_count("cpus", r->cpus, 1, ZN_SPEC_CPUS_MAX, err);
 	if (rc == 0)
@@ -179,11 +174,9 @@ static int check_resources(const struct zn_spec_resources *r, struct zn_err *err
 /* Keys that are settled but not granted yet. */
 static int check_granted(const struct zn_spec *s, struct zn_err *err)
 {
-	const struct zn_spec_resources *r = &s->resources;
 	const struct zn_spec_locality *l = &s->locality;
 	const struct zn_spec_policy *p = &s->policy;
 	const struct { const char *key; bool asked; } rows[] = {
-		{ "nodes_min above 1", r->nodes_min.has && r->nodes_min.v > 1 },
 		{ "near", l->near },
 		{ "queue", p->queue },
 	};
@@ -354,7 +347,7 @@ static int check_on_end(const struct zn_spec *s, struct zn_err *err)
 int zn_spec_check(const struct zn_spec *s, struct zn_err *err)
 {
 	int (*const checks[])(const struct zn_spec *, struct zn_err *) = {
-		check_part, check_names, check_paths, check_environment, check_policy, check_licences, check_granted, check_adopt, check_terminal,
+		check_part, zn__gang_check, check_names, check_paths, check_environment, check_policy, check_licences, check_granted, check_adopt, check_terminal,
 		check_on_end,
 	};
 	int rc = check_resources(&s->resources, err);

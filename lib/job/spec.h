@@ -9,7 +9,7 @@
 #include "zenith.h"
 
 struct zn_spec_resources {
-	struct zn_ou64 gpus, gpus_per_node, nodes_min, nodes_max, tasks, cpus, mem_bytes, gpu_mem_bytes;
+	struct zn_ou64 gpus, gpus_per_node, nodes_min, nodes_max, tasks, tasks_per_node, cpus, mem_bytes, gpu_mem_bytes;
 	struct zn_of64 gpu_share, time_limit_s;
 	struct zn_bytes licences;      /* {name: count}: job/licences.h */
 };
@@ -61,6 +61,11 @@ extern const struct zn_kind zn_spec_kind;
 
 /* How many GPUs it asks: 1 for a part of one. */
 uint32_t zn_spec_gpus(const struct zn_spec_resources *r);
+uint32_t zn_spec_tasks(const struct zn_spec_resources *r);
+/* How many nodes it may have; both 0: one. */
+void zn_spec_nodes(const struct zn_spec_resources *r, uint16_t *ret_min, uint16_t *ret_max);
+/* "2" or "2-4".  -EINVAL. */
+int zn_spec_nodes_parse(const char *text, struct zn_spec_resources *ret, struct zn_err *err);
 /* Thousandths of one GPU; 0: it asks no such share. */
 uint32_t zn_spec_gpu_milli(const struct zn_spec_resources *r);
 
@@ -76,6 +81,7 @@ enum {
 	ZN_SPEC_ON_END_MAX = 64 << 10,
 	ZN_SPEC_NAME_MAX = 128,        /* bytes of a name, key, account */
 	ZN_SPEC_GPUS_MAX = 65536,
+	ZN_SPEC_NODES_MAX = 1024,
 	ZN_SPEC_TASKS_MAX = 65536,
 	ZN_SPEC_CPUS_MAX = 1 << 20,
 	ZN_SPEC_BYTES_MAX = 16 << 20,  /* of the whole record */

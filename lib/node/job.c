@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "node/agent.h"
+#include "node/task.h"
 #include "plan/plan.h"
 
 #define NS 1000000000ull
@@ -124,6 +125,8 @@ static int check_start(const struct agent *a, const struct zn_msg_start *m, stru
 		return zn_err_set(err, -EINVAL, "%u tasks are more than %d", m->tasks, TASKS_MAX);
 	if (m->gpu_milli && (m->gpu_milli > ZN_PART_WHOLE || m->gpus.n != 1))
 		return zn_err_set(err, -EINVAL, "%u thousandths of %zu gpus", m->gpu_milli, m->gpus.n);
+	if (m->world && (m->tasks > m->world || m->first_rank > m->world - m->tasks))
+		return zn_err_set(err, -EINVAL, "ranks from %u on, %u tasks, of %u", m->first_rank, m->tasks, m->world);
 	if (m->limit_s.has && !(m->limit_s.v > 0))
 		return zn_err_set(err, -EINVAL, "a time limit that is over before the start");
 	int rc = may_run_as(a, m, err);
@@ -254,6 +257,8 @@ static int begin(struct agent *a, struct job *j, const struct zn_msg_start *m, s
 
 	if (rc < 0)
 		return rc;
+	if (m->master_port && !m->node_rank && !zn_task_port_is_free(m->master_port))
+		return zn_err_set(err, -EAGAIN, "port %u is in use", m->master_port);
 	rc = zn_log_reserve(&a->log);
 	if (rc < 0)
 		return zn_err_set(err, -EAGAIN, "the agent's log can't grow: %s", strerror(-rc));

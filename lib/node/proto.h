@@ -24,7 +24,12 @@ struct zn_msg_start {
 	const char *output, *error;    /* absolute, %r not yet replaced; error absent: same as output */
 	const char *terminal;          /* socket at which its client offers one, instead of output; absent: none */
 	struct zn_ou64 umask;
-	uint32_t tasks;
+	uint32_t tasks;                /* here */
+	uint32_t world, first_rank, node_rank; /* of a gang: its tasks on all nodes, the rank of the first one here, and which of its
+	                                * nodes this is; world 0: it is here alone */
+	const char *nodes;             /* of a gang: all of its nodes, "n1,n2" */
+	const char *master_addr;       /* where its first rank is; absent: here */
+	uint32_t master_port;          /* kept free there, or the start is refused; 0: any that is free here */
 	struct zn_u32s gpus;           /* indices */
 	uint32_t gpu_milli;            /* thousandths of the one GPU; 0: it has its GPUs whole */
 	uint64_t gpu_mem_bytes;        /* and so much of its memory; 0: that is not said */
@@ -97,9 +102,10 @@ struct zn_msg_state {                     /* when it changes, and once after hel
 };
 
 enum {
-	ZN_NODE_VERSION = 3,           /* of hello; a larger one from the peer is no error, 0 is */
+	ZN_NODE_VERSION = 4,           /* of hello; a larger one from the peer is no error, 0 is */
 	ZN_NODE_ELEMENTS = 2,          /* from this one on job is a handle: job/number.h */
 	ZN_NODE_PARTS = 3,             /* from this one on GPUs are given out in parts */
+	ZN_NODE_GANGS = 4,             /* and jobs may have other nodes, too */
 	ZN_NODE_HELLO_S = 10,          /* a connection that says no hello for so long is dropped */
 };
 

@@ -154,6 +154,18 @@ static bool take_terminal(struct shepherd *s, struct zn_task_job *j)
 	return j->has_tty;
 }
 
+/* Kept by who has the first rank; what a gang was told is the others', too. */
+static int make_port(struct shepherd *s)
+{
+	const struct zn_msg_start *m = s->start;
+
+	if (m->node_rank)
+		return m->master_port && snprintf(s->port, sizeof(s->port), "%u", m->master_port) > 0 ? 0 : -EADDRNOTAVAIL;
+	if (m->tasks < 2 && m->world < 2)
+		return 0;
+	return zn_task_port(m->master_port, s->port, sizeof(s->port), &s->port_fd);
+}
+
 static bool prepare(struct shepherd *s, struct zn_task_job *j)
 {
 	struct zn_hold_ask ask = { .mem_bytes = s->start->mem_bytes, .cpus = &j->cpus, .numas = &j->numas };
@@ -181,7 +193,8 @@ static bool prepare(struct shepherd *s, struct zn_task_job *j)
 	if (!take_terminal(s, j))
 		return false;
 	j->script = s->start->script ? s->script : NULL;
-	if (s->start->tasks > 1 && (rc = zn_task_port(s->port, sizeof(s->port), &s->port_fd)) < 0)
+	rc = make_port(s);
+	if (rc < 0)
 		zn_buf_printf(&s->notes, "; no MASTER_PORT: %s", strerror(-rc));
 	j->master_port = s->port[0] ? s->port : NULL;
 	return true;

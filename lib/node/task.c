@@ -137,14 +137,17 @@ static void set_part(struct env *e, const struct zn_msg_start *s)
  */
 static void set_ranks(struct env *e, const struct zn_task_job *j, uint32_t rank)
 {
-	if (j->start->tasks < 2)
+	const struct zn_msg_start *s = j->start;
+	uint32_t world = s->world ? s->world : s->tasks;
+
+	if (world < 2)
 		return;
-	env_set_number(e, "RANK", rank);
+	env_set_number(e, "RANK", s->first_rank + rank);
 	env_set_number(e, "LOCAL_RANK", rank);
-	env_set_number(e, "WORLD_SIZE", j->start->tasks);
-	env_set_number(e, "LOCAL_WORLD_SIZE", j->start->tasks);
-	env_set_number(e, "NODE_RANK", 0);
-	env_set(e, "MASTER_ADDR", "127.0.0.1");
+	env_set_number(e, "WORLD_SIZE", world);
+	env_set_number(e, "LOCAL_WORLD_SIZE", s->tasks);
+	env_set_number(e, "NODE_RANK", s->node_rank);
+	env_set(e, "MASTER_ADDR", s->master_addr ? s->master_addr : "127.0.0.1");
 	if (j->master_port)
 		env_set(e, "MASTER_PORT", j->master_port);
 }
@@ -164,7 +167,7 @@ static char *const *make_env(const struct zn_task_job *j, uint32_t rank, const s
 	if (zn_handle_is_element(s->job))
 		env_set_number(&e, "ZENITH_ARRAY_INDEX", zn_handle_index(s->job));
 	env_set(&e, "ZENITH_SPOOL", j->home->spool);
-	env_set(&e, "ZENITH_NODES", j->home->node);
+	env_set(&e, "ZENITH_NODES", s->nodes ? s->nodes : j->home->node);
 	env_set(&e, "ZENITH_NODE", j->home->node);
 	if (s->name)
 		env_set(&e, "ZENITH_JOB_NAME", s->name);
@@ -250,16 +253,16 @@ int zn_task_make(const struct zn_task_job *j, uint32_t rank, struct zn_arena *a,
 		share = zn_plan_rank(j->home->facts, &share, rank, s->tasks);
 	*ret = (struct zn_spawn){
 		.argv = make_argv(j, a), .envp = make_env(j, rank, &share, a), .directory = s->directory,
-		.output = s->output ? zn_spec_output_rank(s->output, rank, a) : NULL,
-		.error = s->error ? zn_spec_output_rank(s->error, rank, a) : NULL,
+		.output = s->output ? zn_spec_output_rank(s->output, s->first_rank + rank, a) : NULL,
+		.error = s->error ? zn_spec_output_rank(s->error, s->first_rank + rank, a) : NULL,
 		.change_user = j->change_user, .uid = (uid_t)s->uid.v, .gid = j->gid,
 		.groups = j->groups, .n_groups = j->n_groups, .login = j->login,
 		.umask = s->umask.has ? (mode_t)(s->umask.v & 0777) : 022, .hold = j->hold, .nofile = &j->home->nofile,
 		.has_tty = j->has_tty, .tty = j->tty,
 		.cpus = keep(a, &share.cpus), .numas = keep(a, &share.numas),
-		/* later ranks share the first one's file; a requeued job adds to what it wrote */
-		.truncate_output = s->attempt <= 1 && (rank == 0 || has_rank(s->output)),
-		.truncate_error = s->attempt <= 1 && (rank == 0 || has_rank(s->error)),
+		/* later ranks, and those of other nodes, share the first one's file; a requeued job adds to what it wrote */
+		.truncate_output = s->attempt <= 1 && ((rank == 0 && !s->world) || has_rank(s->output)),
+		.truncate_error = s->attempt <= 1 && ((rank == 0 && !s->world) || has_rank(s->error)),
 	};
 	if (!ret->argv || !ret->envp || (s->output && !ret->output) || (s->error && !ret->error))
 		return -ENOMEM;
@@ -362,11 +365,21 @@ static int reserve_port(unsigned port)
 	return rc;
 }
 
-int zn_task_port(char *port, size_t size, int *ret_fd)
+bool zn_task_port_is_free(uint32_t port)
 {
-	unsigned lo, hi;
+	int fd = port ? reserve_port(port) : -EINVAL;
 
-	port_range(&lo, &hi);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0 && can_bind(port);
+}
+
+int zn_task_port(uint32_t wanted, char *port, size_t size, int *ret_fd)
+{
+	unsigned lo = wanted, hi = wanted;
+
+	if (!wanted)
+		port_range(&lo, &hi);
 	unsigned n = hi - lo + 1, from = (unsigned)getpid() * 7 % n;
 	for (unsigned i = 0; i < n; i++) {
 		unsigned p = lo + (from + i) % n;

@@ -37,6 +37,8 @@ static void copy_ask(struct zn_pick_ask *to, const struct zn_pick_ask *from)
 	to->cpus = from->cpus;
 	to->tasks = from->tasks;
 	to->gang = from->gang;
+	to->nodes_min = from->nodes_min;
+	to->nodes_max = from->nodes_max;
 	to->payer = from->payer;
 	to->nvlink_required = from->nvlink_required;
 	to->part.user = from->part.user;

@@ -37,6 +37,7 @@ struct zn_pick_ask {
 	uint32_t gpus, cpus;
 	uint32_t tasks;
 	uint32_t gang;                /* in a hall: which (hall.h) */
+	uint32_t nodes_min, nodes_max; /* in a room: a gang, of which each node gets an equal part; max 0 or 1: one node */
 	uint32_t payer;               /* who may not start more than he is allowed; 0: there is no limit */
 	bool nvlink_required;
 	struct zn_gpu_part part;      /* in a room: of the one GPU */

@@ -3,6 +3,17 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* How well a node would do: smaller is better, the first difference counts. */
+struct fit {
+	bool breaks_gpu;               /* a part of a GPU that was whole */
+	uint32_t links;                /* what the weakest link between its GPUs is less than the best there is */
+	uint32_t gpus_left, cpus_left;
+};
+
+/* A node that would do. */
+struct zn_room_choice { struct fit fit; struct zn_place place; };
 
 struct zn_ask zn_room_ask(const struct zn_pick_ask *a)
 {
@@ -13,16 +24,30 @@ struct zn_ask zn_room_ask(const struct zn_pick_ask *a)
 int zn_room_open(struct zn_room *r, uint32_t n)
 {
 	r->nodes = calloc(n, sizeof(*r->nodes));
-	r->n = r->nodes ? n : 0;
-	return r->nodes ? 0 : -ENOMEM;
+	r->places = calloc(1, sizeof(*r->places) + n * sizeof(r->places->v[0]));
+	r->choices = calloc(n, sizeof(*r->choices));
+	r->n = n;
+	return r->nodes && r->places && r->choices ? 0 : -ENOMEM;
 }
 
 void zn_room_close(struct zn_room *r)
 {
 	zn_licences_done(&r->licences);
 	free(r->nodes);
+	free(r->places);
+	free(r->choices);
 	r->nodes = NULL;
+	r->places = NULL;
+	r->choices = NULL;
 	r->n = 0;
+}
+
+struct zn_places *zn_places_copy(const struct zn_places *p)
+{
+	size_t size = sizeof(*p) + p->n * sizeof(p->v[0]);
+	struct zn_places *copy = malloc(size);
+
+	return copy ? memcpy(copy, p, size) : NULL;
 }
 
 void zn_room_set_facts(struct zn_room *r, uint32_t node, const struct zn_facts *facts)
@@ -49,15 +74,17 @@ static void give_to(struct zn_free *f, const struct zn_plan *p)
 	f->mem_bytes += p->mem_bytes;
 }
 
-void zn_room_take(struct zn_room *r, const struct zn_place *place, const struct zn_wish *wish)
+void zn_room_take(struct zn_room *r, const struct zn_places *places, const struct zn_wish *wish)
 {
-	take_from(&r->nodes[place->node].free, &place->plan);
+	for (uint32_t i = 0; i < places->n; i++)
+		take_from(&r->nodes[places->v[i].node].free, &places->v[i].plan);
 	zn_licences_take(&r->licences, wish);
 }
 
-void zn_room_give(struct zn_room *r, const struct zn_place *place, const struct zn_wish *wish)
+void zn_room_give(struct zn_room *r, const struct zn_places *places, const struct zn_wish *wish)
 {
-	give_to(&r->nodes[place->node].free, &place->plan);
+	for (uint32_t i = 0; i < places->n; i++)
+		give_to(&r->nodes[places->v[i].node].free, &places->v[i].plan);
 	zn_licences_give(&r->licences, wish);
 }
 
@@ -190,13 +217,6 @@ static struct zn_pick_have have_all(const struct zn_room *r, enum of of)
 	return sum;
 }
 
-/* How well a node would do: smaller is better, the first difference counts. */
-struct fit {
-	bool breaks_gpu;               /* a part of a GPU that was whole */
-	uint32_t links;                /* what the weakest link between its GPUs is less than the best there is */
-	uint32_t gpus_left, cpus_left;
-};
-
 static struct fit fit_of(const struct zn_facts *f, const struct zn_free *from, const struct zn_plan *p)
 {
 	struct zn_idset used = zn_idset_and(&from->gpus, &p->gpus);
@@ -220,34 +240,90 @@ static bool is_better(const struct fit *a, const struct fit *b)
 	return a->cpus_left < b->cpus_left;
 }
 
-static bool find_place(const struct zn_room *r, const struct zn_pick_ask *wanted, enum of of, struct zn_place *ret)
+static int by_fit(const void *a, const void *b)
 {
-	struct zn_ask ask = zn_room_ask(wanted);
-	struct zn_place place;
-	struct fit best = { 0 };
-	bool found = false;
+	const struct zn_room_choice *x = a, *y = b;
+
+	if (is_better(&x->fit, &y->fit))
+		return -1;
+	if (is_better(&y->fit, &x->fit))
+		return 1;
+	return (x->place.node > y->place.node) - (x->place.node < y->place.node);
+}
+
+static int by_node(const void *a, const void *b)
+{
+	const struct zn_place *x = a, *y = b;
+
+	return (x->node > y->node) - (x->node < y->node);
+}
+
+/* All nodes that would do. */
+static uint32_t find_choices(struct zn_room *r, const struct zn_ask *ask, enum of of)
+{
+	uint32_t found = 0;
 
 	for (uint32_t i = 0; i < r->n; i++) {
 		const struct zn_room_node *n = &r->nodes[i];
+		struct zn_room_choice *c = &r->choices[found];
 		if (!n->facts || n->is_closed)
 			continue;
 		struct zn_free from = part_of(n, of);
-		place.node = i;
-		if (zn_plan_make(n->facts, &from, &ask, &place.plan, NULL) < 0)
+		c->place = (struct zn_place){ .node = i };
+		if (zn_plan_make(n->facts, &from, ask, &c->place.plan, NULL) < 0)
 			continue;
-		struct fit fit = r->n > 1 ? fit_of(n->facts, &from, &place.plan) : (struct fit){ 0 };
-		if (!found || is_better(&fit, &best)) {
-			best = fit;
-			*ret = place;
-		}
-		found = true;
+		c->fit = r->n > 1 ? fit_of(n->facts, &from, &c->place.plan) : (struct fit){ 0 };
+		found++;
 	}
 	return found;
 }
 
-bool zn_room_find(const struct zn_room *r, const struct zn_pick_ask *wanted, struct zn_place *ret)
+bool zn_room_split(const struct zn_pick_ask *wanted, uint32_t n, struct zn_pick_ask *ret)
 {
-	return find_place(r, wanted, NOW, ret);
+	*ret = *wanted;
+	if (n < 2)
+		return true;
+	ret->gpus /= n;
+	ret->cpus /= n;
+	ret->tasks /= n;
+	ret->mem_bytes = (wanted->mem_bytes + n - 1) / n;
+	return ret->gpus * n == wanted->gpus && ret->cpus * n == wanted->cpus && ret->tasks * n == wanted->tasks;
+}
+
+/* On so many nodes. */
+static bool find_on(struct zn_room *r, const struct zn_pick_ask *wanted, uint32_t n, enum of of)
+{
+	struct zn_pick_ask each;
+
+	if (!zn_room_split(wanted, n, &each))
+		return false;
+	struct zn_ask ask = zn_room_ask(&each);
+	uint32_t found = find_choices(r, &ask, of);
+	if (found < n)
+		return false;
+	if (found > 1)
+		qsort(r->choices, found, sizeof(*r->choices), by_fit);
+	for (uint32_t i = 0; i < n; i++)
+		r->places->v[i] = r->choices[i].place;
+	r->places->n = n;
+	if (n > 1)
+		qsort(r->places->v, n, sizeof(r->places->v[0]), by_node);
+	return true;
+}
+
+static bool find_places(struct zn_room *r, const struct zn_pick_ask *wanted, enum of of)
+{
+	uint32_t least = wanted->nodes_min ? wanted->nodes_min : 1, most = wanted->nodes_max > least ? wanted->nodes_max : least;
+
+	for (uint32_t n = least; n <= most && n <= r->n; n++)
+		if (find_on(r, wanted, n, of))
+			return true;
+	return false;
+}
+
+bool zn_room_find(struct zn_room *r, const struct zn_pick_ask *wanted)
+{
+	return find_places(r, wanted, NOW);
 }
 
 /* ---- zn_pick_ops ------------------------------------------------------------------------------------------- */
@@ -263,13 +339,10 @@ static void begin(void *arg, struct zn_pick_have *ret)
 }
 
 /* It may be there still when the first in line starts. */
-static void take_beside(struct zn_room *r, const struct zn_place *place, const struct zn_wish *wish)
+static void take_beside(struct zn_free *beside, const struct zn_plan *p)
 {
-	struct zn_free *beside = &r->nodes[place->node].beside;
-
-	zn_free_take_gpus(beside, &place->plan);
-	beside->mem_bytes -= place->plan.mem_bytes < beside->mem_bytes ? place->plan.mem_bytes : beside->mem_bytes;
-	zn_licences_add(&r->licences, wish, ZN_LICENCES_BESIDE, -1);
+	zn_free_take_gpus(beside, p);
+	beside->mem_bytes -= p->mem_bytes < beside->mem_bytes ? p->mem_bytes : beside->mem_bytes;
 }
 
 static bool take(void *arg, struct zn_pick_job *job, bool beside, struct zn_pick_gap *gap)
@@ -278,14 +351,18 @@ static bool take(void *arg, struct zn_pick_job *job, bool beside, struct zn_pick
 	const struct zn_wish *wish = job->shape->ask.wish;
 
 	if (!zn_licences_fit(&r->licences, wish, beside ? ZN_LICENCES_BESIDE : ZN_LICENCES_NOW) ||
-	    !find_place(r, &job->shape->ask, beside ? BESIDE : NOW, &r->place))
+	    !find_places(r, &job->shape->ask, beside ? BESIDE : NOW))
 		return false;
-	struct zn_room_node *n = &r->nodes[r->place.node];
-	zn_room_take(r, &r->place, wish);
+	zn_room_take(r, r->places, wish);
 	if (beside)
-		take_beside(r, &r->place, wish);
-	struct zn_free now = now_of(n);
-	n->beside = both(&n->beside, &now);
+		zn_licences_add(&r->licences, wish, ZN_LICENCES_BESIDE, -1);
+	for (uint32_t i = 0; i < r->places->n; i++) {
+		struct zn_room_node *n = &r->nodes[r->places->v[i].node];
+		struct zn_free now = now_of(n);
+		if (beside)
+			take_beside(&n->beside, &r->places->v[i].plan);
+		n->beside = both(&n->beside, &now);
+	}
 	zn_licences_cut(&r->licences, ZN_LICENCES_BESIDE, ZN_LICENCES_NOW);
 	gap->now = have_all(r, NOW);
 	gap->beside = have_all(r, BESIDE);
@@ -301,25 +378,28 @@ void zn_room_future(struct zn_room *r)
 
 void zn_room_future_give(struct zn_room *r, const struct zn_pick_job *job)
 {
-	const struct zn_place *place = r->place_of(job);
-	struct zn_room_node *n = &r->nodes[place->node];
+	const struct zn_places *places = r->places_of(job);
 
-	give_to(&n->then, &place->plan);
-	n->then = without_held(&n->then, &n->held);
+	for (uint32_t i = 0; i < places->n; i++) {
+		struct zn_room_node *n = &r->nodes[places->v[i].node];
+		give_to(&n->then, &places->v[i].plan);
+		n->then = without_held(&n->then, &n->held);
+	}
 	zn_licences_add(&r->licences, r->wish_of(job), ZN_LICENCES_THEN, 1);
 }
 
 bool zn_room_future_fits(struct zn_room *r, const struct zn_pick_ask *wanted)
 {
 	struct zn_pick_have left = have_all(r, THEN);
-	struct zn_place place;
 
-	if (!zn_pick_fits(wanted, &left) || !zn_licences_fit(&r->licences, wanted->wish, ZN_LICENCES_THEN) ||
-	    !find_place(r, wanted, THEN, &place))
+	if (!zn_pick_fits(wanted, &left) || !zn_licences_fit(&r->licences, wanted->wish, ZN_LICENCES_THEN) || !find_places(r, wanted, THEN))
 		return false;
-	if (wanted->gpus && !wanted->cpus) /* it takes what CPUs are left, even none */
-		place.plan.cpus_held = 0;
-	take_from(&r->nodes[place.node].then, &place.plan);
+	for (uint32_t i = 0; i < r->places->n; i++) {
+		struct zn_place *place = &r->places->v[i];
+		if (wanted->gpus && !wanted->cpus) /* it takes what CPUs are left, even none */
+			place->plan.cpus_held = 0;
+		take_from(&r->nodes[place->node].then, &place->plan);
+	}
 	zn_licences_add(&r->licences, wanted->wish, ZN_LICENCES_THEN, -1);
 	return true;
 }

@@ -2,7 +2,8 @@
  * gets of a node.  Licences are counted beside them.  What is set aside for the first in line is what it would be given when the
  * jobs in its way are over.
  *
- * Of the nodes that have room a job gets the one with the best links for it, then the one with the least left.
+ * Of the nodes that have room a job gets the one with the best links for it, then the one with the least left; a gang as few
+ * as can be, all at once or none.
  */
 #ifndef ZN_PICK_ROOM_H
 #define ZN_PICK_ROOM_H
@@ -10,11 +11,15 @@
 #include "pick/pick.h"
 #include "plan/plan.h"
 
-/* What a job has of its node. */
+/* What a job has of a node. */
 struct zn_place {
 	uint32_t node;                 /* its number in the room */
+	bool told, started, over;      /* zn-schedd's: its agent was asked to start it; it runs there; nothing of it runs there any more */
 	struct zn_plan plan;
 };
+
+/* All that it has: one alone but for a gang, whose ranks are in this order. */
+struct zn_places { uint32_t n; struct zn_place v[]; };
 
 struct zn_room_node {
 	const struct zn_facts *facts;  /* NULL: nothing is known yet, and there is no room */
@@ -30,9 +35,10 @@ struct zn_room {
 	uint32_t n;
 	struct zn_licences licences;   /* what no job has of them */
 	const struct zn_row *running;
-	const struct zn_place *(*place_of)(const struct zn_pick_job *job); /* what a job that runs was given */
+	const struct zn_places *(*places_of)(const struct zn_pick_job *job); /* what a job that runs was given */
 	const struct zn_wish *(*wish_of)(const struct zn_pick_job *job); /* and its licences */
-	struct zn_place place;         /* what the job that started last was given */
+	struct zn_places *places;      /* what the job that started last was given; with room for every node */
+	struct zn_room_choice *choices; /* in the search of a place */
 };
 
 extern const struct zn_pick_ops zn_room_ops; /* arg: a zn_room */
@@ -47,12 +53,16 @@ void zn_room_set_facts(struct zn_room *r, uint32_t node, const struct zn_facts *
 /* What the planner is asked. */
 struct zn_ask zn_room_ask(const struct zn_pick_ask *a);
 
-/* Where there is room for it now. */
-bool zn_room_find(const struct zn_room *r, const struct zn_pick_ask *wanted, struct zn_place *ret);
+/* Where there is room for it now, into places. */
+bool zn_room_find(struct zn_room *r, const struct zn_pick_ask *wanted);
+/* malloc'ed; NULL: out of memory. */
+struct zn_places *zn_places_copy(const struct zn_places *p);
+/* What each of n nodes has to have of what a gang asks; false: it can't be split into so many. */
+bool zn_room_split(const struct zn_pick_ask *wanted, uint32_t n, struct zn_pick_ask *ret);
 
 /* Without zn_pick, for a place that was found elsewhere. */
-void zn_room_take(struct zn_room *r, const struct zn_place *place, const struct zn_wish *wish);
-void zn_room_give(struct zn_room *r, const struct zn_place *place, const struct zn_wish *wish);
+void zn_room_take(struct zn_room *r, const struct zn_places *places, const struct zn_wish *wish);
+void zn_room_give(struct zn_room *r, const struct zn_places *places, const struct zn_wish *wish);
 
 /* What would be: as it is now, when that job is over as well, and so on; whether there would be room for it, which takes
  * that.

@@ -156,9 +156,11 @@ static void take_places(struct zn__future *f, const struct past *past, const str
 		f->room.nodes[i].is_closed = false;
 	}
 	for (size_t i = 0; i < past->n; i++) {
-		struct zn_place place = zn_picture_place(past->p, &past->v[i]);
-		if (place.node != ZN_PLACE_NOWHERE && ran_already(past, &past->v[i]) && !is_left_out(past, w, &past->v[i]))
-			zn_room_take(&f->room, &place, NULL);
+		bool has = ran_already(past, &past->v[i]) && !is_left_out(past, w, &past->v[i]);
+		const struct zn_places *places = has ? zn_picture_places(past->p, &past->v[i], &f->elements) : NULL;
+		f->failed |= has && !places;
+		if (places)
+			zn_room_take(&f->room, places, NULL);
 	}
 }
 

@@ -16,13 +16,15 @@ static struct zn_order order_of(const struct zn_spec *s, double now_s)
 	const struct zn_spec_resources *r = &s->resources;
 	struct zn_calendar c;
 	double begin_s = s->policy.begin_s.v, next_s;
+	uint16_t nodes_min, nodes_max;
 
+	zn_spec_nodes(r, &nodes_min, &nodes_max);
 	if (s->policy.every && zn_calendar_parse(s->policy.every, &c, NULL) == 0 && zn_calendar_next(&c, fmax(now_s, begin_s), &next_s))
 		begin_s = next_s;
 	return (struct zn_order){
 		.submit_s = now_s, .begin_s = begin_s, .limit_s = r->time_limit_s.v, .account = s->policy.account,
 		.ask = { .priority = s->policy.priority.v, .gpus = zn_spec_gpus(r), .cpus = (uint32_t)r->cpus.v,
-		         .mem_bytes = r->mem_bytes.v, .tasks = r->tasks.has ? (uint32_t)r->tasks.v : 1,
+		         .mem_bytes = r->mem_bytes.v, .tasks = zn_spec_tasks(r), .nodes_min = nodes_min, .nodes_max = nodes_max,
 		         .nvlink_required = s->locality.nvlink && !strcmp(s->locality.nvlink, "require") },
 	};
 }

@@ -29,7 +29,7 @@ const struct zn_kind zn_explained_kind = { "why", "why a job is where it is", ex
 #define P struct zn_planned
 static const struct zn_field planned_fields[] = {
 	ZN_FIELD(P, now, BOOL, "NOW", "it would start at once"),
-	ZN_FIELD(P, node, STR, "NODE", "where it would run"),
+	ZN_FIELD(P, node, STR, "NODE", "where it would run; of a gang all of its nodes, and below what it would have of the first"),
 	ZN_FIELD(P, gpus, U32S, "GPUS", "GPU indices"),
 	ZN_FIELD(P, gpu_milli, OU64, "", "thousandths of that GPU, when it would have a part of one"),
 	ZN_FIELD(P, cpus, STR, "CPUS", "CPUs it would be pinned to"),
@@ -136,7 +136,7 @@ static int explain_queued(struct zn_picture *p, const struct zn_job_record *job,
 	e->fair_share = fair_share(p, job);
 	if (quota || full || goes)
 		e->smallest = NULL;
-	const char *first = e->reasons.n ? ((struct zn_explained_reason *)e->reasons.v)->text : "it does not fit";
+	const char *first = where.answer ? where.answer : e->reasons.n ? ((struct zn_explained_reason *)e->reasons.v)->text : "it does not fit";
 	if (goes && !full && !quota && rc != -EINVAL)
 		e->answer = zn_arena_printf(&p->arena, "job %s makes room for it", zn_handle_text(zn_record_handle(goes), number));
 	else if (full)
@@ -225,12 +225,25 @@ static int copy_reasons(const struct zn__where *w, struct zn_arena *a, P *p)
 {
 	struct zn_explained_reason *v = zn_arena_array(a, w->reasons.n + 1, sizeof(*v));
 	const struct zn_explained_reason *from = w->reasons.v;
+	size_t n = 0;
 
+	if (v && w->answer)
+		v[n++] = (struct zn_explained_reason){ zn_arena_strdup(a, w->answer), 1 };
 	for (size_t i = 0; v && i < w->reasons.n; i++)
-		v[i] = (struct zn_explained_reason){ zn_arena_strdup(a, from[i].text), from[i].count };
-	p->reasons = (struct zn_list){ v, v ? w->reasons.n : 0 };
+		v[n++] = (struct zn_explained_reason){ zn_arena_strdup(a, from[i].text), from[i].count };
+	p->reasons = (struct zn_list){ v, n };
 	p->smallest = w->smallest ? zn_arena_strdup(a, w->smallest) : NULL;
 	return v ? 0 : -ENOMEM;
+}
+
+/* "n1,n2" */
+static const char *node_names(const struct zn_picture *p, const struct zn_places *places, struct zn_arena *a)
+{
+	const char *names = zn_arena_strdup(a, p->nodes[places->n ? places->v[0].node : 0].node_id);
+
+	for (uint32_t i = 1; names && i < places->n; i++)
+		names = zn_arena_printf(a, "%s,%s", names, p->nodes[places->v[i].node].node_id);
+	return names;
 }
 
 int zn_picture_plan(struct zn_picture *picture, const struct zn_pick_ask *ask, struct zn_arena *a, P *ret)
@@ -241,9 +254,8 @@ int zn_picture_plan(struct zn_picture *picture, const struct zn_pick_ask *ask, s
 	if (rc < 0)
 		return rc;
 	/* of one node it is said even when it is not there now */
-	const char *node = where.rc == 0 || picture->n_nodes == 1 ? picture->nodes[where.place.node].node_id : NULL;
-	P p = { .now = where.rc == 0, .node = node ? zn_arena_strdup(a, node) : NULL };
-	rc = where.rc == 0 ? fill_place(&where.place.plan, a, &p) : copy_reasons(&where, a, &p);
+	P p = { .now = where.rc == 0, .node = where.rc == 0 || picture->n_nodes == 1 ? node_names(picture, where.places, a) : NULL };
+	rc = where.rc == 0 ? fill_place(&where.places->v[0].plan, a, &p) : copy_reasons(&where, a, &p);
 	*ret = p;
 	return rc < 0 ? rc : where.rc;
 }

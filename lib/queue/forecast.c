@@ -32,6 +32,7 @@ struct zn_order zn_forecast_order(const struct zn_job_record *r)
 		.limit_s = strcmp(r->state, "SUSPENDED") ? r->time_limit_s.v : 0,
 		.ask = { .priority = r->priority, .mem_bytes = r->mem_bytes.v, .gpus = (uint32_t)r->gpus,
 		         .cpus = (uint32_t)r->cpus.v, .tasks = (uint32_t)r->tasks,
+		         .nodes_min = (uint32_t)r->nodes_min.v, .nodes_max = (uint32_t)r->nodes_max.v,
 		         .nvlink_required = r->nvlink && !strcmp(r->nvlink, "require"), .part = part_of(r) },
 	};
 }

@@ -7,9 +7,9 @@
 
 #include "job/number.h"
 
-static const struct zn_place *place_of(const struct zn_pick_job *pick)
+static const struct zn_places *places_of(const struct zn_pick_job *pick)
 {
-	return &((const struct zn__one *)pick)->place;
+	return ((const struct zn__one *)pick)->places;
 }
 
 static const struct zn_wish *wish_of(const struct zn_pick_job *pick)
@@ -172,9 +172,12 @@ int zn__future_wait_array(struct zn__future *f, const struct zn_job_record *r, s
 
 void zn__future_runs(struct zn__future *f, struct zn__one *one, const struct zn_job_record *r, double start_s, double now_s)
 {
-	one->place = zn_picture_place(f->picture, r);
-	if (one->place.node == ZN_PLACE_NOWHERE)
-		one->place = (struct zn_place){ 0 };
+	one->places = zn_picture_places(f->picture, r, &f->elements);
+	if (!one->places) {
+		static const struct zn_places none; /* it is not looked at: the forecast fails */
+		one->places = &none;
+		f->failed = true;
+	}
 	one->record = r;
 	one->preempted = (uint32_t)r->preempted.v;
 	zn_pick_runs(&f->pick, &one->pick, start_s, one->order.ask.gpus);
@@ -194,7 +197,10 @@ bool zn__future_pass(struct zn__future *f, double now_s, struct zn_pick_pass *pa
 		struct zn__one *one = (struct zn__one *)pick;
 		if (one == f->wanted || (f->wanted && one->whole == f->wanted && f->wanted->begun > f->wanted_at))
 			return true;
-		one->place = f->room.place;
+		one->places = (const struct zn_places *)zn_arena_memdup(&f->elements, f->room.places, sizeof(*one->places) + f->room.places->n * sizeof(one->places->v[0]));
+		f->failed |= !one->places;
+		if (f->failed)
+			return false;
 		one->end_s = now_s + one->run_s;
 		count_start(f, one, now_s);
 	}
@@ -212,7 +218,7 @@ static int come_back(struct zn__future *f, struct zn__one *one)
 
 int zn__future_end(struct zn__future *f, struct zn__one *one, double now_s)
 {
-	zn_room_give(&f->room, &one->place, one->order.ask.wish);
+	zn_room_give(&f->room, one->places, one->order.ask.wish);
 	count_end(f, one, now_s);
 	zn_pick_gone(&f->pick, &one->pick, now_s);
 	if (one->goes)
@@ -225,7 +231,7 @@ int zn__future_end(struct zn__future *f, struct zn__one *one, double now_s)
 
 static int copy_room(struct zn__future *f, const struct zn_room *from)
 {
-	f->room = (struct zn_room){ .running = &f->pick.running, .place_of = place_of, .wish_of = wish_of };
+	f->room = (struct zn_room){ .running = &f->pick.running, .places_of = places_of, .wish_of = wish_of };
 	if (zn_room_open(&f->room, from->n) < 0)
 		return -ENOMEM;
 	memcpy(f->room.nodes, from->nodes, from->n * sizeof(*from->nodes));

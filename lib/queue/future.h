@@ -13,7 +13,7 @@
 struct zn__one {
 	struct zn_pick_job pick;
 	struct zn_order order;
-	struct zn_place place;
+	const struct zn_places *places; /* of one that runs: in the future's arena */
 	struct zn__one *whole;         /* of an element: its array */
 	struct zn_spans rest;          /* of an array: who waits; how many begun, may at once, and do */
 	uint32_t begun, at_once, busy;
@@ -33,7 +33,7 @@ struct zn__future {
 	struct zn_pick pick;
 	struct zn__one *wanted;
 	uint32_t wanted_at;            /* of an array: so many of it start before the one that is meant */
-	struct zn_arena elements;      /* that began since */
+	struct zn_arena elements;      /* that began since, and the places of all */
 	bool failed;                   /* for want of memory */
 };
 

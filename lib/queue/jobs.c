@@ -98,7 +98,8 @@ void zn_job_free(struct zn_job *job)
 	free(job->key);
 	free(job->reason);
 	free(job->after);
-	free(job->place);
+	free(job->places);
+	free(job->gang);
 	zn__array_free(job->array);
 	free(job);
 }
@@ -272,29 +273,38 @@ int zn_jobs_drain(struct zn_jobs *q, uint32_t node, const char *by, const char *
 	return rc;
 }
 
-static int public_alloc(const struct zn_jobs *q, const struct zn_job *job, struct zn_arena *a, struct zn_job_record *r)
+static int public_place(const struct zn_jobs *q, const struct zn_place *place, struct zn_arena *a, struct zn_job_alloc *alloc)
 {
-	const struct zn_plan *plan = &job->place->plan;
-	struct zn_job_alloc *alloc = zn_arena_new(a, struct zn_job_alloc);
+	const struct zn_plan *plan = &place->plan;
 	unsigned n = zn_idset_count(&plan->gpus);
 	uint32_t *gpus = zn_arena_array(a, n ? n : 1, sizeof(*gpus));
 	size_t len = zn_idset_format(&plan->cpus, NULL, 0) + 1;
 	char *cpus = zn_arena_alloc(a, len);
 
-	if (!alloc || !gpus || !cpus)
+	if (!gpus || !cpus)
 		return -ENOMEM;
 	zn_idset_format(&plan->cpus, cpus, len);
 	unsigned i = 0;
 	zn_idset_each(gpu, &plan->gpus)
 		gpus[i++] = (uint32_t)gpu;
-	*alloc = (struct zn_job_alloc){ .node = q->nodes[job->place->node].name, .gpus = { gpus, n }, .cpus = plan->cpus_held,
+	*alloc = (struct zn_job_alloc){ .node = q->nodes[place->node].name, .gpus = { gpus, n }, .cpus = plan->cpus_held,
 	                                .cpu_list = cpus };
 	if (plan->part.milli)
 		alloc->gpu_milli = ZN_SOME_U64(plan->part.milli);
 	if (plan->mem_bytes)
 		alloc->mem_bytes = ZN_SOME_U64(plan->mem_bytes);
-	r->alloc = (struct zn_list){ alloc, 1 };
 	return 0;
+}
+
+static int public_alloc(const struct zn_jobs *q, const struct zn_job *job, struct zn_arena *a, struct zn_job_record *r)
+{
+	struct zn_job_alloc *alloc = zn_arena_array(a, job->places->n, sizeof(*alloc));
+	int rc = alloc ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; rc == 0 && i < job->places->n; i++)
+		rc = public_place(q, &job->places->v[i], a, &alloc[i]);
+	r->alloc = (struct zn_list){ alloc, alloc ? job->places->n : 0 };
+	return rc;
 }
 
 /* What follows the quoted part; nothing where a long one was cut in the middle of it. */
@@ -356,6 +366,10 @@ static void public_ask(const struct zn_job *job, struct zn_arena *a, struct zn_j
 		r->gpu_mem_bytes = ZN_SOME_U64(job->part.mem_bytes);
 	if (job->mem_bytes)
 		r->mem_bytes = ZN_SOME_U64(job->mem_bytes);
+	if (job->nodes_max) {
+		r->nodes_min = ZN_SOME_U64(job->nodes_min);
+		r->nodes_max = ZN_SOME_U64(job->nodes_max);
+	}
 	if (job->limit_s > 0)
 		r->time_limit_s = ZN_SOME_F64(job->limit_s);
 	r->every = job->every;
@@ -425,7 +439,7 @@ int zn_job_public(const struct zn_jobs *q, const struct zn_job *job, struct zn_a
 
 	public_ask(job, a, &r);
 	public_runs(job, a, &r);
-	int rc = job->place ? public_alloc(q, job, a, &r) : 0;
+	int rc = job->places ? public_alloc(q, job, a, &r) : 0;
 	if (rc == 0)
 		*ret = r;
 	return rc;

@@ -47,6 +47,9 @@ struct zn_array {
 	struct zn_job *spare;          /* the next element's memory: a start must not fail for it */
 };
 
+/* Of a job on several nodes one of which is done with it: the end that it will have, as zn-schedd reads it. */
+struct zn_gang { size_t len; unsigned char end[]; };
+
 struct zn_job {
 	uint64_t id;                   /* a handle: job/number.h */
 	enum zn_job_state state;
@@ -70,9 +73,9 @@ struct zn_job {
 	bool is_end;                   /* it is run at the end of another one */
 	bool has_exit_code;
 	bool cancel, requeue;          /* the running attempt ends because of this, when the agent has said so */
-	bool told;                     /* the agent that is connected was asked to start it */
 	uint32_t preempted;            /* so often it was */
 	uint32_t gpus, tasks;
+	uint16_t nodes_min, nodes_max; /* of a gang; max 0: it has one node */
 	uint32_t gpu_share_milli;      /* of one GPU, as it was asked; 0: it was not */
 	uint32_t payer;                /* who is counted for it; 0: nobody */
 	uint32_t requeues_left;
@@ -92,9 +95,10 @@ struct zn_job {
 	uint64_t max_rss_bytes;
 	double cpu_s, gpu_s;
 	const char *confinement;       /* interned */
-	struct zn_place *place;        /* malloc'ed: while it has one, and to its end's record */
+	struct zn_places *places;      /* malloc'ed: while it has one, and to its end's record */
 	struct zn_loc body;            /* its submit record in the journal; an element has that of its array */
 	struct zn_env *env;
+	struct zn_gang *gang;          /* malloc'ed; NULL: it is none, or nothing of it is over */
 	struct zn_pick_job pick;       /* in line while it is QUEUED, and running while it has a place */
 	double left_s;                 /* of its limit, while it is suspended */
 	uint64_t view_seq;             /* of its last event */

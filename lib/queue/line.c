@@ -12,9 +12,9 @@ struct zn_job *zn__line_job(struct zn_pick_job *pick)
 	return (struct zn_job *)((char *)pick - offsetof(struct zn_job, pick));
 }
 
-static const struct zn_place *place_of(const struct zn_pick_job *pick)
+static const struct zn_places *places_of(const struct zn_pick_job *pick)
 {
-	return ((const struct zn_job *)((const char *)pick - offsetof(struct zn_job, pick)))->place;
+	return ((const struct zn_job *)((const char *)pick - offsetof(struct zn_job, pick)))->places;
 }
 
 static const struct zn_wish *wish_of(const struct zn_pick_job *pick)
@@ -24,7 +24,7 @@ static const struct zn_wish *wish_of(const struct zn_pick_job *pick)
 
 void zn__line_init(struct zn_jobs *q)
 {
-	q->room = (struct zn_room){ .running = &q->pick.running, .place_of = place_of, .wish_of = wish_of };
+	q->room = (struct zn_room){ .running = &q->pick.running, .places_of = places_of, .wish_of = wish_of };
 	zn_pick_init(&q->pick, zn_order_policy, 1, &zn_room_ops, &q->room);
 	q->pick.part = zn__array_part;
 	q->pick.part_arg = q;
@@ -35,7 +35,7 @@ static struct zn_order order_of(const struct zn_job *job)
 	return (struct zn_order){
 		.id = job->id, .submit_s = job->submit_s, .begin_s = job->begin_s, .limit_s = job->limit_s,
 		.ask = { .priority = job->priority, .mem_bytes = job->mem_bytes, .gpus = job->gpus,
-		         .cpus = job->cpus.has ? (uint32_t)job->cpus.v : 0, .tasks = job->tasks,
+		         .cpus = job->cpus.has ? (uint32_t)job->cpus.v : 0, .tasks = job->tasks, .nodes_min = job->nodes_min, .nodes_max = job->nodes_max,
 		         .payer = job->payer, .nvlink_required = job->nvlink_required, .part = job->part, .wish = job->wish },
 	};
 }
@@ -120,7 +120,7 @@ int zn_jobs_set_facts(struct zn_jobs *q, uint32_t node, const struct zn_facts *f
 	zn_licences_give_all(&q->room.licences);
 	q->pick.line.total = zn_room_total(&q->room) > 0 ? zn_room_total(&q->room) : 1;
 	for (struct zn_job *job = q->by_id; job && rc == 0; job = job->hh.next) {
-		if (zn_job_has_alloc(job->state) && job->place)
+		if (zn_job_has_alloc(job->state) && job->places)
 			zn_jobs_take(q, job);
 		if (zn_room_total(&q->room) != total || job->part.mem_bytes) /* what a job is large by */
 			zn__line_remove(q, job);
@@ -133,7 +133,7 @@ void zn_jobs_take(struct zn_jobs *q, struct zn_job *job)
 {
 	struct zn_order o = order_of(job);
 
-	zn_room_take(&q->room, job->place, job->wish);
+	zn_room_take(&q->room, job->places, job->wish);
 	if (job->pick.runs)
 		return;
 	zn_order_set(&o, &q->room, &job->pick);
@@ -143,7 +143,7 @@ void zn_jobs_take(struct zn_jobs *q, struct zn_job *job)
 
 void zn_jobs_give(struct zn_jobs *q, struct zn_job *job)
 {
-	zn_room_give(&q->room, job->place, job->wish);
+	zn_room_give(&q->room, job->places, job->wish);
 	zn_pick_gone(&q->pick, &job->pick, zn_now_s());
 }
 

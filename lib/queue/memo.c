@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "job/licences.h"
+#include "rec/ids.h"
 #include "rec/val.h"
 
 static const struct zn_field env_fields[] = {
@@ -31,6 +32,18 @@ static const struct zn_field submit_fields[] = {
 const struct zn_kind zn_memo_submit_kind = { "submit", "a job as it was asked", submit_fields, sizeof(S), NULL };
 
 #define C struct zn_memo_change
+#define P struct zn_memo_place
+static const struct zn_field place_fields[] = {
+	ZN_FIELD(P, node, STR, "", ""),
+	ZN_FIELD(P, gpus, U32S, "", ""),
+	ZN_FIELD(P, cpus, STR, "", ""),
+	ZN_FIELD(P, numas, STR, "", ""),
+	ZN_FIELD(P, cpus_held, U32, "", ""),
+	ZN_FIELD(P, mem_bytes, U64, "", ""),
+	{ 0 },
+};
+static const struct zn_kind place_kind = { NULL, "what a gang has of a node", place_fields, sizeof(P), NULL };
+
 static const struct zn_field change_fields[] = {
 	ZN_FIELD(C, id, U64, "", ""),
 	ZN_FIELD(C, event, STR, "", ""),
@@ -59,6 +72,9 @@ static const struct zn_field change_fields[] = {
 	ZN_FIELD(C, gpu_milli, U32, "", ""),
 	ZN_FIELD(C, before_gpu_s, F64, "", ""),
 	ZN_FIELD(C, before_end_s, TIME, "", ""),
+	ZN_FIELD_SUB(C, others, SUBS, &place_kind, "", ""),
+	ZN_FIELD(C, over, U32S, "", ""),
+	ZN_FIELD(C, gang_end, BYTES, "", ""),
 	ZN_FIELD(C, node, STR, "", ""),
 	ZN_FIELD(C, gpus, U32S, "", ""),
 	ZN_FIELD(C, cpus, STR, "", ""),
@@ -93,7 +109,8 @@ static void ask_from_spec(struct zn_job *job, const struct zn_spec *s)
 	job->gpu_share_milli = zn_spec_gpu_milli(r);
 	job->part.milli = job->gpu_share_milli;
 	job->part.mem_bytes = r->gpu_mem_bytes.v;
-	job->tasks = r->tasks.has ? (uint32_t)r->tasks.v : 1;
+	job->tasks = zn_spec_tasks(r);
+	zn_spec_nodes(r, &job->nodes_min, &job->nodes_max);
 	job->cpus = r->cpus;
 	job->mem_bytes = r->mem_bytes.has ? r->mem_bytes.v : 0;
 	job->limit_s = r->time_limit_s.has ? r->time_limit_s.v : 0;
@@ -197,9 +214,35 @@ static void change_place(const struct zn_plan *plan, struct place_text *t, C *m)
 	m->mem_bytes = plan->mem_bytes;
 }
 
+/* Of a gang: the places behind the first, and which are over. */
+static int change_gang(const struct zn_jobs *q, const struct zn_job *job, struct zn_arena *a, C *m)
+{
+	const struct zn_places *places = job->places;
+	P *others = zn_arena_array(a, places->n, sizeof(*others));
+	uint32_t *over = zn_arena_array(a, places->n, sizeof(*over)), n_over = 0;
+	int rc = others && over ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; rc == 0 && i < places->n; i++) {
+		const struct zn_plan *plan = &places->v[i].plan;
+		P *to = i ? &others[i - 1] : &(P){ 0 };
+		*to = (P){ .node = q->nodes[places->v[i].node].name, .cpus = zn_ids_text(&plan->cpus, a), .numas = zn_ids_text(&plan->numas, a),
+		           .cpus_held = plan->cpus_held, .mem_bytes = plan->mem_bytes };
+		rc = to->cpus && to->numas ? zn_ids_numbers(&plan->gpus, a, &to->gpus) : -ENOMEM;
+		if (places->v[i].over)
+			over[n_over++] = i;
+	}
+	m->others = (struct zn_list){ others, places->n - 1 };
+	m->over = (struct zn_u32s){ over, n_over };
+	if (job->gang)
+		m->gang_end = (struct zn_bytes){ job->gang->end, job->gang->len };
+	return rc;
+}
+
 int zn_memo_encode_change(const struct zn_jobs *q, const struct zn_job *job, const char *event, double time_s, struct zn_buf *to)
 {
 	struct place_text text;
+	struct zn_arena a = { 0 };
+	int rc = 0;
 	C m = {
 		.id = job->id, .event = event, .time_s = time_s, .state = zn_job_state_name(job->state),
 		.name = job->name, .reason = job->reason, .confinement = job->confinement,
@@ -212,11 +255,15 @@ int zn_memo_encode_change(const struct zn_jobs *q, const struct zn_job *job, con
 
 	if (job->has_exit_code)
 		m.exit_code = ZN_SOME_I64(job->exit_code);
-	if (job->place) {
-		m.node = q->nodes[job->place->node].name;
-		change_place(&job->place->plan, &text, &m);
+	if (job->places) {
+		m.node = q->nodes[job->places->v[0].node].name;
+		change_place(&job->places->v[0].plan, &text, &m);
+		rc = job->places->n > 1 ? change_gang(q, job, &a, &m) : 0;
 	}
-	return zn_encode(&zn_memo_change_kind, &m, to);
+	if (rc == 0)
+		rc = zn_encode(&zn_memo_change_kind, &m, to);
+	zn_arena_done(&a);
+	return rc;
 }
 
 /* ---- reading ---- */
@@ -265,27 +312,64 @@ static int replay_submit(struct zn_jobs *q, const msgpack_object *map, struct zn
 	return 0;
 }
 
-static int replay_place(const struct zn_jobs *q, struct zn_job *job, const C *m, struct zn_err *err)
+static int read_place(const struct zn_jobs *q, const struct zn_job *job, const P *m, struct zn_place *ret, struct zn_err *err)
 {
-	free(job->place);
-	job->place = NULL;
 	int64_t node = m->node ? zn_jobs_node(q, m->node) : -ENOENT;
+
 	if (node < 0)
+		return -ENOENT;
+	*ret = (struct zn_place){ .node = (uint32_t)node };
+	for (size_t i = 0; i < m->gpus.n; i++)
+		zn_idset_add(&ret->plan.gpus, m->gpus.v[i]);
+	ret->plan.part = job->part;
+	ret->plan.cpus_held = m->cpus_held;
+	ret->plan.mem_bytes = m->mem_bytes;
+	int rc = m->cpus ? zn_idset_parse(m->cpus, &ret->plan.cpus, err) : 0;
+	if (rc == 0 && m->numas)
+		rc = zn_idset_parse(m->numas, &ret->plan.numas, err);
+	return rc < 0 ? -EBADMSG : 0;
+}
+
+static int replay_gang(struct zn_job *job, const C *m)
+{
+	for (size_t i = 0; i < m->over.n; i++)
+		if (m->over.v[i] < job->places->n)
+			job->places->v[m->over.v[i]].over = true;
+	if (!m->gang_end.n)
 		return 0;
-	struct zn_place *p = calloc(1, sizeof(*p));
+	job->gang = malloc(sizeof(*job->gang) + m->gang_end.n);
+	if (!job->gang)
+		return -ENOMEM;
+	job->gang->len = m->gang_end.n;
+	memcpy(job->gang->end, m->gang_end.p, m->gang_end.n);
+	return 0;
+}
+
+/* One of whose nodes one is unknown has none. */
+static int replay_places(const struct zn_jobs *q, struct zn_job *job, const C *m, struct zn_err *err)
+{
+	const P first = { .node = m->node, .gpus = m->gpus, .cpus = m->cpus, .numas = m->numas, .cpus_held = m->cpus_held,
+	                  .mem_bytes = m->mem_bytes };
+	const P *others = m->others.v;
+	int rc = 0;
+
+	free(job->places);
+	free(job->gang);
+	job->places = NULL;
+	job->gang = NULL;
+	if (!m->node)
+		return 0;
+	struct zn_places *p = calloc(1, sizeof(*p) + (m->others.n + 1) * sizeof(p->v[0]));
 	if (!p)
 		return -ENOMEM;
-	job->place = p;
-	p->node = (uint32_t)node;
-	for (size_t i = 0; i < m->gpus.n; i++)
-		zn_idset_add(&p->plan.gpus, m->gpus.v[i]);
-	p->plan.part = job->part;
-	p->plan.cpus_held = m->cpus_held;
-	p->plan.mem_bytes = m->mem_bytes;
-	int rc = m->cpus ? zn_idset_parse(m->cpus, &p->plan.cpus, err) : 0;
-	if (rc == 0 && m->numas)
-		rc = zn_idset_parse(m->numas, &p->plan.numas, err);
-	return rc < 0 ? -EBADMSG : 0;
+	for (; rc == 0 && p->n <= m->others.n; p->n++)
+		rc = read_place(q, job, p->n ? &others[p->n - 1] : &first, &p->v[p->n], err);
+	if (rc < 0) {
+		free(p);
+		return rc == -ENOENT ? 0 : rc;
+	}
+	job->places = p;
+	return replay_gang(job, m);
 }
 
 /* The journal is the truth: a state is set, not moved to, since damage may have swallowed a step. */
@@ -365,7 +449,7 @@ static int replay_change(struct zn_jobs *q, const msgpack_object *map, struct zn
 		job->after = NULL;
 	}
 	job->confinement = m.confinement ? zn_jobs_intern(q, m.confinement) : NULL;
-	rc = replay_place(q, job, &m, err);
+	rc = replay_places(q, job, &m, err);
 	if (rc == 0)
 		rc = zn_job_set_text(&job->name, m.name);
 	if (rc == 0)

@@ -37,7 +37,18 @@ struct zn_memo_change {
 	uint64_t max_rss_bytes;
 	double cpu_s, gpu_s, before_gpu_s, before_end_s;
 	uint32_t gpu_milli;            /* of one GPU; 0: they are whole */
-	const char *node;              /* the place, absent without one */
+	struct zn_list others;         /* struct zn_memo_place: of a gang, the places behind the first */
+	struct zn_u32s over;           /* which of all nothing runs on any more */
+	struct zn_bytes gang_end;      /* and what will be said of the end: struct zn_gang */
+	const char *node;              /* the first place, absent without one */
+	struct zn_u32s gpus;
+	const char *cpus, *numas;
+	uint32_t cpus_held;
+	uint64_t mem_bytes;
+};
+
+struct zn_memo_place {
+	const char *node;
 	struct zn_u32s gpus;
 	const char *cpus, *numas;
 	uint32_t cpus_held;

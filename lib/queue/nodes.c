@@ -25,9 +25,12 @@ static int take_key(struct reading *r, struct zn_nodes_one *one, char *word)
 	if (!value || !value[1])
 		return zn_err_set(r->err, -EBADMSG, "'%s' line %u: '%s' is no key=value", r->path, r->line, word);
 	*value++ = '\0';
-	if (strcmp(word, "mock"))
-		return zn_err_set(r->err, -EBADMSG, "'%s' line %u: there is no key '%s' of a node: mock is one", r->path, r->line, word);
-	one->mock = value;
+	if (!strcmp(word, "mock"))
+		one->mock = value;
+	else if (!strcmp(word, "address"))
+		one->address = value;
+	else
+		return zn_err_set(r->err, -EBADMSG, "'%s' line %u: there is no key '%s' of a node: address and mock are some", r->path, r->line, word);
 	return 0;
 }
 
@@ -41,7 +44,7 @@ static int take_name(struct reading *r, const char *name)
 			return zn_err_set(r->err, -EBADMSG, "'%s' line %u: node '%s' is there twice", r->path, r->line, name);
 	if (r->to->n == ZN_NODES_MAX)
 		return zn_err_set(r->err, -EBADMSG, "'%s' line %u: more than %d nodes", r->path, r->line, ZN_NODES_MAX);
-	r->to->v[r->to->n] = (struct zn_nodes_one){ .name = name };
+	r->to->v[r->to->n] = (struct zn_nodes_one){ .name = name, .address = "127.0.0.1" };
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 /* nodes: the nodes that one zn-schedd serves, a line for each: NAME key=value ...
  *
+ *   address=HOST     at which the tasks of a gang on other nodes find its first one; 127.0.0.1
  *   mock=N[:MODEL]   it shows so many GPUs that are not there, as ZENITH_MOCK_GPUS does
  *
  * '#' begins a comment.
@@ -16,7 +17,7 @@
 enum { ZN_NODES_MAX = 1024, ZN_NODE_NAME_MAX = 63 };
 
 struct zn_nodes {
-	struct zn_nodes_one { const char *name, *mock; } *v; /* mock NULL: it shows what it has */
+	struct zn_nodes_one { const char *name, *address, *mock; } *v; /* mock NULL: it shows what it has */
 	uint32_t n;
 };
 

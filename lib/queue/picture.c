@@ -167,17 +167,16 @@ bool zn_picture_has_place(const struct zn_job_record *job)
 }
 
 /* One alone may have been renamed since. */
-static uint32_t node_of(const struct zn_picture *p, const char *name)
+static int64_t node_of(const struct zn_picture *p, const char *name)
 {
 	for (uint32_t i = 0; i < p->n_nodes; i++)
 		if (name && p->nodes[i].node_id && !strcmp(p->nodes[i].node_id, name))
 			return i;
-	return p->n_nodes > 1 ? ZN_PLACE_NOWHERE : 0;
+	return p->n_nodes > 1 ? -ENOENT : 0;
 }
 
-static struct zn_plan plan_of(const struct zn_job_record *r)
+static struct zn_plan plan_of(const struct zn_job_record *r, const struct zn_job_alloc *alloc)
 {
-	const struct zn_job_alloc *alloc = r->alloc.v;
 	struct zn_plan p = { 0 };
 
 	for (size_t i = 0; i < alloc->gpus.n; i++)
@@ -191,13 +190,20 @@ static struct zn_plan plan_of(const struct zn_job_record *r)
 	return p;
 }
 
-struct zn_place zn_picture_place(const struct zn_picture *p, const struct zn_job_record *r)
+const struct zn_places *zn_picture_places(const struct zn_picture *p, const struct zn_job_record *r, struct zn_arena *a)
 {
 	const struct zn_job_alloc *alloc = r->alloc.v;
+	struct zn_places *places = zn_arena_alloc(a, sizeof(*places) + r->alloc.n * sizeof(places->v[0]));
 
-	if (!r->alloc.n)
-		return (struct zn_place){ .node = ZN_PLACE_NOWHERE };
-	return (struct zn_place){ .node = node_of(p, alloc->node), .plan = plan_of(r) };
+	if (!places)
+		return NULL;
+	places->n = 0;
+	for (size_t i = 0; i < r->alloc.n; i++) {
+		int64_t node = node_of(p, alloc[i].node);
+		if (node >= 0)
+			places->v[places->n++] = (struct zn_place){ .node = (uint32_t)node, .plan = plan_of(r, &alloc[i]) };
+	}
+	return places;
 }
 
 static int read_facts(const struct zn_node_record *node, struct zn_facts **ret, struct zn_err *err)
@@ -233,20 +239,28 @@ int zn_picture_know(struct zn_picture *p, uint32_t node, struct zn_facts *facts)
 	return 0;
 }
 
+static void take_place(struct zn_picture *p, const struct zn_places *places)
+{
+	for (uint32_t i = 0; i < places->n; i++)
+		p->nodes[places->v[i].node].jobs.v++;
+	zn_room_take(&p->room, places, NULL);
+}
+
 /* The record's own number of jobs is that of its writing. */
-static void take_places(struct zn_picture *p)
+static int take_places(struct zn_picture *p)
 {
 	for (uint32_t i = 0; i < p->n_nodes; i++)
-		p->nodes[i].jobs = p->room.nodes[i].facts ? ZN_SOME_U64(0) : p->nodes[i].jobs;
+		p->nodes[i].jobs = ZN_SOME_U64(0);
 	for (size_t i = 0; i < p->n_jobs; i++) {
-		if (!zn_picture_has_place(&p->jobs[i]))
-			continue;
-		struct zn_place place = zn_picture_place(p, &p->jobs[i]);
-		if (place.node == ZN_PLACE_NOWHERE || !p->room.nodes[place.node].facts)
-			continue;
-		zn_room_take(&p->room, &place, NULL);
-		p->nodes[place.node].jobs.v++;
+		struct zn_arena a = { 0 };
+		const struct zn_places *places = zn_picture_has_place(&p->jobs[i]) ? zn_picture_places(p, &p->jobs[i], &a) : NULL;
+		if (places)
+			take_place(p, places);
+		zn_arena_done(&a);
+		if (!places && zn_picture_has_place(&p->jobs[i]))
+			return -ENOMEM;
 	}
+	return 0;
 }
 
 int zn_picture_room(struct zn_picture *p, struct zn_err *err)
@@ -260,9 +274,10 @@ int zn_picture_room(struct zn_picture *p, struct zn_err *err)
 		if (rc == 0)
 			rc = zn_picture_know(p, i, facts);
 	}
+	if (rc == 0)
+		rc = take_places(p);
 	if (rc < 0)
 		return rc;
-	take_places(p);
 	for (uint32_t i = 0; i < p->n_nodes; i++) {
 		struct zn_room_node *n = &p->room.nodes[i];
 		const struct zn_node_held *held = p->nodes[i].held.v;

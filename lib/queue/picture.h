@@ -44,9 +44,8 @@ int zn_picture_count(struct zn_picture *p, const char *spool, struct zn_err *err
 struct zn_shares zn_picture_shares(const struct zn_picture *p);
 int zn_picture_weigh(const struct zn_picture *p, struct zn_payers *payers);
 bool zn_picture_has_place(const struct zn_job_record *job);
-/* What it has or had. */
-#define ZN_PLACE_NOWHERE UINT32_MAX    /* the node of one that never had a place, or had it where there is no node any more */
-struct zn_place zn_picture_place(const struct zn_picture *p, const struct zn_job_record *job);
+/* What it has or had; none: it never had a place, or had it where there is no node any more.  NULL: out of memory. */
+const struct zn_places *zn_picture_places(const struct zn_picture *p, const struct zn_job_record *job, struct zn_arena *a);
 
 /* How many there are of each.  -ENOMEM. */
 int zn_picture_set_licences(const struct zn_picture *p, struct zn_licences *ret);

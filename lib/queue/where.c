@@ -59,15 +59,16 @@ static void ask_one(struct zn_picture *p, const struct zn_ask *ask, struct zn__w
 	const struct zn_room_node *n = &p->room.nodes[0];
 	struct zn_why why = { 0 };
 
-	w->place.node = 0;
-	w->rc = zn_plan_make(n->facts, &n->free, ask, &w->place.plan, &why);
+	p->room.places->n = 1;
+	p->room.places->v[0] = (struct zn_place){ .node = 0 };
+	w->rc = zn_plan_make(n->facts, &n->free, ask, &p->room.places->v[0].plan, &why);
 	for (size_t i = 0; i < why.n; i++)
 		add(r, NULL, zn_arena_strdup(r->a, why.reasons[i].text), why.reasons[i].count);
 	if (why.smallest[0])
 		w->smallest = zn_arena_strdup(r->a, why.smallest);
 }
 
-/* Why it can't be there now; what it says of ever comes back. */
+/* Why it can't be there now: -EAGAIN, or -EINVAL, never; 0: it can. */
 static int refusal(const struct zn_room_node *n, const struct zn_node_record *record, const struct zn_ask *ask, struct reasons *r,
                    const char **smallest)
 {
@@ -75,6 +76,8 @@ static int refusal(const struct zn_room_node *n, const struct zn_node_record *re
 	struct zn_plan plan;
 	int rc = n->facts ? zn_plan_make(n->facts, &n->free, ask, &plan, &why) : -EAGAIN;
 
+	if (rc == 0 && !n->is_closed)
+		return 0;
 	if (n->is_closed || !n->facts)
 		add(r, record->node_id, record->reason ? record->reason : record->state, 1);
 	else
@@ -84,16 +87,39 @@ static int refusal(const struct zn_room_node *n, const struct zn_node_record *re
 	return rc == -EINVAL ? rc : -EAGAIN;
 }
 
-static void ask_several(struct zn_picture *p, const struct zn_pick_ask *wanted, const struct zn_ask *ask, struct zn__where *w, struct reasons *r)
+/* What each node of a gang on as few as it may have is asked; returns how many these are. */
+static uint32_t ask_each(const struct zn_pick_ask *wanted, struct zn_ask *ret)
 {
-	if (zn_room_find(&p->room, wanted, &w->place)) {
+	uint32_t n = wanted->nodes_min ? wanted->nodes_min : 1;
+	struct zn_pick_ask each;
+
+	while (n < wanted->nodes_max && !zn_room_split(wanted, n, &each))
+		n++;
+	zn_room_split(wanted, n, &each);
+	*ret = zn_room_ask(&each);
+	return n;
+}
+
+/* What each node rules out; of a gang also how many do not. */
+static void ask_several(struct zn_picture *p, const struct zn_pick_ask *wanted, struct zn__where *w, struct reasons *r)
+{
+	struct zn_ask ask;
+	uint32_t need = ask_each(wanted, &ask), fit = 0, ever = 0;
+
+	if (zn_room_find(&p->room, wanted)) {
 		w->rc = 0;
 		return;
 	}
-	w->rc = -EINVAL;
-	for (uint32_t i = 0; i < p->room.n; i++)
-		if (refusal(&p->room.nodes[i], &p->nodes[i], ask, r, &w->smallest) == -EAGAIN)
-			w->rc = -EAGAIN;
+	for (uint32_t i = 0; i < p->room.n; i++) {
+		int rc = refusal(&p->room.nodes[i], &p->nodes[i], &ask, r, &w->smallest);
+		fit += rc == 0;
+		ever += rc != -EINVAL;
+	}
+	w->rc = ever < need ? -EINVAL : -EAGAIN;
+	if (need > 1) {
+		w->smallest = NULL;
+		w->answer = zn_arena_printf(r->a, "it needs %u nodes; %u %s room for its part", need, fit, fit == 1 ? "has" : "have");
+	}
 }
 
 /* For as many reasons as there can be. */
@@ -113,18 +139,19 @@ int zn__where(struct zn_picture *p, const struct zn_pick_ask *wanted, struct zn_
 	struct zn_ask ask = zn_room_ask(wanted);
 	struct zn__where w = { 0 };
 	struct reasons r = { .a = &p->arena };
-	bool several = p->room.n > 1;
+	bool several = p->room.n > 1 || wanted->nodes_max > 1;
 
 	if (make_reasons(p, &r) < 0)
 		return -ENOMEM;
 	if (several)
-		ask_several(p, wanted, &ask, &w, &r);
+		ask_several(p, wanted, &w, &r);
 	else
 		ask_one(p, &ask, &w, &r);
 	for (uint32_t i = 0; w.rc < 0 && ask.gpus && i < p->room.n; i++)
 		add_strangers(&r, &p->nodes[i]);
 	if (several)
 		name_nodes(&r);
+	w.places = p->room.places;
 	w.reasons = (struct zn_list){ r.v, r.n };
 	*ret = w;
 	return r.failed ? -ENOMEM : 0;

@@ -7,9 +7,10 @@
 
 struct zn__where {
 	int rc;                        /* 0: there; -EAGAIN: not now; -EINVAL: nowhere, ever */
-	struct zn_place place;
+	const struct zn_places *places; /* in the room, until it is asked again */
 	struct zn_list reasons;        /* struct zn_explained_reason, in the picture's arena: of one node the planner's, of several
 	                                * how many nodes each rules out */
+	const char *answer;            /* of a gang, one sentence; NULL: the first reason is it */
 	const char *smallest;          /* the smallest change with which it would be there; NULL: none is known */
 };
 

@@ -17,7 +17,7 @@ static int check_gpu(struct zn_server *s, uint32_t gpu, struct zn_err *err)
 	if (zn_idset_has(&s->jobs.room.nodes->free.gpus, gpu))
 		return 0;
 	for (struct zn_job *job = s->jobs.by_id; job; job = job->hh.next)
-		if (zn_job_has_alloc(job->state) && job->place && zn_idset_has(&job->place->plan.gpus, gpu))
+		if (zn_job_has_alloc(job->state) && job->places && zn_idset_has(&job->places->v[0].plan.gpus, gpu))
 			return zn_err_set(err, -EBUSY, "gpu %u is job %s's", gpu, zn_handle_text(job->id, number));
 	return zn_err_set(err, -EBUSY, "gpu %u is not free", gpu);
 }
@@ -58,12 +58,15 @@ int zn_adopt_check(struct zn_server *s, const struct zn_spec *spec, uid_t by, ui
 
 int zn_adopt_place(struct zn_server *s, struct zn_job *job, const struct zn_spec *spec)
 {
-	struct zn_place place = { .plan = { .cpus = zn_plan_idle(s->nodes->facts).cpus, .mem_bytes = job->mem_bytes } };
+	struct zn_places *places = s->jobs.room.places; /* nobody looks for a place meanwhile */
+	struct zn_plan plan = { .cpus = zn_plan_idle(s->nodes->facts).cpus, .mem_bytes = job->mem_bytes };
 
 	for (size_t i = 0; i < spec->adopt.gpus.n; i++)
-		zn_idset_add(&place.plan.gpus, spec->adopt.gpus.v[i]);
+		zn_idset_add(&plan.gpus, spec->adopt.gpus.v[i]);
+	places->n = 1;
+	places->v[0] = (struct zn_place){ .plan = plan };
 	int rc = zn_jobs_move(&s->jobs, job, ZN_JOB_QUEUED);
-	return rc < 0 ? rc : zn_place_job(s, job, &place);
+	return rc < 0 ? rc : zn_place_job(s, job, places);
 }
 
 void zn_adopt_fail(struct zn_server *s, struct zn_job *job)

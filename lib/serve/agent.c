@@ -40,18 +40,44 @@ int zn_agent_steer(struct zn_node *n, const struct zn_msg_steer *m)
 	return n->greeted ? send_record(n, &zn_msg_steer_kind, m) : -ENOTCONN;
 }
 
-static int fill_start(struct zn_server *s, const struct zn_job *job, struct zn_msg_start *m, struct zn_err *err)
+/* "n1,n2" */
+static const char *node_names(struct zn_server *s, const struct zn_places *places)
+{
+	const char *names = s->nodes[places->v[0].node].name;
+
+	for (uint32_t i = 1; names && i < places->n; i++)
+		names = zn_arena_printf(&s->arena, "%s,%s", names, s->nodes[places->v[i].node].name);
+	return names;
+}
+
+static int fill_gang(struct zn_server *s, const struct zn_job *job, uint32_t at, struct zn_msg_start *m)
+{
+	const struct zn_places *places = job->places;
+
+	m->tasks = job->tasks / places->n;
+	m->world = job->tasks;
+	m->first_rank = at * m->tasks;
+	m->node_rank = at;
+	m->nodes = node_names(s, places);
+	m->master_addr = s->nodes[places->v[0].node].address;
+	m->master_port = zn_gang_port(job);
+	return m->nodes ? 0 : -ENOMEM;
+}
+
+static int fill_start(struct zn_server *s, const struct zn_job *job, uint32_t at, struct zn_msg_start *m, struct zn_err *err)
 {
 	struct zn_arena *a = &s->arena;
 	struct zn_memo_submit body;
-	const struct zn_plan *p = &job->place->plan;
-	const struct zn_node *n = zn_node_of(s, job);
+	const struct zn_plan *p = &job->places->v[at].plan;
+	const struct zn_node *n = &s->nodes[job->places->v[at].node];
 	int rc = zn_submit_body(s, job, &body, err);
 
 	if (rc == 0 && zn_handle_is_element(job->id) && n->version < ZN_NODE_ELEMENTS)
 		rc = zn_err_set(err, -EAGAIN, "the agent is of a version that knows no arrays: it is to be started anew");
 	if (rc == 0 && p->part.milli && n->version < ZN_NODE_PARTS)
 		rc = zn_err_set(err, -EAGAIN, "the agent is of a version that knows no parts of GPUs: it is to be started anew");
+	if (rc == 0 && job->places->n > 1 && n->version < ZN_NODE_GANGS)
+		rc = zn_err_set(err, -EAGAIN, "the agent of node '%s' is of a version that knows no gangs: it is to be started anew", n->name);
 	if (rc < 0)
 		return rc;
 	const struct zn_spec *spec = &body.spec;
@@ -66,7 +92,7 @@ static int fill_start(struct zn_server *s, const struct zn_job *job, struct zn_m
 		.grace_s = job->grace_s >= 0 ? job->grace_s : s->conf.grace_s,
 		.adopt_pid = spec->adopt.pid, .adopt_ticks = spec->adopt.start_ticks,
 	};
-	if (zn_ids_numbers(&p->gpus, a, &m->gpus) < 0)
+	if (zn_ids_numbers(&p->gpus, a, &m->gpus) < 0 || (job->places->n > 1 && fill_gang(s, job, at, m) < 0))
 		return -ENOMEM;
 	if (spec->policy.signal && zn_signal_parse(spec->policy.signal) > 0)
 		m->signal = ZN_SOME_U64((uint64_t)zn_signal_parse(spec->policy.signal));
@@ -82,36 +108,44 @@ static int fill_start(struct zn_server *s, const struct zn_job *job, struct zn_m
 }
 
 /* What is damaged stays so; a descriptor, memory or the disk may be there again in a while. */
-static void cant_start(struct zn_server *s, struct zn_job *job, int rc, const struct zn_err *err)
+static void cant_start(struct zn_server *s, struct zn_job *job, uint32_t place, int rc, const struct zn_err *err)
 {
 	char reason[sizeof(err->text)];
+	struct zn_msg_report m = { .what = "refused", .reason = reason, .time_s = zn_now_s(), .again = ZN_SOME_BOOL(true) };
 
 	if (rc == -EBADMSG || rc == -ENOENT) {
 		job->requeues_left = 0;
-		zn_job_lost(s, job, "lost: its description in the spool is damaged");
+		m = (struct zn_msg_report){ .what = "exited", .reason = "lost: its description in the spool is damaged", .time_s = zn_now_s() };
+		if (job->places->n > 1)
+			zn_report_refused(s, job, &job->places->v[place], &m);
+		else
+			zn_job_lost(s, job, m.reason);
 		return;
 	}
 	if (rc == -EAGAIN)
 		snprintf(reason, sizeof(reason), "%s", err->text);
 	else
 		snprintf(reason, sizeof(reason), "its description can't be read: %s", strerror(-rc));
-	zn_job_put_off(s, job, reason);
+	if (job->places->n > 1) /* others may have begun */
+		zn_report_refused(s, job, &job->places->v[place], &m);
+	else
+		zn_job_put_off(s, job, reason);
 }
 
-int zn_agent_start(struct zn_server *s, const struct zn_job *job)
+int zn_agent_start(struct zn_server *s, const struct zn_job *job, uint32_t place)
 {
 	struct zn_msg_start m;
 	struct zn_err err = { 0 };
 	char number[ZN_NUMBER_TEXT];
 
 	zn_arena_reset(&s->arena);
-	int rc = fill_start(s, job, &m, &err);
+	int rc = fill_start(s, job, place, &m, &err);
 	if (rc == 0)
-		rc = send_record(zn_node_of(s, job), &zn_msg_start_kind, &m);
+		rc = send_record(&s->nodes[job->places->v[place].node], &zn_msg_start_kind, &m);
 	if (rc < 0)
 		zn_log("can't start job %s: %s", zn_handle_text(job->id, number), err.text[0] ? err.text : strerror(-rc));
 	if (rc < 0 && rc != -ENOTCONN)
-		cant_start(s, zn_jobs_get(&s->jobs, job->id), rc, &err);
+		cant_start(s, zn_jobs_get(&s->jobs, job->id), place, rc, &err);
 	return rc;
 }
 

@@ -5,11 +5,6 @@
 #include "base/clock.h"
 #include "serve/server.h"
 
-struct zn_node *zn_node_of(struct zn_server *s, const struct zn_job *job)
-{
-	return &s->nodes[job->place->node];
-}
-
 static void put_event(struct zn_server *s, const struct zn_job *job, const char *event, double time_s, bool view,
                       bool history)
 {
@@ -97,7 +92,7 @@ static uint64_t count_jobs(const struct zn_node *n)
 	uint64_t here = 0;
 
 	for (uint32_t i = 0; n->server->n_nodes > 1 && i < all; i++)
-		here += n->server->jobs.room.place_of(zn_pick_job_that_runs(zn_row_nth(running, i)))->node == n->number;
+		here += zn_place_on(zn__line_job(zn_pick_job_that_runs(zn_row_nth(running, i))), n) != NULL;
 	return n->server->n_nodes > 1 ? here : all;
 }
 

@@ -52,17 +52,30 @@ int zn_later_start(struct zn_server *s, const struct zn_job *job)
 	return 0;
 }
 
+/* A part that can't be started may end all of it: then it has other places, or none. */
+static void start_all(struct zn_server *s, struct zn_job *job, uint32_t attempt)
+{
+	for (uint32_t i = 0; job->attempt == attempt && job->state == ZN_JOB_SCHEDULED && job->places && i < job->places->n; i++) {
+		struct zn_place *p = &job->places->v[i];
+		if (p->told || p->over || !s->nodes[p->node].settled) /* it is started when its agent is back (settle) */
+			continue;
+		p->told = true;
+		if (zn_agent_start(s, job, i) == -ENOTCONN)
+			p->told = false;
+	}
+}
+
 static void start_job(struct zn_server *s, const struct zn_later *l)
 {
 	struct zn_job *job = zn_jobs_get(&s->jobs, l->job);
 
-	/* gone meanwhile, or its agent is away: it is started when the agent is back (settle) */
-	if (!job || job->state != ZN_JOB_SCHEDULED || !job->place || job->attempt != l->attempt || !zn_node_of(s, job)->settled || job->told)
+	/* gone meanwhile */
+	if (!job || job->state != ZN_JOB_SCHEDULED || !job->places || job->attempt != l->attempt)
 		return;
 	if (job->cancel || job->requeue)
 		zn_job_unstarted(s, job);
 	else
-		job->told = zn_agent_start(s, job) == 0;
+		start_all(s, job, l->attempt);
 }
 
 static void stop_parting(struct zn_server *s)

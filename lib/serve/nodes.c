@@ -36,11 +36,15 @@ static int read_list(struct zn_server *s, const char *file, struct zn_err *err)
 	return rc == 0 && file ? remember(file, kept, err) : rc;
 }
 
-static int open_one(struct zn_server *s, uint32_t number, const char *name, const char *mock)
+static int open_one(struct zn_server *s, uint32_t number, const char *name, const struct zn_nodes_one *listed)
 {
 	struct zn_node *n = &s->nodes[number];
 
-	*n = (struct zn_node){ .server = s, .number = number, .name = name, .mock = mock };
+	*n = (struct zn_node){ .server = s, .number = number, .name = name, .address = "127.0.0.1" };
+	if (listed) {
+		n->mock = listed->mock;
+		n->address = listed->address;
+	}
 	int len = s->named.n ? asprintf(&n->home, "%s/nodes/%s", s->spool, name) : asprintf(&n->home, "%s/node", s->spool);
 	if (len < 0)
 		n->home = NULL;
@@ -55,7 +59,7 @@ static int open_all(struct zn_server *s, const char *const *names)
 	s->nodes = calloc(n, sizeof(*s->nodes));
 	s->n_nodes = s->nodes ? n : 0;
 	for (uint32_t i = 0; rc == 0 && i < s->n_nodes; i++)
-		rc = open_one(s, i, s->jobs.nodes[i].name, s->named.n ? s->named.v[i].mock : NULL);
+		rc = open_one(s, i, s->jobs.nodes[i].name, s->named.n ? &s->named.v[i] : NULL);
 	return s->nodes ? rc : -ENOMEM;
 }
 

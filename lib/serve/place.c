@@ -27,24 +27,24 @@ static int schedule(struct zn_server *s, struct zn_job *job)
 	return rc;
 }
 
-static int note_place(struct zn_job *job, const struct zn_place *from)
+static int note_places(struct zn_job *job, const struct zn_places *from)
 {
-	struct zn_place *place = calloc(1, sizeof(*place));
+	struct zn_places *places = zn_places_copy(from);
 
-	if (!place)
+	if (!places)
 		return -ENOMEM;
-	*place = *from;
-	free(job->place);
-	job->place = place;
+	free(job->places);
+	free(job->gang);
+	job->places = places;
+	job->gang = NULL;
 	job->attempt++;
-	job->told = false;
 	job->start_s = job->end_s = 0;
 	return 0;
 }
 
-int zn_place_job(struct zn_server *s, struct zn_job *job, const struct zn_place *place)
+int zn_place_job(struct zn_server *s, struct zn_job *job, const struct zn_places *places)
 {
-	int rc = note_place(job, place);
+	int rc = note_places(job, places);
 
 	if (rc == 0)
 		rc = schedule(s, job);
@@ -56,13 +56,13 @@ int zn_place_job(struct zn_server *s, struct zn_job *job, const struct zn_place 
 /* One that was picked has what it needs in the room already. */
 static int place_picked(struct zn_server *s, struct zn_job *job)
 {
-	int rc = note_place(job, &s->jobs.room.place);
+	int rc = note_places(job, s->jobs.room.places);
 
 	if (rc == 0)
 		rc = schedule(s, job);
 	if (rc == 0)
 		return 0;
-	zn_room_give(&s->jobs.room, &s->jobs.room.place, job->wish);
+	zn_room_give(&s->jobs.room, s->jobs.room.places, job->wish);
 	zn_pick_gone(&s->jobs.pick, &job->pick, zn_now_s());
 	return zn_jobs_reorder(&s->jobs, job) < 0 ? -ENOMEM : rc;
 }

@@ -22,8 +22,7 @@ static void send_back(void *arg, struct zn_job *job)
 		zn_job_set_text(&job->reason, NULL);
 	if (zn_change_save(s, job, "preempting") < 0)
 		return;
-	zn_agent_steer(zn_node_of(s, job), &(struct zn_msg_steer){ .op = "stop", .job = job->id, .attempt = job->attempt,
-	                                          .reason = told ? told : "requeued" });
+	zn_gang_steer(s, job, &(struct zn_msg_steer){ .op = "stop", .reason = told ? told : "requeued" });
 }
 
 bool zn_preempt(void *server, const struct zn_pick_job *head, double now_s)

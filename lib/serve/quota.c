@@ -10,7 +10,7 @@ int zn_quota_accepts(struct zn_server *s, const struct zn_spec *spec, uid_t uid,
 	const struct zn_spec_resources *r = &spec->resources;
 	struct zn_pick_ask ask = {
 		.gpus = zn_spec_gpus(r), .part = { .milli = zn_spec_gpu_milli(r), .mem_bytes = r->gpu_mem_bytes.v }, .cpus = (uint32_t)r->cpus.v, .mem_bytes = r->mem_bytes.v,
-		.tasks = r->tasks.has ? (uint32_t)r->tasks.v : 1,
+		.tasks = zn_spec_tasks(r),
 	};
 	zn_room_fill_in(&s->jobs.room, &ask.part);
 	struct zn_use use = zn_pick_use(&ask);

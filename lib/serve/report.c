@@ -31,7 +31,7 @@ void zn_job_finish(struct zn_server *s, struct zn_job *job, enum zn_job_state to
 		zn_place_soon(s);
 	const char *event = to == ZN_JOB_COMPLETED ? "completed" : to == ZN_JOB_FAILED ? "failed" : "cancelled";
 
-	if (job->place)
+	if (job->places)
 		zn_place_give(s, job);
 	if (!job->end_s) /* one that never began */
 		job->end_s = zn_now_s();
@@ -44,8 +44,10 @@ void zn_job_finish(struct zn_server *s, struct zn_job *job, enum zn_job_state to
 	zn_hook_finish(s, job);
 	zn_end_submit(s, job);
 	zn_after_note(s, job->id);
-	free(job->place); /* the history has it */
-	job->place = NULL;
+	free(job->places); /* the history has them */
+	free(job->gang);
+	job->places = NULL;
+	job->gang = NULL;
 	if (job->whole)
 		zn_array_note(s, job->whole);
 }
@@ -54,10 +56,12 @@ static void back_to_queue(struct zn_server *s, struct zn_job *job, const char *e
 {
 	job->cancel = job->requeue = false;
 	job->preempted_for = 0;
-	if (job->place)
+	if (job->places)
 		zn_place_give(s, job);
-	free(job->place);
-	job->place = NULL;
+	free(job->places);
+	free(job->gang);
+	job->places = NULL;
+	job->gang = NULL;
 	job->start_s = job->end_s = 0;
 	job->has_exit_code = false;
 	job->signal = 0;
@@ -152,7 +156,7 @@ static void take_exited(struct zn_server *s, struct zn_job *job, const struct zn
 	}
 }
 
-void zn_job_unstarted(struct zn_server *s, struct zn_job *job)
+static void unstarted(struct zn_server *s, struct zn_job *job)
 {
 	if (job->cancel)
 		zn_job_finish(s, job, ZN_JOB_CANCELLED, job->reason ? job->reason : "cancelled");
@@ -171,30 +175,62 @@ static void take_refused(struct zn_server *s, struct zn_job *job, const struct z
 	if (job->state != ZN_JOB_SCHEDULED)
 		return;
 	if (job->cancel || job->requeue)
-		zn_job_unstarted(s, job);
+		unstarted(s, job);
 	else if (m->again.has && m->again.v && !job->adopted_pid)
 		zn_job_put_off(s, job, m->reason);
 	else
 		zn_job_finish(s, job, ZN_JOB_FAILED, m->reason ? m->reason : "the agent refused to start it");
 }
 
+/* Of a gang the last part's is all of its.  One that was to be cancelled or requeued ends as that whatever its parts say. */
+static void take_end(struct zn_server *s, struct zn_job *job, struct zn_place *place, struct zn_msg_report *m)
+{
+	bool is_gang = job->places->n > 1;
+
+	if (is_gang && !zn_gang_over(s, job, place, m))
+		return;
+	if (is_gang && (job->cancel || job->requeue) && !strcmp(m->what, "refused"))
+		m->what = "exited";
+	if (!strcmp(m->what, "exited"))
+		take_exited(s, job, m);
+	else
+		take_refused(s, job, m);
+}
+
 void zn_report_take(struct zn_node *n, const struct zn_msg_report *m)
 {
 	struct zn_server *s = n->server;
 	struct zn_job *job = zn_jobs_get(&s->jobs, m->job);
+	struct zn_place *place;
 	char number[ZN_NUMBER_TEXT];
 
-	if (!job || job->attempt != m->attempt || !zn_job_has_alloc(job->state) || !job->place || job->place->node != n->number) {
+	if (!job || job->attempt != m->attempt || !zn_job_has_alloc(job->state) || !(place = zn_place_on(job, n))) {
 		if (!job)
 			zn_log("the agent reports '%s' of job %s, which is unknown here", m->what, zn_handle_text(m->job, number));
 		return; /* an old attempt, or a report that was taken before: acknowledging it is all it needs */
 	}
-	if (!strcmp(m->what, "started"))
+	struct zn_msg_report said = *m;
+	if (!strcmp(m->what, "started") && zn_gang_started(place, job))
 		take_started(s, job, m);
-	else if (!strcmp(m->what, "exited"))
-		take_exited(s, job, m);
-	else if (!strcmp(m->what, "refused"))
-		take_refused(s, job, m);
+	else if (!strcmp(m->what, "exited") || !strcmp(m->what, "refused"))
+		take_end(s, job, place, &said);
+}
+
+void zn_job_unstarted(struct zn_server *s, struct zn_job *job)
+{
+	uint32_t attempt = job->attempt;
+
+	for (uint32_t i = 0; job->attempt == attempt && job->state == ZN_JOB_SCHEDULED && job->places && i < job->places->n; i++) {
+		struct zn_place *p = &job->places->v[i];
+		struct zn_msg_report never = { .what = "refused", .time_s = zn_now_s(), .reason = "a part of it ended before it began" };
+		if (!p->told && !p->started && s->nodes[p->node].settled)
+			take_end(s, job, p, &never);
+	}
+}
+
+void zn_report_refused(struct zn_server *s, struct zn_job *job, struct zn_place *place, struct zn_msg_report *m)
+{
+	take_end(s, job, place, m);
 }
 
 static const struct zn_msg_running *running_find(const struct zn_node *n, const struct zn_job *job)
@@ -218,27 +254,52 @@ static void align(struct zn_node *n, const struct zn_job *job, const struct zn_m
 		zn_agent_steer(n, &m);
 }
 
-static void settle_job(struct zn_node *n, struct zn_job *job)
+static void stop_again(struct zn_node *n, const struct zn_job *job, const char *reason)
+{
+	zn_agent_steer(n, &(struct zn_msg_steer){ .op = "stop", .job = job->id, .attempt = job->attempt, .reason = reason });
+}
+
+/* It runs there: whatever was told meanwhile is told again. */
+static void settle_running(struct zn_node *n, struct zn_job *job, struct zn_place *place, const struct zn_msg_running *r)
 {
 	struct zn_server *s = n->server;
-	const struct zn_msg_running *r = running_find(n, job);
 
-	if (r) {
-		if (job->state == ZN_JOB_SCHEDULED) {
-			job->start_s = r->start_s;
-			zn_change_state(s, job, ZN_JOB_RUNNING, "started", NULL);
-		}
-		align(n, job, r);
-		if (job->cancel || job->requeue)
-			zn_agent_steer(n, &(struct zn_msg_steer){ .op = "stop", .job = job->id,
-				.attempt = job->attempt, .reason = job->cancel ? "cancelled" : "requeued" });
-	} else if (job->state != ZN_JOB_SCHEDULED || n->rebooted) {
-		zn_job_lost(s, job, n->rebooted ? "lost: the machine restarted" : "lost: its agent does not know it");
-	} else if (job->cancel || job->requeue) {
-		zn_job_unstarted(s, job);
-	} else {
-		job->told = false;
-		zn_later_start(s, job); /* the agent never heard of this start, or answers it from its log */
+	if (zn_gang_started(place, job) && job->state == ZN_JOB_SCHEDULED) {
+		job->start_s = r->start_s;
+		zn_change_state(s, job, ZN_JOB_RUNNING, "started", NULL);
+	}
+	align(n, job, r);
+	if (job->cancel || job->requeue || zn_gang_is_ending(s, job))
+		stop_again(n, job, job->cancel ? "cancelled" : "requeued");
+}
+
+static void settle_lost(struct zn_node *n, struct zn_job *job, struct zn_place *place)
+{
+	struct zn_msg_report m = { .what = "exited", .time_s = zn_now_s(),
+	                           .reason = n->rebooted ? "lost: the machine restarted" : "lost: its agent does not know it" };
+
+	if (job->places->n > 1)
+		take_end(n->server, job, place, &m);
+	else
+		zn_job_lost(n->server, job, m.reason);
+}
+
+static void settle_job(struct zn_node *n, struct zn_job *job, struct zn_place *place)
+{
+	const struct zn_msg_running *r = running_find(n, job);
+	struct zn_msg_report never = { .what = "refused", .time_s = zn_now_s(), .reason = "a part of it ended before it began" };
+
+	if (place->over)
+		return;
+	if (r)
+		settle_running(n, job, place, r);
+	else if (job->state != ZN_JOB_SCHEDULED || n->rebooted)
+		settle_lost(n, job, place);
+	else if (job->cancel || job->requeue || zn_gang_is_ending(n->server, job))
+		take_end(n->server, job, place, &never);
+	else {
+		place->told = false;
+		zn_later_start(n->server, job); /* the agent never heard of this start, or answers it from its log */
 	}
 }
 
@@ -248,7 +309,7 @@ static void settle_others(struct zn_server *s)
 	struct zn_job *job, *next;
 
 	HASH_ITER(hh, s->jobs.by_id, job, next)
-		if (zn_job_has_alloc(job->state) && !job->place)
+		if (zn_job_has_alloc(job->state) && !job->places)
 			zn_job_lost(s, job, "lost: its node is none of the nodes any more");
 		else if (job->adopted_pid && zn_job_is_waiting(job->state))
 			zn_adopt_fail(s, job);
@@ -261,14 +322,15 @@ void zn_report_settle(struct zn_node *n)
 {
 	struct zn_server *s = n->server;
 	struct zn_job *job, *next;
+	struct zn_place *place;
 
 	n->settled = true;
 	n->retries = 0;
 	if (!s->settled)
 		settle_others(s);
 	HASH_ITER(hh, s->jobs.by_id, job, next)
-		if (zn_job_has_alloc(job->state) && job->place && job->place->node == n->number)
-			settle_job(n, job);
+		if (zn_job_has_alloc(job->state) && (place = zn_place_on(job, n)))
+			settle_job(n, job, place);
 	free(n->running);
 	n->running = NULL;
 	n->n_running = 0;

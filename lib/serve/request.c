@@ -101,9 +101,7 @@ static int op_submit(struct zn_server *s, struct wish *w)
 
 static int steer(struct zn_server *s, const struct zn_job *job, struct zn_msg_steer m)
 {
-	m.job = job->id;
-	m.attempt = job->attempt;
-	return job->place ? zn_agent_steer(zn_node_of(s, job), &m) : -ENOTCONN;
+	return zn_gang_steer(s, job, &m);
 }
 
 static int cancel_one(struct zn_server *s, struct wish *w, struct zn_job *job, char *by)
@@ -185,9 +183,9 @@ static int op_suspend(struct zn_server *s, struct wish *w)
 		return is_array(w, "suspended");
 	if (w->job->state != ZN_JOB_RUNNING || w->job->requeue || w->job->cancel)
 		return wrong_state(w, w->job->state == ZN_JOB_RUNNING ? "suspended: it is about to end" : "suspended");
-	int rc = steer(s, w->job, (struct zn_msg_steer){ .op = "suspend" });
-	if (rc < 0)
+	if (!zn_gang_is_heard(s, w->job))
 		return zn_err_set(&w->err, -EAGAIN, "the agent does not answer just now");
+	steer(s, w->job, (struct zn_msg_steer){ .op = "suspend" });
 	return zn_change_state(s, w->job, ZN_JOB_SUSPENDED, "suspended", "suspended by its owner");
 }
 
@@ -197,9 +195,9 @@ static int op_resume(struct zn_server *s, struct wish *w)
 		return is_array(w, "resumed");
 	if (w->job->state != ZN_JOB_SUSPENDED || w->job->requeue || w->job->cancel)
 		return wrong_state(w, w->job->state == ZN_JOB_SUSPENDED ? "resumed: it is about to end" : "resumed");
-	int rc = steer(s, w->job, (struct zn_msg_steer){ .op = "resume" });
-	if (rc < 0)
+	if (!zn_gang_is_heard(s, w->job))
 		return zn_err_set(&w->err, -EAGAIN, "the agent does not answer just now");
+	steer(s, w->job, (struct zn_msg_steer){ .op = "resume" });
 	return zn_change_state(s, w->job, ZN_JOB_RUNNING, "resumed", NULL);
 }
 
@@ -312,7 +310,7 @@ static int op_show(struct zn_server *s, struct wish *w)
 		return rc;
 	const struct zn_spec *spec = &body.spec;
 	const struct zn_strs *was = &spec->adopt.command;
-	const char *node = job->place ? zn_node_of(s, job)->name : s->n_nodes == 1 ? s->nodes->name : "%n";
+	const char *node = job->places ? s->nodes[job->places->v[0].node].name : s->n_nodes == 1 ? s->nodes->name : "%n";
 	if (w->index.has)
 		zn_record_of_element(r, (uint32_t)w->index.v);
 	else if (job->array)

@@ -30,6 +30,7 @@ TAILQ_HEAD(zn_conns, zn_conn);
 struct zn_node {
 	struct zn_server *server;
 	uint32_t number;
+	const char *address;           /* at which the tasks of a gang find its first one */
 	const char *name, *mock;       /* mock: the GPUs that it is to show; NULL: its own */
 	char *home;                    /* where its agent listens */
 	bool rebooted;                 /* whatever ran there ran before its machine was started, until settled */
@@ -137,7 +138,6 @@ void zn_change_history(struct zn_server *s, const struct zn_job *job, const char
 int zn_view_rebuild(struct zn_server *s);
 void zn_node_publish(struct zn_node *n);
 bool zn_node_is_empty(const struct zn_node *n);          /* no job has a place there */
-struct zn_node *zn_node_of(struct zn_server *s, const struct zn_job *job); /* that it has a place on */
 
 /* later.c */
 int zn_later_reply(struct zn_server *s, struct zn_conn *conn, const struct zn_reply *reply);
@@ -215,7 +215,7 @@ int zn_adopt_place(struct zn_server *s, struct zn_job *job, const struct zn_spec
 void zn_adopt_fail(struct zn_server *s, struct zn_job *job);
 
 /* place.c */
-int zn_place_job(struct zn_server *s, struct zn_job *job, const struct zn_place *place);
+int zn_place_job(struct zn_server *s, struct zn_job *job, const struct zn_places *places);
 void zn_place_soon(struct zn_server *s);                 /* a pass over the queue at the end of this turn */
 void zn_place_pass(struct zn_server *s);
 void zn_place_give(struct zn_server *s, struct zn_job *job);         /* its place is free */
@@ -223,9 +223,23 @@ void zn_place_give(struct zn_server *s, struct zn_job *job);         /* its plac
 /* preempt.c: for zn_pick.preempt */
 bool zn_preempt(void *server, const struct zn_pick_job *head, double now_s);
 
+/* gang.c: of a job with one place, too, where not said otherwise */
+struct zn_place *zn_place_on(const struct zn_job *job, const struct zn_node *n); /* NULL: it has none there */
+/* One more of its places is; true: all are. */
+bool zn_gang_started(struct zn_place *place, const struct zn_job *job);
+/* Of several: nothing of it runs at that place any more, and why; *m becomes what is to be said of the job's end.  True: it was
+ * the last.
+ */
+bool zn_gang_over(struct zn_server *s, struct zn_job *job, struct zn_place *place, struct zn_msg_report *m);
+bool zn_gang_is_ending(struct zn_server *s, const struct zn_job *job); /* a part of it failed */
+bool zn_gang_is_heard(const struct zn_server *s, const struct zn_job *job); /* all that have not ended can be told something */
+/* Tells all that have not ended; -ENOTCONN: one could not be told. */
+int zn_gang_steer(struct zn_server *s, const struct zn_job *job, const struct zn_msg_steer *m);
+uint32_t zn_gang_port(const struct zn_job *job);
+
 /* agent.c */
 void zn_agent_connect(struct zn_node *n);
-int zn_agent_start(struct zn_server *s, const struct zn_job *job);
+int zn_agent_start(struct zn_server *s, const struct zn_job *job, uint32_t place);
 int zn_agent_steer(struct zn_node *n, const struct zn_msg_steer *m);
 void zn_agent_disconnect(struct zn_node *n);
 void zn_agent_ack(struct zn_server *s);
@@ -233,7 +247,9 @@ void zn_agent_ack(struct zn_server *s);
 /* report.c: what the agent said happened. */
 void zn_report_take(struct zn_node *n, const struct zn_msg_report *m);
 void zn_report_settle(struct zn_node *n);
-/* A placed job was cancelled or requeued before its start was sent: the agent never hears of it. */
+/* Of a gang: that part of it can't start, or was lost. */
+void zn_report_refused(struct zn_server *s, struct zn_job *job, struct zn_place *place, struct zn_msg_report *m);
+/* A placed job was cancelled or requeued: agents that its start was not sent to never hear of it. */
 void zn_job_unstarted(struct zn_server *s, struct zn_job *job);
 void zn_job_lost(struct zn_server *s, struct zn_job *job, const char *reason);
 /* Back to the queue, to be tried again after a while: what is in the way (a lease, a full disk, too many processes)

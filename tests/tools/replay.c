@@ -47,14 +47,13 @@ static void begin_pass(struct replay *r, double now_s)
 static struct zn_job *pick(struct replay *r)
 {
 	struct zn_job *job = r->ahead ? r->ahead : zn_jobs_next(&r->pass);
-	struct zn_place *place = job && !r->ahead ? calloc(1, sizeof(*place)) : NULL;
+	struct zn_places *places = job && !r->ahead ? zn_places_copy(r->q.room.places) : NULL;
 
 	r->ahead = NULL;
-	if (!place)
+	if (!places)
 		return job;
-	*place = r->q.room.place;
-	free(job->place);
-	job->place = place;
+	free(job->places);
+	job->places = places;
 	return job;
 }
 
@@ -106,7 +105,7 @@ static void hold_start(struct replay *r, uint64_t id, double time_s, struct zn_b
 	r->starts++;
 	if (!job || job->id != id)
 		differs(r, time_s, "start", id, job ? job->id : 0);
-	else if (!is_same_place(&job->place->plan, record))
+	else if (!is_same_place(&job->places->v[0].plan, record))
 		differs(r, time_s, "start elsewhere", id, id);
 }
 

@@ -225,7 +225,7 @@ static const struct spec_row spec_rows[] = {
 	{ "a licence without a count", a_licence_without_count, -EBADMSG, "licences must be a map" },
 	{ "a licence twice", a_licence_twice, -EBADMSG, "" },
 	{ "a licence with a comma", a_licence_of_two_names, -EBADMSG, "holds a colon or a comma" },
-	{ "two nodes", two_nodes, -EOPNOTSUPP, "nodes_min" },
+	{ "two nodes", two_nodes, 0, "" },
 	{ "one node", one_node, 0, "" },
 	{ "gpus and gpus_per_node that disagree", disagree, -EBADMSG, "disagree" },
 	{ "a variable with '=' in its name", odd_variable, -EBADMSG, "'A=B'" },
@@ -309,12 +309,15 @@ static const struct { const char *lines, *words, *ignored; } sbatch_rows[] = {
 	{ "#SBATCH --export=NONE", "", "--export|" }, { "#SBATCH -p gpu --mail-type=END -A lab --exclusive", "--account|lab|", "--partition|--mail-type|--exclusive|" },
 	{ "#SBATCH -n 4000000000 -c 4000000000 --mem-per-cpu=1P", "--tasks|4000000000|--cpus|16000000000000000000|--mem|18446744073709551615|", "" },
 	{ "#SBATCH --new-thing value -J x", "--name|x|", "--new-thing|" }, { "##SBATCH -n 4\n# SBATCH -n 3\n#SBATCHX -n 2", "", "" },
+	{ "#SBATCH -N 4", "--nodes|4|--tasks|4|", "" },
+	{ "#SBATCH -N 2 --ntasks-per-node=4 --gpus-per-node=8 --mem=1G -c 2", "--nodes|2|--tasks|8|--gpus|16|--cpus|16|--mem|2147483648|", "" },
+	{ "#SBATCH -N 2 -n 4 --gres=gpu:2", "--nodes|2|--tasks|4|--gpus|4|", "" },
 	{ "#SBATCH -n 2\nsrun x\n#SBATCH -n 4", "--tasks|2|", "" },
 	{ "#SBATCH --array=0-15%4 -o %A_%a.txt", "--array|0-15%4|--output|%j_%a.txt|", "" },
 };
 
 static const struct { const char *lines; int rc; const char *sentence; } sbatch_refused[] = {
-	{ "#SBATCH -N 4", -EOPNOTSUPP, "#SBATCH --nodes 4: a job runs on one machine" },
+	{ "#SBATCH -N 2-4", -EBADMSG, "#SBATCH --nodes '2-4' makes no sense" },
 	{ "#SBATCH --gres=fpga:1", -EOPNOTSUPP, "#SBATCH --gres 'fpga:1': there are only GPUs" },
 	{ "#SBATCH -n many", -EBADMSG, "#SBATCH --ntasks 'many' makes no sense" }, { "#SBATCH -t 1:2:3:4", -EBADMSG, "#SBATCH --time" },
 	{ "#SBATCH -t -5", -EBADMSG, "#SBATCH --time '-5' makes no sense" }, { "#SBATCH --mem=lots", -EBADMSG, "#SBATCH --mem" },

@@ -200,7 +200,7 @@ static void test_ports(void)
 	char a[8], b[8];
 	int fd1 = -1, fd2 = -1;
 
-	tap_ok(zn_task_port(a, sizeof(a), &fd1) == 0 && zn_task_port(b, sizeof(b), &fd2) == 0 && strcmp(a, b) != 0,
+	tap_ok(zn_task_port(0, a, sizeof(a), &fd1) == 0 && zn_task_port(0, b, sizeof(b), &fd2) == 0 && strcmp(a, b) != 0,
 	       "two jobs have two ports: %s, %s", a, b);
 	close(fd1);
 	close(fd2);

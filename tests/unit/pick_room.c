@@ -15,7 +15,7 @@ enum { JOBS = 300, ROUNDS = 40, LICENCES = 3 };
 struct job {
 	struct zn_pick_job pick;
 	struct zn_pick_ask ask;
-	struct zn_place place;
+	struct zn_places *places;
 	unsigned user;
 	unsigned licences[LICENCES];      /* asked of each */
 	double run_s, end_s, promise_s;   /* end_s 0: it has not started; promise_s 0: nothing was promised */
@@ -25,9 +25,9 @@ struct job {
 static struct job jobs[JOBS];
 static struct zn_facts *facts;
 
-static const struct zn_place *place_of(const struct zn_pick_job *pick)
+static const struct zn_places *places_of(const struct zn_pick_job *pick)
 {
-	return &((const struct job *)pick)->place;
+	return ((const struct job *)pick)->places;
 }
 
 static const struct zn_wish *wish_of(const struct zn_pick_job *pick)
@@ -37,12 +37,20 @@ static const struct zn_wish *wish_of(const struct zn_pick_job *pick)
 
 static struct zn_room room_of(const struct zn_facts *f)
 {
-	struct zn_room room = { .place_of = place_of, .wish_of = wish_of };
+	struct zn_room room = { .places_of = places_of, .wish_of = wish_of };
 
 	if (zn_room_open(&room, 1) < 0)
 		abort();
 	zn_room_set_facts(&room, 0, f);
 	return room;
+}
+
+static void keep(struct zn_places **to, const struct zn_room *room)
+{
+	free(*to);
+	*to = zn_places_copy(room->places);
+	if (!*to)
+		abort();
 }
 
 static const struct { const char *name; unsigned total; } licences[LICENCES] = { { "matlab", 4 }, { "one", 1 }, { "vcs", 9 } };
@@ -126,11 +134,11 @@ static bool is_over_parts(const struct zn_idset *whole)
 	struct zn_gpu_part of[16] = { 0 };
 
 	for (const struct job *j = jobs; j < jobs + JOBS; j++) {
-		const struct zn_gpu_part *part = &j->place.plan.part;
+		const struct zn_gpu_part *part = &j->places->v[0].plan.part;
 		if (!j->end_s || j->ended || !j->ask.part.milli)
 			continue;
-		int gpu = zn_idset_next(&j->place.plan.gpus, 0);
-		if (zn_idset_count(&j->place.plan.gpus) != 1 || zn_idset_has(whole, (unsigned)gpu) || part->milli != j->ask.part.milli ||
+		int gpu = zn_idset_next(&j->places->v[0].plan.gpus, 0);
+		if (zn_idset_count(&j->places->v[0].plan.gpus) != 1 || zn_idset_has(whole, (unsigned)gpu) || part->milli != j->ask.part.milli ||
 		    part->mem_bytes != j->ask.part.mem_bytes || (of[gpu].user && of[gpu].user != j->ask.part.user))
 			return true;
 		of[gpu].user = j->ask.part.user;
@@ -151,17 +159,17 @@ static bool is_over(const struct zn_free *idle)
 	for (const struct job *j = jobs; j < jobs + JOBS; j++) {
 		if (!j->end_s || j->ended)
 			continue;
-		struct zn_idset both_gpus = zn_idset_and(&gpus, &j->place.plan.gpus), both_cpus = zn_idset_and(&cpus, &j->place.plan.cpus);
-		if (!j->ask.part.milli && (!zn_idset_is_empty(&both_gpus) || zn_idset_count(&j->place.plan.gpus) != j->ask.gpus))
+		struct zn_idset both_gpus = zn_idset_and(&gpus, &j->places->v[0].plan.gpus), both_cpus = zn_idset_and(&cpus, &j->places->v[0].plan.cpus);
+		if (!j->ask.part.milli && (!zn_idset_is_empty(&both_gpus) || zn_idset_count(&j->places->v[0].plan.gpus) != j->ask.gpus))
 			return true;
 		if (!j->ask.part.milli)
-			gpus = zn_idset_or(&gpus, &j->place.plan.gpus);
-		mem += j->place.plan.mem_bytes;
-		if (!j->place.plan.cpus_held)
+			gpus = zn_idset_or(&gpus, &j->places->v[0].plan.gpus);
+		mem += j->places->v[0].plan.mem_bytes;
+		if (!j->places->v[0].plan.cpus_held)
 			continue;
-		if (!zn_idset_is_empty(&both_cpus) || zn_idset_count(&j->place.plan.cpus) < j->ask.cpus)
+		if (!zn_idset_is_empty(&both_cpus) || zn_idset_count(&j->places->v[0].plan.cpus) < j->ask.cpus)
 			return true;
-		cpus = zn_idset_or(&cpus, &j->place.plan.cpus);
+		cpus = zn_idset_or(&cpus, &j->places->v[0].plan.cpus);
 	}
 	return mem > idle->mem_bytes || is_over_parts(&gpus);
 }
@@ -231,7 +239,7 @@ static void look(struct zn_pick *p, struct zn_room *room, const struct zn_free *
 	zn_pick_begin(&pass, p, now);
 	while ((pick = zn_pick_next(&pass))) {
 		struct job *j = (struct job *)pick;
-		j->place = room->place;
+		keep(&j->places, room);
 		j->end_s = now + j->run_s;
 		seen->started++;
 		struct zn_use use = zn_pick_use(&j->ask);
@@ -278,7 +286,7 @@ static struct seen run(enum zn_pick_order order, unsigned seed, bool quotas)
 			end->ended = true;
 			if (quotas)
 				zn_payer_take(&payers, end->ask.payer, &use);
-			zn_room_give(&room, &end->place, end->ask.wish);
+			zn_room_give(&room, end->places, end->ask.wish);
 			zn_pick_gone(&p, &end->pick, now);
 		}
 		for (; come < JOBS && jobs[come].pick.submit_s <= now; come++)
@@ -333,7 +341,7 @@ static unsigned hour_of_the_wide(bool impossible, bool moved, bool licence)
 		                                       .estimate_s = 3600, .limit_s = HUGE_VAL,
 		                                       .size = (float)zn_room_size(&room, &narrow[i].ask) };
 		if (i >= EACH && narrow[i - EACH].pick.runs) {
-			zn_room_give(&room, &narrow[i - EACH].place, narrow[i - EACH].ask.wish);
+			zn_room_give(&room, narrow[i - EACH].places, narrow[i - EACH].ask.wish);
 			zn_pick_gone(&p, &narrow[i - EACH].pick, now);
 		}
 		zn_pick_wait(&p, &narrow[i].pick, &narrow[i].ask);
@@ -344,7 +352,7 @@ static unsigned hour_of_the_wide(bool impossible, bool moved, bool licence)
 			zn_pick_wait(&p, &wide.pick, &wide.ask);
 		}
 		for (zn_pick_begin(&pass, &p, now); (pick = zn_pick_next(&pass));) {
-			((struct job *)pick)->place = room.place;
+			keep(&((struct job *)pick)->places, &room);
 			hour = pick == &wide.pick ? i / EACH : hour;
 		}
 	}
@@ -389,7 +397,7 @@ static unsigned small_before_the_large(unsigned *ret_of_bob)
 		for (zn_pick_begin(&pass, &p, now); (pick = zn_pick_next(&pass));) {
 			struct job *j = (struct job *)pick;
 			struct zn_use use = zn_pick_use(&j->ask);
-			j->place = room.place;
+			keep(&j->places, &room);
 			j->end_s = now + 15;
 			zn_payer_add(&payers, j->ask.payer, &use);
 			*ret_of_bob += !j->ask.payer && !own[1].end_s;
@@ -407,7 +415,7 @@ static unsigned small_before_the_large(unsigned *ret_of_bob)
 				j->ended = true;
 				ends += !o;
 				zn_payer_take(&payers, j->ask.payer, &use);
-				zn_room_give(&room, &j->place, NULL);
+				zn_room_give(&room, j->places, NULL);
 				zn_pick_gone(&p, &j->pick, j->end_s);
 			}
 	}
@@ -442,8 +450,8 @@ static bool is_first_for_having_been_out(void)
 		                                       .size = (float)facts->n_gpus };
 		zn_pick_wait(&p, &others[i].pick, &others[i].ask);
 		for (zn_pick_begin(&pass, &p, 3600. * i); (pick = zn_pick_next(&pass));)
-			((struct job *)pick)->place = room.place;
-		zn_room_give(&room, &others[i].place, NULL);
+			keep(&((struct job *)pick)->places, &room);
+		zn_room_give(&room, others[i].places, NULL);
 		zn_pick_gone(&p, &others[i].pick, 3600. * (i + 1));
 	}
 	zn_payer_take(&payers, late.ask.payer, &(struct zn_use){ .running = 1 });
@@ -483,7 +491,7 @@ static bool leaves_what_is_set_aside(void)
 		zn_pick_wait(&p, &parts[i].pick, &parts[i].ask);
 	}
 	for (zn_pick_begin(&pass, &p, 0); (pick = zn_pick_next(&pass));)
-		((struct job *)pick)->place = room.place;
+		keep(&((struct job *)pick)->places, &room);
 	for (unsigned i = 0; i < N; i++)
 		ok &= parts[i].pick.runs == asks[i].starts;
 	ok &= pass.gap.shadow_s == 100 && room.nodes->free.parts[0].milli == 1000;

@@ -9,16 +9,16 @@
 
 enum { RUNNING = 9, ROUNDS = 3000 };
 
-struct job { struct zn_pick_job pick; struct zn_place place; struct zn_pick_ask ask; double run_s, end_s; uint32_t times; bool meek, goes, ended; };
+struct job { struct zn_pick_job pick; struct zn_places *places; struct zn_pick_ask ask; double run_s, end_s; uint32_t times; bool meek, goes, ended; };
 
 static struct job *job_of(const struct zn_pick_job *pick)
 {
 	return (struct job *)pick;
 }
 
-static const struct zn_place *place_of(const struct zn_pick_job *pick)
+static const struct zn_places *places_of(const struct zn_pick_job *pick)
 {
-	return &job_of(pick)->place;
+	return job_of(pick)->places;
 }
 
 static const struct zn_wish *wish_of(const struct zn_pick_job *pick)
@@ -29,12 +29,20 @@ static const struct zn_wish *wish_of(const struct zn_pick_job *pick)
 
 static struct zn_room room_of(const struct zn_facts *f)
 {
-	struct zn_room room = { .place_of = place_of, .wish_of = wish_of };
+	struct zn_room room = { .places_of = places_of, .wish_of = wish_of };
 
 	if (zn_room_open(&room, 1) < 0)
 		abort();
 	zn_room_set_facts(&room, 0, f);
 	return room;
+}
+
+static void keep(struct zn_places **to, const struct zn_room *room)
+{
+	free(*to);
+	*to = zn_places_copy(room->places);
+	if (!*to)
+		abort();
 }
 
 static struct zn_pick_ask draw_ask(const struct zn_facts *f, int gpus)
@@ -51,7 +59,7 @@ static bool would_fit(const struct zn_room *r, const struct zn_pick_ask *wanted,
 	struct zn_plan plan;
 
 	for (size_t i = 0; i < n; i++) {
-		const struct zn_plan *p = &place_of(v[i].job)->plan;
+		const struct zn_plan *p = &places_of(v[i].job)->v[0].plan;
 		if (!(set & 1u << i))
 			continue;
 		then.gpus = zn_idset_or(&then.gpus, &p->gpus);
@@ -126,9 +134,12 @@ static void choices(void)
 			struct zn_ask ask;
 			jobs[i] = (struct job){ .ask = draw_ask(facts, 3), .pick = { .seq = i, .start_s = rand() % 1000 } };
 			ask = zn_room_ask(&jobs[i].ask);
-			if (zn_plan_make(facts, &room.nodes->free, &ask, &jobs[i].place.plan, NULL) < 0)
+			room.places->n = 1;
+			room.places->v[0].node = 0;
+			if (zn_plan_make(facts, &room.nodes->free, &ask, &room.places->v[0].plan, NULL) < 0)
 				continue;
-			zn_room_take(&room, &jobs[i].place, NULL);
+			keep(&jobs[i].places, &room);
+			zn_room_take(&room, jobs[i].places, NULL);
 			v[n] = (struct zn_victim){ .job = &jobs[i].pick, .priority = -(rand() % 3) - 1, .times = (uint32_t)rand() % 2,
 			                           .gpus = jobs[i].ask.gpus, .goes = rand() % 6 == 0 };
 			n += v[n].goes || zn_victim_weigh(&v[n], 0, 1000, &safe_s);
@@ -179,13 +190,13 @@ static struct job meek[MEEK], urgent[URGENT];
 
 static void begin(struct zn_room *room, struct job *j, double now_s)
 {
-	j->place = room->place;
+	keep(&j->places, room);
 	j->end_s = now_s + j->run_s;
 }
 
 static void end(struct zn_room *room, struct zn_pick *pick, struct job *j, double now_s)
 {
-	zn_room_give(room, &j->place, NULL);
+	zn_room_give(room, j->places, NULL);
 	zn_pick_gone(pick, &j->pick, now_s);
 	j->end_s = 0;
 }
