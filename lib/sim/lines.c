@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
+
 enum { STEP = 64 << 10, LINE_MAX_BYTES = 1 << 20 };
 
 int zn_lines_open(const char *path, struct zn_lines *ret, struct zn_err *err)
@@ -115,6 +117,6 @@ bool zn_field_number(const char *text, double *ret)
 {
 	char *end;
 
-	*ret = strtod(text, &end);
+	*ret = zn_strtod(text, &end);
 	return end != text && !*end && isfinite(*ret);
 }
