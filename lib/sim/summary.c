@@ -1,7 +1,5 @@
 #include "sim/summary.h"
 
-#include <stdlib.h>
-
 #define F(member, type, heading, help) ZN_FIELD(struct zn_summary, member, type, heading, help)
 
 static const struct zn_field fields[] = {
@@ -30,11 +28,42 @@ const struct zn_kind zn_summary_kind = {
 	.name = "summary", .brief = "what a simulation comes to", .fields = fields, .size = sizeof(struct zn_summary),
 };
 
-static int by_value(const void *a, const void *b)
+/* The least of the n largest of them, of which there are so many at least; their order is lost.  The largest so far are a
+ * heap with the least on top.
+ */
+static void sink(double *heap, size_t n, size_t at)
 {
-	const double x = *(const double *)a, y = *(const double *)b;
+	double v = heap[at];
 
-	return (x > y) - (x < y);
+	for (size_t child; (child = 2 * at + 1) < n; at = child) {
+		child += child + 1 < n && heap[child + 1] < heap[child];
+		if (v <= heap[child])
+			break;
+		heap[at] = heap[child];
+	}
+	heap[at] = v;
+}
+
+static double nth_largest(double *v, size_t total, size_t n)
+{
+	for (size_t i = n / 2; i-- > 0;)
+		sink(v, n, i);
+	for (size_t i = n; i < total; i++) {
+		if (v[i] <= v[0])
+			continue;
+		v[0] = v[i];
+		sink(v, n, 0);
+	}
+	return v[0];
+}
+
+static double largest(const double *v, size_t n)
+{
+	double most = n ? v[0] : 0;
+
+	for (size_t i = 1; i < n; i++)
+		most = v[i] > most ? v[i] : most;
+	return most;
 }
 
 static double mean(double sum, double n)
@@ -50,11 +79,10 @@ void zn_summary_make(const struct zn_sim_sum *sum, double *waits_s, struct zn_su
 	                            .decision_p50_us = zn_sim_times_us(&sum->decisions, 0.5),
 	                            .decision_p99_us = zn_sim_times_us(&sum->decisions, 0.99),
 	                            .decision_max_us = (double)sum->decisions.max_ns / 1e3 };
-	qsort(waits_s, sum->jobs, sizeof(*waits_s), by_value);
 	ret->makespan_s = ZN_SOME_F64(sum->last_s - sum->first_s);
 	ret->wait_mean_s = ZN_SOME_F64(mean(sum->wait_s, n));
-	ret->wait_p99_s = ZN_SOME_F64(sum->jobs ? waits_s[(size_t)(n * 0.99)] : 0);
-	ret->wait_max_s = ZN_SOME_F64(sum->jobs ? waits_s[sum->jobs - 1] : 0);
+	ret->wait_max_s = ZN_SOME_F64(largest(waits_s, sum->jobs));
+	ret->wait_p99_s = ZN_SOME_F64(sum->jobs ? nth_largest(waits_s, sum->jobs, sum->jobs - (size_t)(n * 0.99)) : 0);
 	ret->jct_mean_s = ZN_SOME_F64(mean(sum->jct_s, n));
 	ret->bsld_mean = ZN_SOME_F64(mean(sum->bsld, n));
 	ret->util = sum->capacity_gpu_s > 0 ? sum->gpu_s / sum->capacity_gpu_s : 0;

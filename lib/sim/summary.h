@@ -19,7 +19,7 @@ struct zn_summary {
 
 extern const struct zn_kind zn_summary_kind;
 
-/* waits, of all jobs that ran, is sorted by this. */
+/* waits, of all jobs that ran, are in another order after this. */
 void zn_summary_make(const struct zn_sim_sum *sum, double *waits_s, struct zn_summary *ret);
 
 #endif
