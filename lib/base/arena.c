@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { FIRST_CHUNK = 4096, LARGEST_CHUNK = 1 << 20, MANY_PAGES = 64 << 10 };
+enum { FIRST_CHUNK = 4096, LARGEST_CHUNK = 1 << 20, MANY_PAGES = 64 << 10, HUGE_PAGE = 2 << 20 };
 
 struct zn_chunk {
 	struct zn_chunk *next;
@@ -15,13 +15,18 @@ struct zn_chunk {
 	_Alignas(max_align_t) unsigned char bytes[];
 };
 
-/* All of it will be used: its pages are cheaper had at once than by a fault each.  A kernel before 5.14 won't. */
+/* All of it will be used: its pages are cheaper had at once than by a fault each, and large ones than many.  A kernel before
+ * 5.14 won't.
+ */
 static void populate(struct zn_chunk *c)
 {
 #ifdef MADV_POPULATE_WRITE
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = ((uintptr_t)c->bytes + page - 1) & -page;
+	size_t n = ((uintptr_t)c->bytes + c->size - begin) & -page;
 
-	madvise((void *)begin, ((uintptr_t)c->bytes + c->size - begin) & -page, MADV_POPULATE_WRITE);
+	if (n >= HUGE_PAGE)
+		madvise((void *)begin, n, MADV_HUGEPAGE);
+	madvise((void *)begin, n, MADV_POPULATE_WRITE);
 #endif
 }
 
