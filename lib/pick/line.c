@@ -412,8 +412,10 @@ int zn_line_add(struct zn_line *l, struct zn_pick_job *job, const struct zn_pick
 		return -ENOMEM;
 	}
 	job->urgency = urgency_of(l, job);
-	job->all = (struct zn_row_node){ .key = key_of(l, job), .seq = job->seq, .count = job->overtaken_s };
-	job->in_class = (struct zn_row_node){ .key = key_of(l, job), .seq = job->seq, .low = job->limit_s };
+	zn_row_node_init(&job->all, key_of(l, job), job->seq);
+	job->all.count = job->overtaken_s;
+	zn_row_node_init(&job->in_class, key_of(l, job), job->seq);
+	job->in_class.low = job->limit_s;
 	job->class = c;
 	job->shape = s;
 	job->excused_s = excused_s(l, s);

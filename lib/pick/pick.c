@@ -28,7 +28,8 @@ void zn_pick_runs(struct zn_pick *p, struct zn_pick_job *job, double start_s, ui
 {
 	job->runs = true;
 	job->start_s = start_s;
-	job->running = (struct zn_row_node){ .key = start_s + job->limit_s, .seq = job->seq, .weight = weight };
+	zn_row_node_init(&job->running, start_s + job->limit_s, job->seq);
+	job->running.weight = weight;
 	zn_row_add(&p->running, &job->running);
 }
 

@@ -15,17 +15,23 @@ static bool is_before(const struct zn_row_node *a, double key, uint64_t seq)
 	return a->key < key || (a->key == key && a->seq < seq);
 }
 
+static double lowest(const struct zn_row_node *node)
+{
+	const struct zn_row_node *l = node->left, *r = node->right;
+	double low = node->low;
+
+	if (l && l->lowest < low)
+		low = l->lowest;
+	return r && r->lowest < low ? r->lowest : low;
+}
+
 static void update(struct zn_row_node *node)
 {
 	const struct zn_row_node *l = node->left, *r = node->right;
 
 	node->n = 1 + (l ? l->n : 0) + (r ? r->n : 0);
 	node->sum = node->weight + (l ? l->sum : 0) + (r ? r->sum : 0);
-	node->lowest = node->low;
-	if (l && l->lowest < node->lowest)
-		node->lowest = l->lowest;
-	if (r && r->lowest < node->lowest)
-		node->lowest = r->lowest;
+	node->lowest = lowest(node);
 }
 
 static void owe(struct zn_row_node *node, double amount)
@@ -64,43 +70,56 @@ static void split(struct zn_row_node *node, double key, uint64_t seq, struct zn_
 	update(node);
 }
 
-static struct zn_row_node *merge(struct zn_row_node *a, struct zn_row_node *b)
+/* at's subtree has other's, too; or node no more.  Its children are mostly not looked at for that. */
+static void count_in(struct zn_row_node *at, const struct zn_row_node *other)
 {
-	if (!a || !b)
-		return a ? a : b;
-	if (priority(a) >= priority(b)) {
-		pay(a);
-		a->right = merge(a->right, b);
-		update(a);
-		return a;
-	}
-	pay(b);
-	b->left = merge(a, b->left);
-	update(b);
-	return b;
+	at->n += other->n;
+	at->sum += other->sum;
+	if (other->lowest < at->lowest)
+		at->lowest = other->lowest;
 }
 
-static struct zn_row_node *add(struct zn_row_node *at, struct zn_row_node *node)
+static void count_out(struct zn_row_node *at, const struct zn_row_node *node)
 {
-	if (!at || priority(node) > priority(at)) {
-		split(at, node->key, node->seq, &node->left, &node->right);
-		update(node);
-		return node;
+	at->n--;
+	at->sum -= node->weight;
+	if (node->low < at->low)
+		at->lowest = lowest(at);
+}
+
+static struct zn_row_node *merge(struct zn_row_node *a, struct zn_row_node *b)
+{
+	struct zn_row_node *root, **link = &root;
+
+	while (a && b) {
+		bool a_first = priority(a) >= priority(b);
+		struct zn_row_node *top = a_first ? a : b, **rest = a_first ? &a : &b;
+		pay(top);
+		count_in(top, a_first ? b : a);
+		*link = top;
+		link = a_first ? &top->right : &top->left;
+		*rest = *link;
 	}
-	pay(at);
-	if (is_before(at, node->key, node->seq))
-		at->right = add(at->right, node);
-	else
-		at->left = add(at->left, node);
-	update(at);
-	return at;
+	*link = a ? a : b;
+	return root;
 }
 
 void zn_row_add(struct zn_row *t, struct zn_row_node *node)
 {
+	struct zn_row_node *at, **link = &t->root;
+	uint64_t mine = priority(node);
+
 	node->left = node->right = NULL;
 	node->owed = 0;
-	t->root = add(t->root, node);
+	update(node);
+	while ((at = *link) && mine <= priority(at)) {
+		pay(at);
+		count_in(at, node);
+		link = is_before(at, node->key, node->seq) ? &at->right : &at->left;
+	}
+	split(at, node->key, node->seq, &node->left, &node->right);
+	update(node);
+	*link = node;
 }
 
 static struct zn_row_node *cut(struct zn_row_node *at, struct zn_row_node *node)
@@ -112,7 +131,7 @@ static struct zn_row_node *cut(struct zn_row_node *at, struct zn_row_node *node)
 		at->right = cut(at->right, node);
 	else
 		at->left = cut(at->left, node);
-	update(at);
+	count_out(at, node);
 	return at;
 }
 

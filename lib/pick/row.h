@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The caller sets key, seq, low, weight and count before zn_row_add; the rest is the row's. */
+/* The caller sets key, seq, low, weight and count before zn_row_add, by zn_row_node_init or alone; the rest is the row's. */
 struct zn_row_node {
 	double key;                   /* ascending; of equals the lower seq comes first */
 	uint64_t seq;                 /* no two in a row have the same key and seq */
@@ -24,6 +24,15 @@ struct zn_row_node {
 };
 
 struct zn_row { struct zn_row_node *root; };
+
+/* With no low, weight and count; what zn_row_add sets is left alone, for there are many of them. */
+static inline void zn_row_node_init(struct zn_row_node *node, double key, uint64_t seq)
+{
+	node->key = key;
+	node->seq = seq;
+	node->low = node->count = 0;
+	node->weight = 0;
+}
 
 void zn_row_add(struct zn_row *t, struct zn_row_node *node);
 void zn_row_remove(struct zn_row *t, struct zn_row_node *node);
