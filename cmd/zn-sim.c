@@ -236,7 +236,7 @@ static bool fits(struct sim *s, const struct zn_sim_pool *pool, struct world *w,
 	char text[256];
 
 	to->gpus = t->gpus * (o.flat ? 1 : t->gpu_milli / 1000.);
-	to->pick.size = (float)t->gpus;
+	to->size = (float)t->gpus;
 	to->use = (struct zn_use){ .running = 1, .gpus = t->gpus };
 	if (o.flat && t->gpus <= pool->gpus)
 		return true;
@@ -281,8 +281,8 @@ static size_t gather(struct sim *s, uint32_t number, struct world *w)
 			zn_cli_usage("option '--scale': with it job %llu would come after 10^13 s", (unsigned long long)t->id);
 		to[n] = (struct zn_sim_job){
 			.priority = o.priorities ? t->priority : 0,
-			.pick = { .seq = n, .submit_s = t->submit_s * s->scale, .estimate_s = estimate(t), .limit_s = estimate(t) },
-			.duration_s = t->duration_s, .trace = i, .pool = number,
+			.submit_s = t->submit_s * s->scale, .estimate_s = estimate(t), .duration_s = t->duration_s,
+			.trace = i, .pool = number,
 		};
 		if (!fits(s, pool, w, t, &to[n]))
 			continue;
@@ -357,7 +357,7 @@ static struct zn_job_alloc alloc_on(const struct world *w, const struct zn_fleet
 static void put_places(struct zn_arena *a, const struct sim *s, const struct zn_sim_job *ran, struct zn_job_record *r)
 {
 	const struct world *w = &s->worlds[ran->pool];
-	const struct zn_fleet_gang *gang = zn_hall_gang_of(&w->hall, &ran->pick);
+	const struct zn_fleet_gang *gang = &w->hall.gangs[ran->gang]->gang;
 	uint32_t n = ran->place.n;
 	struct zn_job_alloc *v = zn_cli_must(zn_arena_array(a, n, sizeof(*v)));
 	uint32_t *gpus = zn_cli_must(zn_arena_array(a, (size_t)n * ZN_FLEET_GPUS, sizeof(*gpus)));
@@ -385,7 +385,7 @@ static void put_job(struct zn_writer *w, struct zn_arena *a, const struct sim *s
 	if (!o.flat && t->mem_mb > 0)
 		r.mem_bytes = ZN_SOME_U64((uint64_t)(t->mem_mb * (1 << 20)));
 	if (ran) {
-		r.start_s = ZN_SOME_F64(ran->pick.start_s);
+		r.start_s = ZN_SOME_F64(ran->start_s);
 		r.end_s = ZN_SOME_F64(ran->end_s);
 	} else {
 		snprintf(reason, sizeof(reason), "it can never start here: %s", lacks);
@@ -431,7 +431,7 @@ static struct zn_summary summary(const struct sim *s)
 	struct zn_summary sum;
 
 	for (size_t i = 0; i < s->n_jobs; i++)
-		waits[i] = s->jobs[i].pick.start_s - s->jobs[i].pick.submit_s;
+		waits[i] = s->jobs[i].start_s - s->jobs[i].submit_s;
 	zn_summary_make(&s->sum, waits, &sum);
 	free(waits);
 	sum.policy = o.policy;
@@ -455,7 +455,7 @@ static int run(struct sim *s, const char *path, struct zn_writer *w, struct zn_e
 	if (rc == 0)
 		rc = zn_trace_read(path, o.flat ? ZN_TRACE_POOL : ZN_TRACE_RUN, &s->trace, err);
 	if (rc == 0) {
-		s->jobs = zn_cli_must(zn_arena_array(&arena, s->trace.n + 1, sizeof(*s->jobs))); /* which has its pages at once */
+		s->jobs = zn_cli_must(zn_arena_room(&arena, (s->trace.n + 1) * sizeof(*s->jobs))); /* which has its pages at once */
 		s->lacks = zn_cli_must(calloc(s->trace.n + 1, sizeof(*s->lacks)));
 		for (size_t i = 0; i < s->trace.n; i++)
 			s->lacks[i] = "it belongs to no virtual cluster that has nodes";

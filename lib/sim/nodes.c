@@ -157,7 +157,7 @@ static int tell(struct zn_hall *h, const struct zn_fleet_gang *gang, struct zn_s
 	if (number < 0)
 		return -ENOMEM;
 	job->gang = (uint32_t)number;
-	job->pick.size = (float)zn_hall_size(h, gang);
+	job->size = (float)zn_hall_size(h, gang);
 	job->use = zn_pick_use(&ask);
 	return 0;
 }

@@ -61,16 +61,16 @@ static void count(struct series *s, const struct zn_sim_job *jobs, size_t n)
 {
 	double waiting[BINS] = { 0 }, busy[BINS] = { 0 };
 
-	*s = (struct series){ .from_s = jobs[0].pick.submit_s, .to_s = jobs[0].end_s };
+	*s = (struct series){ .from_s = jobs[0].submit_s, .to_s = jobs[0].end_s };
 	for (size_t i = 0; i < n; i++) {
-		s->from_s = fmin(s->from_s, jobs[i].pick.submit_s);
+		s->from_s = fmin(s->from_s, jobs[i].submit_s);
 		s->to_s = fmax(s->to_s, jobs[i].end_s);
 	}
 	if (s->to_s <= s->from_s)
 		s->to_s = s->from_s + fmax(1, fabs(s->from_s) / 1e12);
 	for (size_t i = 0; i < n; i++) {
 		const struct zn_sim_job *j = &jobs[i];
-		double came_s = j->pick.submit_s, start_s = j->pick.start_s;
+		double came_s = j->submit_s, start_s = j->start_s;
 		size_t at = bin_of(s, came_s);
 		add(s, s->waiting, waiting, came_s, start_s, 1);
 		add(s, s->busy, busy, start_s, j->end_s, j->gpus);

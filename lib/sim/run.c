@@ -14,7 +14,7 @@ struct ends { struct zn_sim_job **heap; size_t n; };
 
 static bool ends_before(const struct zn_sim_job *a, const struct zn_sim_job *b)
 {
-	return a->end_s != b->end_s ? a->end_s < b->end_s : a->pick.seq < b->pick.seq;
+	return a->end_s != b->end_s ? a->end_s < b->end_s : a < b;
 }
 
 static void ends_push(struct ends *e, struct zn_sim_job *job)
@@ -41,16 +41,48 @@ static struct zn_sim_job *ends_pop(struct ends *e)
 	return first;
 }
 
-/* ---- where they run ------------------------------------------------------------------------------------ */
+/* ---- who waits or runs --------------------------------------------------------------------------------- */
 
-static struct zn_sim_job *job_of(const struct zn_pick_job *pick)
+/* What picking knows of a job: of those alone that wait or run, which are few, so that it fits into a cache. */
+struct zn_sim_turn {
+	struct zn_pick_job pick;
+	struct zn_sim_job *job;
+	struct zn_sim_turn *next;     /* that is over, too */
+};
+
+struct turns { struct zn_arena arena; struct zn_sim_turn *over; };
+
+static struct zn_sim_turn *turn_of(const struct zn_pick_job *pick)
 {
-	return (struct zn_sim_job *)((char *)pick - offsetof(struct zn_sim_job, pick));
+	return (struct zn_sim_turn *)((char *)pick - offsetof(struct zn_sim_turn, pick));
 }
+
+/* NULL: out of memory. */
+static struct zn_sim_turn *turn_begin(struct turns *all, struct zn_sim_job *job, uint64_t seq)
+{
+	struct zn_sim_turn *t = all->over ? all->over : zn_arena_room(&all->arena, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	if (all->over)
+		all->over = t->next;
+	*t = (struct zn_sim_turn){ .job = job, .pick = { .seq = seq, .submit_s = job->submit_s, .estimate_s = job->estimate_s,
+	                                                 .limit_s = job->estimate_s, .size = job->size } };
+	return job->turn = t;
+}
+
+static void turn_end(struct turns *all, struct zn_sim_job *job)
+{
+	job->turn->next = all->over;
+	all->over = job->turn;
+	job->turn = NULL;
+}
+
+/* ---- where they run ------------------------------------------------------------------------------------ */
 
 const struct zn_hall_place *zn_sim_place_of(const struct zn_pick_job *pick)
 {
-	return &job_of(pick)->place;
+	return &turn_of(pick)->job->place;
 }
 
 static struct zn_pick *pick_of(const struct zn_sim_world *w)
@@ -66,16 +98,16 @@ static double gpus_of(const struct zn_sim_world *w)
 static int wait(const struct zn_sim_world *w, struct zn_sim_job *job)
 {
 	if (w->hall)
-		return zn_hall_wait(w->hall, &job->pick, job->gang, job->priority, job->payer);
-	return zn_pool_wait(w->pool, &job->pick, job->priority, job->payer);
+		return zn_hall_wait(w->hall, &job->turn->pick, job->gang, job->priority, job->payer);
+	return zn_pool_wait(w->pool, &job->turn->pick, job->priority, job->payer);
 }
 
 static void end(const struct zn_sim_world *w, struct zn_sim_job *job, double now_s)
 {
 	if (w->hall)
-		zn_hall_end(w->hall, &job->pick, now_s);
+		zn_hall_end(w->hall, &job->turn->pick, now_s);
 	else
-		zn_pool_end(w->pool, &job->pick, now_s);
+		zn_pool_end(w->pool, &job->turn->pick, now_s);
 }
 
 static int keep_place(const struct zn_sim_world *w, struct zn_arena *arena, struct zn_sim_job *job)
@@ -99,6 +131,7 @@ struct run {
 	struct zn_sim_world world;
 	struct zn_pick *pick;
 	struct zn_arena *arena;
+	struct turns turns;
 	struct ends ends;
 	double now_s;
 };
@@ -106,7 +139,7 @@ struct run {
 /* When the next job comes or ends, or somebody who used up his hours has some again. */
 static double next_time(const struct run *r)
 {
-	double at = r->submitted < r->n ? r->jobs[r->submitted].pick.submit_s : HUGE_VAL;
+	double at = r->submitted < r->n ? r->jobs[r->submitted].submit_s : HUGE_VAL;
 	double again_s = r->pick->payers ? zn_payers_again_s(r->pick->payers) : 0;
 
 	if (r->ends.n && r->ends.heap[0]->end_s < at)
@@ -133,7 +166,7 @@ static void count_end(struct run *r, const struct zn_sim_job *job)
 	if (!r->pick->payers)
 		return;
 	zn_payer_take(r->pick->payers, job->payer, &job->use);
-	zn_payer_ended(r->pick->payers, job->payer, &job->use, job->pick.start_s, r->now_s);
+	zn_payer_ended(r->pick->payers, job->payer, &job->use, job->start_s, r->now_s);
 }
 
 static int take_events(struct run *r)
@@ -142,11 +175,14 @@ static int take_events(struct run *r)
 		struct zn_sim_job *job = ends_pop(&r->ends);
 		count_end(r, job);
 		end(&r->world, job, r->now_s);
+		turn_end(&r->turns, job);
 		r->done++;
 	}
-	for (; r->submitted < r->n && r->jobs[r->submitted].pick.submit_s <= r->now_s; r->submitted++)
-		if (wait(&r->world, &r->jobs[r->submitted]) < 0)
+	for (; r->submitted < r->n && r->jobs[r->submitted].submit_s <= r->now_s; r->submitted++) {
+		struct zn_sim_job *job = &r->jobs[r->submitted];
+		if (!turn_begin(&r->turns, job, r->submitted) || wait(&r->world, job) < 0)
 			return -ENOMEM;
+	}
 	return 0;
 }
 
@@ -163,8 +199,9 @@ static int decide(struct run *r, struct zn_sim_times *times)
 	}
 	zn_pick_begin(&pass, r->pick, r->now_s);
 	while (rc == 0 && (pick = zn_pick_next(&pass))) {
-		struct zn_sim_job *job = job_of(pick);
+		struct zn_sim_job *job = turn_of(pick)->job;
 		rc = keep_place(&r->world, r->arena, job);
+		job->start_s = r->now_s;
 		job->end_s = r->now_s + job->duration_s;
 		ends_push(&r->ends, job);
 		count_start(r, job);
@@ -179,7 +216,7 @@ static void add_up(const struct run *r, struct zn_sim_sum *sum)
 
 	for (size_t i = 0; i < r->n; i++) {
 		const struct zn_sim_job *job = &r->jobs[i];
-		double waited = job->pick.start_s - job->pick.submit_s, d = job->duration_s;
+		double waited = job->start_s - job->submit_s, d = job->duration_s;
 		double slowdown = (waited + d) / (d > short_job_s ? d : short_job_s);
 		wait_s += waited;
 		run_s += d;
@@ -190,9 +227,9 @@ static void add_up(const struct run *r, struct zn_sim_sum *sum)
 	sum->jct_s += wait_s + run_s;
 	sum->bsld += bsld;
 	sum->gpu_s += gpu_s;
-	sum->capacity_gpu_s += gpus_of(&r->world) * (r->now_s - r->jobs[0].pick.submit_s);
-	if (!sum->jobs || r->jobs[0].pick.submit_s < sum->first_s)
-		sum->first_s = r->jobs[0].pick.submit_s;
+	sum->capacity_gpu_s += gpus_of(&r->world) * (r->now_s - r->jobs[0].submit_s);
+	if (!sum->jobs || r->jobs[0].submit_s < sum->first_s)
+		sum->first_s = r->jobs[0].submit_s;
 	if (!sum->jobs || r->now_s > sum->last_s)
 		sum->last_s = r->now_s;
 	sum->jobs += r->n;
@@ -215,12 +252,11 @@ int zn_sim_run(struct zn_sim_job *jobs, size_t n, struct zn_sim_world world, str
 		if (progress && r.done - told >= PROGRESS_EACH)
 			progress(told = r.done);
 	}
-	if (rc == 0 && r.done < n) {
-		free(r.ends.heap);
-		return zn_err_set(err, -EDEADLK, "%zu jobs wait for ever, which should not be: please report the trace", n - r.done);
-	}
-	if (rc == 0 && n)
+	if (rc == 0 && n && r.done == n)
 		add_up(&r, sum);
 	free(r.ends.heap);
+	zn_arena_done(&r.turns.arena);
+	if (rc == 0 && r.done < n)
+		return zn_err_set(err, -EDEADLK, "%zu jobs wait for ever, which should not be: please report the trace", n - r.done);
 	return rc < 0 ? zn_err_set(err, rc, "out of memory") : 0;
 }

@@ -8,16 +8,20 @@
 #include "sim/times.h"
 #include "zenith.h"
 
+struct zn_sim_turn;
+
 struct zn_sim_job {
-	struct zn_pick_job pick;      /* seq: index in the array */
-	int64_t priority;
-	uint32_t payer;               /* in the payers of the run; 0: nobody */
-	uint32_t gang;                /* on nodes: which it is, in their hall */
+	double submit_s, start_s, end_s;
+	double duration_s;            /* at most estimate_s */
 	double gpus;                  /* that it uses */
+	double estimate_s;            /* when it is over at the latest, after its start */
+	float size;                   /* as zn_pick_job has it */
+	uint32_t payer;               /* in the payers of the run; 0: nobody */
+	int64_t priority;
+	struct zn_sim_turn *turn;     /* the run's, while it waits or runs */
 	struct zn_use use;            /* what it counts for against quotas */
 	struct zn_hall_place place;   /* on nodes, once it runs */
-	double duration_s;            /* at most pick.estimate_s */
-	double end_s;
+	uint32_t gang;                /* on nodes: which it is, in their hall */
 	uint32_t pool;                /* the caller's: where it runs */
 	size_t trace;                 /* which of the trace it is */
 };

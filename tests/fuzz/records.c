@@ -334,9 +334,8 @@ static void run_trace(const struct zn_trace *t)
 		if (t->jobs[i].gpus <= GPUS) {
 			double run_s = t->jobs[i].duration_s, wall_s = t->jobs[i].walltime_s;
 			double most_s = wall_s > run_s ? wall_s : run_s;
-			jobs[n] = (struct zn_sim_job){ .gpus = t->jobs[i].gpus, .duration_s = run_s, .end_s = -1, .pick = {
-				.seq = n, .submit_s = t->jobs[i].submit_s, .estimate_s = most_s, .limit_s = most_s,
-				.size = (float)t->jobs[i].gpus } };
+			jobs[n] = (struct zn_sim_job){ .gpus = t->jobs[i].gpus, .duration_s = run_s, .end_s = -1,
+			                               .submit_s = t->jobs[i].submit_s, .estimate_s = most_s, .size = (float)t->jobs[i].gpus };
 			n++;
 		}
 	struct zn_pool pool;
@@ -344,7 +343,7 @@ static void run_trace(const struct zn_trace *t)
 	must(zn_sim_run(jobs, n, (struct zn_sim_world){ .pool = &pool }, NULL, NULL, &sum, NULL, NULL) == 0);
 	zn_pick_done(&pool.pick);
 	for (size_t i = 0; i < n; i++)
-		must(jobs[i].pick.start_s >= jobs[i].pick.submit_s && jobs[i].end_s >= jobs[i].pick.start_s);
+		must(jobs[i].start_s >= jobs[i].submit_s && jobs[i].end_s >= jobs[i].start_s);
 	must(sum.jobs == n);
 	free(jobs);
 }
@@ -419,13 +418,13 @@ static void run_on_nodes(const struct zn_cluster *c, const struct zn_trace *t)
 	for (size_t i = 0; rc == 0 && i < t->n; i++) {
 		struct zn_fleet_gang gang;
 		double run_s = t->jobs[i].duration_s;
-		jobs[n] = (struct zn_sim_job){ .gpus = t->jobs[i].gpus, .duration_s = run_s, .end_s = -1, .pick = {
-			.seq = n, .submit_s = t->jobs[i].submit_s, .estimate_s = run_s, .limit_s = run_s } };
+		jobs[n] = (struct zn_sim_job){ .gpus = t->jobs[i].gpus, .duration_s = run_s, .end_s = -1,
+		                               .submit_s = t->jobs[i].submit_s, .estimate_s = run_s };
 		n += t->jobs[i].gpus < 4096 && zn_sim_ask(&hall, &models, &t->jobs[i], &jobs[n], &gang) == 0;
 	}
 	must(rc < 0 || zn_sim_run(jobs, n, (struct zn_sim_world){ .hall = &hall }, NULL, &places, &sum, NULL, NULL) == 0);
 	for (size_t i = 0; i < n; i++)
-		must(jobs[i].pick.start_s >= jobs[i].pick.submit_s && jobs[i].place.n && jobs[i].place.spots[0].node < c->n_nodes);
+		must(jobs[i].start_s >= jobs[i].submit_s && jobs[i].place.n && jobs[i].place.spots[0].node < c->n_nodes);
 	must(rc < 0 || hall.now.used_milli == 0);
 	zn_hall_done(&hall);
 	zn_arena_done(&places);
