@@ -12,10 +12,11 @@ bool zn_victim_weigh(struct zn_victim *v, int64_t priority, double now_s, double
 	v->lost_s = ran_s * (v->gpu_milli ? v->gpu_milli / 1e3 : v->gpus ? v->gpus : 1);
 	if (v->goes || v->priority >= priority || zn_line_was_last(v->job))
 		return false;
-	if (ran_s >= safe_s)
+	double until_s = v->job->start_s + safe_s;
+	if (fmax(now_s, v->job->start_s) >= until_s) /* not by ran_s, which may be rounded: at that time it may */
 		return true;
-	if (*safe_until_s == 0 || v->job->start_s + safe_s < *safe_until_s)
-		*safe_until_s = v->job->start_s + safe_s;
+	if (*safe_until_s == 0 || until_s < *safe_until_s)
+		*safe_until_s = until_s;
 	return false;
 }
 

@@ -178,6 +178,13 @@ static void safety(void)
 	zn_victim_weigh(&both[0], 1, 1000, &safe_s);
 	zn_victim_weigh(&both[1], 1, 1000, &safe_s);
 	tap_ok(safe_s == 1060, "the first of them to be safe no more is known");
+	for (int i = 0; i < 1000; i++) { /* in many of these times plus a minute there is no minute after them, rounded */
+		pick.start_s = i * 0.1;
+		safe_s = 0;
+		zn_victim_weigh(&both[1], 1, pick.start_s, &safe_s);
+		wrong += !zn_victim_weigh(&both[1], 1, safe_s, &safe_s);
+	}
+	tap_ok(!wrong, "when it is safe no more it may be preempted");
 	pick.overtaken_s = 49 * 3600.;
 	tap_ok(!zn_victim_weigh(&(struct zn_victim){ .job = &pick }, 1, 1e6, &safe_s), "one that was kept back for two days is not preempted");
 }
