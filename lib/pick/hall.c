@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pick/preempt.h"
+
 /* ---- gangs ------------------------------------------------------------------------------------------------- */
 
 const struct zn_fleet_gang *zn_hall_gang_of(const struct zn_hall *h, const struct zn_pick_job *job)
@@ -245,6 +247,17 @@ static bool fits(void *arg, const struct zn_pick_job *job, bool beside)
 	return zn_fleet_has_room(beside ? &h->beside : &h->now, zn_hall_gang_of(h, job)) == 0;
 }
 
+/* One that runs ends. */
+static int give_then(struct zn_hall *h, const struct zn_pick_job *job)
+{
+	const struct zn_hall_place *place = h->place_of(job);
+	int rc = 0;
+
+	for (uint32_t i = 0; rc == 0 && i < place->n; i++)
+		rc = zn_fleet_then_give(&h->then, &zn_hall_gang_of(h, job)->task, &place->spots[i]);
+	return rc;
+}
+
 struct ahead { struct zn_hall *h; double at_s; uint64_t steps; int rc; };
 
 /* One of those that run ends; returns whether there is no room yet. */
@@ -252,12 +265,10 @@ static bool end_then(void *arg, const struct zn_row_node *node)
 {
 	struct ahead *a = arg;
 	const struct zn_pick_job *job = zn_pick_job_that_runs((struct zn_row_node *)node);
-	const struct zn_hall_place *place = a->h->place_of(job);
 
-	for (uint32_t i = 0; a->rc == 0 && i < place->n; i++)
-		a->rc = zn_fleet_then_give(&a->h->then, &zn_hall_gang_of(a->h, job)->task, &place->spots[i]);
+	a->rc = give_then(a->h, job);
 	a->at_s = node->key;
-	a->steps += place->n;
+	a->steps += a->h->place_of(job)->n;
 	return a->rc == 0 && !zn_fleet_then_has_room(&a->h->then);
 }
 
@@ -351,4 +362,43 @@ void zn_hall_end(struct zn_hall *h, struct zn_pick_job *job, double now_s)
 		follow(h, place->spots[i].node);
 	}
 	zn_pick_gone(&h->pick, job, now_s);
+}
+
+/* ---- what would be free ------------------------------------------------------------------------------------- */
+
+struct then { struct zn_hall *hall; const struct zn_fleet_gang *gang; };
+
+static void note(struct zn_hall *h, int rc)
+{
+	h->rc = rc < 0 ? rc : h->rc;
+}
+
+static void then_begin(void *arg)
+{
+	struct then *t = arg;
+
+	note(t->hall, zn_fleet_then_begin(&t->hall->then, t->gang));
+}
+
+static void then_give(void *arg, const struct zn_pick_job *job)
+{
+	struct zn_hall *h = ((struct then *)arg)->hall;
+
+	note(h, give_then(h, job));
+}
+
+static bool then_has_room(void *arg)
+{
+	return zn_fleet_then_has_room(&((struct then *)arg)->hall->then);
+}
+
+static const struct zn_then_ops then_ops = { .begin = then_begin, .give = then_give, .has_room = then_has_room };
+
+size_t zn_hall_preempt(struct zn_hall *h, const struct zn_pick_job *head, struct zn_victim *v, size_t n)
+{
+	struct then t = { .hall = h, .gang = zn_hall_gang_of(h, head) };
+	uint32_t wanted = head->shape->ask.gpus, free = have(&h->now).gpus;
+	bool enough;
+
+	return zn_victims_choose(&then_ops, &t, wanted > free ? wanted - free : 0, v, n, &enough);
 }

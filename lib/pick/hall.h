@@ -9,6 +9,8 @@
 #include "fleet/then.h"
 #include "pick/pick.h"
 
+struct zn_victim;
+
 /* Where a job runs; spots are in the order of their nodes, which is that of the ranks. */
 struct zn_hall_place { struct zn_fleet_spot *spots; uint32_t n; };
 
@@ -71,5 +73,7 @@ double zn_hall_size(const struct zn_hall *h, const struct zn_fleet_gang *gang);
 /* job, of that gang, waits from now on.  -ENOMEM. */
 int zn_hall_wait(struct zn_hall *h, struct zn_pick_job *job, uint32_t gang, int64_t priority, uint32_t payer);
 void zn_hall_end(struct zn_hall *h, struct zn_pick_job *job, double now_s); /* it ran */
+/* As zn_victims_choose, for head; sets rc. */
+size_t zn_hall_preempt(struct zn_hall *h, const struct zn_pick_job *head, struct zn_victim *v, size_t n);
 
 #endif

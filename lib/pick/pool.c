@@ -1,5 +1,7 @@
 #include "pick/pool.h"
 
+#include "pick/preempt.h"
+
 static uint32_t gpus_of(const struct zn_pick_job *job)
 {
 	return (uint32_t)job->size;
@@ -56,4 +58,37 @@ void zn_pool_end(struct zn_pool *p, struct zn_pick_job *job, double now_s)
 {
 	p->free += gpus_of(job);
 	zn_pick_gone(&p->pick, job, now_s);
+}
+
+/* ---- what would be free ------------------------------------------------------------------------------------ */
+
+struct then { const struct zn_pool *pool; uint32_t wanted; uint64_t free; };
+
+static void then_begin(void *arg)
+{
+	struct then *t = arg;
+
+	t->free = t->pool->free;
+}
+
+static void then_give(void *arg, const struct zn_pick_job *job)
+{
+	((struct then *)arg)->free += gpus_of(job);
+}
+
+static bool then_has_room(void *arg)
+{
+	const struct then *t = arg;
+
+	return t->free >= t->wanted;
+}
+
+static const struct zn_then_ops then_ops = { .begin = then_begin, .give = then_give, .has_room = then_has_room };
+
+size_t zn_pool_preempt(const struct zn_pool *p, const struct zn_pick_job *head, struct zn_victim *v, size_t n)
+{
+	struct then t = { .pool = p, .wanted = gpus_of(head) };
+	bool enough;
+
+	return zn_victims_choose(&then_ops, &t, t.wanted > p->free ? t.wanted - p->free : 0, v, n, &enough);
 }

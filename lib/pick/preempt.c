@@ -37,37 +37,39 @@ static int by_cost(const void *a, const void *b)
 }
 
 struct choice {
-	struct zn_room *room;
-	const struct zn_pick_ask *ask;
+	const struct zn_then_ops *then;
+	void *arg;
 	struct zn_victim *v;
 	size_t going, n;               /* v[0..going) go already */
 	bool *out;                     /* of each: it is to be preempted */
 };
 
-static bool is_room(struct choice *c)
+/* Without those who go. */
+static void begin(struct choice *c)
 {
-	zn_room_future(c->room);
-	for (size_t i = 0; i < c->n; i++)
-		if (i < c->going || c->out[i])
-			zn_room_future_give(c->room, c->v[i].job);
-	return zn_room_future_fits(c->room, c->ask);
+	c->then->begin(c->arg);
+	for (size_t i = 0; i < c->going; i++)
+		c->then->give(c->arg, c->v[i].job);
 }
 
-static void set_all(struct choice *c, size_t to, bool out)
+static bool is_room(struct choice *c)
 {
-	for (size_t i = c->going; i < to; i++)
-		c->out[i] = out;
+	begin(c);
+	for (size_t i = c->going; i < c->n; i++)
+		if (c->out[i])
+			c->then->give(c->arg, c->v[i].job);
+	return c->then->has_room(c->arg);
 }
 
 /* Among those of the lowest priorities with which it will do: how many these are; 0: with none it will. */
 static size_t find_enough(struct choice *c)
 {
+	begin(c);
 	for (size_t to = c->going; to < c->n;) {
 		int64_t priority = c->v[to].priority;
-		while (to < c->n && c->v[to].priority == priority)
-			to++;
-		set_all(c, to, true);
-		if (is_room(c))
+		for (; to < c->n && c->v[to].priority == priority; to++)
+			c->then->give(c->arg, c->v[to].job);
+		if (c->then->has_room(c->arg))
 			return to;
 	}
 	return 0;
@@ -77,10 +79,10 @@ static size_t find_enough(struct choice *c)
 static bool find_one(struct choice *c, size_t to)
 {
 	for (size_t i = c->going; i < to; i++) {
-		set_all(c, to, false);
 		c->out[i] = true;
 		if (is_room(c))
 			return true;
+		c->out[i] = false;
 	}
 	return false;
 }
@@ -88,14 +90,16 @@ static bool find_one(struct choice *c, size_t to)
 /* The first few, without those who are not needed: who costs most stays if it can. */
 static void find_few(struct choice *c, size_t to)
 {
-	set_all(c, to, false);
-	for (size_t i = c->going; i < to && !is_room(c); i++)
-		c->out[i] = true;
-	for (size_t i = to; i-- > c->going;) {
-		bool was = c->out[i];
-		c->out[i] = false;
-		if (was && !is_room(c))
-			c->out[i] = true;
+	size_t few = c->going;
+
+	begin(c);
+	for (; few < to && !c->then->has_room(c->arg); few++) {
+		c->then->give(c->arg, c->v[few].job);
+		c->out[few] = true;
+	}
+	while (few-- > c->going) {
+		c->out[few] = false;
+		c->out[few] = !is_room(c);
 	}
 }
 
@@ -113,25 +117,23 @@ static size_t to_front(struct choice *c)
 	return n;
 }
 
-/* What all of them have, and what is free, is too little of something that can be counted. */
-static bool is_hopeless(const struct zn_room *r, const struct zn_pick_ask *ask, const struct zn_victim *v, size_t n)
+/* All of them have too little of what can be counted. */
+static bool is_hopeless(uint64_t lacks_gpus, const struct zn_victim *v, size_t n)
 {
 	uint64_t gpus = 0;
 
-	for (uint32_t i = 0; i < r->n; i++)
-		gpus += zn_idset_count(&r->nodes[i].free.gpus);
 	for (size_t i = 0; i < n; i++)
 		gpus += v[i].gpus;
-	return !ask->part.milli && gpus < ask->gpus;
+	return gpus < lacks_gpus;
 }
 
-size_t zn_room_preempt(struct zn_room *r, const struct zn_pick_ask *ask, struct zn_victim *v, size_t n, bool *ret_enough)
+size_t zn_victims_choose(const struct zn_then_ops *then, void *arg, uint64_t lacks_gpus, struct zn_victim *v, size_t n, bool *ret_enough)
 {
-	struct choice c = { .room = r, .ask = ask, .v = v, .n = n };
+	struct choice c = { .then = then, .arg = arg, .v = v, .n = n };
 	size_t found = 0;
 
 	*ret_enough = false;
-	if (!n || is_hopeless(r, ask, v, n))
+	if (!n || is_hopeless(lacks_gpus, v, n))
 		return 0;
 	c.out = calloc(n, sizeof(*c.out));
 	if (!c.out)
@@ -148,4 +150,37 @@ size_t zn_room_preempt(struct zn_room *r, const struct zn_pick_ask *ask, struct 
 		found = to_front(&c);
 	free(c.out);
 	return found;
+}
+
+/* ---- in a room --------------------------------------------------------------------------------------------- */
+
+struct room_then { struct zn_room *room; const struct zn_pick_ask *ask; };
+
+static void room_begin(void *arg)
+{
+	zn_room_future(((struct room_then *)arg)->room);
+}
+
+static void room_give(void *arg, const struct zn_pick_job *job)
+{
+	zn_room_future_give(((struct room_then *)arg)->room, job);
+}
+
+static bool room_has_room(void *arg)
+{
+	struct room_then *t = arg;
+
+	return zn_room_future_fits(t->room, t->ask);
+}
+
+static const struct zn_then_ops room_then_ops = { .begin = room_begin, .give = room_give, .has_room = room_has_room };
+
+size_t zn_room_preempt(struct zn_room *r, const struct zn_pick_ask *ask, struct zn_victim *v, size_t n, bool *ret_enough)
+{
+	uint64_t free = 0;
+
+	for (uint32_t i = 0; i < r->n; i++)
+		free += zn_idset_count(&r->nodes[i].free.gpus);
+	uint64_t lacks = ask->part.milli || ask->gpus < free ? 0 : ask->gpus - free;
+	return zn_victims_choose(&room_then_ops, &(struct room_then){ r, ask }, lacks, v, n, ret_enough);
 }

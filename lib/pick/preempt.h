@@ -26,9 +26,21 @@ struct zn_victim {
  * no later than when it may be.  One that goes may not.
  */
 bool zn_victim_weigh(struct zn_victim *v, int64_t priority, double now_s, double *safe_until_s);
-/* Of n, all of which may be preempted or go, whom to preempt that there is room for ask when they are gone: these come to
- * the front of v.  0: nobody, as it would not do, or *ret_enough, those who go already are enough.
+
+/* What there would be: as it is now, then when one more of those who run is gone, and so on; whether that is room for who is
+ * first in line, which is asked no more once it is.
  */
+struct zn_then_ops {
+	void (*begin)(void *arg);
+	void (*give)(void *arg, const struct zn_pick_job *job);
+	bool (*has_room)(void *arg);
+};
+
+/* Of n, all of which may be preempted or go, whom to preempt that there is room when they are gone: these come to the front
+ * of v.  lacks_gpus: so many GPUs are too few, at least.  0: nobody, as it would not do, or *ret_enough, those who go already
+ * are enough.
+ */
+size_t zn_victims_choose(const struct zn_then_ops *then, void *arg, uint64_t lacks_gpus, struct zn_victim *v, size_t n, bool *ret_enough);
 size_t zn_room_preempt(struct zn_room *r, const struct zn_pick_ask *ask, struct zn_victim *v, size_t n, bool *ret_enough);
 
 #endif
