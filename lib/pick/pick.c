@@ -93,7 +93,13 @@ static struct zn_pick_job *start(struct zn_pick_pass *pass, struct zn_pick_job *
 
 static struct zn_pick_job *find_head(struct zn_pick_pass *pass, bool *ret_must)
 {
+	struct zn_pick_job *promised = pass->pick->promised;
 	struct zn_line *l = &pass->pick->line;
+
+	*ret_must = false;
+	pass->pick->promised = NULL;
+	if (promised && !promised->shape->is_out)
+		return promised;
 	struct zn_pick_job *oldest = l->order == ZN_PICK_SLOWDOWN ? zn_line_oldest(l, pass->gap.pass) : NULL;
 
 	*ret_must = oldest && zn_line_must(l, oldest);
@@ -253,7 +259,13 @@ struct zn_pick_job *zn_pick_next(struct zn_pick_pass *pass)
 		if (!reserve(pass, head, must))
 			continue;
 		pass->first = head;
-		if (p->preempt && p->preempt(p->preempt_arg, head, pass->now_s) && reserve(pass, head, must))
+		if (!p->preempt || !p->preempt(p->preempt_arg, head, pass->now_s))
+			continue;
+		if (p->preempt_at_once) {
+			p->promised = head;
+			return NULL;
+		}
+		if (reserve(pass, head, must))
 			pass->gap.shadow_s = -HUGE_VAL; /* they may be gone sooner than they must */
 	}
 	return pass->filling ? fill(pass) : NULL;

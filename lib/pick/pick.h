@@ -57,6 +57,8 @@ struct zn_pick {
 	 */
 	bool (*preempt)(void *arg, const struct zn_pick_job *head, double now_s);
 	void *preempt_arg;
+	bool preempt_at_once;         /* they are gone once the pass is over, which it is at once: the caller begins another one, */
+	struct zn_pick_job *promised; /* in which the first is who they went for */
 };
 
 /* One look at the queue, at one time, from beginning to end; nobody comes or goes meanwhile but by it. */
