@@ -21,6 +21,7 @@
 static struct {
 	const char *cluster, *config, *plot, *policy, *estimates, *scale, *from, *to;
 	struct zn_ou64 gpus, depth, seed;
+	struct zn_oi64 preempt_below;
 	struct zn_strs add_nodes;
 	bool flat, saturate, per_vc, priorities, fair, only_summary;
 } o = { .policy = "default", .estimates = "user" };
@@ -39,7 +40,8 @@ static const struct zn_opt opts[] = {
 	{ 0, "depth", ZN_OPT_U64, "N", &o.depth, NULL, "backfill looks at N jobs behind the first (default: at all)" },
 	{ 'e', "estimates", ZN_OPT_CHOICE, "WHOSE", &o.estimates, "user|exact",
 	  "user: what was asked for, where the trace has it, but no less than it took; exact: what it took" },
-	{ 0, "priorities", ZN_OPT_FLAG, NULL, &o.priorities, NULL, "mind the priorities of the trace" },
+	{ 0, "priorities", ZN_OPT_FLAG, NULL, &o.priorities, NULL, "mind the priorities of the trace; for them the default policy preempts, too" },
+	{ 0, "preempt-below", ZN_OPT_I64, "N", &o.preempt_below, NULL, "mind them, and take jobs with a priority below N for preemptible" },
 	{ 0, "config", ZN_OPT_STR, "FILE", &o.config, "file", "mind the quotas of that configuration, and with --fair its shares" },
 	{ 0, "fair", ZN_OPT_FLAG, NULL, &o.fair, NULL, "default with fair share between the users of the trace, in their virtual clusters" },
 	{ 0, "per-vc", ZN_OPT_FLAG, NULL, &o.per_vc, NULL, "each virtual cluster is a pool of its own, for its own jobs" },
@@ -98,7 +100,7 @@ static bool places(void) /* a policy of --saturate; default is one of both */
 
 static void check_saturate(void)
 {
-	if (o.flat || o.gpus.has || o.depth.has || o.per_vc || o.priorities || o.fair || o.config || o.plot || o.scale || o.from || o.to || strcmp(o.estimates, "user"))
+	if (o.flat || o.gpus.has || o.depth.has || o.per_vc || o.priorities || o.preempt_below.has || o.fair || o.config || o.plot || o.scale || o.from || o.to || strcmp(o.estimates, "user"))
 		zn_cli_usage("option '--saturate' knows no time: give --cluster, and of the others --policy and --seed alone");
 	if (!o.cluster)
 		zn_cli_usage("option '--saturate' needs the nodes: give --cluster");
@@ -120,6 +122,8 @@ static void check_usage(int argc, int at)
 		zn_cli_usage("option '--seed' needs --saturate");
 	if (o.fair && strcmp(o.policy, "default"))
 		zn_cli_usage("option '--fair': only the default policy knows urgency");
+	if (o.preempt_below.has && strcmp(o.policy, "default"))
+		zn_cli_usage("option '--preempt-below': only the default policy preempts");
 	if (!o.cluster == !o.gpus.has)
 		zn_cli_usage("give either --cluster or --gpus");
 	if (o.gpus.has && !o.flat)
@@ -203,6 +207,16 @@ static double estimate(const struct zn_trace_job *t)
 	return users ? t->walltime_s : t->duration_s;
 }
 
+static bool minds_priorities(void)
+{
+	return o.priorities || o.preempt_below.has;
+}
+
+static bool is_preemptible(const struct zn_trace_job *t)
+{
+	return t->preemptible || (o.preempt_below.has && t->priority < o.preempt_below.v);
+}
+
 static bool is_in(const char *vc, const struct zn_sim_pool *pool)
 {
 	return !o.per_vc || !strcmp(vc, pool->vc);
@@ -280,7 +294,8 @@ static size_t gather(struct sim *s, uint32_t number, struct world *w)
 		if (t->submit_s * s->scale > 1e13)
 			zn_cli_usage("option '--scale': with it job %llu would come after 10^13 s", (unsigned long long)t->id);
 		to[n] = (struct zn_sim_job){
-			.priority = o.priorities ? t->priority : 0,
+			.priority = minds_priorities() ? t->priority : 0,
+			.preemptible = minds_priorities() && !strcmp(o.policy, "default") && is_preemptible(t),
 			.submit_s = t->submit_s * s->scale, .estimate_s = estimate(t), .duration_s = t->duration_s,
 			.trace = i, .pool = number,
 		};
@@ -378,6 +393,8 @@ static void put_job(struct zn_writer *w, struct zn_arena *a, const struct sim *s
 	};
 	char reason[320];
 
+	if (is_preemptible(t))
+		r.preemptible = ZN_SOME_BOOL(true);
 	if (t->walltime_s > 0)
 		r.time_limit_s = ZN_SOME_F64(t->walltime_s);
 	if (!o.flat && t->cpus > 0)
@@ -387,6 +404,8 @@ static void put_job(struct zn_writer *w, struct zn_arena *a, const struct sim *s
 	if (ran) {
 		r.start_s = ZN_SOME_F64(ran->start_s);
 		r.end_s = ZN_SOME_F64(ran->end_s);
+		if (ran->preempted)
+			r.preempted = ZN_SOME_U64(ran->preempted);
 	} else {
 		snprintf(reason, sizeof(reason), "it can never start here: %s", lacks);
 		r.reason = reason;

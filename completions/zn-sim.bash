@@ -19,6 +19,7 @@ _zn_sim()
 	-p|--policy) _zn_reply -W 'default easy fcfs sjf bestfit random'; return ;;
 	--depth) :; return ;;
 	-e|--estimates) _zn_reply -W 'user exact'; return ;;
+	--preempt-below) :; return ;;
 	--config) compopt -o filenames; _zn_reply -f; return ;;
 	--scale) :; return ;;
 	--from) :; return ;;
@@ -29,7 +30,7 @@ _zn_sim()
 	--complete) _zn_reply -W 'bash zsh fish'; return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		_zn_reply -W '-c --cluster --add-nodes -g --gpus --flat --saturate --seed -p --policy --depth -e --estimates --priorities --config --fair --per-vc --scale --from --to --plot -s --summary -o --output --fields --no-heading -h --help --version --complete'
+		_zn_reply -W '-c --cluster --add-nodes -g --gpus --flat --saturate --seed -p --policy --depth -e --estimates --priorities --preempt-below --config --fair --per-vc --scale --from --to --plot -s --summary -o --output --fields --no-heading -h --help --version --complete'
 	else
 		compopt -o filenames; _zn_reply -f
 	fi

@@ -54,6 +54,18 @@ reason() { zn-sim -c nodes -o json trace | sed -n 's/.*"reason":"\([^"]*\)".*/\1
 	[[ "$(places -p easy)" = *" 2:100:a/"*",c/"*" 3:2:c/"* ]]
 }
 
+@test "a gang is preempted whole, and who runs where the urgent one would not go is left alone" {
+	four_nodes | sed '/^[cd]/d' >nodes
+	# The first has all of b and half of a, the second the rest: a whole node needs the first, half of one then takes the second,
+	# as the first is safe.
+	trace ,priority,preemptible 0,0,1000,12,0,1 1,0,1000,4,0,1 2,10,100,8,1, 3,120,100,4,1,
+	[ "$(places --priorities)" = "0:110:a/4.5.6.7,b/0.1.2.3.4.5.6.7 1:220:a/0.1.2.3 2:10:b/0.1.2.3.4.5.6.7 3:120:a/0.1.2.3 " ]
+	[ "$(zn-sim -c nodes --priorities -s -o csv --no-heading --fields preemptions,lost_gpu_s trace)" = 2,600.0 ]
+	# Half of b is taken by one who is more urgent: both on a go, and the other one on b, who would lose the least, does not.
+	trace ,priority,preemptible 0,2,1000,4,0,1 1,3,1000,4,0,1 2,4,1000,4,3, 3,5,1000,4,0,1 4,10,100,8,2,
+	[ "$(places --priorities | tr ' ' '\n' | cut -d/ -f1 | paste -sd' ')" = "0:110:a 1:110:a 2:4:b 3:5:b 4:10:a" ]
+}
+
 @test "one that fits on no node says what no node has" {
 	four_nodes >nodes
 	trace ,cpus,mem_mb,gpu_model 0,0,10,1,65,, && [ "$(reason)" = "it can never start here: no node has 1 gpus, 65 cpus" ]

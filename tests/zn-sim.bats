@@ -131,6 +131,48 @@ ann_and_bob() {
 	[ "$stderr" = "zn-sim: 'conf': [quota user:ann] gpus = 'many' makes no sense" ]
 }
 
+# Four GPUs, of which each job needs two; the first may be sent back, the last two are urgent.
+meek_and_urgent() {
+	printf '%s\n' submit_s,duration_s,gpus,priority,preemptible 0,100,2,0,1 0,1000,2,0, 10,50,2,1,0 70,50,2,1,0
+}
+
+@test "the preemptible make room for who has a higher priority, start over, and then are safe for a while" {
+	meek_and_urgent >trace                   # 0 runs from 0 to 10, from 60 to 120, for a minute of which it is safe, and from 170 on
+	[ "$(starts -g 4 --priorities trace)" = "0:170 1:0 2:10 3:120 " ]
+	zn-sim --flat -g 4 --priorities -o json trace >out
+	grep '"id":0,' out | grep -q '"end_s":270.0,.*"preemptible":true,"preempted":2'
+	run ! grep -q '"id":[123],.*"preempt' out
+	grep -q '"makespan_s":1000.0,"wait_mean_s":55.0,.*"wait_max_s":170.0,.*"util":0.6,"preemptions":2,"lost_gpu_s":140.0,"decisions":10,' out
+	grep -v summary out >records             # a trace again
+	[ "$(starts -g 4 --priorities records)" = "0:170 1:0 2:10 3:120 " ]
+	meek_and_urgent | sed 's/,1,0$/,2,/; s/,0,$/,1,/; s/,0,1$/,0,/' >trace
+	[ "$(starts -g 4 --priorities trace)" = "0:0 1:0 2:100 3:150 " ]
+	[ "$(starts -g 4 --preempt-below 1 trace)" = "0:170 1:0 2:10 3:120 " ]
+}
+
+@test "nobody is preempted who is as urgent, nor by another policy" {
+	meek_and_urgent >trace
+	[ "$(starts -g 4 trace)" = "0:0 1:0 2:100 3:150 " ]
+	[ "$(starts -g 4 -p easy --priorities trace)" = "0:0 1:0 2:100 3:150 " ]
+	[ "$(starts -g 4 -p fcfs --priorities trace)" = "0:0 1:0 2:100 3:150 " ]
+	run --separate-stderr -64 zn-sim --flat -g 4 -p easy --preempt-below 1 trace
+	[ "${stderr_lines[0]}" = "zn-sim: option '--preempt-below': only the default policy preempts" ]
+	run -64 zn-sim --saturate -c trace --preempt-below 1 trace
+	meek_and_urgent | sed 's/,1$/,2/' | refused "'trace', line 2: preemptible 2 is not between 0 and 1"
+}
+
+@test "no more are preempted than must, rather one alone, and of the lowest priority that will do" {
+	head=submit_s,duration_s,gpus,priority,preemptible
+	printf '%s\n' $head 0,100,1,0,1 0,100,1,0,1 0,100,2,1,1 10,100,2,2, >trace # both of priority 0 will do
+	[ "$(starts -g 4 --priorities trace)" = "0:100 1:100 2:0 3:10 " ]
+	printf '%s\n' $head 0,100,1,0,1 0,100,3,1,1 10,100,3,2, >trace             # without the first it will do
+	[ "$(starts -g 4 --priorities trace)" = "0:0 1:110 2:10 " ]
+	printf '%s\n' $head 0,100,1,0,1 0,100,1,0,1 5,100,2,0,1 10,100,2,2, >trace # the last of them alone, which lost no more
+	[ "$(starts -g 4 --priorities trace)" = "0:0 1:0 2:100 3:10 " ]
+	printf '%s\n' $head 0,100,1,0,1 0,100,3,1, 10,100,2,2, >trace              # it would not do
+	[ "$(starts -g 4 --priorities trace)" = "0:0 1:0 2:100 " ]
+}
+
 # curve N: the N-th filled curve of the picture, 720 wide, in panels that are 130 high.
 curve() { sed -n 's/^<path class="area" d="\(.*\)"\/>$/\1/p' plot.svg | sed -n "$1p"; }
 
@@ -149,6 +191,10 @@ curve() { sed -n 's/^<path class="area" d="\(.*\)"\/>$/\1/p' plot.svg | sed -n "
 	if command -v xmllint >/dev/null; then xmllint --noout plot.svg; fi
 	run --separate-stderr -71 zn-sim --flat -g 4 --plot not/there.svg 'a <trace> & more'
 	[ -z "$output" ]
+	printf '%s\n' submit_s,duration_s,gpus,priority,preemptible 0,100,4,0,1 50,50,4,1,0 >trace
+	zn-sim --flat -g 4 --priorities --plot plot.svg -s trace >/dev/null
+	[ "$(curve 1)" = "M70 200V200.0h180V76.2h180V200.0h360V200z" ]  # the first runs to no end, waits, and runs
+	[ "$(curve 2)" = "M70 380V250.0h720V380z" ]
 	printf 'submit_s,duration_s,gpus\n1e12,10,1\n' >trace
 	zn-sim --flat -g 4 --plot plot.svg -s trace >/dev/null
 	run -64 zn-sim --flat -g 4 --scale 1e6 --plot plot.svg trace

@@ -74,6 +74,10 @@ static void count(struct series *s, const struct zn_sim_job *jobs, size_t n)
 		size_t at = bin_of(s, came_s);
 		add(s, s->waiting, waiting, came_s, start_s, 1);
 		add(s, s->busy, busy, start_s, j->end_s, j->gpus);
+		for (const struct zn_sim_lost *l = j->lost; l; l = l->before) {
+			add(s, s->waiting, waiting, l->start_s, l->end_s, -1);
+			add(s, s->busy, busy, l->start_s, l->end_s, j->gpus);
+		}
 		s->came[at]++;
 		s->waited_s[at] += start_s - came_s;
 		s->longest_s[at] = fmax(s->longest_s[at], start_s - came_s);

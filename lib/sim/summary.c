@@ -16,6 +16,8 @@ static const struct zn_field fields[] = {
 	F(bsld_mean, OF64, "BSLD", "mean bounded slowdown: (wait + run) / run, of a run of 10 s at least"),
 	F(util, F64, "UTIL", "share of the GPU time between first submission and last end that jobs used"),
 	F(fragmentation, OF64, "FRAG", "with --saturate: share of the GPUs still free that the usual jobs can't use, on the average"),
+	F(preemptions, OU64, "PREEMPTED", "how often a job was sent back to the queue for one of a higher priority"),
+	F(lost_gpu_s, ODUR, "LOST", "GPUs held times seconds in the runs that were lost by it"),
 	F(decisions, U64, "DECISIONS", "looks at the queue"),
 	F(decision_p50_us, F64, "P50-US", "what half of the decisions took at most, microseconds"),
 	F(decision_p99_us, F64, "P99-US", "what 99 of 100 took at most, microseconds"),
@@ -85,5 +87,7 @@ void zn_summary_make(const struct zn_sim_sum *sum, double *waits_s, struct zn_su
 	ret->wait_p99_s = ZN_SOME_F64(sum->jobs ? nth_largest(waits_s, sum->jobs, sum->jobs - (size_t)(n * 0.99)) : 0);
 	ret->jct_mean_s = ZN_SOME_F64(mean(sum->jct_s, n));
 	ret->bsld_mean = ZN_SOME_F64(mean(sum->bsld, n));
+	ret->preemptions = ZN_SOME_U64(sum->preemptions);
+	ret->lost_gpu_s = ZN_SOME_F64(sum->lost_gpu_s);
 	ret->util = sum->capacity_gpu_s > 0 ? sum->gpu_s / sum->capacity_gpu_s : 0;
 }

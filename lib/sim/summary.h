@@ -12,6 +12,8 @@ struct zn_summary {
 	struct zn_of64 makespan_s, wait_mean_s, wait_p99_s, wait_max_s, jct_mean_s, bsld_mean; /* absent without a time */
 	double util;
 	struct zn_of64 fragmentation;
+	struct zn_ou64 preemptions;   /* absent without a time, as is: */
+	struct zn_of64 lost_gpu_s;
 	uint64_t decisions;
 	double decision_p50_us, decision_p99_us, decision_max_us;
 	struct zn_of64 jobs_per_s;    /* of the simulation itself */

@@ -8,7 +8,7 @@
 
 #define seconds_max 1e12
 
-enum column { ID, SUBMIT, DURATION, WALLTIME, GPUS, GPU_MILLI, CPUS, MEM, PRIORITY, NODES, NUMBERS, USER = NUMBERS, VC, MODEL, COLUMNS };
+enum column { ID, SUBMIT, DURATION, WALLTIME, GPUS, GPU_MILLI, CPUS, MEM, PRIORITY, NODES, PREEMPTIBLE, NUMBERS, USER = NUMBERS, VC, MODEL, COLUMNS };
 static const struct zn__column columns[COLUMNS] = {
 	[ID] = { .name = "job_id", .max = 1e15, .whole = true },
 	[SUBMIT] = { .name = "submit_s", .max = seconds_max },
@@ -20,6 +20,7 @@ static const struct zn__column columns[COLUMNS] = {
 	[MEM] = { .name = "mem_mb", .max = 1e12, .place = true },
 	[PRIORITY] = { .name = "priority", .max = 1e9, .whole = true },
 	[NODES] = { .name = "nodes_req", .max = ZN__TRACE_GPUS_MAX, .whole = true, .place = true },
+	[PREEMPTIBLE] = { .name = "preemptible", .max = 1, .whole = true },
 	[USER] = { .name = "user" }, [VC] = { .name = "vc" }, [MODEL] = { .name = "gpu_model", .place = true },
 };
 
@@ -102,6 +103,7 @@ static int take_job(struct zn_trace *t, size_t *cap, const struct zn_lines *l, c
 		.submit_s = v[SUBMIT], .duration_s = v[DURATION], .walltime_s = v[WALLTIME], .gpus = (uint32_t)v[GPUS],
 		.gpu_milli = v[GPU_MILLI] && v[GPUS] == 1 ? (uint32_t)v[GPU_MILLI] : 1000,
 		.nodes = v[GPUS] >= 1 ? (uint32_t)v[NODES] : 0, .cpus = v[CPUS], .mem_mb = v[MEM], .priority = (int64_t)v[PRIORITY],
+		.preemptible = v[PREEMPTIBLE] > 0,
 	};
 	if (take_texts(t, field, job) < 0)
 		return zn_err_set(err, -ENOMEM, "out of memory");

@@ -20,6 +20,7 @@ struct zn_trace_job {
 	double cpus, mem_mb;          /* of the whole job; 0: it is not known */
 	uint32_t nodes;               /* over how many the GPUs are to be spread, equally; 0: it is not known */
 	int64_t priority;             /* larger is more urgent; 0 where the trace has none */
+	bool preemptible;             /* it may be sent back for one of a higher priority; false where the trace does not say so */
 	const char *user, *vc;        /* "" where the trace has none */
 	const char *gpu_model;        /* "A|B": either will do; "": any */
 };

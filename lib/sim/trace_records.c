@@ -56,7 +56,7 @@ static int take_job(struct zn_trace *t, size_t *cap, const struct zn_rec *rec, c
 	                             .walltime_s = j->time_limit_s.has ? j->time_limit_s.v : 0, .gpus = (uint32_t)j->gpus,
 	                             .gpu_milli = milli_of(j), .cpus = fmin((double)j->cpus.v, 1e9),
 	                             .mem_mb = fmin((double)j->mem_bytes.v / (1 << 20), 1e12),
-	                             .user = user, .vc = vc, .gpu_model = "", .priority = j->priority };
+	                             .user = user, .vc = vc, .gpu_model = "", .priority = j->priority, .preemptible = j->preemptible.v };
 	t->n++;
 	return 0;
 }
