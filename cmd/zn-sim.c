@@ -387,7 +387,7 @@ static void put_job(struct zn_writer *w, struct zn_arena *a, const struct sim *s
 {
 	const char *lacks = s->lacks[t - s->trace.jobs];
 	struct zn_job_record r = {
-		.id = t->id, .user = *t->user ? t->user : NULL, .account = *t->vc ? t->vc : NULL,
+		.id = t->id, .index = t->index, .user = *t->user ? t->user : NULL, .account = *t->vc ? t->vc : NULL,
 		.gpus = t->gpus, .tasks = 1, .priority = t->priority, .submit_s = t->submit_s * s->scale,
 		.state = ran ? "COMPLETED" : "QUEUED",
 	};

@@ -228,6 +228,9 @@ curve() { sed -n 's/^<path class="area" d="\(.*\)"\/>$/\1/p' plot.svg | sed -n "
 	zn-sim --flat -g 4 -p easy -o msgpack trace >records
 	zn-sim --flat -g 4 -p easy -o json trace | sort -r >records.json
 	for r in records records.json; do [ "$(starts -g 4 -p fcfs "$r")" = "0:0 1:100 2:150 3:150 " ]; done
+	for i in 2 0 1; do echo '{"kind":"job","id":7,"index":'$i',"gpus":3,"submit_s":1,"start_s":5,"end_s":15}'; done >array
+	echo '{"kind":"job","id":7,"gpus":3,"submit_s":1,"elements":3,"end_s":15}' >>array
+	[ "$(zn-sim --flat -g 4 -o csv --no-heading --fields id,index,start_s,jobs array | paste -sd' ')" = "7,0,1.0, 7,1,11.0, 7,2,21.0, ,,,3" ]
 	echo '{"kind":"job","id":9,"gpus":1,"submit_s":0,"start_s":5,"end_s":4}' >bad
 	run --separate-stderr -65 zn-sim --flat -g 4 bad
 	[ "$stderr" = "zn-sim: 'bad', line 1: job 9 ends before it starts" ]

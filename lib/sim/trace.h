@@ -9,10 +9,12 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "rec/field.h"
 #include "zenith.h"
 
 struct zn_trace_job {
 	uint64_t id;
+	struct zn_ou64 index;         /* in the array that it is of */
 	double submit_s, duration_s;
 	double walltime_s;            /* what the user asked for; 0: it is not known */
 	uint32_t gpus;                /* or processors, in a log of a machine that has none */

@@ -52,7 +52,7 @@ static int take_job(struct zn_trace *t, size_t *cap, const struct zn_rec *rec, c
 	const char *user = keep(t, j->user), *vc = keep(t, j->account);
 	if (!to || !user || !vc)
 		return zn_err_set(err, -ENOMEM, "out of memory");
-	*to = (struct zn_trace_job){ .id = j->id, .submit_s = j->submit_s, .duration_s = j->end_s.v - j->start_s.v,
+	*to = (struct zn_trace_job){ .id = j->id, .index = j->index, .submit_s = j->submit_s, .duration_s = j->end_s.v - j->start_s.v,
 	                             .walltime_s = j->time_limit_s.has ? j->time_limit_s.v : 0, .gpus = (uint32_t)j->gpus,
 	                             .gpu_milli = milli_of(j), .cpus = fmin((double)j->cpus.v, 1e9),
 	                             .mem_mb = fmin((double)j->mem_bytes.v / (1 << 20), 1e12),
@@ -65,7 +65,11 @@ static int by_submission(const void *a, const void *b)
 {
 	const struct zn_trace_job *x = a, *y = b;
 
-	return x->submit_s != y->submit_s ? (x->submit_s > y->submit_s) - (x->submit_s < y->submit_s) : (x->id > y->id) - (x->id < y->id);
+	if (x->submit_s != y->submit_s)
+		return x->submit_s < y->submit_s ? -1 : 1;
+	if (x->id != y->id)
+		return x->id < y->id ? -1 : 1;
+	return (x->index.v > y->index.v) - (x->index.v < y->index.v);
 }
 
 static int take_records(struct zn_trace *t, struct zn_reader *r, const char *path, struct zn_err *err)
