@@ -158,7 +158,7 @@ until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sle
 	refused "'$list' line 2: node 'n1' is there twice" n1 n1
 	refused "'$list' line 1: 'a/b' is no name for a node: up to 63 letters, digits, '-', '_' and '.'" a/b
 	refused "'$list' line 3: 'gpus' is no key=value" '# mine' '' 'n1 gpus'
-	refused "'$list' line 1: there is no key 'gpu' of a node: address and mock are some" 'n1 gpu=8'
+	refused "'$list' line 1: there is no key 'gpu' of a node: address, domain and mock are some" 'n1 gpu=8'
 	refused "'$list' names no node" '# none'
 	run -71 start --nodes "$dir/none"
 	[ "$output" = "zn-schedd: can't read '$dir/none': No such file or directory" ]
@@ -311,4 +311,27 @@ until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sle
 	refused "gpus and gpus_per_node disagree: 5, and 2 on each of 2 nodes" --nodes 2 -g 5 --gpus-per-node 2
 	refused "'4-2' is no number of nodes, 1 to 1024, nor two of them as in 2-4" --nodes 4-2
 	refused "a job with a part of a gpu or a terminal, or that runs already, has one node" --nodes 2 --gpu-share 0.5
+}
+
+@test "a gang goes below one leaf if it can, then below one row, and its ranks follow that" {
+	nodes 'a mock=1 domain=row1/leaf1' 'b mock=1 domain=row1/leaf2' 'c mock=1 domain=row2/leaf1' 'd mock=1 domain=row1/leaf2' \
+		'e mock=1 domain=row1/leaf1' 'f mock=1 domain=row1/leaf1'
+	nodes_of() { zn-queue show -o json "$1" | grep -o '"node":"[^"]*"' | sed 's/.*:"//; s/"//' | tr -d '\n'; }
+	until_there go --nodes 2 -g 2
+	await RUNNING 1
+	[ "$(nodes_of 1)" = bd ]                                        # the leaf with just two
+	until_there go --nodes 2 -g 2
+	await RUNNING 2
+	[ "$(nodes_of 2)" = ae ]
+	until_there go --nodes 2 -g 2
+	await RUNNING 3
+	[ "$(nodes_of 3)" = fc ]                                        # nothing better is left
+	touch go
+	zn-queue wait 1 2 3
+	until_there stay --nodes 4 -g 4
+	await RUNNING 4
+	[ "$(nodes_of 4)" = aebd ]                                      # one row
+	zn-queue nodes -o json | grep -q '"node_id":"c".*"domain":"row2/leaf1"'
+	touch stay
+	zn-queue wait 4
 }

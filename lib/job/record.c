@@ -104,6 +104,7 @@ static const struct zn_kind held_kind = { NULL, "a GPU that somebody outside the
 static const struct zn_field node_fields[] = {
 	ZN_FIELD(N, node_id, STR, "NODE", "name in the queue"),
 	ZN_FIELD(N, hostname, STR, "HOST", "name of the host"),
+	ZN_FIELD(N, domain, STR, "", "where it is in the network, from the spine on"),
 	ZN_FIELD(N, report_s, TIME, "", "when the agent last told its state"),
 	ZN_FIELD(N, healthy, BOOL, "HEALTHY", "may get jobs"),
 	ZN_FIELD(N, state, STR, "STATE", "up, draining, drained or down"),

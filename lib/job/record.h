@@ -73,7 +73,7 @@ extern const struct zn_kind zn_submitted_kind;
 struct zn_node_held { uint32_t gpu; struct zn_ou64 pid; const char *user, *command; };
 
 struct zn_node_record {
-	const char *node_id, *hostname;
+	const char *node_id, *hostname, *domain; /* domain: where it is in the network, if that was said */
 	double report_s;
 	bool healthy;
 	const char *reason, *state;    /* up, draining, drained, down */

@@ -251,13 +251,6 @@ static int by_fit(const void *a, const void *b)
 	return (x->place.node > y->place.node) - (x->place.node < y->place.node);
 }
 
-static int by_node(const void *a, const void *b)
-{
-	const struct zn_place *x = a, *y = b;
-
-	return (x->node > y->node) - (x->node < y->node);
-}
-
 /* All nodes that would do. */
 static uint32_t find_choices(struct zn_room *r, const struct zn_ask *ask, enum of of)
 {
@@ -290,10 +283,94 @@ bool zn_room_split(const struct zn_pick_ask *wanted, uint32_t n, struct zn_pick_
 	return ret->gpus * n == wanted->gpus && ret->cpus * n == wanted->cpus && ret->tasks * n == wanted->tasks;
 }
 
+static const char *domain_of(const struct zn_room *r, const struct zn_place *p)
+{
+	return r->nodes[p->node].domain ? r->nodes[p->node].domain : "";
+}
+
+/* How much of a domain's name its first levels are. */
+static size_t first_levels(const char *domain, uint32_t levels)
+{
+	size_t n = 0;
+
+	while (levels && domain[n])
+		if (domain[n++] == '/')
+			levels--;
+	return n && domain[n - 1] == '/' ? n - 1 : n;
+}
+
+static bool is_within(const char *domain, const char *of, size_t n)
+{
+	return !strncmp(domain, of, n) && (!n || !domain[n] || domain[n] == '/');
+}
+
+/* Of the first of them that are in that domain; 0: fewer than n are. */
+static uint32_t count_within(const struct zn_room *r, uint32_t found, const char *of, size_t len, uint32_t n)
+{
+	uint32_t in = 0;
+
+	for (uint32_t i = 0; i < found; i++)
+		in += is_within(domain_of(r, &r->choices[i].place), of, len);
+	return in < n ? 0 : in;
+}
+
+static uint32_t most_levels(const struct zn_room *r, uint32_t found)
+{
+	uint32_t most = 0;
+
+	for (uint32_t i = 0; i < found; i++) {
+		uint32_t levels = 0;
+		const char *domain = domain_of(r, &r->choices[i].place);
+		for (const char *p = domain; *p; p++)
+			levels += *p == '/';
+		levels += *domain != '\0';
+		most = levels > most ? levels : most;
+	}
+	return most;
+}
+
+/* The smallest domain where there are n of them: its name is the first *ret_len of what comes back. */
+static const char *smallest_domain(const struct zn_room *r, uint32_t found, uint32_t n, size_t *ret_len)
+{
+	for (uint32_t levels = most_levels(r, found); levels > 0; levels--) {
+		const char *best = NULL;
+		uint32_t least = UINT32_MAX;
+		for (uint32_t i = 0; i < found; i++) {
+			const char *domain = domain_of(r, &r->choices[i].place);
+			size_t len = first_levels(domain, levels);
+			uint32_t in = count_within(r, found, domain, len, n);
+			if (!in || in >= least)
+				continue;
+			least = in;
+			best = domain;
+			*ret_len = len;
+		}
+		if (best)
+			return best;
+	}
+	*ret_len = 0;
+	return "";
+}
+
+/* Where ranks are neighbours nodes are. */
+static void put_in_order(const struct zn_room *r, struct zn_places *p)
+{
+	for (uint32_t i = 1; i < p->n; i++)
+		for (uint32_t k = i; k > 0; k--) {
+			struct zn_place *a = &p->v[k - 1], *b = &p->v[k], was = *a;
+			int order = strcmp(domain_of(r, a), domain_of(r, b));
+			if (order < 0 || (order == 0 && a->node < b->node))
+				break;
+			*a = *b;
+			*b = was;
+		}
+}
+
 /* On so many nodes. */
 static bool find_on(struct zn_room *r, const struct zn_pick_ask *wanted, uint32_t n, enum of of)
 {
 	struct zn_pick_ask each;
+	size_t len = 0;
 
 	if (!zn_room_split(wanted, n, &each))
 		return false;
@@ -303,11 +380,12 @@ static bool find_on(struct zn_room *r, const struct zn_pick_ask *wanted, uint32_
 		return false;
 	if (found > 1)
 		qsort(r->choices, found, sizeof(*r->choices), by_fit);
-	for (uint32_t i = 0; i < n; i++)
-		r->places->v[i] = r->choices[i].place;
-	r->places->n = n;
-	if (n > 1)
-		qsort(r->places->v, n, sizeof(r->places->v[0]), by_node);
+	const char *domain = n > 1 ? smallest_domain(r, found, n, &len) : "";
+	r->places->n = 0;
+	for (uint32_t i = 0; r->places->n < n; i++)
+		if (is_within(domain_of(r, &r->choices[i].place), domain, len))
+			r->places->v[r->places->n++] = r->choices[i].place;
+	put_in_order(r, r->places);
 	return true;
 }
 

@@ -3,7 +3,8 @@
  * jobs in its way are over.
  *
  * Of the nodes that have room a job gets the one with the best links for it, then the one with the least left; a gang as few
- * as can be, all at once or none.
+ * as can be, all at once or none, in the smallest domain of the network where there are so many, and of several such in the one
+ * where there are the fewest.
  */
 #ifndef ZN_PICK_ROOM_H
 #define ZN_PICK_ROOM_H
@@ -22,6 +23,7 @@ struct zn_place {
 struct zn_places { uint32_t n; struct zn_place v[]; };
 
 struct zn_room_node {
+	const char *domain;            /* where it is in the network, from the spine on: "row1/leaf2"; NULL or "": below the spine */
 	const struct zn_facts *facts;  /* NULL: nothing is known yet, and there is no room */
 	struct zn_free free;           /* what no job has */
 	struct zn_idset held;          /* GPUs that strangers use */

@@ -29,8 +29,10 @@ static int take_key(struct reading *r, struct zn_nodes_one *one, char *word)
 		one->mock = value;
 	else if (!strcmp(word, "address"))
 		one->address = value;
+	else if (!strcmp(word, "domain"))
+		one->domain = value;
 	else
-		return zn_err_set(r->err, -EBADMSG, "'%s' line %u: there is no key '%s' of a node: address and mock are some", r->path, r->line, word);
+		return zn_err_set(r->err, -EBADMSG, "'%s' line %u: there is no key '%s' of a node: address, domain and mock are some", r->path, r->line, word);
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 /* nodes: the nodes that one zn-schedd serves, a line for each: NAME key=value ...
  *
  *   address=HOST     at which the tasks of a gang on other nodes find its first one; 127.0.0.1
+ *   domain=A/B       where it is in the network, from the spine on: gangs go below one leaf if they can
  *   mock=N[:MODEL]   it shows so many GPUs that are not there, as ZENITH_MOCK_GPUS does
  *
  * '#' begins a comment.
@@ -17,7 +18,7 @@
 enum { ZN_NODES_MAX = 1024, ZN_NODE_NAME_MAX = 63 };
 
 struct zn_nodes {
-	struct zn_nodes_one { const char *name, *address, *mock; } *v; /* mock NULL: it shows what it has */
+	struct zn_nodes_one { const char *name, *address, *domain, *mock; } *v; /* mock NULL: it shows what it has */
 	uint32_t n;
 };
 

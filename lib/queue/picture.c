@@ -285,6 +285,7 @@ int zn_picture_room(struct zn_picture *p, struct zn_err *err)
 			zn_idset_add(&n->held, held[k].gpu);
 		zn_free_drop_gpus(&n->free, &n->held);
 		n->is_closed = strcmp(p->nodes[i].state, "up") != 0;
+		n->domain = p->nodes[i].domain;
 		if (n->facts)
 			note_free(&p->nodes[i], &n->free);
 	}

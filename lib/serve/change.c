@@ -109,7 +109,7 @@ void zn_node_publish(struct zn_node *n)
 	struct zn_arena a = { 0 };
 	const char *reason = why_down(n);
 	struct zn_node_record r = {
-		.node_id = n->name, .hostname = n->name, .report_s = n->report_s, .healthy = !reason,
+		.node_id = n->name, .domain = n->domain, .hostname = n->name, .report_s = n->report_s, .healthy = !reason,
 		.state = reason ? "down" : "up", .reason = reason,
 		.jobs = ZN_SOME_U64(count_jobs(n)), .held = { n->held_by, n->n_held },
 		.share_between_users = { .has = s->jobs.share_between_users, .v = true },

@@ -30,6 +30,7 @@ TAILQ_HEAD(zn_conns, zn_conn);
 struct zn_node {
 	struct zn_server *server;
 	uint32_t number;
+	const char *domain;            /* as it is listed; NULL: it is not */
 	const char *address;           /* at which the tasks of a gang find its first one */
 	const char *name, *mock;       /* mock: the GPUs that it is to show; NULL: its own */
 	char *home;                    /* where its agent listens */
