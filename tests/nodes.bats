@@ -13,7 +13,7 @@ nodes() {
 all_up() { [ "$(zn-queue nodes -o json | grep -c '"state":"up"')" -eq "$1" ]; }
 is_node() { zn-queue nodes -o json | grep -q '"node_id":"'"$1"'".*"state":"'"$2"'"'; }
 where_is() { zn-queue show -o json "$1" | sed -n 's/.*"alloc":\[{"node":"\([^"]*\)","gpus":\(\[[^]]*\]\).*/\1 \2/p'; }
-agent_of() { local p; for p in $(pid_of zn-noded); do tr '\0' '\n' <"/proc/$p/cmdline" | grep -qx "$1" && echo "$p"; done; }
+agent_of() { local p; for p in $(pid_of zn-noded); do tr '\0' '\n' <"/proc/$p/cmdline" | grep -qx "$1" && echo "$p"; done; return 0; }
 until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sleep 0.05; done"; }
 
 @test "a job goes where its GPUs are, and where it leaves the least" {
@@ -334,4 +334,27 @@ until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sle
 	zn-queue nodes -o json | grep -q '"node_id":"c".*"domain":"row2/leaf1"'
 	touch stay
 	zn-queue wait 4
+}
+
+@test "an agent that hangs makes its node down until it answers, and what has a place there keeps it" {
+	printf '[queue]\nsilence = 0.6s\n' >conf
+	export ZENITH_CONFIG=$dir/conf
+	nodes 'n1 mock=1' 'n2 mock=1'
+	until_there go -g 1
+	await RUNNING 1
+	[ "$(where_is 1)" = "n1 [0]" ]
+	hung=$(agent_of n1)
+	kill -STOP "$hung"
+	until_true is_node n1 down
+	is_node n2 up
+	zn-queue nodes -o json | grep -q '"node_id":"n1".*"reason":"its agent does not answer"'
+	zn-submit -w -g 1 -- true
+	zn-submit --nodes 2 -g 2 -- true
+	run -0 zn-queue why -o json 3
+	[[ $output == *'n1: its agent does not answer'* ]]
+	[ "$(state 1)" = RUNNING ]
+	touch go
+	kill -CONT "$hung"
+	zn-queue wait 1 3
+	until_true is_node n1 up
 }

@@ -325,6 +325,8 @@ static void steer_agent(struct agent *a, const char *op)
 		a->watch_ns = 0;
 	} else if (strcmp(op, "retire") == 0) {
 		a->retiring = true;
+	} else if (strcmp(op, "ping") == 0) {
+		zn__peer_send(a, &zn_msg_pong_kind, &(struct zn_msg_pong){ .time_s = zn_now_s() });
 	}
 }
 

@@ -62,6 +62,14 @@ const struct zn_kind zn_msg_steer_kind = {
 	.name = "steer", .brief = "do this to a job", .fields = steer_fields, .size = sizeof(struct zn_msg_steer),
 };
 
+static const struct zn_field pong_fields[] = {
+	ZN_FIELD(struct zn_msg_pong, time_s, TIME, "TIME", "when it answered"),
+	{ 0 },
+};
+const struct zn_kind zn_msg_pong_kind = {
+	.name = "pong", .brief = "the agent is there", .fields = pong_fields, .size = sizeof(struct zn_msg_pong),
+};
+
 static const struct zn_field ack_fields[] = {
 	ZN_FIELD(struct zn_msg_ack, seq, U64, "SEQ", "everything up to here is durable"),
 	{ 0 }

@@ -48,7 +48,7 @@ struct zn_msg_start {
  *   error: its report is on the way or was acknowledged.
  * ops on the agent (job 0): "state" (send the state once, freshly looked up), "watch" (look every 2 s who
  *   holds GPUs and send the state when that changed, until this connection ends or "unwatch"), "retire" (leave
- *   as soon as nothing runs and nobody is connected; a new hello takes it back).
+ *   as soon as nothing runs and nobody is connected; a new hello takes it back), "ping" (it answers: a pong).
  */
 struct zn_msg_steer {
 	const char *op;
@@ -58,6 +58,8 @@ struct zn_msg_steer {
 	struct zn_ou64 signal;         /* signal: which; stop: first signal, absent: the start's */
 	struct zn_of64 grace_s, limit_s;
 };
+
+struct zn_msg_pong { double time_s; };    /* to the op "ping" */
 
 struct zn_msg_ack { uint64_t seq; };      /* everything up to seq is durable here: forget it */
 
@@ -105,11 +107,12 @@ enum {
 	ZN_NODE_VERSION = 4,           /* of hello; a larger one from the peer is no error, 0 is */
 	ZN_NODE_ELEMENTS = 2,          /* from this one on job is a handle: job/number.h */
 	ZN_NODE_PARTS = 3,             /* from this one on GPUs are given out in parts */
+	ZN_NODE_PINGS = 4,             /* it answers a ping */
 	ZN_NODE_GANGS = 4,             /* and jobs may have other nodes, too */
 	ZN_NODE_HELLO_S = 10,          /* a connection that says no hello for so long is dropped */
 };
 
-extern const struct zn_kind zn_msg_start_kind, zn_msg_steer_kind, zn_msg_ack_kind, zn_msg_hello_kind,
+extern const struct zn_kind zn_msg_start_kind, zn_msg_steer_kind, zn_msg_ack_kind, zn_msg_pong_kind, zn_msg_hello_kind,
 	zn_msg_running_kind, zn_msg_report_kind, zn_msg_state_kind, zn_msg_gpu_held_kind;
 
 struct zn_frame;

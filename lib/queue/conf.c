@@ -26,6 +26,7 @@ struct row {
 static const struct row rows[] = {
 	{ "queue", "default_time_limit", DURATION, offsetof(struct zn_conf, default_limit_s) },
 	{ "queue", "grace", DURATION, offsetof(struct zn_conf, grace_s) },
+	{ "queue", "silence", DURATION, offsetof(struct zn_conf, silence_s) },
 	{ "queue", "history", DURATION, offsetof(struct zn_conf, history_s) },
 	{ "queue", "idle_exit", DURATION, offsetof(struct zn_conf, idle_exit_s) },
 	{ "queue", "autostart", YES_NO, offsetof(struct zn_conf, autostart) },
@@ -286,7 +287,7 @@ static bool usual_file(char *path, size_t size)
 
 int zn_conf_read(const char *file, struct zn_conf *ret, struct zn_err *err)
 {
-	struct zn_conf conf = { .grace_s = 30, .history_s = 30 * 86400.0, .idle_exit_s = 3600, .autostart = true,
+	struct zn_conf conf = { .grace_s = 30, .silence_s = 30, .history_s = 30 * 86400.0, .idle_exit_s = 3600, .autostart = true,
 	                        .shares.half_life_s = 7 * 86400.0 };
 	char path[4096];
 

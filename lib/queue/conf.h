@@ -4,6 +4,7 @@
  *   [queue]   default_time_limit = 2h     for jobs without one (0: none)
  *             default_preemptible = no    may jobs that don't say be sent back to the queue for more urgent ones?
  *             grace = 30s                 between SIGTERM and SIGKILL
+ *             silence = 30s               an agent that does not answer for so long is taken to be down (0: never)
  *             history = 30d               how long ended jobs, their output paths and keys are kept
  *             idle_exit = 1h              a started-on-demand zn-schedd goes away after this (0: never)
  *             autostart = yes             may zn-submit start zn-schedd?
@@ -31,7 +32,7 @@
 
 struct zn_conf {
 	struct zn_arena arena;
-	double default_limit_s, grace_s, history_s, idle_exit_s;
+	double default_limit_s, grace_s, silence_s, history_s, idle_exit_s;
 	bool autostart, system_accounts, default_preemptible, share_between_users;
 	const char *on_finish;      /* NULL: none */
 	const char *operators;      /* comma-separated, NULL: none */

@@ -241,6 +241,7 @@ static int take_message(struct zn_node *n, const struct zn_frame *f)
 	    zn_val_unpack(f->payload, f->len, 0, a, &map, &err) < 0)
 		return -EBADMSG;
 	n->report_s = zn_now_s();
+	zn_silence_heard(n);
 	const msgpack_object *kind = zn_val_get(&map, "kind");
 	if (zn_val_is_text(kind, zn_msg_hello_kind.name)) {
 		if (zn_decode(&zn_msg_hello_kind, &map, a, &m, &err) < 0)
@@ -332,7 +333,8 @@ void zn_agent_disconnect(struct zn_node *n)
 	if (n->bev)
 		bufferevent_free(n->bev);
 	n->bev = NULL;
-	n->greeted = n->settled = n->watching = false;
+	n->greeted = n->settled = n->watching = n->is_silent = false;
+	n->asked_s = 0;
 	n->acks[0].seq = n->acks[1].seq = 0;
 }
 

@@ -79,7 +79,7 @@ int zn_change_state(struct zn_server *s, struct zn_job *job, enum zn_job_state t
 /* Why nothing can be placed there; NULL: it can. */
 static const char *why_down(const struct zn_node *n)
 {
-	if (!n->settled)
+	if (!n->settled || n->is_silent)
 		return "its agent does not answer";
 	return n->facts ? NULL : n->unread;
 }

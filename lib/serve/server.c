@@ -257,6 +257,7 @@ void zn_turn_end(struct zn_server *s)
 	} while (s->want_pick);
 	if (s->seq > s->durable)
 		zn_journal_kick(s->journal);
+	zn_silence_arm(s);
 	zn_idle_arm(s);
 }
 
@@ -315,6 +316,14 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
+	zn_turn_end(arg);
+}
+
+static void on_silence(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	zn_silence_look(arg);
 	zn_turn_end(arg);
 }
 
@@ -388,10 +397,11 @@ static int make_events(struct zn_server *s, const struct zn_serve_opts *opts, st
 	s->on_deferred = event_new(s->base, -1, 0, on_deferred, s);
 	s->on_after = event_new(s->base, -1, 0, on_turn, s);
 	s->on_owed = evtimer_new(s->base, on_owed, s);
+	s->on_silence = evtimer_new(s->base, on_silence, s);
 	s->on_view = evtimer_new(s->base, on_view, s);
 	if (opts->on_demand && s->conf.idle_exit_s > 0)
 		s->on_idle = event_new(s->base, -1, 0, on_idle, s);
-	if (!s->on_durable || !s->on_deferred || !s->on_after || !s->on_owed || !s->on_view)
+	if (!s->on_durable || !s->on_deferred || !s->on_after || !s->on_owed || !s->on_silence || !s->on_view)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < s->n_nodes; i++)
 		if (!(s->nodes[i].retry = event_new(s->base, -1, 0, on_retry, &s->nodes[i])))
@@ -478,7 +488,7 @@ static void finish(struct zn_server *s)
 	zn_later_drop_all(s);
 	zn_hook_drop_all(s);
 	zn_after_drop_all(s);
-	struct event *const events[] = { s->on_durable, s->on_times, s->on_deferred, s->on_after, s->on_owed, s->on_view, s->on_snapshot, s->on_drop,
+	struct event *const events[] = { s->on_durable, s->on_times, s->on_deferred, s->on_after, s->on_owed, s->on_silence, s->on_view, s->on_snapshot, s->on_drop,
 	                                 s->on_signal[0], s->on_signal[1], s->on_signal[2] };
 	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
 		free_event(events[i]);

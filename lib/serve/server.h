@@ -49,6 +49,8 @@ struct zn_node {
 	size_t n_held;
 	double report_s;
 	bool watching, has_retired;
+	bool is_silent;                /* it was asked, and does not answer */
+	double asked_s;                /* since then it has said nothing, by the boot clock; 0: it was not asked */
 	/* reports to acknowledge, once the journal is durable up to after; the second one gathers those that come
 	 * while the first one waits, so that a steady stream is acknowledged too */
 	struct { uint64_t seq, after; } acks[2];
@@ -78,7 +80,7 @@ struct zn_server {
 	struct zn_conf conf;
 	struct event_base *base;
 	struct evconnlistener *listener;
-	struct event *on_durable, *on_signal[3], *on_times, *on_deferred, *on_after, *on_owed, *on_idle, *on_view, *on_snapshot, *on_drop;
+	struct event *on_durable, *on_signal[3], *on_times, *on_deferred, *on_after, *on_owed, *on_silence, *on_idle, *on_view, *on_snapshot, *on_drop;
 	struct zn_jobs jobs;
 	struct zn_journal *journal;
 	struct zn_view *view;
@@ -244,6 +246,11 @@ int zn_agent_start(struct zn_server *s, const struct zn_job *job, uint32_t place
 int zn_agent_steer(struct zn_node *n, const struct zn_msg_steer *m);
 void zn_agent_disconnect(struct zn_node *n);
 void zn_agent_ack(struct zn_server *s);
+
+/* silence.c */
+void zn_silence_heard(struct zn_node *n);                /* its agent said something */
+void zn_silence_arm(struct zn_server *s);                /* if any is to be asked whether it is there */
+void zn_silence_look(struct zn_server *s);               /* it is time to ask */
 
 /* report.c: what the agent said happened. */
 void zn_report_take(struct zn_node *n, const struct zn_msg_report *m);
