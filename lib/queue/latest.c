@@ -254,7 +254,7 @@ int zn_latest_read(struct zn_view_reader *r, struct zn_latest *ret, struct zn_er
 
 	while (taken == 0 && (rc = zn_view_next(r, &record, err)) > 0) {
 		if (rc == 2)
-			l.n_jobs = l.n_quotas = l.n_shares = l.n_licences = 0;
+			l.n_jobs = l.n_nodes = l.n_quotas = l.n_shares = l.n_licences = 0;
 		else
 			taken = take(&l, record, err);
 	}
@@ -278,6 +278,7 @@ ssize_t zn_latest_find(const struct zn_latest *l, uint64_t handle)
 void zn_latest_done(struct zn_latest *l)
 {
 	free(l->jobs);
+	free(l->nodes);
 	free(l->quotas);
 	free(l->shares);
 	free(l->licences);
