@@ -358,4 +358,16 @@ until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sle
 	kill -CONT "$hung"
 	zn-queue wait 1 3
 	until_true is_node n1 up
+
+@test "a gang one of whose agents refuses goes back to the queue, whoever of the others has begun" {
+	nodes 'n1 mock=1' 'n2 mock=1'
+	zn-submit -w -g 1 -- true                                        # there is a lease for n1's GPU
+	exec 9<"$(echo "$ZENITH_SPOOL"/nodes/n1/leases/*)"
+	flock 9
+	zn-submit --nodes 2 -g 2 -- true 9<&-
+	until_true eval '[[ $(field reason 2) == "gpu 0 is held"* ]]'
+	is_state QUEUED 2
+	exec 9<&-
+	zn-queue wait 2
+	[ "$(field attempt 2)" -ge 2 ]
 }

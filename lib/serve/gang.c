@@ -30,12 +30,6 @@ static bool all_started(const struct zn_job *job)
 	return all;
 }
 
-bool zn_gang_started(struct zn_place *place, const struct zn_job *job)
-{
-	place->started = true;
-	return all_started(job);
-}
-
 /* ---- the end ------------------------------------------------------------------------------------------------- */
 
 static bool is_trouble(const struct zn_msg_report *m)
@@ -107,6 +101,23 @@ static bool all_over(const struct zn_job *job)
 	return all;
 }
 
+/* What it will end as, so far; false: nothing of it is over. */
+static bool end_so_far(struct zn_server *s, const struct zn_job *job, struct zn_msg_report *ret)
+{
+	const struct zn_msg_report nothing = { .what = "exited" };
+
+	return job->gang && end_with(s, job, &nothing, ret) == 0;
+}
+
+/* A part that is refused is over and never began, so that not all of it will have started. */
+bool zn_gang_started(struct zn_server *s, struct zn_place *place, const struct zn_job *job)
+{
+	struct zn_msg_report end;
+
+	place->started = true;
+	return all_started(job) && !(end_so_far(s, job, &end) && !strcmp(end.what, "refused"));
+}
+
 /* Those that were told nothing have nothing to end; the others are told, or are when they are back. */
 static void end_others(struct zn_server *s, struct zn_job *job)
 {
@@ -125,9 +136,8 @@ static void end_others(struct zn_server *s, struct zn_job *job)
 bool zn_gang_is_ending(struct zn_server *s, const struct zn_job *job)
 {
 	struct zn_msg_report end;
-	const struct zn_msg_report nothing = { .what = "exited" };
 
-	return job->gang && end_with(s, job, &nothing, &end) == 0 && is_trouble(&end);
+	return end_so_far(s, job, &end) && is_trouble(&end);
 }
 
 bool zn_gang_over(struct zn_server *s, struct zn_job *job, struct zn_place *place, struct zn_msg_report *m)

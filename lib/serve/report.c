@@ -210,7 +210,7 @@ void zn_report_take(struct zn_node *n, const struct zn_msg_report *m)
 		return; /* an old attempt, or a report that was taken before: acknowledging it is all it needs */
 	}
 	struct zn_msg_report said = *m;
-	if (!strcmp(m->what, "started") && zn_gang_started(place, job))
+	if (!strcmp(m->what, "started") && zn_gang_started(s, place, job))
 		take_started(s, job, m);
 	else if (!strcmp(m->what, "exited") || !strcmp(m->what, "refused"))
 		take_end(s, job, place, &said);
@@ -264,7 +264,7 @@ static void settle_running(struct zn_node *n, struct zn_job *job, struct zn_plac
 {
 	struct zn_server *s = n->server;
 
-	if (zn_gang_started(place, job) && job->state == ZN_JOB_SCHEDULED) {
+	if (zn_gang_started(s, place, job) && job->state == ZN_JOB_SCHEDULED) {
 		job->start_s = r->start_s;
 		zn_change_state(s, job, ZN_JOB_RUNNING, "started", NULL);
 	}

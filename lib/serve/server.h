@@ -229,7 +229,7 @@ bool zn_preempt(void *server, const struct zn_pick_job *head, double now_s);
 /* gang.c: of a job with one place, too, where not said otherwise */
 struct zn_place *zn_place_on(const struct zn_job *job, const struct zn_node *n); /* NULL: it has none there */
 /* One more of its places is; true: all are. */
-bool zn_gang_started(struct zn_place *place, const struct zn_job *job);
+bool zn_gang_started(struct zn_server *s, struct zn_place *place, const struct zn_job *job);
 /* Of several: nothing of it runs at that place any more, and why; *m becomes what is to be said of the job's end.  True: it was
  * the last.
  */
