@@ -371,3 +371,21 @@ until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sle
 	zn-queue wait 2
 	[ "$(field attempt 2)" -ge 2 ]
 }
+
+@test "the grace of a cancel is that of all parts of a gang" {
+	nodes 'n1 mock=1' 'n2 mock=1'
+	zn-submit --nodes 2 -g 2 --grace 0.1 -- /bin/sh -c '
+		[ $RANK = 0 ] || trap "" TERM
+		echo >up.$RANK
+		until [ -e go ]; do sleep 0.05; done
+		echo >well.$RANK'
+	await RUNNING 1
+	until_true exists up.0 && until_true exists up.1
+	zn-queue cancel --grace 100 1
+	until_true grep -qs 'partly over' "$ZENITH_SPOOL"/journal/*.zj
+	sleep 1                                                          # what it must not be is killed
+	touch go
+	run -1 zn-queue wait 1
+	[ -e well.1 ]
+	[ "$(state 1)" = CANCELLED ]
+}

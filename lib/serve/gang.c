@@ -142,6 +142,7 @@ bool zn_gang_is_ending(struct zn_server *s, const struct zn_job *job)
 
 bool zn_gang_over(struct zn_server *s, struct zn_job *job, struct zn_place *place, struct zn_msg_report *m)
 {
+	bool ends_already = job->cancel || job->requeue || zn_gang_is_ending(s, job); /* once more it might get less grace */
 	struct zn_msg_report end;
 
 	if (place->over)
@@ -149,7 +150,7 @@ bool zn_gang_over(struct zn_server *s, struct zn_job *job, struct zn_place *plac
 	place->over = true;
 	if (end_with(s, job, m, &end) < 0)
 		end = *m;
-	if (is_trouble(&end))
+	if (is_trouble(&end) && !ends_already)
 		end_others(s, job);
 	*m = end;
 	if (all_over(job))
