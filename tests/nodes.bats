@@ -389,3 +389,20 @@ until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sle
 	[ -e well.1 ]
 	[ "$(state 1)" = CANCELLED ]
 }
+
+@test "a gang of which a part failed is not suspended any more" {
+	nodes 'n1 mock=1' 'n2 mock=1'
+	zn-submit --nodes 2 -g 2 -- /bin/sh -c '
+		[ $RANK = 0 ] || trap "" TERM
+		until [ -e fail ]; do sleep 0.05; done
+		[ $RANK = 1 ] || exit 7
+		until [ -e go ]; do sleep 0.05; done'
+	await RUNNING 1
+	touch fail
+	until_true grep -qs 'partly over' "$ZENITH_SPOOL"/journal/*.zj
+	run -1 zn-queue suspend 1
+	[[ $output == *"it is about to end" ]]
+	touch go
+	run -1 zn-queue wait 1
+	[ "$(field exit_code 1)" = 7 ]
+}

@@ -177,11 +177,16 @@ static int op_release(struct zn_server *s, struct wish *w)
 	return zn_change_save(s, job, "released");
 }
 
+static bool is_going(struct zn_server *s, const struct zn_job *job)
+{
+	return job->cancel || job->requeue || zn_gang_is_ending(s, job);
+}
+
 static int op_suspend(struct zn_server *s, struct wish *w)
 {
 	if (w->job->array)
 		return is_array(w, "suspended");
-	if (w->job->state != ZN_JOB_RUNNING || w->job->requeue || w->job->cancel)
+	if (w->job->state != ZN_JOB_RUNNING || is_going(s, w->job))
 		return wrong_state(w, w->job->state == ZN_JOB_RUNNING ? "suspended: it is about to end" : "suspended");
 	if (!zn_gang_is_heard(s, w->job))
 		return zn_err_set(&w->err, -EAGAIN, "the agent does not answer just now");
@@ -193,7 +198,7 @@ static int op_resume(struct zn_server *s, struct wish *w)
 {
 	if (w->job->array)
 		return is_array(w, "resumed");
-	if (w->job->state != ZN_JOB_SUSPENDED || w->job->requeue || w->job->cancel)
+	if (w->job->state != ZN_JOB_SUSPENDED || is_going(s, w->job))
 		return wrong_state(w, w->job->state == ZN_JOB_SUSPENDED ? "resumed: it is about to end" : "resumed");
 	if (!zn_gang_is_heard(s, w->job))
 		return zn_err_set(&w->err, -EAGAIN, "the agent does not answer just now");
