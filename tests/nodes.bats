@@ -406,3 +406,15 @@ until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sle
 	run -1 zn-queue wait 1
 	[ "$(field exit_code 1)" = 7 ]
 }
+
+@test "a node that is drained for a while gets jobs after it, while others wait for other things" {
+	nodes 'n1 mock=2' 'n2 mock=2'
+	until_there go -g 2
+	await RUNNING 1
+	[ "$(where_is 1)" = "n1 [0,1]" ]
+	zn-queue node drain n2 --until +1s
+	zn-submit -g 2 -- true
+	timeout 20 zn-queue wait 2
+	touch go
+	zn-queue wait 1
+}

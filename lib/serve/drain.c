@@ -57,11 +57,8 @@ bool zn_drain_holds(struct zn_node *n)
 		zn_log("node '%s' is drained no more: its time has come", n->name);
 		return zn_drain_end(n) < 0;
 	}
-	if (d->until_s > 0) { /* at most a minute: the clock may be set meanwhile */
-		double wait_s = left_s < 60 ? left_s : 60;
-		event_add(s->on_deferred, &(struct timeval){ .tv_sec = (time_t)wait_s,
-		                                             .tv_usec = (suseconds_t)((wait_s - (double)(time_t)wait_s) * 1e6) + 1 });
-	}
+	if (d->until_s > 0) /* at most a minute: the clock may be set meanwhile */
+		zn_place_again(s, left_s < 60 ? left_s : 60);
 	if (n->has_drained != zn_node_is_empty(n))
 		zn_node_publish(n);
 	return true;

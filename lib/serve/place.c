@@ -11,6 +11,17 @@ void zn_place_soon(struct zn_server *s)
 	s->want_pick = true;
 }
 
+void zn_place_again(struct zn_server *s, double wait_s)
+{
+	uint64_t us = (uint64_t)(wait_s * 1e6) + 1;
+	struct timeval tv = { .tv_sec = (time_t)(us / 1000000), .tv_usec = (suseconds_t)(us % 1000000) };
+
+	if (wait_s >= s->again_in_s)
+		return;
+	s->again_in_s = wait_s;
+	event_add(s->on_deferred, &tv);
+}
+
 void zn_place_give(struct zn_server *s, struct zn_job *job)
 {
 	zn_jobs_give(&s->jobs, job);
@@ -90,12 +101,8 @@ static void wait_for_more(struct zn_server *s, double deferred_s)
 		wait_s = fmin(wait_s, fmax(0, s->jobs.safe_until_s - s->jobs.payers.now_s));
 	if (deferred_s > 0)
 		wait_s = fmin(wait_s, fmax(0, deferred_s - (double)zn_boot_ns() / 1e9));
-	uint64_t us = wait_s < HUGE_VAL ? (uint64_t)(wait_s * 1e6) + 1 : 0;
-	struct timeval tv = { .tv_sec = (time_t)(us / 1000000), .tv_usec = (suseconds_t)(us % 1000000) };
-	if (us)
-		event_add(s->on_deferred, &tv);
-	else
-		event_del(s->on_deferred);
+	if (wait_s < HUGE_VAL)
+		zn_place_again(s, wait_s);
 }
 
 /* On a full disk what is left is for the ends of jobs; look again in a while. */
@@ -104,7 +111,7 @@ static bool has_room(struct zn_server *s)
 	if (zn_journal_room(s->journal) >= ZN_ROOM_START)
 		return true;
 	zn_log("the disk of the spool is full: nothing more is started");
-	event_add(s->on_deferred, &(struct timeval){ .tv_sec = 5 });
+	zn_place_again(s, 5);
 	return false;
 }
 
@@ -128,6 +135,8 @@ void zn_place_pass(struct zn_server *s)
 	struct zn_job *job;
 
 	s->want_pick = false;
+	s->again_in_s = HUGE_VAL;
+	event_del(s->on_deferred);
 	if (s->stopping || !open_nodes(s))
 		return;
 	if (!s->jobs.count[ZN_JOB_QUEUED] || !has_room(s)) {

@@ -98,6 +98,7 @@ struct zn_server {
 	uint64_t seq;                  /* of the last record */
 	uint64_t durable;
 	double times_first;            /* when on_times is due; 0: not armed */
+	double again_in_s;             /* after the pass, when on_deferred is due; HUGE_VAL: not armed */
 	bool boot_is_new;              /* than the one noted in the spool */
 	bool want_pick, snapshotting, stopping;
 	bool farewell;                 /* the agents go too, once they have nothing left to say */
@@ -220,6 +221,7 @@ void zn_adopt_fail(struct zn_server *s, struct zn_job *job);
 /* place.c */
 int zn_place_job(struct zn_server *s, struct zn_job *job, const struct zn_places *places);
 void zn_place_soon(struct zn_server *s);                 /* a pass over the queue at the end of this turn */
+void zn_place_again(struct zn_server *s, double wait_s); /* in a pass: and another one after so long at the latest */
 void zn_place_pass(struct zn_server *s);
 void zn_place_give(struct zn_server *s, struct zn_job *job);         /* its place is free */
 
