@@ -418,3 +418,17 @@ until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sle
 	touch go
 	zn-queue wait 1
 }
+
+@test "a gang that could have more nodes of its range waits for them" {
+	nodes 'n1 mock=2' 'n2 mock=2'
+	until_there go -g 1
+	await RUNNING 1
+	zn-submit --nodes 1-2 -g 4 --tasks 4 -- true
+	run -0 zn-queue why -o json 2
+	[[ $output == *'"answer":"it needs 2 nodes; 1 has room for its part"'* ]]
+	zn-submit --nodes 1-2 -g 6 --tasks 6 -- true
+	run -0 zn-queue why -o json 3
+	[[ $output == *'"answer":"it can never start here: '* ]]
+	touch go
+	zn-queue wait 1 2
+}

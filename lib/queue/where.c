@@ -87,24 +87,46 @@ static int refusal(const struct zn_room_node *n, const struct zn_node_record *re
 	return rc == -EINVAL ? rc : -EAGAIN;
 }
 
-/* What each node of a gang on as few as it may have is asked; returns how many these are. */
-static uint32_t ask_each(const struct zn_pick_ask *wanted, struct zn_ask *ret)
+/* So many nodes could have their part, should nothing run there. */
+static bool could_ever(const struct zn_room *room, const struct zn_ask *ask, uint32_t need)
 {
-	uint32_t n = wanted->nodes_min ? wanted->nodes_min : 1;
+	uint32_t could = 0;
+	struct zn_plan plan;
+
+	for (uint32_t i = 0; i < room->n; i++) {
+		const struct zn_room_node *n = &room->nodes[i];
+		could += !n->facts || zn_plan_make(n->facts, &n->free, ask, &plan, NULL) != -EINVAL;
+	}
+	return could >= need;
+}
+
+/* What each node of a gang on as few as it could ever have is asked; returns how many these are.  Never: on the fewest. */
+static uint32_t ask_each(const struct zn_room *room, const struct zn_pick_ask *wanted, struct zn_ask *ret)
+{
+	uint32_t least = wanted->nodes_min ? wanted->nodes_min : 1, need = 0;
 	struct zn_pick_ask each;
 
-	while (n < wanted->nodes_max && !zn_room_split(wanted, n, &each))
-		n++;
-	zn_room_split(wanted, n, &each);
-	*ret = zn_room_ask(&each);
-	return n;
+	*ret = zn_room_ask(wanted);
+	for (uint32_t n = least; n == least || (n <= wanted->nodes_max && n <= room->n); n++) {
+		if (!zn_room_split(wanted, n, &each))
+			continue;
+		struct zn_ask ask = zn_room_ask(&each);
+		bool could = could_ever(room, &ask, n);
+		if (could || !need) {
+			*ret = ask;
+			need = n;
+		}
+		if (could)
+			break;
+	}
+	return need ? need : least;
 }
 
 /* What each node rules out; of a gang also how many do not. */
 static void ask_several(struct zn_picture *p, const struct zn_pick_ask *wanted, struct zn__where *w, struct reasons *r)
 {
 	struct zn_ask ask;
-	uint32_t need = ask_each(wanted, &ask), fit = 0, ever = 0;
+	uint32_t need = ask_each(&p->room, wanted, &ask), fit = 0, ever = 0;
 
 	if (zn_room_find(&p->room, wanted)) {
 		w->rc = 0;
