@@ -432,3 +432,24 @@ until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sle
 	touch go
 	zn-queue wait 1 2
 }
+
+@test "what is left of a gang that lost a node with the list is ended" {
+	lost() { # LINE...
+		rm -f pid.* go
+		zn-submit --nodes 2 -g 2 -- /bin/sh -c 'echo $$ >pid.$RANK; until [ -e go ]; do sleep 0.05; done' >number
+		until_true eval '[ -s pid.0 -a -s pid.1 ]'
+		await RUNNING "$(cat number)"
+		zn-schedd --stop
+		printf '%s\n' "$@" >nodes
+		start --nodes nodes
+		run -1 zn-queue wait "$(cat number)"
+		[ "$(field reason "$(cat number)")" = "lost: its node is none of the nodes any more" ]
+		until_true ended "$(cat pid.1)"
+		touch go
+		until_true ended "$(cat pid.0)"
+	}
+	nodes 'n1 mock=1' 'n2 mock=1'
+	lost 'n2 mock=1' 'n3 mock=1'
+	until_true all_up 2
+	lost 'n3 mock=1'
+}

@@ -345,7 +345,7 @@ static int replay_gang(struct zn_job *job, const C *m)
 	return 0;
 }
 
-/* One of whose nodes one is unknown has none. */
+/* One of whose nodes one is unknown has none: of one node alone all names are, so that no gang is there. */
 static int replay_places(const struct zn_jobs *q, struct zn_job *job, const C *m, struct zn_err *err)
 {
 	const P first = { .node = m->node, .gpus = m->gpus, .cpus = m->cpus, .numas = m->numas, .cpus_held = m->cpus_held,
@@ -357,7 +357,7 @@ static int replay_places(const struct zn_jobs *q, struct zn_job *job, const C *m
 	free(job->gang);
 	job->places = NULL;
 	job->gang = NULL;
-	if (!m->node)
+	if (!m->node || m->others.n >= q->room.n)
 		return 0;
 	struct zn_places *p = calloc(1, sizeof(*p) + (m->others.n + 1) * sizeof(p->v[0]));
 	if (!p)

@@ -303,6 +303,17 @@ static void settle_job(struct zn_node *n, struct zn_job *job, struct zn_place *p
 	}
 }
 
+/* Parts of gangs that were lost with another node. */
+static void stop_strays(struct zn_node *n)
+{
+	for (size_t i = 0; i < n->n_running; i++) {
+		const struct zn_msg_running *r = &n->running[i];
+		const struct zn_job *job = zn_jobs_get(&n->server->jobs, r->job);
+		if (job && (job->attempt != r->attempt || !zn_job_has_alloc(job->state)))
+			zn_agent_steer(n, &(struct zn_msg_steer){ .op = "stop", .job = r->job, .attempt = r->attempt, .reason = "lost" });
+	}
+}
+
 /* Once: what the last zn-schedd left with no node. */
 static void settle_others(struct zn_server *s)
 {
@@ -331,6 +342,8 @@ void zn_report_settle(struct zn_node *n)
 	HASH_ITER(hh, s->jobs.by_id, job, next)
 		if (zn_job_has_alloc(job->state) && (place = zn_place_on(job, n)))
 			settle_job(n, job, place);
+	if (s->named.n)
+		stop_strays(n);
 	free(n->running);
 	n->running = NULL;
 	n->n_running = 0;
