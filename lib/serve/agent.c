@@ -19,6 +19,12 @@
 
 enum { PROTOCOL = 1 };
 
+/* One alone needs no name. */
+static void log_of(const struct zn_node *n, const char *what, const char *why)
+{
+	zn_log(n->server->named.n ? "%s%s%s (node '%s')" : "%s%s%s", what, why ? ": " : "", why ? why : "", n->name);
+}
+
 static int send_record(struct zn_node *n, const struct zn_kind *kind, const void *record)
 {
 	struct zn_buf payload = { 0 }, frame = { 0 };
@@ -186,7 +192,7 @@ static void take_unread(struct zn_node *n, const char *text)
 	const char *unread = text ? zn_jobs_intern(&n->server->jobs, text) : NULL;
 
 	if (unread && unread != n->unread)
-		zn_log("nothing can be started on node '%s': %s", n->name, unread);
+		log_of(n, "nothing can be started", unread);
 	n->unread = unread;
 }
 
@@ -292,7 +298,7 @@ static void retry_later(struct zn_node *n)
 
 static void go_away(struct zn_node *n, const char *why)
 {
-	zn_log(n->server->named.n ? "%s (node '%s')" : "%s", why, n->name);
+	log_of(n, why, NULL);
 	zn_agent_disconnect(n);
 	zn_node_publish(n);
 	retry_later(n);
@@ -384,7 +390,7 @@ void zn_agent_connect(struct zn_node *n)
 
 	if (fd < 0) {
 		if (n->retries % 10 == 3)
-			zn_log("can't reach the agent of node '%s': %s", n->name, err.text[0] ? err.text : strerror(-fd));
+			log_of(n, "can't reach the agent", err.text[0] ? err.text : strerror(-fd));
 		retry_later(n);
 		return;
 	}
