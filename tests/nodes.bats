@@ -453,3 +453,18 @@ until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sle
 	until_true all_up 2
 	lost 'n3 mock=1'
 }
+
+@test "what a part of a gang ended with does not count where another one is refused" {
+	nodes 'n1 mock=1' 'n2 mock=1'
+	zn-submit -w -g 1 -- true
+	exec 9<"$(echo "$ZENITH_SPOOL"/nodes/n1/leases/*)"
+	flock 9
+	kill -STOP "$(agent_of n1)"
+	zn-submit --nodes 2 -g 2 -- /bin/sh -c '[ -e go ] || exit 1' 9<&-
+	until_true grep -qs 'partly over' "$ZENITH_SPOOL"/journal/*.zj
+	touch go
+	kill -CONT "$(agent_of n1)"
+	until_true is_state QUEUED 2
+	exec 9<&-
+	zn-queue wait 2
+}

@@ -47,11 +47,19 @@ static struct zn_of64 sum_f64(struct zn_of64 a, struct zn_of64 b)
 	return (struct zn_of64){ .has = a.has || b.has, .v = a.v + b.v };
 }
 
+/* It may start in a while, as a whole: what became of the others meanwhile does not count. */
+static bool is_put_off(const struct zn_msg_report *m)
+{
+	return !strcmp(m->what, "refused") && m->again.v;
+}
+
 /* The first trouble is the end's; time, memory and CPU time are those of all. */
 static struct zn_msg_report merge(const struct zn_msg_report *so_far, const struct zn_msg_report *m)
 {
 	struct zn_msg_report r = is_trouble(so_far) || !is_trouble(m) ? *so_far : *m;
 
+	if (is_put_off(m) && strcmp(so_far->what, "refused"))
+		r = *m;
 	if (is_trouble(so_far) && so_far->reason && !strcmp(so_far->reason, PARTNER) && is_trouble(m))
 		r = *m;
 	r.time_s = fmax(so_far->time_s, m->time_s);
