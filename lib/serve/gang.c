@@ -196,13 +196,14 @@ int zn_gang_steer(struct zn_server *s, const struct zn_job *job, const struct zn
 	return rc;
 }
 
-/* The same for all of its parts, another one for each attempt: a port that is in use is not asked for twice.  Below those that
- * the kernel hands out.
+/* The same for all of its parts, another one for each attempt: a port that is in use is not asked for twice.  Nor is that of the
+ * same job of another queue on that machine.  Below those that the kernel hands out.
  */
 uint32_t zn_gang_port(const struct zn_job *job)
 {
 	enum { FIRST = 20000, SOME = 10000 };
-	uint64_t mixed = (job->id * 64 + job->attempt) * UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t asked = (job->id + (uint64_t)(job->submit_s * 1e6)) * 64 + job->attempt;
+	uint64_t mixed = asked * UINT64_C(0x9e3779b97f4a7c15);
 
 	return FIRST + (uint32_t)(mixed >> 40) % SOME;
 }
