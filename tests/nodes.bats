@@ -468,3 +468,21 @@ until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sle
 	exec 9<&-
 	zn-queue wait 2
 }
+
+@test "a zn-schedd that is killed in the middle knows that a part of a gang failed" {
+	nodes 'n1 mock=1' 'n2 mock=1'
+	zn-submit --nodes 2 -g 2 -- /bin/sh -c '
+		[ $RANK = 1 ] || exit 7
+		trap "" TERM
+		echo >up
+		until [ -e go ]; do sleep 0.05; done'
+	until_true grep -qs 'partly over' "$ZENITH_SPOOL"/journal/*.zj
+	until_true exists up
+	kill_schedd
+	start
+	until_true all_up 2
+	touch go
+	run -1 zn-queue wait 1
+	[ "$(field reason 1)" = "exit code 7" ]
+	[ "$(field exit_code 1)" = 7 ]
+}

@@ -74,7 +74,7 @@ static const struct zn_field change_fields[] = {
 	ZN_FIELD(C, before_end_s, TIME, "", ""),
 	ZN_FIELD_SUB(C, others, SUBS, &place_kind, "", ""),
 	ZN_FIELD(C, over, U32S, "", ""),
-	ZN_FIELD(C, gang_end, BYTES, "", ""),
+	ZN_FIELD(C, gang_ends_as, BIN, "", ""),
 	ZN_FIELD(C, node, STR, "", ""),
 	ZN_FIELD(C, gpus, U32S, "", ""),
 	ZN_FIELD(C, cpus, STR, "", ""),
@@ -234,7 +234,7 @@ static int change_gang(const struct zn_jobs *q, const struct zn_job *job, struct
 	m->others = (struct zn_list){ others, places->n - 1 };
 	m->over = (struct zn_u32s){ over, n_over };
 	if (job->gang)
-		m->gang_end = (struct zn_bytes){ job->gang->end, job->gang->len };
+		m->gang_ends_as = (struct zn_bytes){ job->gang->end, job->gang->len };
 	return rc;
 }
 
@@ -335,13 +335,13 @@ static int replay_gang(struct zn_job *job, const C *m)
 	for (size_t i = 0; i < m->over.n; i++)
 		if (m->over.v[i] < job->places->n)
 			job->places->v[m->over.v[i]].over = true;
-	if (!m->gang_end.n)
+	if (!m->gang_ends_as.n)
 		return 0;
-	job->gang = malloc(sizeof(*job->gang) + m->gang_end.n);
+	job->gang = malloc(sizeof(*job->gang) + m->gang_ends_as.n);
 	if (!job->gang)
 		return -ENOMEM;
-	job->gang->len = m->gang_end.n;
-	memcpy(job->gang->end, m->gang_end.p, m->gang_end.n);
+	job->gang->len = m->gang_ends_as.n;
+	memcpy(job->gang->end, m->gang_ends_as.p, m->gang_ends_as.n);
 	return 0;
 }
 

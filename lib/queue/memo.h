@@ -39,7 +39,7 @@ struct zn_memo_change {
 	uint32_t gpu_milli;            /* of one GPU; 0: they are whole */
 	struct zn_list others;         /* struct zn_memo_place: of a gang, the places behind the first */
 	struct zn_u32s over;           /* which of all nothing runs on any more */
-	struct zn_bytes gang_end;      /* and what will be said of the end: struct zn_gang */
+	struct zn_bytes gang_ends_as;  /* and what will be said of the end: struct zn_gang */
 	const char *node;              /* the first place, absent without one */
 	struct zn_u32s gpus;
 	const char *cpus, *numas;
