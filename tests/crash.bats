@@ -82,6 +82,10 @@ after() {
 	for n in 3 5 7; do after schedd-after EIO "0 pread spool/journal/N.zj #$n"; done # of one the command at its end
 }
 
+@test "how the first part of a gang ended is known to the zn-schedd after the one that was told" {
+	after schedd-gang-preempt kill "0 writev socket #6"
+}
+
 @test "the programs die, or are refused something, at some of all points: the promises hold (check-crash has them all)" {
 	case ${SANITIZED-} in ?*) skip "of the sanitizers' builds the long form alone is worth its time" ;; esac
 	run -0 scripts/check-crash -n 4 schedd noded submit
@@ -94,4 +98,11 @@ after() {
 	run -0 scripts/check-crash -n 2 schedd-array schedd-after schedd-drain schedd-deadline schedd-preempt schedd-every noded-array noded-preempt
 	echo "$output"
 	[[ $output != *"not ok"* && $output == *"ok 8 - "* ]]
+}
+
+@test "so do they at some points of gangs on two nodes" {
+	case ${SANITIZED-} in ?*) skip "of the sanitizers' builds the long form alone is worth its time" ;; esac
+	run -0 scripts/check-crash -n 2 schedd-gang schedd-gang-preempt noded-gang noded-gang-preempt
+	echo "$output"
+	[[ $output != *"not ok"* && $output == *"ok 4 - "* ]]
 }
