@@ -314,16 +314,21 @@ static uint32_t count_within(const struct zn_room *r, uint32_t found, const char
 	return in < n ? 0 : in;
 }
 
+static uint32_t levels_of(const char *domain)
+{
+	uint32_t levels = *domain != '\0';
+
+	for (const char *p = domain; *p; p++)
+		levels += *p == '/';
+	return levels;
+}
+
 static uint32_t most_levels(const struct zn_room *r, uint32_t found)
 {
 	uint32_t most = 0;
 
 	for (uint32_t i = 0; i < found; i++) {
-		uint32_t levels = 0;
-		const char *domain = domain_of(r, &r->choices[i].place);
-		for (const char *p = domain; *p; p++)
-			levels += *p == '/';
-		levels += *domain != '\0';
+		uint32_t levels = levels_of(domain_of(r, &r->choices[i].place));
 		most = levels > most ? levels : most;
 	}
 	return most;
@@ -338,7 +343,7 @@ static const char *smallest_domain(const struct zn_room *r, uint32_t found, uint
 		for (uint32_t i = 0; i < found; i++) {
 			const char *domain = domain_of(r, &r->choices[i].place);
 			size_t len = first_levels(domain, levels);
-			uint32_t in = count_within(r, found, domain, len, n);
+			uint32_t in = levels_of(domain) < levels ? 0 : count_within(r, found, domain, len, n); /* its own is a larger one */
 			if (!in || in >= least)
 				continue;
 			least = in;

@@ -1,5 +1,5 @@
 /* A room of several nodes against what must hold of it, with books of its own: nothing twice on any node, a gang whole, in
- * equal parts and on as few nodes as can be, nothing on a closed node, the reservation at the earliest time there is, no
+ * equal parts, on as few nodes as can be and as near as those are, nothing on a closed node, the reservation at the earliest time there is, no
  * start that delays it, none that was missed, everybody ends who could ever start, the same again.  Of the room it believes
  * nothing but where a job went, and what is beside the reservation; whether a part fits on a node it asks the planner.
  */
@@ -30,6 +30,7 @@ static const char *const machines[MACHINES] = {
 	"numa:2 core:4 pu:2 gpu:2 mem:32 vram:80", "numa:1 core:4 gpu:2 mem:64 vram:40", "numa:1 core:8 pu:2 mem:16",
 	"numa:2 core:2 gpu:4 nv:18 mem:32 vram:80", "numa:1 core:2 gpu:1 mem:8 vram:24", "numa:1 core:8 gpu:4 mem:64 vram:80",
 };
+static const char *const domains[] = { NULL, "", "a", "a/x", "a/y", "b/x", "b/y" };
 static const struct { const char *name; unsigned total; } licences[LICENCES] = { { "matlab", 4 }, { "one", 1 } };
 
 static struct zn_facts *facts[MACHINES];
@@ -201,6 +202,16 @@ static const char *not_right_on(const struct world *w, const struct zn_place *at
 	return p->mem_bytes > free->mem_bytes ? "with more memory than there is" : NULL;
 }
 
+static const char *domain_of(unsigned node) { return room.nodes[node].domain ? room.nodes[node].domain : ""; }
+
+/* By domain, then by number; none is there twice. */
+static bool goes_before(const struct zn_place *a, const struct zn_place *b)
+{
+	int order = strcmp(domain_of(a->node), domain_of(b->node));
+
+	return order < 0 || (order == 0 && a->node < b->node);
+}
+
 /* All or nothing: so many distinct nodes as may be, each with an equal part. */
 static const char *not_right(const struct world *w, const struct job *j)
 {
@@ -216,8 +227,70 @@ static const char *not_right(const struct world *w, const struct job *j)
 		if (j->licences[i] && (int64_t)j->licences[i] > w->licences[i])
 			return "with more licences than there are";
 	for (uint32_t i = 0; i < at->n && !wrong; i++)
-		wrong = i && at->v[i].node <= at->v[i - 1].node ? "on nodes out of order, or one twice" : not_right_on(w, &at->v[i], &part);
+		wrong = i && !goes_before(&at->v[i - 1], &at->v[i]) ? "on nodes out of order, or one twice" : not_right_on(w, &at->v[i], &part);
 	return wrong;
+}
+
+/* ---- how near its nodes are ------------------------------------------------------------------------------------ */
+
+/* The first n levels of a domain's name, as many as it has. */
+static void first_levels(const char *domain, unsigned n, char ret[16])
+{
+	size_t len = 0;
+
+	while (domain[len] && (domain[len] != '/' || --n))
+		len++;
+	snprintf(ret, 16, "%.*s", n ? (int)strlen(domain) : (int)len, domain);
+}
+
+static bool is_within(unsigned node, const char *of)
+{
+	size_t n = strlen(of);
+
+	return !strncmp(domain_of(node), of, n) && (!n || !domain_of(node)[n] || domain_of(node)[n] == '/');
+}
+
+static unsigned fit_within(const struct world *w, const struct zn_ask *part, const char *of)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < n_nodes; i++)
+		n += is_within(i, of) && fits_on(w, i, part);
+	return n;
+}
+
+/* The name of the smallest domain that has all of it. */
+static void domain_of_all(const struct zn_places *at, char ret[16])
+{
+	for (unsigned levels = 2; levels; levels--) {
+		unsigned in = 0;
+		first_levels(domain_of(at->v[0].node), levels, ret);
+		for (uint32_t i = 0; i < at->n; i++)
+			in += is_within(at->v[i].node, ret);
+		if (in == at->n)
+			return;
+	}
+	ret[0] = '\0';
+}
+
+static unsigned levels_of(const char *domain) { return !*domain ? 0 : strchr(domain, '/') ? 2 : 1; }
+
+/* No smaller domain would have done, nor one as small where fewer nodes do.  w: before it came. */
+static bool is_near(const struct world *w, const struct job *j, const struct zn_places *at)
+{
+	struct zn_ask part;
+	char its[16], of[16];
+
+	part_of(&j->ask, at->n, &part);
+	domain_of_all(at, its);
+	for (unsigned i = 0; i < n_nodes; i++)
+		for (unsigned levels = levels_of(its) ? levels_of(its) : 1; levels <= levels_of(domain_of(i)); levels++) {
+			first_levels(domain_of(i), levels, of);
+			unsigned n = fit_within(w, &part, of);
+			if (n >= at->n && (levels > levels_of(its) || n < fit_within(w, &part, its)))
+				return false;
+		}
+	return true;
 }
 
 /* ---- each answer of the room --------------------------------------------------------------------------------- */
@@ -235,6 +308,7 @@ static bool take(void *arg, struct zn_pick_job *pick, bool beside, struct zn_pic
 	hold(is || !n, "room was not found");
 	hold(!is || n, "room was found where there is none");
 	hold(!is || room.places->n <= n, "on more nodes than it needs");
+	hold(!is || n < 2 || is_near(&w, j, room.places), "in a larger domain of the network than it needs");
 	return is;
 }
 
@@ -487,6 +561,7 @@ static void draw_room(void)
 	for (unsigned i = 0; i < LICENCES; i++)
 		zn_licences_set(&room.licences, licences[i].name, licences[i].total);
 	for (unsigned i = 0; i < n_nodes; i++) {
+		room.nodes[i].domain = domains[draw(sizeof(domains) / sizeof(*domains))];
 		if (draw(6))
 			zn_room_set_facts(&room, i, facts[draw(MACHINES)]);
 		room.nodes[i].is_closed = !draw(6);
