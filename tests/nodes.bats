@@ -136,9 +136,9 @@ until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sle
 	run -1 is_node n1 up
 }
 
-@test "a job of a node that is none any more is lost" {
+@test "a job of a node that is none any more is lost, and not run again, as it may run on" {
 	nodes 'n1 mock=1' 'n2 mock=1'
-	until_there go -g 1
+	until_there go -g 1 --requeue 3
 	await RUNNING 1
 	zn-schedd --stop
 	printf 'n2 mock=1\nn3 mock=1\n' >nodes
@@ -358,6 +358,7 @@ until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sle
 	kill -CONT "$hung"
 	zn-queue wait 1 3
 	until_true is_node n1 up
+}
 
 @test "a gang one of whose agents refuses goes back to the queue, whoever of the others has begun" {
 	nodes 'n1 mock=1' 'n2 mock=1'

@@ -320,8 +320,10 @@ static void settle_others(struct zn_server *s)
 	struct zn_job *job, *next;
 
 	HASH_ITER(hh, s->jobs.by_id, job, next)
-		if (zn_job_has_alloc(job->state) && !job->places)
+		if (zn_job_has_alloc(job->state) && !job->places) {
+			job->requeues_left = 0; /* nobody knows whether it runs on */
 			zn_job_lost(s, job, "lost: its node is none of the nodes any more");
+		}
 		else if (job->adopted_pid && zn_job_is_waiting(job->state))
 			zn_adopt_fail(s, job);
 		else if (job->array && !zn_job_is_finished(job->state))
