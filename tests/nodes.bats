@@ -14,7 +14,7 @@ all_up() { [ "$(zn-queue nodes -o json | grep -c '"state":"up"')" -eq "$1" ]; }
 is_node() { zn-queue nodes -o json | grep -q '"node_id":"'"$1"'".*"state":"'"$2"'"'; }
 where_is() { zn-queue show -o json "$1" | sed -n 's/.*"alloc":\[{"node":"\([^"]*\)","gpus":\(\[[^]]*\]\).*/\1 \2/p'; }
 agent_of() { local p; for p in $(pid_of zn-noded); do tr '\0' '\n' <"/proc/$p/cmdline" | grep -qx "$1" && echo "$p"; done; return 0; }
-kill_schedd() { local p=$(pid_of zn-schedd); kill -9 "$p"; until_true ended "$p"; }
+kill_schedd() { local p; p=$(pid_of zn-schedd); kill -9 "$p"; until_true ended "$p"; }
 until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sleep 0.05; done"; }
 
 @test "a job goes where its GPUs are, and where it leaves the least" {
