@@ -14,7 +14,7 @@ all_up() { [ "$(zn-queue nodes -o json | grep -c '"state":"up"')" -eq "$1" ]; }
 is_node() { zn-queue nodes -o json | grep -q '"node_id":"'"$1"'".*"state":"'"$2"'"'; }
 where_is() { zn-queue show -o json "$1" | sed -n 's/.*"alloc":\[{"node":"\([^"]*\)","gpus":\(\[[^]]*\]\).*/\1 \2/p'; }
 agent_of() { local p; for p in $(pid_of zn-noded); do tr '\0' '\n' <"/proc/$p/cmdline" | grep -qx "$1" && echo "$p"; done; return 0; }
-kill_schedd() { local p; p=$(pid_of zn-schedd); kill -9 "$p"; until_true ended "$p"; }
+start_after_kill() { kill -9 "$(pid_of zn-schedd)"; until_true start; } # its lock goes with the last of its threads
 until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sleep 0.05; done"; }
 
 @test "a job goes where its GPUs are, and where it leaves the least" {
@@ -122,8 +122,7 @@ until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sle
 	until_true is_node n2 drained
 	[ "$(state 1)" = RUNNING ]
 	[ "$(where_is 1)" = "n1 [0]" ]
-	kill_schedd
-	start
+	start_after_kill
 	until_true is_node n2 drained
 	[ "$(where_is 1)" = "n1 [0]" ]
 	touch go
@@ -289,8 +288,7 @@ until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sle
 	zn-submit --nodes 2 -g 2 -- /bin/sh -c 'echo >>ran.$RANK; [ $RANK = 0 ] || until [ -e go ]; do sleep 0.05; done'
 	await RUNNING 1
 	until_true grep -qs 'partly over' "$ZENITH_SPOOL"/journal/*.zj
-	kill_schedd
-	start
+	start_after_kill
 	until_true all_up 2
 	[ "$(state 1)" = RUNNING ]
 	touch go
@@ -479,8 +477,7 @@ until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sle
 		until [ -e go ]; do sleep 0.05; done'
 	until_true grep -qs 'partly over' "$ZENITH_SPOOL"/journal/*.zj
 	until_true exists up
-	kill_schedd
-	start
+	start_after_kill
 	until_true all_up 2
 	touch go
 	run -1 zn-queue wait 1
