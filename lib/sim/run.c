@@ -248,7 +248,7 @@ static bool preempt(void *arg, const struct zn_pick_job *head, double now_s)
 
 	for (size_t i = 0; i < r->ends.n; i++) {
 		struct zn_sim_job *job = r->ends.heap[i];
-		if (!job->preemptible)
+		if (!job->preemptible || job->start_s == now_s) /* nobody goes before he began; the next look is at the next event */
 			continue;
 		r->victims[n] = victim_of(job);
 		n += zn_victim_weigh(&r->victims[n], head->shape->ask.priority, now_s, &r->safe_until_s);

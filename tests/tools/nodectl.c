@@ -19,6 +19,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,7 +70,9 @@ static void open_agent(void)
 	if (fd >= 0)
 		close(fd);
 	in.len = 0;
-	fd = zn_node_connect(spool, &err);
+	char home[PATH_MAX];
+	snprintf(home, sizeof(home), "%s/node", spool);
+	fd = zn_node_connect(home, &err);
 	if (fd < 0)
 		die(err.text);
 }

@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -151,7 +152,9 @@ static void greet(void)
 {
 	struct zn_msg_hello hello = { .version = ZN_NODE_VERSION, .node = "kill" };
 
-	for (int i = 0; (fd = zn_node_connect(spool, NULL)) < 0; i++) {
+	char home[PATH_MAX];
+	snprintf(home, sizeof(home), "%s/node", spool);
+	for (int i = 0; (fd = zn_node_connect(home, NULL)) < 0; i++) {
 		if (i == 3000 || waitpid(agent, NULL, WNOHANG) == agent)
 			die("the agent does not come up", 0);
 		nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);

@@ -186,7 +186,7 @@ static void drop_running(struct now *now, const struct ran *r)
  */
 static bool may_go(const struct ran *r, int64_t priority, int64_t most, double at_s)
 {
-	return jobs[r->job].preemptible && priority_of(r) < priority && priority_of(r) <= most && safe_until(r) <= at_s;
+	return jobs[r->job].preemptible && priority_of(r) < priority && priority_of(r) <= most && safe_until(r) <= at_s && r->start_s < at_s;
 }
 
 static bool would_fit(const struct now *now, unsigned job, int64_t most, double at_s)
@@ -398,8 +398,10 @@ static void draw_mixed(unsigned n, double tick_s)
 	for (unsigned i = 0; i < n; i++) {
 		struct zn_sim_job *j = &jobs[n_jobs++];
 		at += draw(5) ? draw(flat ? 14 : 5) : draw(200) == 0 ? 1000 : 0;
-		*j = (struct zn_sim_job){ .duration_s = tick_s * (1 + (draw(12) ? draw(60) : draw(450))), .priority = draw(4), .preemptible = draw(3),
-		                          .submit_s = at * tick_s };
+		*j = (struct zn_sim_job){ .submit_s = at * tick_s };
+		j->duration_s = tick_s * (1 + (draw(12) ? draw(60) : draw(450)));
+		j->priority = draw(4);
+		j->preemptible = draw(3);
 		set_size(j, i);
 		j->estimate_s = j->duration_s * (1 + draw(2));
 	}
@@ -411,8 +413,10 @@ static void draw_urgent(unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		struct zn_sim_job *j = &jobs[n_jobs++];
 		bool meek = i % 400 < 3;
-		*j = (struct zn_sim_job){ .duration_s = meek ? 600. * (1 + draw(200)) : 60, .priority = meek ? draw(2) : 2 + draw(3), .preemptible = meek || draw(2),
-		                          .submit_s = 15. * i + (i % 1000 < 700 ? 0 : draw(15)) };
+		*j = (struct zn_sim_job){ .submit_s = 15. * i + (i % 1000 < 700 ? 0 : draw(15)) };
+		j->duration_s = meek ? 600. * (1 + draw(200)) : 60;
+		j->priority = meek ? draw(2) : 2 + draw(3);
+		j->preemptible = meek || draw(2);
 		set_size(j, i);
 		j->estimate_s = j->duration_s;
 	}
