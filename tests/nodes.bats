@@ -471,7 +471,7 @@ until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sle
 @test "a zn-schedd that is killed in the middle knows that a part of a gang failed" {
 	nodes 'n1 mock=1' 'n2 mock=1'
 	zn-submit --nodes 2 -g 2 -- /bin/sh -c '
-		[ $RANK = 1 ] || exit 7
+		[ $RANK = 1 ] || { until [ -e up ]; do sleep 0.05; done; exit 7; }
 		trap "" TERM
 		echo >up
 		until [ -e go ]; do sleep 0.05; done'
