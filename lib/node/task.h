@@ -30,6 +30,6 @@ int zn_task_all_gpus(struct zn_task_job *j, struct zn_arena *a);
 int zn_task_make(const struct zn_task_job *j, uint32_t rank, struct zn_arena *a, struct zn_spawn *ret);
 /* A port for MASTER_PORT that no other job of this machine gets while *ret_fd is open. */
 int zn_task_port(uint32_t wanted, char *port, size_t size, int *ret_fd);
-bool zn_task_port_is_free(uint32_t port); /* for now */
+bool zn_task_port_is_free(uint32_t port); /* at this moment */
 
 #endif

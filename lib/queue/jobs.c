@@ -90,6 +90,14 @@ int zn_jobs_add(struct zn_jobs *q, struct zn_job *job)
 	return zn__line_push(q, job);
 }
 
+void zn_job_forget_places(struct zn_job *job)
+{
+	free(job->places);
+	free(job->gang);
+	job->places = NULL;
+	job->gang = NULL;
+}
+
 void zn_job_free(struct zn_job *job)
 {
 	if (!job)
@@ -98,8 +106,7 @@ void zn_job_free(struct zn_job *job)
 	free(job->key);
 	free(job->reason);
 	free(job->after);
-	free(job->places);
-	free(job->gang);
+	zn_job_forget_places(job);
 	zn__array_free(job->array);
 	free(job);
 }

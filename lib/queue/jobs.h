@@ -146,6 +146,7 @@ int zn_jobs_add(struct zn_jobs *q, struct zn_job *job);
 /* Forgets a finished job. */
 void zn_jobs_drop(struct zn_jobs *q, struct zn_job *job);
 void zn_job_free(struct zn_job *job);
+void zn_job_forget_places(struct zn_job *job);        /* it has none, or others are about to come */
 /* Before the first job comes.  Both live as long as q. */
 void zn_jobs_set_quotas(struct zn_jobs *q, struct zn_quotas quotas, struct zn_shares shares);
 /* Before the first job comes: there are so many of one licence.  -ENOMEM. */

@@ -353,10 +353,7 @@ static int replay_places(const struct zn_jobs *q, struct zn_job *job, const C *m
 	const P *others = m->others.v;
 	int rc = 0;
 
-	free(job->places);
-	free(job->gang);
-	job->places = NULL;
-	job->gang = NULL;
+	zn_job_forget_places(job);
 	if (!m->node || m->others.n >= q->room.n)
 		return 0;
 	struct zn_places *p = calloc(1, sizeof(*p) + (m->others.n + 1) * sizeof(p->v[0]));

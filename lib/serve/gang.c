@@ -10,9 +10,6 @@
 #include "rec/raw.h"
 #include "serve/server.h"
 
-/* The reason of parts that end because another one did; it is nobody's own. */
-#define PARTNER "ended with another part of its gang"
-
 struct zn_place *zn_place_on(const struct zn_job *job, const struct zn_node *n)
 {
 	for (uint32_t i = 0; job->places && i < job->places->n; i++)
@@ -60,7 +57,7 @@ static struct zn_msg_report merge(const struct zn_msg_report *so_far, const stru
 
 	if (is_put_off(m) && strcmp(so_far->what, "refused"))
 		r = *m;
-	if (is_trouble(so_far) && so_far->reason && !strcmp(so_far->reason, PARTNER) && is_trouble(m))
+	if (is_trouble(so_far) && so_far->reason && !strcmp(so_far->reason, ZN_GANG_PARTNER) && is_trouble(m))
 		r = *m;
 	r.time_s = fmax(so_far->time_s, m->time_s);
 	r.max_rss_bytes = sum_u64(so_far->max_rss_bytes, m->max_rss_bytes);
@@ -137,7 +134,7 @@ static void end_others(struct zn_server *s, struct zn_job *job)
 			p->over = true;
 		else
 			zn_agent_steer(&s->nodes[p->node], &(struct zn_msg_steer){ .op = "stop", .job = job->id, .attempt = job->attempt,
-			                                                           .reason = PARTNER });
+			                                                           .reason = ZN_GANG_PARTNER });
 	}
 }
 

@@ -1,7 +1,6 @@
 /* place: a pass over the queue: who is picked is placed. */
 #include <errno.h>
 #include <math.h>
-#include <stdlib.h>
 
 #include "base/clock.h"
 #include "serve/server.h"
@@ -44,10 +43,8 @@ static int note_places(struct zn_job *job, const struct zn_places *from)
 
 	if (!places)
 		return -ENOMEM;
-	free(job->places);
-	free(job->gang);
+	zn_job_forget_places(job);
 	job->places = places;
-	job->gang = NULL;
 	job->attempt++;
 	job->start_s = job->end_s = 0;
 	return 0;

@@ -44,10 +44,7 @@ void zn_job_finish(struct zn_server *s, struct zn_job *job, enum zn_job_state to
 	zn_hook_finish(s, job);
 	zn_end_submit(s, job);
 	zn_after_note(s, job->id);
-	free(job->places); /* the history has them */
-	free(job->gang);
-	job->places = NULL;
-	job->gang = NULL;
+	zn_job_forget_places(job); /* the history has them */
 	if (job->whole)
 		zn_array_note(s, job->whole);
 }
@@ -58,10 +55,7 @@ static void back_to_queue(struct zn_server *s, struct zn_job *job, const char *e
 	job->preempted_for = 0;
 	if (job->places)
 		zn_place_give(s, job);
-	free(job->places);
-	free(job->gang);
-	job->places = NULL;
-	job->gang = NULL;
+	zn_job_forget_places(job);
 	job->start_s = job->end_s = 0;
 	job->has_exit_code = false;
 	job->signal = 0;
@@ -270,7 +264,7 @@ static void settle_running(struct zn_node *n, struct zn_job *job, struct zn_plac
 	}
 	align(n, job, r);
 	if (job->cancel || job->requeue || zn_gang_is_ending(s, job))
-		stop_again(n, job, job->cancel ? "cancelled" : "requeued");
+		stop_again(n, job, job->cancel ? "cancelled" : job->requeue ? "requeued" : ZN_GANG_PARTNER);
 }
 
 static void settle_lost(struct zn_node *n, struct zn_job *job, struct zn_place *place)

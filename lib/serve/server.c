@@ -80,10 +80,7 @@ static int on_record(void *arg, uint64_t seq, struct zn_loc loc, const void *pay
 	/* a snapshot is begun when the history on disk has all that is in it */
 	if (snapshot ? !r->history_seq : seq > r->history_seq)
 		zn_change_history(s, job, event, time_s);
-	free(job->places);
-	free(job->gang);
-	job->places = NULL;
-	job->gang = NULL;
+	zn_job_forget_places(job);
 	return 0;
 }
 

@@ -228,6 +228,8 @@ void zn_place_give(struct zn_server *s, struct zn_job *job);         /* its plac
 /* preempt.c: for zn_pick.preempt */
 bool zn_preempt(void *server, const struct zn_pick_job *head, double now_s);
 
+/* The reason of parts that end because another one did; it is nobody's own. */
+#define ZN_GANG_PARTNER "ended with another part of its gang"
 /* gang.c: of a job with one place, too, where not said otherwise */
 struct zn_place *zn_place_on(const struct zn_job *job, const struct zn_node *n); /* NULL: it has none there */
 /* One more of its places is; true: all are. */
