@@ -132,10 +132,12 @@ static int use_this_machine(struct zn_picture *p, struct zn_err *err)
 		if (p->nodes)
 			*p->nodes = (struct zn_node_record){ .node_id = zn_arena_strdup(&p->arena, host), .state = "up" };
 	}
-	rc = p->nodes ? zn_picture_know(p, 0, facts) : -ENOMEM;
-	if (rc < 0)
+	if (!p->nodes) {
 		zn_facts_free(facts);
-	else
+		return -ENOMEM;
+	}
+	rc = zn_picture_know(p, 0, facts);
+	if (rc == 0)
 		p->room.nodes[0].is_closed = false;
 	return rc;
 }

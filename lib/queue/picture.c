@@ -110,13 +110,19 @@ int zn_picture_of_spool(const char *spool, struct zn_picture *ret, struct zn_err
 	return rc;
 }
 
+static void forget_room(struct zn_picture *p)
+{
+	for (uint32_t i = 0; p->facts && i < p->room.n; i++)
+		zn_facts_free(p->facts[i]);
+	p->facts = NULL;
+	zn_room_close(&p->room);
+}
+
 void zn_picture_done(struct zn_picture *p)
 {
 	zn_payers_done(&p->payers);
 	zn_licences_done(&p->counted);
-	for (uint32_t i = 0; p->facts && i < p->room.n; i++)
-		zn_facts_free(p->facts[i]);
-	zn_room_close(&p->room);
+	forget_room(p);
 	zn_arena_done(&p->arena);
 }
 
@@ -228,15 +234,18 @@ static void note_free(struct zn_node_record *node, const struct zn_free *f)
 int zn_picture_know(struct zn_picture *p, uint32_t node, struct zn_facts *facts)
 {
 	if (!p->room.nodes && zn_room_open(&p->room, p->n_nodes) < 0)
-		return -ENOMEM;
+		goto no_memory;
 	if (!p->facts)
 		p->facts = zn_arena_array(&p->arena, p->n_nodes + 1, sizeof(*p->facts));
 	if (!p->facts)
-		return -ENOMEM;
+		goto no_memory;
 	p->facts[node] = facts;
 	zn_room_set_facts(&p->room, node, facts);
 	p->room.nodes[node].free.mixes_users = p->nodes[node].share_between_users.v;
 	return 0;
+no_memory:
+	zn_facts_free(facts);
+	return -ENOMEM;
 }
 
 static void take_place(struct zn_picture *p, const struct zn_places *places)
@@ -263,7 +272,7 @@ static int take_places(struct zn_picture *p)
 	return 0;
 }
 
-int zn_picture_room(struct zn_picture *p, struct zn_err *err)
+static int fill_room(struct zn_picture *p, struct zn_err *err)
 {
 	int rc = 0;
 
@@ -288,6 +297,17 @@ int zn_picture_room(struct zn_picture *p, struct zn_err *err)
 		n->domain = p->nodes[i].domain;
 		if (n->facts)
 			note_free(&p->nodes[i], &n->free);
+	}
+	return 0;
+}
+
+int zn_picture_room(struct zn_picture *p, struct zn_err *err)
+{
+	int rc = p->room.nodes ? 0 : fill_room(p, err);
+
+	if (rc < 0) {
+		forget_room(p);
+		return rc;
 	}
 	if (!zn_room_is_known(&p->room))
 		return zn_err_set(err, -ENODATA, "the agent of node '%s' has not reported yet",

@@ -54,10 +54,10 @@ int zn_picture_count_licences(struct zn_picture *p);
 void zn_picture_each_licence(const struct zn_picture *p, void (*each)(void *arg, const struct zn_licence_record *r), void *arg);
 
 /* Fills room: the nodes' facts and what is free on them in this picture; closed are those that are not up.  Also fills the nodes'
- * cpus_free, gpus_free, mem_free_bytes and jobs.  Once.  -ENODATA: no agent has said anything yet.
+ * cpus_free, gpus_free, mem_free_bytes and jobs.  Asked again it has nothing to do.  -ENODATA: no agent has said anything yet.
  */
 int zn_picture_room(struct zn_picture *p, struct zn_err *err);
-/* The facts of one node, which are the picture's from now on; without a job. */
+/* The facts of one node, which are the picture's from now on, also when this fails; without a job. */
 int zn_picture_know(struct zn_picture *p, uint32_t node, struct zn_facts *facts);
 
 /* Why none of the nodes takes anything now; NULL: one does. */
