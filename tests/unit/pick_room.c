@@ -8,6 +8,7 @@
 
 #include "machine.h"
 #include "pick/room.h"
+#include "room_help.h"
 #include "tap.h"
 
 enum { JOBS = 300, ROUNDS = 40, LICENCES = 3 };
@@ -35,29 +36,17 @@ static const struct zn_wish *wish_of(const struct zn_pick_job *pick)
 	return ((const struct job *)pick)->ask.wish;
 }
 
-static struct zn_room room_of(const struct zn_facts *f)
+static void forget_places(struct job *v, size_t n)
 {
-	struct zn_room room = { .places_of = places_of, .wish_of = wish_of };
-
-	if (zn_room_open(&room, 1) < 0)
-		abort();
-	zn_room_set_facts(&room, 0, f);
-	return room;
-}
-
-static void keep(struct zn_places **to, const struct zn_room *room)
-{
-	free(*to);
-	*to = zn_places_copy(room->places);
-	if (!*to)
-		abort();
+	for (size_t i = 0; i < n; i++)
+		free(v[i].places);
 }
 
 static const struct { const char *name; unsigned total; } licences[LICENCES] = { { "matlab", 4 }, { "one", 1 }, { "vcs", 9 } };
 
 static struct zn_room new_room(void)
 {
-	struct zn_room room = room_of(facts);
+	struct zn_room room = room_of(facts, places_of, wish_of);
 
 	for (unsigned i = 0; i < LICENCES; i++)
 		zn_licences_set(&room.licences, licences[i].name, licences[i].total);
@@ -134,9 +123,9 @@ static bool is_over_parts(const struct zn_idset *whole)
 	struct zn_gpu_part of[16] = { 0 };
 
 	for (const struct job *j = jobs; j < jobs + JOBS; j++) {
-		const struct zn_gpu_part *part = &j->places->v[0].plan.part;
 		if (!j->end_s || j->ended || !j->ask.part.milli)
 			continue;
+		const struct zn_gpu_part *part = &j->places->v[0].plan.part;
 		int gpu = zn_idset_next(&j->places->v[0].plan.gpus, 0);
 		if (zn_idset_count(&j->places->v[0].plan.gpus) != 1 || zn_idset_has(whole, (unsigned)gpu) || part->milli != j->ask.part.milli ||
 		    part->mem_bytes != j->ask.part.mem_bytes || (of[gpu].user && of[gpu].user != j->ask.part.user))
@@ -295,6 +284,7 @@ static struct seen run(enum zn_pick_order order, unsigned seed, bool quotas)
 	}
 	zn_pick_done(&p);
 	zn_room_close(&room);
+	forget_places(jobs, JOBS);
 	if (quotas)
 		zn_payers_done(&payers);
 	return seen;
@@ -358,6 +348,8 @@ static unsigned hour_of_the_wide(bool impossible, bool moved, bool licence)
 	}
 	zn_pick_done(&p);
 	zn_room_close(&room);
+	forget_places(narrow, HOURS * EACH);
+	forget_places(&wide, 1);
 	return hour;
 }
 
@@ -372,7 +364,7 @@ static unsigned small_before_the_large(unsigned *ret_of_bob)
 {
 	static struct job own[OWN], of_bob[OWN];
 	struct zn_quota v[] = { { .of = "user", .name = "ann", .gpus = { 2, true }, .window_s = 1 } };
-	struct zn_room room = room_of(facts);
+	struct zn_room room = room_of(facts, places_of, wish_of);
 	struct zn_payers payers;
 	struct zn_pick_pass pass;
 	struct zn_pick_job *pick;
@@ -421,6 +413,9 @@ static unsigned small_before_the_large(unsigned *ret_of_bob)
 	}
 	zn_pick_done(&p);
 	zn_payers_done(&payers);
+	zn_room_close(&room);
+	forget_places(own, OWN);
+	forget_places(of_bob, OWN);
 	return own[1].end_s ? ends : OWN;
 }
 
@@ -430,7 +425,7 @@ static bool is_first_for_having_been_out(void)
 	struct zn_quota v[] = { { .of = "user", .name = "bob", .running = { 1, true }, .window_s = 1 } };
 	struct job late = { .ask = { .gpus = 1, .tasks = 1 } }, urgent = { .ask = { .gpus = 1, .tasks = 1, .priority = 9 } };
 	static struct job others[60];
-	struct zn_room room = room_of(facts);
+	struct zn_room room = room_of(facts, places_of, wish_of);
 	struct zn_payers payers;
 	struct zn_pick_pass pass;
 	struct zn_pick_job *pick;
@@ -461,6 +456,9 @@ static bool is_first_for_having_been_out(void)
 	bool first = zn_pick_next(&pass) == &late.pick;
 	zn_pick_done(&p);
 	zn_payers_done(&payers);
+	zn_room_close(&room);
+	forget_places(others, 60);
+	forget_places(&late, 1);
 	return first;
 }
 
@@ -476,7 +474,7 @@ static bool leaves_what_is_set_aside(void)
 	};
 	enum { N = sizeof(asks) / sizeof(*asks) };
 	struct zn_facts *one = machine_new("numa:1 core:4 gpu:1");
-	struct zn_room room = room_of(one);
+	struct zn_room room = room_of(one, places_of, wish_of);
 	struct job parts[N];
 	struct zn_pick_pass pass;
 	struct zn_pick_job *pick;
@@ -496,6 +494,8 @@ static bool leaves_what_is_set_aside(void)
 		ok &= parts[i].pick.runs == asks[i].starts;
 	ok &= pass.gap.shadow_s == 100 && room.nodes->free.parts[0].milli == 1000;
 	zn_pick_done(&p);
+	zn_room_close(&room);
+	forget_places(parts, N);
 	machine_free(one);
 	return ok;
 }

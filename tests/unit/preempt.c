@@ -5,6 +5,7 @@
 
 #include "machine.h"
 #include "pick/preempt.h"
+#include "room_help.h"
 #include "tap.h"
 
 enum { RUNNING = 9, ROUNDS = 3000 };
@@ -27,22 +28,10 @@ static const struct zn_wish *wish_of(const struct zn_pick_job *pick)
 	return NULL;
 }
 
-static struct zn_room room_of(const struct zn_facts *f)
+static void forget_places(struct job *v, size_t n)
 {
-	struct zn_room room = { .places_of = places_of, .wish_of = wish_of };
-
-	if (zn_room_open(&room, 1) < 0)
-		abort();
-	zn_room_set_facts(&room, 0, f);
-	return room;
-}
-
-static void keep(struct zn_places **to, const struct zn_room *room)
-{
-	free(*to);
-	*to = zn_places_copy(room->places);
-	if (!*to)
-		abort();
+	for (size_t i = 0; i < n; i++)
+		free(v[i].places);
 }
 
 static struct zn_pick_ask draw_ask(const struct zn_facts *f, int gpus)
@@ -125,7 +114,7 @@ static void choices(void)
 	for (unsigned seed = 1; seed <= ROUNDS; seed++) {
 		struct job jobs[RUNNING];
 		struct zn_victim v[RUNNING];
-		struct zn_room room = room_of(facts);
+		struct zn_room room = room_of(facts, places_of, wish_of);
 		double safe_s = 0;
 		bool enough;
 		size_t n = 0;
@@ -151,6 +140,8 @@ static void choices(void)
 		wrong += fault != NULL;
 		some += chosen > 0;
 		many += chosen > 1;
+		zn_room_close(&room);
+		forget_places(jobs, RUNNING);
 	}
 	tap_ok(!wrong && some > 300 && many > 100, "of %d draws %u choices, %u of several, are what all subsets allow%s%s", ROUNDS, some, many,
 	       what ? ": " : "", what ? what : "");
@@ -241,7 +232,7 @@ static void stream(void)
 	static const struct zn_pick_policy policy = { .order = ZN_PICK_SLOWDOWN, .backfill = true };
 	struct zn_facts *facts = machine_new("numa:2 core:8 gpu:4 mem:64");
 	struct zn_pick pick;
-	struct zn_room room = room_of(facts);
+	struct zn_room room = room_of(facts, places_of, wish_of);
 	unsigned ended = 0;
 	uint32_t most = 0;
 
@@ -266,7 +257,7 @@ static void stream(void)
 		struct job *j = &urgent[come % URGENT];
 		bool rest = (long)now_s % 7200 > 5400; /* half an hour of two there is none */
 		if (!rest && !j->end_s && !j->pick.shape) {
-			*j = (struct job){ .run_s = 60, .ask = { .gpus = 2, .tasks = 1 } };
+			*j = (struct job){ .places = j->places, .run_s = 60, .ask = { .gpus = 2, .tasks = 1 } };
 			j->pick = (struct zn_pick_job){ .seq = 1000 + come, .submit_s = now_s, .estimate_s = 60, .limit_s = 60, .size = 2 };
 			zn_pick_wait(&pick, &j->pick, &j->ask);
 			come++;
@@ -275,6 +266,9 @@ static void stream(void)
 	}
 	tap_ok(ended == MEEK && most >= 2 && most <= 10, "under a stream of urgent ones all that must begin anew end, preempted %u times at most", most);
 	zn_pick_done(&pick);
+	zn_room_close(&room);
+	forget_places(meek, MEEK);
+	forget_places(urgent, URGENT);
 	machine_free(facts);
 }
 
