@@ -276,7 +276,8 @@ static bool may_start(struct sim *s, const struct zn_trace_job *t, struct zn_sim
 
 	zn_cli_must(payer < 0 ? NULL : s);
 	to->payer = (uint32_t)payer;
-	return zn_payer_may(&s->payers, to->payer, &to->use, &s->places, &s->lacks[t - s->trace.jobs]);
+	return zn_payer_may(&s->payers, to->payer, &to->use, to->preemptible ? ZN_QUOTA_HARD : ZN_QUOTA_SOFT, &s->places,
+	                    &s->lacks[t - s->trace.jobs]);
 }
 
 /* The jobs of one pool, behind those that are there; returns how many. */
@@ -295,7 +296,7 @@ static size_t gather(struct sim *s, uint32_t number, struct world *w)
 			zn_cli_usage("option '--scale': with it job %llu would come after 10^13 s", (unsigned long long)t->id);
 		to[n] = (struct zn_sim_job){
 			.priority = minds_priorities() ? t->priority : 0,
-			.preemptible = minds_priorities() && !strcmp(o.policy, "default") && is_preemptible(t),
+			.preemptible = (minds_priorities() || o.config) && !strcmp(o.policy, "default") && is_preemptible(t),
 			.submit_s = t->submit_s * s->scale, .estimate_s = estimate(t), .duration_s = t->duration_s,
 			.trace = i, .pool = number,
 		};
@@ -404,6 +405,8 @@ static void put_job(struct zn_writer *w, struct zn_arena *a, const struct sim *s
 	if (ran) {
 		r.start_s = ZN_SOME_F64(ran->start_s);
 		r.end_s = ZN_SOME_F64(ran->end_s);
+		if (ran->use.over)
+			r.over_quota = ZN_SOME_BOOL(true);
 		if (ran->preempted)
 			r.preempted = ZN_SOME_U64(ran->preempted);
 	} else {

@@ -167,3 +167,47 @@ no_schedd() { [ -z "$(pid_of zn-schedd)" ]; }
 	bad $'[quota user:ann]\ngpu_hours = nan' "[quota user:ann] gpu_hours = 'nan' makes no sense"
 	bad $'[quota user:ann]\nwindow = 0.5s' "[quota user:ann] window = '0.5s': a second at least"
 }
+
+@test "beyond a soft limit start those who can be sent back, when nobody else can; they go for who is within his own" {
+	conf <<<$'[quota account:vision]\nsoft_gpus = 4\ngpus = 7\n[quota account:speech]\nsoft_gpus = 4\n'
+	run --separate-stderr -65 quick -A vision -g 5 -- true
+	[ "$stderr" = "zn-submit: it asks 5 gpus, and account vision may have 4 (quota; more for preemptible jobs alone)" ]
+	blocker -A vision -g 4 -t 1h >number                             # 1 is within
+	await RUNNING 1
+	quick -A vision -g 1 -t 1h -- true                               # 2 can't be sent back
+	blocker -A vision -g 2 --preemptible --grace 1s -t 1h >number    # 3 is beyond
+	await RUNNING 3
+	[ "$(state 2)" = QUEUED ]
+	[ "$(why 2)" = "job 2 is QUEUED: needs 1 gpu; account vision has 4 of the 4 that the quota allows a job that is not preemptible" ] ||
+		[ "$(why 2)" = "job 2 is QUEUED: needs 1 gpus; account vision has 4 of the 4 that the quota allows a job that is not preemptible" ]
+	[ "$(field over_quota 3)" = true ]
+	[ -z "$(field over_quota 1)" ]
+	zn-queue quotas -o json | grep -q '"name":"vision".*"running_now":2.*"gpus_now":6,"gpus":7.*"running_over":1,"soft_gpus":4'
+	blocker -A vision -g 2 --preemptible --grace 1s -t 1h >number    # 4 would be more than the hard limit
+	[ "$(why 4)" = "job 4 is QUEUED: needs 2 gpus; account vision has 6 of the 7 that the quota allows" ]
+	blocker -A speech -g 4 -p -5 -t 1h >number                       # 5 is less urgent, but within its own
+	await RUNNING 5
+	until_true is_state QUEUED 3
+	[ "$(field preempted 3)" = 1 ]
+	[ "$(field reason 3)" = "preempted for job 5" ]
+	[ -z "$(field over_quota 3)" ]
+	kill -KILL "$(pid_of zn-schedd)"
+	zn-queue list >list
+	[ "$(state 5)" = RUNNING ]
+	touch go
+	zn-queue wait 1 2 3 4 5
+}
+
+@test "who is over his quota still is after a restart" {
+	conf <<<$'[quota user:*]\nsoft_running = 1\n'
+	blocker -g 1 >number
+	blocker -g 1 --preemptible >number
+	await RUNNING 2
+	kill -KILL "$(pid_of zn-schedd)"
+	zn-queue list >list
+	[ "$(field over_quota 2)" = true ]
+	[ "$(zn-queue quotas -o csv --no-heading --fields running_now,running_over)" = 2,1 ]
+	touch go
+	zn-queue wait 1 2
+	[ -z "$(zn-queue quotas -o csv --no-heading --fields running_over)" ]
+}

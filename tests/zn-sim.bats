@@ -131,6 +131,18 @@ ann_and_bob() {
 	[ "$stderr" = "zn-sim: 'conf': [quota user:ann] gpus = 'many' makes no sense" ]
 }
 
+@test "beyond a soft limit start preemptible jobs, when nobody within his own can, and go for who can" {
+	printf '%s\n' submit_s,duration_s,gpus,user,preemptible 0,500,2,ann,0 0,300,2,ann,1 0,40,1,ann,0 100,200,2,bob,0 >trace
+	printf '[quota user:ann]\nsoft_gpus = 2\n' >conf
+	# 2 is the shortest, 0 has no room beside it, and 1 is over the quota at once; it is sent back for 3
+	[ "$(starts -g 4 --config conf trace)" = "0:40 1:300 2:0 3:100 " ]
+	zn-sim --flat -g 4 --config conf -o json trace >out
+	grep '"id":1,' out | grep -q '"preempted":1,"over_quota":true'
+	run ! grep -q '"id":[023],.*over_quota' out
+	printf '[quota user:ann]\nsoft_gpus = 2\ngpus = 3\n' >conf                # the hard limit holds for all
+	[ "$(starts -g 4 --config conf trace)" = "0:300 1:0 2:0 3:100 " ] # so that 1 keeps 0, its own, out
+}
+
 # Four GPUs, of which each job needs two; the first may be sent back, the last two are urgent.
 meek_and_urgent() {
 	printf '%s\n' submit_s,duration_s,gpus,priority,preemptible 0,100,2,0,1 0,1000,2,0, 10,50,2,1,0 70,50,2,1,0

@@ -54,6 +54,7 @@ static const struct zn_field job_fields[] = {
 	ZN_FIELD(J, preemptible, OBOOL, "", "it may be sent back to the queue for a job with a higher priority"),
 	ZN_FIELD(J, grace_s, ODUR, "", "of one that may: the time that it asked for between its first signal and SIGKILL"),
 	ZN_FIELD(J, preempted, OU64, "", "how often it was"),
+	ZN_FIELD(J, over_quota, OBOOL, "", "it started beyond the soft limits of its quota, and makes room for whoever is within his own"),
 	ZN_FIELD(J, adopted_pid, OU64, "", "the process that ran before it became this job"),
 	ZN_FIELD(J, max_rss_bytes, OBYTES, "PEAK", "peak memory"),
 	ZN_FIELD(J, cpu_s, ODUR, "CPU", "CPU time of all its processes"),

@@ -47,6 +47,7 @@ struct zn_job_record {
 	struct zn_obool preemptible;   /* it may be sent back to the queue for one with a higher priority */
 	struct zn_of64 grace_s;        /* of one that is: between its first signal and SIGKILL, if it said */
 	struct zn_ou64 preempted;      /* so often it was */
+	struct zn_obool over_quota;    /* it started beyond its owner's soft limits */
 	struct zn_ou64 adopted_pid;    /* the process that ran before it became this job */
 	struct zn_ou64 max_rss_bytes;
 	struct zn_of64 cpu_s, gpu_s;

@@ -338,7 +338,7 @@ static struct zn_fleet_task on_a_node(const struct zn_hall *h, const struct zn_f
 	return zn_fleet_task_times(&g->task, n ? n : 1);
 }
 
-int zn_hall_wait(struct zn_hall *h, struct zn_pick_job *job, uint32_t gang, int64_t priority, uint32_t payer)
+int zn_hall_wait(struct zn_hall *h, struct zn_pick_job *job, uint32_t gang, int64_t priority, uint32_t payer, bool may_exceed)
 {
 	job->gang = gang;
 	const struct zn_fleet_gang *g = zn_hall_gang_of(h, job);
@@ -349,6 +349,7 @@ int zn_hall_wait(struct zn_hall *h, struct zn_pick_job *job, uint32_t gang, int6
 	struct zn_pick_ask ask = zn_hall_ask(g);
 	ask.priority = priority;
 	ask.payer = payer;
+	ask.may_exceed = may_exceed;
 	ask.gang = gang;
 	return zn_pick_wait(&h->pick, job, &ask);
 }

@@ -71,7 +71,7 @@ struct zn_pick_ask zn_hall_ask(const struct zn_fleet_gang *gang);
 double zn_hall_size(const struct zn_hall *h, const struct zn_fleet_gang *gang);
 
 /* job, of that gang, waits from now on.  -ENOMEM. */
-int zn_hall_wait(struct zn_hall *h, struct zn_pick_job *job, uint32_t gang, int64_t priority, uint32_t payer);
+int zn_hall_wait(struct zn_hall *h, struct zn_pick_job *job, uint32_t gang, int64_t priority, uint32_t payer, bool may_exceed);
 void zn_hall_end(struct zn_hall *h, struct zn_pick_job *job, double now_s); /* it ran */
 /* As zn_victims_choose, for head; sets rc. */
 size_t zn_hall_preempt(struct zn_hall *h, const struct zn_pick_job *head, struct zn_victim *v, size_t n);

@@ -41,6 +41,7 @@ static void copy_ask(struct zn_pick_ask *to, const struct zn_pick_ask *from)
 	to->nodes_max = from->nodes_max;
 	to->payer = from->payer;
 	to->nvlink_required = from->nvlink_required;
+	to->may_exceed = from->may_exceed;
 	to->part.user = from->part.user;
 	to->part.mem_bytes = from->part.mem_bytes;
 	to->part.milli = from->part.milli;
@@ -55,6 +56,7 @@ static struct zn_pick_kind *kind_get(struct zn_line *l, const struct zn_pick_ask
 	copy_ask(&key, ask);
 	key.priority = 0;
 	key.payer = 0;
+	key.may_exceed = false;
 	HASH_FIND(hh, l->kinds_by_ask, &key, sizeof(key), k);
 	if (k)
 		return k;
@@ -162,6 +164,7 @@ static void shape_unlink(struct zn_line *l, struct zn_pick_shape *s)
 	struct zn_pick_payer *p = &l->payers[s->ask.payer];
 
 	l->n_sleeping -= s->sleeps;
+	l->n_may_exceed -= p->v[s->at].is_out && s->ask.may_exceed;
 	s->sleeps = false;
 	p->v[s->at] = p->v[--p->n];
 	p->v[s->at].shape->at = s->at;

@@ -40,6 +40,7 @@ struct zn_pick_ask {
 	uint32_t nodes_min, nodes_max; /* in a room: a gang, of which each node gets an equal part; max 0 or 1: one node */
 	uint32_t payer;               /* who may not start more than he is allowed; 0: there is no limit */
 	bool nvlink_required;
+	bool may_exceed;              /* its payer's soft limits, when nobody else starts */
 	struct zn_gpu_part part;      /* in a room: of the one GPU */
 	const struct zn_wish *wish;   /* in a room: what licences; NULL: none */
 };
@@ -61,6 +62,7 @@ struct zn_pick_job {
 	double overtaken_s;           /* while it is in no line: what passed it, as parts of all there is times seconds */
 	double excused_s;             /* what had passed its shape while that was out, when it came */
 	bool runs, charged;           /* charged: to those whom it overtook */
+	bool is_over;                 /* it started beyond its payer's soft limits */
 	bool many;                    /* it stands for several, which start one by one (zn_pick.part) */
 	double start_s;
 	union {
@@ -103,7 +105,7 @@ struct zn_line_ranked { const struct zn_line_head *head; double score; };
  * all as long as it comes before the best that any other one can have become (line_top.c).
  */
 struct zn_pick_kind {
-	struct zn_pick_ask ask;       /* without priority and payer */
+	struct zn_pick_ask ask;       /* without priority, payer and may_exceed */
 	uint32_t n_shapes;            /* at least one, idle ones too */
 	struct zn_pick_shape *shapes; /* that are not idle */
 	struct zn_line_head *heads;   /* of its classes whose shapes are not out, in no order */
@@ -167,6 +169,7 @@ struct zn_line {
 	uint32_t idle_next;           /* who is replaced next */
 	struct zn_pick_job *oldest;   /* of those who are not out; NULL: it is to be looked for */
 	size_t n_sleeping;            /* shapes */
+	size_t n_may_exceed;          /* shapes that are out and may exceed */
 	struct zn_pick_payer *payers; /* by their numbers, from 1 on: n_payers */
 	uint32_t n_payers;
 	uint32_t *to_ask, n_to_ask;   /* payers of whom a job came or left since they were asked; and who else is to be: zn_line_ask */

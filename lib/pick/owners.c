@@ -1,4 +1,5 @@
 /* owners: who may have more.  What an owner may not have now is out, and so is what comes behind it and needs what it lacks.
+ * Up to the soft limits at first; when nobody else starts, what may exceed those up to the hard ones (zn_pick_exceed).
  *
  * That is asked again of those alone whose jobs came, started or ended, or whose hours came or went, since it was asked last,
  * or after a minute, as the order changes with the time; and of who shares an owner with them who keeps somebody back.
@@ -47,13 +48,24 @@ static void unlink_payer(struct zn_pick *p, uint32_t payer)
 
 static struct zn_owner_seen look_at(struct zn_owner *o, double now_s)
 {
-	return (struct zn_owner_seen){ .changed = o->changed, .hours = zn_owner_has_hours(o, now_s), .tight = zn_owner_is_tight(o) };
+	struct zn_owner_seen seen = { .changed = o->changed, .tight = zn_owner_is_tight(o) };
+
+	for (unsigned i = 0; i < ZN_QUOTA_LEVELS; i++)
+		seen.hours[i] = zn_owner_has_hours(o, (enum zn_quota_level)i, now_s);
+	return seen;
 }
 
 /* Whether what he has changed, where that was or is too much for any more jobs of his, or his hours came or went. */
 static bool is_other(const struct zn_owner_seen *was, const struct zn_owner_seen *is)
 {
-	return was->hours != is->hours || (was->changed != is->changed && (was->tight || is->tight));
+	bool hours = was->hours[ZN_QUOTA_SOFT] != is->hours[ZN_QUOTA_SOFT] || was->hours[ZN_QUOTA_HARD] != is->hours[ZN_QUOTA_HARD];
+
+	return hours || (was->changed != is->changed && (was->tight || is->tight));
+}
+
+static bool keeps_back(const struct zn_owner *o)
+{
+	return o->first[ZN_QUOTA_SOFT].shape || o->first[ZN_QUOTA_HARD].shape;
 }
 
 /* All who share him are. */
@@ -62,9 +74,9 @@ static void ask_all_of(struct zn_pick *p, struct zn_owner *o, double now_s)
 	if (o->stale)
 		return;
 	o->stale = true;
-	if (o->first)
+	if (keeps_back(o))
 		DL_DELETE(p->payers->keep_back, o);
-	o->first = NULL;
+	o->first[ZN_QUOTA_SOFT].shape = o->first[ZN_QUOTA_HARD].shape = NULL;
 	o->asked_s = now_s;
 	for (uint32_t i = o->waiting; i; i = p->line.payers[i].after[o->which])
 		zn_line_ask(&p->line, i);
@@ -139,39 +151,39 @@ static double score(struct zn_pick *p, struct zn_pick_paid *s, double now_s)
 	return zn_line_score(&p->line, &s->first_head, now_s);
 }
 
-static const struct zn_line_head *head_of_first(const struct zn_pick *p, const struct zn_owner *o)
+static const struct zn_line_head *head_of_first(const struct zn_pick *p, const struct zn_owner_first *first)
 {
-	return &zn_line_paid(&p->line, o->first)->first_head;
+	return &zn_line_paid(&p->line, first->shape)->first_head;
 }
 
 /* The first of what an owner may not have now is kept. */
 static void note_blocked(struct zn_pick *p, struct zn_owner *o, struct zn_pick_paid *s, enum zn_scarce what, double now_s)
 {
+	struct zn_owner_first *first = &o->first[zn_pick_up_to(p, s->shape)];
 	double mine = score(p, s, now_s);
 
 	ask_all_of(p, o, now_s);
-	if (o->first && !zn_line_head_before(&s->first_head, mine, head_of_first(p, o), o->first_score))
+	if (first->shape && !zn_line_head_before(&s->first_head, mine, head_of_first(p, first), first->score))
 		return;
-	if (!o->first)
+	if (!keeps_back(o))
 		DL_APPEND(p->payers->keep_back, o);
-	o->first = s->shape;
-	o->first_lacks = what;
-	o->first_score = mine;
+	*first = (struct zn_owner_first){ s->shape, what, mine };
 }
 
 /* What a payer may not have now.  Who shares an owner with him that keeps somebody back is asked with him. */
 static void find_blocked(struct zn_pick *p, uint32_t payer, double now_s)
 {
 	each_owner(o, p, payer) {
-		if (o->first)
+		if (keeps_back(o))
 			ask_all_of(p, o, now_s);
 		zn_owner_find_left(o, now_s);
 	}
 	each_shape(s, p, payer) {
 		s->is_blocked = false;
 		each_owner(o, p, payer) {
-			enum zn_scarce what = s->is_blocked ? ZN_SCARCE_NOTHING : zn_left_lacks(&o->left, o->left_hours, &s->use);
-			if (what && !zn_left_lacks(&o->ever, o->ever_hours, &s->use))
+			const struct zn_owner_may *may = &o->may[zn_pick_up_to(p, s->shape)];
+			enum zn_scarce what = s->is_blocked ? ZN_SCARCE_NOTHING : zn_left_lacks(&may->left, may->left_hours, &s->use);
+			if (what && !zn_left_lacks(&may->ever, may->ever_hours, &s->use))
 				note_blocked(p, o, s, what, now_s);
 			s->is_blocked |= what != ZN_SCARCE_NOTHING;
 		}
@@ -184,10 +196,11 @@ static void find_blocked(struct zn_pick *p, uint32_t payer, double now_s)
 static bool is_behind(struct zn_pick *p, uint32_t payer, struct zn_pick_paid *s, double now_s)
 {
 	each_owner(o, p, payer) {
-		if (!o->first || !zn_use_needs(&s->use, o->first_lacks))
+		const struct zn_owner_first *first = &o->first[zn_pick_up_to(p, s->shape)];
+		if (!first->shape || !zn_use_needs(&s->use, first->lacks))
 			continue;
 		double mine = score(p, s, now_s);
-		if (zn_line_head_before(head_of_first(p, o), o->first_score, &s->first_head, mine))
+		if (zn_line_head_before(head_of_first(p, first), first->score, &s->first_head, mine))
 			return true;
 	}
 	return false;
@@ -200,8 +213,11 @@ static bool put_out(struct zn_pick *p, uint32_t payer, double now_s)
 
 	each_shape(s, p, payer) {
 		bool out = s->is_blocked || is_behind(p, payer, s, now_s);
-		if (out != s->is_out)
+		if (out != s->is_out) {
 			zn_line_set_out(&p->line, s->shape, out);
+			p->line.n_may_exceed += out && s->shape->ask.may_exceed;
+			p->line.n_may_exceed -= !out && s->shape->ask.may_exceed;
+		}
 		came |= s->is_out && !out;
 		s->is_out = out;
 	}
@@ -235,4 +251,13 @@ bool zn_pick_ask_payers(struct zn_pick *p, double now_s)
 	while (l->n_to_ask)
 		done_with(p, l->to_ask[--l->n_to_ask]);
 	return came;
+}
+
+void zn_pick_exceed(struct zn_pick *p, bool on, double now_s)
+{
+	if (p->exceeds == on)
+		return;
+	p->exceeds = on;
+	for (struct zn_owner *o = p->payers->soft; o; o = o->next_soft)
+		ask_all_of(p, o, now_s);
 }

@@ -19,9 +19,12 @@ void zn_pick_done(struct zn_pick *p)
 
 int zn_pick_wait(struct zn_pick *p, struct zn_pick_job *job, const struct zn_pick_ask *ask)
 {
+	struct zn_pick_ask wanted = *ask;
+
 	if (zn__kinds_room(&p->kinds, HASH_COUNT(p->line.kinds_by_ask) + 1) < 0)
 		return -ENOMEM;
-	return zn_line_add(&p->line, job, ask);
+	wanted.may_exceed = ask->may_exceed && p->payers && zn_payer_has_soft(p->payers, ask->payer); /* else it is a shape for nothing */
+	return zn_line_add(&p->line, job, &wanted);
 }
 
 void zn_pick_runs(struct zn_pick *p, struct zn_pick_job *job, double start_s, uint64_t weight)
@@ -71,6 +74,7 @@ void zn_pick_begin(struct zn_pick_pass *pass, struct zn_pick *p, double now_s)
 	pass->gap.beside = pass->gap.now;
 	if (!p->payers)
 		return;
+	zn_pick_exceed(p, false, now_s);
 	zn_line_set_factors(&p->line, p->weighed_s != p->payers->leaves.weighed_s, (uint32_t)p->payers->n, factor, p->payers);
 	p->weighed_s = p->payers->leaves.weighed_s;
 }
@@ -79,13 +83,14 @@ static struct zn_pick_job *start(struct zn_pick_pass *pass, struct zn_pick_job *
 {
 	struct zn_pick *p = pass->pick;
 	uint64_t weight = job->shape->ask.gpus;
-	bool more = false;
+	bool more = false, may_exceed = job->shape->ask.may_exceed;
 	struct zn_pick_job *one = job->many ? p->part(p->part_arg, job, &more) : job;
 
 	pass->again = more ? job->shape->kind : zn_line_remove(&p->line, job);
 	zn_line_charge(&p->line, one, one->estimate_s);
 	zn_pick_runs(p, one, pass->now_s, weight);
 	one->charged = true;
+	one->is_over = p->exceeds && may_exceed;
 	return one;
 }
 
@@ -241,7 +246,18 @@ static struct zn_pick_job *fill(struct zn_pick_pass *pass)
 	return NULL;
 }
 
-struct zn_pick_job *zn_pick_next(struct zn_pick_pass *pass)
+/* Others make room for head: what that leaves may be used. */
+static bool make_room(struct zn_pick_pass *pass, struct zn_pick_job *head)
+{
+	struct zn_pick *p = pass->pick;
+
+	if (p->exceeds || !p->preempt || !p->preempt(p->preempt_arg, head, pass->now_s))
+		return false;
+	p->promised = p->preempt_at_once ? head : NULL;
+	return true;
+}
+
+static struct zn_pick_job *next(struct zn_pick_pass *pass)
 {
 	struct zn_pick *p = pass->pick;
 	struct zn_pick_job *head;
@@ -253,20 +269,31 @@ struct zn_pick_job *zn_pick_next(struct zn_pick_pass *pass)
 		if (!head->shape->sleeps && zn_pick_fits(&head->shape->ask, &pass->gap.now) &&
 		    p->ops->take(p->arg, head, false, &pass->gap))
 			return start(pass, head);
-		if (!p->policy.backfill)
+		pass->over = !p->policy.backfill;
+		if (pass->over)
 			return NULL;
 		head->shape->kind->no_room = pass->gap.pass;
 		if (!reserve(pass, head, must))
 			continue;
 		pass->first = head;
-		if (!p->preempt || !p->preempt(p->preempt_arg, head, pass->now_s))
+		if (!make_room(pass, head))
 			continue;
-		if (p->preempt_at_once) {
-			p->promised = head;
+		pass->over = p->preempt_at_once;
+		if (pass->over)
 			return NULL;
-		}
 		if (reserve(pass, head, must))
 			pass->gap.shadow_s = -HUGE_VAL; /* they may be gone sooner than they must */
 	}
 	return pass->filling ? fill(pass) : NULL;
+}
+
+struct zn_pick_job *zn_pick_next(struct zn_pick_pass *pass)
+{
+	struct zn_pick *p = pass->pick;
+	struct zn_pick_job *job = next(pass);
+
+	if (job || pass->over || p->exceeds || !p->line.n_may_exceed)
+		return job;
+	zn_pick_exceed(p, true, pass->now_s);
+	return next(pass);
 }

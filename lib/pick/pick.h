@@ -7,6 +7,9 @@
  *
  * Where what is in its way has no limit, nobody knows that time: the others pass, until the first in line was overtaken
  * by so much that nothing may delay it any more (line.h).  Then only what it leaves is given out.
+ *
+ * At the end those start whose payers are beyond their soft limits (quota.h), if they may: as if nobody else waited, but
+ * beside what is set aside.  They make nobody go.
  */
 #ifndef ZN_PICK_PICK_H
 #define ZN_PICK_PICK_H
@@ -47,6 +50,7 @@ struct zn_pick {
 	void *arg;
 	struct zn_payers *payers;     /* who is counted by the caller; NULL: everybody may have everything */
 	double weighed_s;             /* when those were, as the line knows them */
+	bool exceeds;                 /* those who may exceed their soft limits do: zn_pick_exceed */
 	/* Of a job that is many: the one that starts, in no line, with what the caller sets of a job; more: the others wait on,
 	 * else none of it is in line any more.  NULL: there are none.
 	 */
@@ -66,6 +70,7 @@ struct zn_pick_pass {
 	struct zn_pick *pick;
 	double now_s;
 	bool filling;                 /* first has its reservation */
+	bool over;                    /* nobody else starts, whatever is free */
 	struct zn_pick_kind *again;   /* of the one that started last, if there are others */
 	bool ready;                   /* each kind knows who of it may start early */
 	const struct zn_pick_job *first;
@@ -95,6 +100,15 @@ void zn_pick_begin(struct zn_pick_pass *pass, struct zn_pick *p, double now_s);
  * more, as one that kept it back is now kept back by an owner of his own.
  */
 bool zn_pick_ask_payers(struct zn_pick *p, double now_s);
+
+/* Up to which limits a shape may start just now. */
+static inline enum zn_quota_level zn_pick_up_to(const struct zn_pick *p, const struct zn_pick_shape *s)
+{
+	return p->exceeds && s->ask.may_exceed ? ZN_QUOTA_HARD : ZN_QUOTA_SOFT;
+}
+
+/* From now on, for the rest of a pass. */
+void zn_pick_exceed(struct zn_pick *p, bool on, double now_s);
 
 /* The next that starts, and has what it asked for from now on; NULL: no other one does. */
 struct zn_pick_job *zn_pick_next(struct zn_pick_pass *pass);

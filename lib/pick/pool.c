@@ -49,9 +49,9 @@ void zn_pool_init(struct zn_pool *p, struct zn_pick_policy policy, uint32_t gpus
 	zn_pick_init(&p->pick, policy, gpus, &ops, p);
 }
 
-int zn_pool_wait(struct zn_pool *p, struct zn_pick_job *job, int64_t priority, uint32_t payer)
+int zn_pool_wait(struct zn_pool *p, struct zn_pick_job *job, int64_t priority, uint32_t payer, bool may_exceed)
 {
-	return zn_pick_wait(&p->pick, job, &(struct zn_pick_ask){ .gpus = gpus_of(job), .priority = priority, .payer = payer });
+	return zn_pick_wait(&p->pick, job, &(struct zn_pick_ask){ .gpus = gpus_of(job), .priority = priority, .payer = payer, .may_exceed = may_exceed });
 }
 
 void zn_pool_end(struct zn_pool *p, struct zn_pick_job *job, double now_s)

@@ -13,7 +13,7 @@ struct zn_pool {
 
 void zn_pool_init(struct zn_pool *p, struct zn_pick_policy policy, uint32_t gpus);
 /* job, whose size is the number of its GPUs, waits from now on.  -ENOMEM. */
-int zn_pool_wait(struct zn_pool *p, struct zn_pick_job *job, int64_t priority, uint32_t payer);
+int zn_pool_wait(struct zn_pool *p, struct zn_pick_job *job, int64_t priority, uint32_t payer, bool may_exceed);
 void zn_pool_end(struct zn_pool *p, struct zn_pick_job *job, double now_s); /* it ran */
 /* As zn_victims_choose, for head. */
 size_t zn_pool_preempt(const struct zn_pool *p, const struct zn_pick_job *head, struct zn_victim *v, size_t n);

@@ -5,6 +5,11 @@
 
 static const double first_safe_s = 60;
 
+int64_t zn_victim_priority(const struct zn_pick_job *job, int64_t priority)
+{
+	return job->is_over ? INT64_MIN : priority;
+}
+
 bool zn_victim_weigh(struct zn_victim *v, int64_t priority, double now_s, double *safe_until_s)
 {
 	double ran_s = fmax(0, now_s - v->job->start_s), safe_s = v->times ? ldexp(first_safe_s, (int)v->times - 1) : 0;

@@ -1,6 +1,7 @@
 /* preempt: whose place the first in line may have.
  *
- * Who runs and is preemptible makes room for who waits with a higher priority.  Taken are the lowest priorities that will
+ * Who runs and is preemptible makes room for who waits with a higher priority; who started beyond the soft limits of his
+ * quota for whoever waits within his own.  Taken are the lowest priorities that will
  * do; of these one alone, if one will do, else no more than it takes; rather who was preempted less often, then who loses
  * less GPU time, then who started last.
  *
@@ -22,6 +23,8 @@ struct zn_victim {
 	double lost_s;                 /* GPU seconds, or seconds where it has none: zn_victim_weigh */
 };
 
+/* Of a job with that priority, when others are to make room. */
+int64_t zn_victim_priority(const struct zn_pick_job *job, int64_t priority);
 /* Whether it may be preempted at now_s for somebody of that priority; sets lost_s, and makes *safe_until_s (0: nothing is known)
  * no later than when it may be.  One that goes may not.
  */

@@ -40,12 +40,17 @@ static const struct row rows[] = {
 
 /* In struct zn_quota. */
 static const struct row quota_rows[] = {
-	{ "quota", "running", COUNT, offsetof(struct zn_quota, running) },
+	{ "quota", "running", COUNT, offsetof(struct zn_quota, hard.running) },
 	{ "quota", "queued", COUNT, offsetof(struct zn_quota, queued) },
-	{ "quota", "gpus", COUNT, offsetof(struct zn_quota, gpus) },
-	{ "quota", "cpus", COUNT, offsetof(struct zn_quota, cpus) },
-	{ "quota", "mem", SIZE, offsetof(struct zn_quota, mem_bytes) },
-	{ "quota", "gpu_hours", HOURS, offsetof(struct zn_quota, gpu_hours) },
+	{ "quota", "gpus", COUNT, offsetof(struct zn_quota, hard.gpus) },
+	{ "quota", "cpus", COUNT, offsetof(struct zn_quota, hard.cpus) },
+	{ "quota", "mem", SIZE, offsetof(struct zn_quota, hard.mem_bytes) },
+	{ "quota", "gpu_hours", HOURS, offsetof(struct zn_quota, hard.gpu_hours) },
+	{ "quota", "soft_running", COUNT, offsetof(struct zn_quota, soft.running) },
+	{ "quota", "soft_gpus", COUNT, offsetof(struct zn_quota, soft.gpus) },
+	{ "quota", "soft_cpus", COUNT, offsetof(struct zn_quota, soft.cpus) },
+	{ "quota", "soft_mem", SIZE, offsetof(struct zn_quota, soft.mem_bytes) },
+	{ "quota", "soft_gpu_hours", HOURS, offsetof(struct zn_quota, soft.gpu_hours) },
 	{ "quota", "window", DURATION, offsetof(struct zn_quota, window_s) },
 	{ "quota", "users", TEXT, offsetof(struct zn_quota, users) },
 };

@@ -33,7 +33,7 @@ struct zn_order zn_forecast_order(const struct zn_job_record *r)
 		.ask = { .priority = r->priority, .mem_bytes = r->mem_bytes.v, .gpus = (uint32_t)r->gpus,
 		         .cpus = (uint32_t)r->cpus.v, .tasks = (uint32_t)r->tasks,
 		         .nodes_min = (uint32_t)r->nodes_min.v, .nodes_max = (uint32_t)r->nodes_max.v,
-		         .nvlink_required = r->nvlink && !strcmp(r->nvlink, "require"), .part = part_of(r) },
+		         .nvlink_required = r->nvlink && !strcmp(r->nvlink, "require"), .may_exceed = r->preemptible.v, .part = part_of(r) },
 	};
 }
 
@@ -44,7 +44,7 @@ const char *zn_forecast_over_quota(struct zn_picture *p, const struct zn_order *
 	const char *text = NULL;
 
 	if (payer > 0)
-		zn_payer_may(&p->payers, (uint32_t)payer, &use, &p->arena, &text);
+		zn_payer_may(&p->payers, (uint32_t)payer, &use, order->ask.may_exceed ? ZN_QUOTA_HARD : ZN_QUOTA_SOFT, &p->arena, &text);
 	return text;
 }
 
@@ -128,7 +128,7 @@ static void note_owner(const struct zn__future *f, struct zn_forecast *ret)
 
 	for (int i = 0; s && s->is_out && s->ask.payer && i < 2; i++) {
 		const struct zn_owner *o = f->payers.v[s->ask.payer - 1].owner[i];
-		const struct zn_pick_shape *first = o ? o->first : NULL;
+		const struct zn_pick_shape *first = o ? o->first[zn_pick_up_to(&f->pick, s)].shape : NULL;
 		const struct zn_pick_job *job = first ? zn_line_paid(&f->pick.line, first)->first : NULL;
 		if (job && job != &f->wanted->pick)
 			ret->kept_by = zn_handle_of_arrival(job->seq);

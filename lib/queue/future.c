@@ -47,9 +47,17 @@ int zn__future_wait(struct zn__future *f, struct zn__one *one)
 	return zn_pick_wait(&f->pick, &one->pick, &one->order.ask);
 }
 
-static void count_start(struct zn__future *f, const struct zn__one *one, double start_s)
+static struct zn_use use_of(const struct zn__one *one)
 {
 	struct zn_use use = zn_pick_use(&one->order.ask);
+
+	use.over = one->pick.is_over;
+	return use;
+}
+
+static void count_start(struct zn__future *f, const struct zn__one *one, double start_s)
+{
+	struct zn_use use = use_of(one);
 
 	zn_payer_add(&f->payers, one->order.ask.payer, &use);
 	zn_payer_began(&f->payers, one->order.ask.payer, &use, start_s);
@@ -57,7 +65,7 @@ static void count_start(struct zn__future *f, const struct zn__one *one, double 
 
 static void count_end(struct zn__future *f, const struct zn__one *one, double now_s)
 {
-	struct zn_use use = zn_pick_use(&one->order.ask);
+	struct zn_use use = use_of(one);
 
 	zn_payer_take(&f->payers, one->order.ask.payer, &use);
 	zn_payer_ended(&f->payers, one->order.ask.payer, &use, one->pick.start_s, now_s);
@@ -88,7 +96,7 @@ static size_t find_victims(struct zn__future *f, int64_t priority, double now_s,
 		struct zn__one *one = (struct zn__one *)pick;
 		if (!one->record)
 			continue;
-		v[n] = (struct zn_victim){ .job = pick, .priority = one->order.ask.priority, .times = one->preempted,
+		v[n] = (struct zn_victim){ .job = pick, .priority = zn_victim_priority(pick, one->order.ask.priority), .times = one->preempted,
 		                           .gpus = one->order.ask.gpus, .gpu_milli = one->order.ask.part.milli, .goes = one->goes };
 		n += v[n].goes || (may_go(one->record) && zn_victim_weigh(&v[n], priority, now_s, &safe_until_s));
 	}
@@ -179,6 +187,7 @@ void zn__future_runs(struct zn__future *f, struct zn__one *one, const struct zn_
 		f->failed = true;
 	}
 	one->record = r;
+	one->pick.is_over = r->over_quota.v;
 	one->preempted = (uint32_t)r->preempted.v;
 	zn_pick_runs(&f->pick, &one->pick, start_s, one->order.ask.gpus);
 	zn_licences_take(&f->room.licences, one->order.ask.wish);

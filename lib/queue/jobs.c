@@ -408,6 +408,8 @@ static void public_runs(const struct zn_job *job, struct zn_arena *a, struct zn_
 		           : zn_arena_printf(a, "%u", job->signal);
 	if (job->attempt)
 		r->attempt = ZN_SOME_U64(job->attempt);
+	if (job->pick.is_over && !zn_job_is_waiting(job->state))
+		r->over_quota = ZN_SOME_BOOL(true);
 	if (job->preempted)
 		r->preempted = ZN_SOME_U64(job->preempted);
 	if (job->adopted_pid)

@@ -64,6 +64,7 @@ static const struct zn_field change_fields[] = {
 	ZN_FIELD(C, exit_code, OI64, "", ""),
 	ZN_FIELD(C, signal, U32, "", ""),
 	ZN_FIELD(C, requeues_left, U32, "", ""),
+	ZN_FIELD(C, over_quota, BOOL, "", ""),
 	ZN_FIELD(C, preempted, U32, "", ""),
 	ZN_FIELD(C, preempted_for, U64, "", ""),
 	ZN_FIELD(C, max_rss_bytes, U64, "", ""),
@@ -249,7 +250,7 @@ int zn_memo_encode_change(const struct zn_jobs *q, const struct zn_job *job, con
 		.attempt = job->attempt, .hold = job->hold, .cancel = job->cancel, .requeue = job->requeue,
 		.priority = job->priority, .time_limit_s = job->limit_s, .begin_s = job->begin_s,
 		.start_s = job->start_s, .end_s = job->end_s, .signal = job->signal,
-		.requeues_left = job->requeues_left, .preempted = job->preempted, .preempted_for = job->preempted_for, .max_rss_bytes = job->max_rss_bytes, .cpu_s = job->cpu_s,
+		.requeues_left = job->requeues_left, .over_quota = job->pick.is_over, .preempted = job->preempted, .preempted_for = job->preempted_for, .max_rss_bytes = job->max_rss_bytes, .cpu_s = job->cpu_s,
 		.gpu_s = job->gpu_s, .gpu_milli = job->part.milli, .before_gpu_s = job->before_gpu_s, .before_end_s = job->before_end_s,
 	};
 
@@ -392,6 +393,7 @@ static void change_numbers(struct zn_job *job, const C *m)
 	job->exit_code = (int32_t)m->exit_code.v;
 	job->signal = m->signal;
 	job->requeues_left = m->requeues_left;
+	job->pick.is_over = m->over_quota;
 	job->preempted = m->preempted;
 	job->preempted_for = m->preempted_for;
 	job->max_rss_bytes = m->max_rss_bytes;

@@ -28,7 +28,7 @@ struct zn_memo_change {
 	double time_s;
 	const char *state, *name, *reason, *confinement;
 	uint32_t attempt;
-	bool hold, cancel, requeue;
+	bool hold, cancel, requeue, over_quota;
 	int64_t priority;
 	double time_limit_s, begin_s, start_s, end_s;
 	struct zn_oi64 exit_code;

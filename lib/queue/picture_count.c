@@ -40,6 +40,7 @@ static int count_job(struct zn_picture *p, const struct zn_job_record *r)
 		zn_payer_add(&p->payers, (uint32_t)payer, &waits);
 	if (!zn_picture_has_place(r))
 		return 0;
+	use.over = r->over_quota.v;
 	zn_payer_add(&p->payers, (uint32_t)payer, &use);
 	if (r->start_s.has)
 		zn_payer_began(&p->payers, (uint32_t)payer, &use, r->start_s.v);
@@ -72,7 +73,7 @@ static double longest_window_s(const struct zn_quotas *q)
 	double longest_s = 0;
 
 	for (size_t i = 0; i < q->n; i++)
-		if (q->v[i].gpu_hours.has)
+		if (q->v[i].hard.gpu_hours.has || q->v[i].soft.gpu_hours.has)
 			longest_s = fmax(longest_s, q->v[i].window_s);
 	return longest_s;
 }

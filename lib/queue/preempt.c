@@ -19,7 +19,7 @@ static bool is_going(const struct zn_job *job, double now_s)
 
 static struct zn_victim victim_of(struct zn_job *job, double now_s)
 {
-	return (struct zn_victim){ .job = &job->pick, .priority = job->priority, .times = job->preempted, .gpus = job->gpus,
+	return (struct zn_victim){ .job = &job->pick, .priority = zn_victim_priority(&job->pick, job->priority), .times = job->preempted, .gpus = job->gpus,
 	                           .gpu_milli = job->part.milli, .goes = is_going(job, now_s) };
 }
 

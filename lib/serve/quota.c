@@ -16,7 +16,8 @@ int zn_quota_accepts(struct zn_server *s, const struct zn_spec *spec, uid_t uid,
 	struct zn_use use = zn_pick_use(&ask);
 
 	use.queued = zn_spec_elements(spec);
-	return zn_payers_accept(&s->jobs.payers, zn_uid_name(s, uid), spec->policy.account, &use, err);
+	return zn_payers_accept(&s->jobs.payers, zn_uid_name(s, uid), spec->policy.account, &use,
+	                        spec->policy.preemptible.v ? ZN_QUOTA_HARD : ZN_QUOTA_SOFT, err);
 }
 
 /* Of who changed by more than a twentieth, or of all. */

@@ -206,6 +206,8 @@ int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, 
 		rc = find_same(s, uid, &spec, digest, ret_id, err);
 	if (rc)
 		return rc < 0 ? rc : 0;
+	if (!spec.policy.preemptible.has && s->conf.default_preemptible && !spec.adopt.pid.has && !spec.terminal)
+		spec.policy.preemptible = ZN_SOME_BOOL(true);
 	rc = room_for(s, err);
 	if (rc == 0)
 		rc = zn_after_may(s, &spec.policy.after, err);
@@ -219,8 +221,6 @@ int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, 
 		return rc < 0 ? rc : 0;
 	if (!spec.environment.n)
 		rc = minimal_environment(uid, &s->arena, &spec.environment);
-	if (!spec.policy.preemptible.has && s->conf.default_preemptible && !spec.adopt.pid.has && !spec.terminal)
-		spec.policy.preemptible = ZN_SOME_BOOL(true);
 	if (!spec.resources.time_limit_s.has && s->conf.default_limit_s > 0)
 		spec.resources.time_limit_s = ZN_SOME_F64(s->conf.default_limit_s);
 	if (rc == 0 && spec.policy.every && !for_us)

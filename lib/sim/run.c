@@ -111,8 +111,8 @@ static double gpus_of(const struct zn_sim_world *w)
 static int wait(const struct zn_sim_world *w, struct zn_sim_job *job)
 {
 	if (w->hall)
-		return zn_hall_wait(w->hall, &job->turn->pick, job->gang, job->priority, job->payer);
-	return zn_pool_wait(w->pool, &job->turn->pick, job->priority, job->payer);
+		return zn_hall_wait(w->hall, &job->turn->pick, job->gang, job->priority, job->payer, job->preemptible);
+	return zn_pool_wait(w->pool, &job->turn->pick, job->priority, job->payer, job->preemptible);
 }
 
 static void end(const struct zn_sim_world *w, struct zn_sim_job *job, double now_s)
@@ -174,10 +174,11 @@ static bool waits(const struct run *r)
 	return r->pick->line.all.root && r->pick->payers && zn_payers_again_s(r->pick->payers) > r->now_s;
 }
 
-static void count_start(struct run *r, const struct zn_sim_job *job)
+static void count_start(struct run *r, struct zn_sim_job *job)
 {
 	if (!r->pick->payers)
 		return;
+	job->use.over = job->turn->pick.is_over;
 	zn_payer_add(r->pick->payers, job->payer, &job->use);
 	zn_payer_began(r->pick->payers, job->payer, &job->use, r->now_s);
 }
@@ -236,7 +237,7 @@ static int decide(struct run *r, struct zn_sim_times *times)
 
 static struct zn_victim victim_of(struct zn_sim_job *job)
 {
-	return (struct zn_victim){ .job = &job->turn->pick, .priority = job->priority, .times = job->preempted, .gpus = (uint32_t)ceil(job->gpus),
+	return (struct zn_victim){ .job = &job->turn->pick, .priority = zn_victim_priority(&job->turn->pick, job->priority), .times = job->preempted, .gpus = (uint32_t)ceil(job->gpus),
 	                           .gpu_milli = job->gpus < 1 ? (uint32_t)lround(job->gpus * ZN_GPU_MILLI) : 0 };
 }
 

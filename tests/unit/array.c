@@ -159,12 +159,12 @@ static void submit(struct side *s, unsigned b, unsigned n, const struct zn_pick_
 	if (as_array) {
 		s->array[b] = (struct one){ .batch = b, .pick = *like };
 		s->array[b].pick.many = true;
-		zn_pool_wait(&s->pool, &s->array[b].pick, 0, 0);
+		zn_pool_wait(&s->pool, &s->array[b].pick, 0, 0, false);
 	}
 	for (unsigned i = 0; !as_array && i < n; i++) {
 		s->one[b][i] = (struct one){ .batch = b, .pick = *like };
 		s->one[b][i].pick.seq = like->seq - LARGEST + i;
-		zn_pool_wait(&s->pool, &s->one[b][i].pick, 0, 0);
+		zn_pool_wait(&s->pool, &s->one[b][i].pick, 0, 0, false);
 	}
 }
 
@@ -179,7 +179,7 @@ static void end_those(struct side *s, double now_s)
 			s->busy[b]--;
 			zn_pool_end(&s->pool, &one->pick, now_s);
 			if (s->array[b].pick.many && s->left[b] && !s->array[b].pick.shape)
-				zn_pool_wait(&s->pool, &s->array[b].pick, 0, 0);
+				zn_pool_wait(&s->pool, &s->array[b].pick, 0, 0, false);
 		}
 }
 

@@ -225,19 +225,19 @@ static void make_quotas(void)
 {
 	for (unsigned i = 0; i < OWNERS; i++)
 		quotas[i] = (struct zn_quota){ .of = i < USERS ? "user" : "account", .name = names[i], .window_s = 3600,
-		                               .gpus = { .has = i != 3, .v = i < USERS ? 40 + 10 * i : 100 },
-		                               .running = { .has = i % 2, .v = i < USERS ? 8 : 20 },
-		                               .cpus = { .has = i == 2, .v = 150 }, .mem_bytes = { .has = i == 4, .v = 60 } };
+		                               .hard.gpus = { .has = i != 3, .v = i < USERS ? 40 + 10 * i : 100 },
+		                               .hard.running = { .has = i % 2, .v = i < USERS ? 8 : 20 },
+		                               .hard.cpus = { .has = i == 2, .v = 150 }, .hard.mem_bytes = { .has = i == 4, .v = 60 } };
 }
 
 static bool is_of(const struct job *j, unsigned owner) { return owner < USERS ? j->user == owner : j->account == owner - USERS; }
 
 static enum zn_scarce short_of(const struct zn_quota *q, const struct zn_use *have, const struct zn_use *use)
 {
-	return q->running.has && have->running + use->running > q->running.v ? ZN_SCARCE_RUNNING
-	       : q->gpus.has && use->gpus && have->gpus + use->gpus > q->gpus.v ? ZN_SCARCE_GPUS
-	       : q->cpus.has && use->cpus && have->cpus + use->cpus > q->cpus.v ? ZN_SCARCE_CPUS
-	       : q->mem_bytes.has && use->mem_bytes && have->mem_bytes + use->mem_bytes > q->mem_bytes.v ? ZN_SCARCE_MEM : ZN_SCARCE_NOTHING;
+	return q->hard.running.has && have->running + use->running > q->hard.running.v ? ZN_SCARCE_RUNNING
+	       : q->hard.gpus.has && use->gpus && have->gpus + use->gpus > q->hard.gpus.v ? ZN_SCARCE_GPUS
+	       : q->hard.cpus.has && use->cpus && have->cpus + use->cpus > q->hard.cpus.v ? ZN_SCARCE_CPUS
+	       : q->hard.mem_bytes.has && use->mem_bytes && have->mem_bytes + use->mem_bytes > q->hard.mem_bytes.v ? ZN_SCARCE_MEM : ZN_SCARCE_NOTHING;
 }
 
 static struct zn_use have_now(unsigned owner)
@@ -497,7 +497,7 @@ static struct seen run(enum zn_pick_order order, unsigned seed, bool with_quotas
 			end->ended = true;
 		}
 		for (; come < JOBS && jobs[come].pick.submit_s <= now; come++)
-			if (zn_hall_wait(&h, &jobs[come].pick, jobs[come].pick.gang, with_quotas ? jobs[come].priority : 0, with_quotas ? jobs[come].payer : 0) < 0)
+			if (zn_hall_wait(&h, &jobs[come].pick, jobs[come].pick.gang, with_quotas ? jobs[come].priority : 0, with_quotas ? jobs[come].payer : 0, false) < 0)
 				abort();
 		if (with_quotas && !draw(8))
 			gone += cancel(&h, &jobs[draw(JOBS)], now, &seen);

@@ -195,7 +195,7 @@ static struct seen pool_run(struct zn_pick_policy policy)
 			zn_pool_end(&p, &end->pick, now);
 		}
 		while (come < JOBS && jobs[come].pick.submit_s <= now)
-			zn_pool_wait(&p, &jobs[come++].pick, 0, 0);
+			zn_pool_wait(&p, &jobs[come++].pick, 0, 0, false);
 		pass(&p, now, &seen);
 	}
 	seen.over |= p.free != GPUS;
@@ -220,9 +220,9 @@ static unsigned hour_of_the_wide(void)
 		narrow[i] = (struct zn_pick_job){ .seq = i < 2 ? i : i + 1, .submit_s = now, .estimate_s = 3600, .limit_s = 3600, .size = 1 };
 		if (i >= EACH && narrow[i - EACH].start_s == now - 3600 && !hour)
 			zn_pool_end(&p, &narrow[i - EACH], now);
-		zn_pool_wait(&p, &narrow[i], 0, 0);
+		zn_pool_wait(&p, &narrow[i], 0, 0, false);
 		if (i == 1)
-			zn_pool_wait(&p, &wide, 0, 0);
+			zn_pool_wait(&p, &wide, 0, 0, false);
 		zn_pick_begin(&look, &p.pick, now);
 		while ((pick = zn_pick_next(&look)))
 			hour = pick == &wide ? i / EACH : hour;

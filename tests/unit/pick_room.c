@@ -187,8 +187,8 @@ static void make_payers(struct zn_payers *p, struct zn_quota v[USERS])
 	static const char *const names[USERS] = { "none", "ann", "bob", "eve", "kim" };
 
 	for (unsigned u = 1; u < USERS; u++)
-		v[u - 1] = (struct zn_quota){ .of = "user", .name = names[u], .running = most(may[u].running), .gpus = most(may[u].gpus),
-		                              .cpus = most(may[u].cpus), .mem_bytes = most(may[u].mem_bytes), .window_s = 3600 };
+		v[u - 1] = (struct zn_quota){ .of = "user", .name = names[u], .hard.running = most(may[u].running), .hard.gpus = most(may[u].gpus),
+		                              .hard.cpus = most(may[u].cpus), .hard.mem_bytes = most(may[u].mem_bytes), .window_s = 3600 };
 	zn_payers_init(p, (struct zn_quotas){ v, USERS - 1 }, (struct zn_shares){ 0 });
 	for (struct job *j = jobs; j < jobs + JOBS; j++) {
 		j->user = (unsigned)rand() % USERS;
@@ -363,7 +363,7 @@ enum { OWN = 40 };
 static unsigned small_before_the_large(unsigned *ret_of_bob)
 {
 	static struct job own[OWN], of_bob[OWN];
-	struct zn_quota v[] = { { .of = "user", .name = "ann", .gpus = { 2, true }, .window_s = 1 } };
+	struct zn_quota v[] = { { .of = "user", .name = "ann", .hard.gpus = { 2, true }, .window_s = 1 } };
 	struct zn_room room = room_of(facts, places_of, wish_of);
 	struct zn_payers payers;
 	struct zn_pick_pass pass;
@@ -422,7 +422,7 @@ static unsigned small_before_the_large(unsigned *ret_of_bob)
 /* bob is out for 60 hours in which others use all; then he may again.  Whether he comes before one of a higher priority. */
 static bool is_first_for_having_been_out(void)
 {
-	struct zn_quota v[] = { { .of = "user", .name = "bob", .running = { 1, true }, .window_s = 1 } };
+	struct zn_quota v[] = { { .of = "user", .name = "bob", .hard.running = { 1, true }, .window_s = 1 } };
 	struct job late = { .ask = { .gpus = 1, .tasks = 1 } }, urgent = { .ask = { .gpus = 1, .tasks = 1, .priority = 9 } };
 	static struct job others[60];
 	struct zn_room room = room_of(facts, places_of, wish_of);

@@ -59,9 +59,9 @@ static void test_ledger(void)
 /* ---- who is counted ---------------------------------------------------------------------------------------- */
 
 static struct zn_quota quotas[] = {
-	{ .of = "user", .name = "*", .gpus = { 2, true }, .queued = { 3, true }, .window_s = 3600 },
-	{ .of = "user", .name = "ann", .running = { 1, true }, .gpu_hours = { 2, true }, .window_s = 6400 },
-	{ .of = "account", .name = "vision", .gpus = { 4, true }, .mem_bytes = { 1 << 30, true }, .window_s = 3600 },
+	{ .of = "user", .name = "*", .hard.gpus = { 2, true }, .queued = { 3, true }, .window_s = 3600 },
+	{ .of = "user", .name = "ann", .hard.running = { 1, true }, .hard.gpu_hours = { 2, true }, .window_s = 6400 },
+	{ .of = "account", .name = "vision", .hard.gpus = { 4, true }, .hard.mem_bytes = { 1 << 30, true }, .window_s = 3600 },
 };
 
 static const char *refusal(struct zn_payers *p, int64_t payer, struct zn_use use)
@@ -69,7 +69,7 @@ static const char *refusal(struct zn_payers *p, int64_t payer, struct zn_use use
 	static struct zn_arena a;
 	const char *text = NULL;
 
-	zn_payer_may(p, (uint32_t)payer, &use, &a, &text);
+	zn_payer_may(p, (uint32_t)payer, &use, ZN_QUOTA_HARD, &a, &text);
 	return text ? text : "";
 }
 
@@ -96,7 +96,7 @@ static void test_payers(void)
 	tap_ok(!*refusal(&p, zn_payers_get(&p, "kim", "vision"), two) &&
 	       !strcmp(refusal(&p, zn_payers_get(&p, "kim", "vision"), (struct zn_use){ .gpus = 1, .mem_bytes = 2 << 29 }), "") &&
 	       *refusal(&p, zn_payers_get(&p, "kim", "vision"), (struct zn_use){ .mem_bytes = (1 << 30) + 1 }), "memory to the byte");
-	tap_ok(zn_payers_accept(&p, "bob", NULL, &(struct zn_use){ .gpus = 3 }, &err) == -EBADMSG &&
+	tap_ok(zn_payers_accept(&p, "bob", NULL, &(struct zn_use){ .gpus = 3 }, ZN_QUOTA_SOFT, &err) == -EBADMSG &&
 	       !strcmp(err.text, "it asks 3 gpus, and user bob may have 2 (quota)") &&
 	       !strcmp(refusal(&p, bob, (struct zn_use){ .gpus = 3 }), "needs 3 gpus; user bob may have 2: it can never start"),
 	       "what could never start is not accepted, and what was is told so");
@@ -109,8 +109,8 @@ static void test_payers(void)
 	zn_payer_add(&p, (uint32_t)bob, &one);
 	zn_payer_add(&p, (uint32_t)bob, &(struct zn_use){ .queued = 3 });
 	size_t n = HASH_COUNT(p.owners);
-	tap_ok(zn_payers_accept(&p, "bob", NULL, &one, &err) == -EAGAIN && zn_payers_accept(&p, "eve", "vision", &one, &err) == 0 &&
-	       zn_payers_accept(&p, "zoe", NULL, &one, &err) == 0, "nor is one more than may wait");
+	tap_ok(zn_payers_accept(&p, "bob", NULL, &one, ZN_QUOTA_SOFT, &err) == -EAGAIN && zn_payers_accept(&p, "eve", "vision", &one, ZN_QUOTA_SOFT, &err) == 0 &&
+	       zn_payers_accept(&p, "zoe", NULL, &one, ZN_QUOTA_SOFT, &err) == 0, "nor is one more than may wait");
 	tap_ok(n == HASH_COUNT(p.owners), "nobody is entered into the books for having asked");
 	zn_payers_done(&p);
 }
@@ -162,7 +162,7 @@ static void test_each(void)
 	tap_ok(zn_payers_each(&p, count, &good) == 0 && good && told == 3, "whoever is named, and who else came, is told of once");
 	zn_payers_done(&p);
 	zn_payers_init(&p, (struct zn_quotas){ 0 }, (struct zn_shares){ 0 });
-	tap_ok(zn_payers_get(&p, "zoe", "vision") == 0 && zn_payer_may(&p, 0, &(struct zn_use){ .gpus = 99 }, NULL, NULL),
+	tap_ok(zn_payers_get(&p, "zoe", "vision") == 0 && zn_payer_may(&p, 0, &(struct zn_use){ .gpus = 99 }, ZN_QUOTA_SOFT, NULL, NULL),
 	       "without quotas nobody is counted, and everybody may");
 	zn_payers_done(&p);
 }
