@@ -49,6 +49,7 @@ again() { # kill -9 of zn-schedd, and the next one
 	meek 4 -p -1                                                     # 2
 	meek 2 -p -2                                                     # 3 started last
 	until_true has_lines 3 starts
+	await RUNNING 3                                                  # one that only starts is left alone
 	quick -g 2 -- sh -c "until [ -e '$dir/soon' ]; do sleep 0.02; done" # 4 needs one of them
 	await RUNNING 4
 	[ "$(state 1) $(state 2) $(state 3)" = "RUNNING RUNNING QUEUED" ]
