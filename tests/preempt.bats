@@ -208,3 +208,58 @@ again() { # kill -9 of zn-schedd, and the next one
 		printf '{"command":"true","directory":"/tmp","terminal":"zenith-pty-x","policy":{"preemptible":true}}\n' >record
 	run --separate-stderr -65 zn-submit --records <record
 }
+
+# One that counts, on all CPUs and with no GPU.
+counter() { quick --preemptible -g 0 -c "$(nproc)" "$@" -- sh -c "echo begun >>'$dir/begun'; until [ -e '$dir/go' ]; do echo >>'$dir/counted'; sleep 0.02; done"; }
+counted() { wc -l <counted; }
+
+@test "one of which an urgent job needs the CPUs alone is frozen, and goes on after it where it was" {
+	counter                                                          # 1
+	until_true exists counted
+	await RUNNING 1
+	quick -p 1 -c 1 -t 1h -- sh -c "until [ -e '$dir/soon' ]; do sleep 0.02; done" # 2
+	await RUNNING 2
+	[ "$(state 1) $(field preempted 1) $(reason 1)" = "SUSPENDED 1 preempted for job 2" ]
+	zn-queue show -o json 1 | grep -q '"cpus":0,'                    # of its place: it has none just now
+	n=$(counted)
+	sleep 0.2
+	[ "$(counted)" = "$n" ]
+	run --separate-stderr -1 zn-queue resume 1
+	[ "$stderr" = "zn-queue: job 1 is SUSPENDED: it can't be resumed: it makes room for a more urgent one, and goes on after it" ]
+	[ "$(nproc)" -eq 1 ] || quick -w -c $(($(nproc) - 1)) -- true      # what the urgent one leaves others may use
+	again
+	[ "$(state 1) $(state 2)" = "SUSPENDED RUNNING" ]
+	quick -c 1 -t 1h -- true                                         # 4 comes after 1
+	touch soon
+	await RUNNING 1
+	until_true eval '[ "$(counted)" -gt "$n" ]'
+	[ "$(state 2)" = COMPLETED ]
+	touch go
+	zn-queue wait 1
+	[ "$(wc -l <begun)" -eq 1 ]
+	[ "$(field attempt 1)" = 1 ]
+}
+
+@test "one that is frozen can be cancelled; one whose memory is needed is sent back" {
+	counter                                                          # 1
+	until_true exists counted
+	await RUNNING 1
+	quick -p 1 -c 1 -t 1h -- sh -c "until [ -e '$dir/soon' ]; do sleep 0.02; done" # 2
+	await SUSPENDED 1
+	zn-queue cancel --grace 0 1
+	await CANCELLED 1
+	[ "$(state 2)" = RUNNING ]
+	touch soon
+	zn-queue wait 2
+	rm -f counted
+	all=$(zn-queue nodes -o csv --no-heading --fields mem_free_bytes)
+	counter -m $((all * 3 / 4))                                      # 3
+	until_true exists counted
+	await RUNNING 3
+	quick -p 1 -m $((all / 2)) -- true                               # 4
+	zn-queue wait 4
+	zn-queue events -o csv --no-heading --fields event,job.id | grep -q '^preempted,3$'
+	touch go
+	zn-queue wait 3
+	[ "$(wc -l <begun)" -eq 3 ]
+}

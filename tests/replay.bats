@@ -2,7 +2,7 @@
 # What zn-schedd decided is what the same functions decide again from what it has on record.
 load queue
 
-@test "a recorded run, with arrays, quotas, licences, deadlines, backfill and preemption, is decided again as it was" {
+@test "a recorded run, with arrays, quotas, licences, deadlines, backfill, preemption and freezing, is decided again as it was" {
 	printf '[quota account:few]\nrunning = 2\n[licences]\nvcs = 2\n[queue]\ngrace = 5s\n' >conf
 	export ZENITH_CONFIG=$dir/conf
 	job() { # GPUS LIMIT PRIORITY SECONDS MORE
@@ -15,7 +15,7 @@ load queue
 		0) more=',"account":"few"' ;;
 		1) more=',"array":"0-5%2"' ;;
 		2) more=',"preemptible":true' ;;
-		3) more=',"after":[{"job":'$((i > 3 ? i + 4 : 1))',"on":"any"}]' ;;
+		3) more=',"after":[{"job":'$((i > 3 ? i + 6 : 1))',"on":"any"}]' ;;
 		4) more=',"deadline_s":'$(($(date +%s) + 36000)) ;;
 		*) more= ;;
 		esac
@@ -25,13 +25,17 @@ load queue
 		job $((1 + RANDOM % (i % 4 ? 3 : 8))) $((60 + RANDOM % 7200)) $((i % 8 == 2 ? -1 : i % 7 == 0 ? 2 : 0)) 0.$((RANDOM % 40)) "$more" "$licence"
 	done >records
 	for i in {1..6}; do job 1 3600 -3 2 ',"preemptible":true'; done | zn-submit --records >numbers
+	job 0 3600 -3 1 ',"preemptible":true' ',"cpus":'"$(nproc)" | zn-submit --records >>numbers # is frozen for the next one
 	await RUNNING 6
+	await RUNNING 7
+	job 0 3600 1 0.2 '' ',"cpus":1' | zn-submit --records >>numbers
 	head -20 records | zn-submit --records >>numbers
 	sleep 0.5
 	tail -20 records | zn-submit --records >>numbers
-	zn-queue cancel 15.5 || :
+	zn-queue cancel 17.5 || :
 	mapfile -t ids <numbers
 	zn-queue wait --timeout 100s "${ids[@]}" || [ $? -eq 1 ]
+	zn-queue events -o csv --no-heading --fields event,job.id | grep -q '^resumed,7$'
 	zn-schedd --stop
 	run replay "$ZENITH_SPOOL/journal" "$dir/conf"
 	echo "$output"

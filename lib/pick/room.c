@@ -88,6 +88,49 @@ void zn_room_give(struct zn_room *r, const struct zn_places *places, const struc
 	zn_licences_give(&r->licences, wish);
 }
 
+/* ---- CPUs alone ------------------------------------------------------------------------------------------- */
+
+/* Which are its alone. */
+static const struct zn_idset *own_cpus(const struct zn_plan *p)
+{
+	static const struct zn_idset none;
+
+	return p->cpus_held ? &p->cpus : &none;
+}
+
+void zn_room_lend_cpus(struct zn_room *r, struct zn_places *places)
+{
+	for (uint32_t i = 0; i < places->n; i++) {
+		struct zn_idset *free = &r->nodes[places->v[i].node].free.cpus;
+		*free = zn_idset_or(free, own_cpus(&places->v[i].plan));
+		places->v[i].plan.cpus_held = 0;
+	}
+}
+
+bool zn_room_take_back_cpus(struct zn_room *r, struct zn_places *places)
+{
+	for (uint32_t i = 0; i < places->n; i++) {
+		struct zn_idset left = zn_idset_minus(&places->v[i].plan.cpus, &r->nodes[places->v[i].node].free.cpus);
+		if (!zn_idset_is_empty(&left))
+			return false;
+	}
+	for (uint32_t i = 0; i < places->n; i++) {
+		struct zn_place *p = &places->v[i];
+		struct zn_idset *free = &r->nodes[p->node].free.cpus;
+		*free = zn_idset_minus(free, &p->plan.cpus);
+		p->plan.cpus_held = zn_idset_count(&p->plan.cpus);
+	}
+	return true;
+}
+
+void zn_room_claim_cpus(struct zn_room *r, const struct zn_places *places)
+{
+	for (uint32_t i = 0; i < places->n; i++) {
+		struct zn_idset *claimed = &r->nodes[places->v[i].node].claimed;
+		*claimed = zn_idset_or(claimed, &places->v[i].plan.cpus);
+	}
+}
+
 /* ---- how much there is ------------------------------------------------------------------------------------ */
 
 struct sum { double gpus, cpus, mem_bytes; };
@@ -190,7 +233,10 @@ enum of { NOW, BESIDE, THEN };
 
 static struct zn_free now_of(const struct zn_room_node *n)
 {
-	return without_held(&n->free, &n->held);
+	struct zn_free now = without_held(&n->free, &n->held);
+
+	now.cpus = zn_idset_minus(&now.cpus, &n->claimed);
+	return now;
 }
 
 static struct zn_free part_of(const struct zn_room_node *n, enum of of)
@@ -469,6 +515,16 @@ void zn_room_future_give(struct zn_room *r, const struct zn_pick_job *job)
 		n->then = without_held(&n->then, &n->held);
 	}
 	zn_licences_add(&r->licences, r->wish_of(job), ZN_LICENCES_THEN, 1);
+}
+
+void zn_room_future_lend_cpus(struct zn_room *r, const struct zn_pick_job *job)
+{
+	const struct zn_places *places = r->places_of(job);
+
+	for (uint32_t i = 0; i < places->n; i++) {
+		struct zn_idset *then = &r->nodes[places->v[i].node].then.cpus;
+		*then = zn_idset_or(then, own_cpus(&places->v[i].plan));
+	}
 }
 
 bool zn_room_future_fits(struct zn_room *r, const struct zn_pick_ask *wanted)

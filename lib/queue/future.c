@@ -75,7 +75,7 @@ static void count_end(struct zn__future *f, const struct zn__one *one, double no
 
 static bool was_told(const struct zn_job_record *r)
 {
-	return r->reason && !strncmp(r->reason, ZN_PREEMPTED, strlen(ZN_PREEMPTED));
+	return r->reason && strcmp(r->state, "SUSPENDED") && !strncmp(r->reason, ZN_PREEMPTED, strlen(ZN_PREEMPTED));
 }
 
 /* As zn-schedd sees it: one that only starts, or is frozen, is left alone.  In the past it may have ended since. */

@@ -200,11 +200,18 @@ void zn_jobs_give(struct zn_jobs *q, struct zn_job *job);
 /* The next that starts in a pass, and what it is given. */
 struct zn_job *zn_jobs_next(struct zn_pick_pass *pass);
 
-/* In a pass, of that head for which there is no room: sends back whom it takes, and says whether anybody makes room for it; sets
- * safe_until_s, when more may.
+/* In a pass, of that head for which there is no room: sends back whom it takes, or freezes them, if they have nothing but CPUs that
+ * it needs, and says whether anybody makes room for it; sets safe_until_s, when more may.
  */
-bool zn_jobs_preempt(struct zn_jobs *q, const struct zn_pick_job *head, double now_s, void (*send_back)(void *arg, struct zn_job *job),
-                     void *arg);
+struct zn_preempt_ops { void (*send_back)(void *arg, struct zn_job *job), (*freeze)(void *arg, struct zn_job *job); };
+bool zn_jobs_preempt(struct zn_jobs *q, const struct zn_pick_job *head, double now_s, const struct zn_preempt_ops *ops, void *arg);
+/* It makes room for preempted_for: it has all but its CPUs, and goes on when that one is done and they are free again. */
+static inline bool zn_job_is_frozen(const struct zn_job *job)
+{
+	return job->state == ZN_JOB_SUSPENDED && job->preempted_for;
+}
+/* At the start of a pass: calls thaw for each that goes on, which has its CPUs again; those of the others that may are claimed. */
+void zn_jobs_thaw(struct zn_jobs *q, void (*thaw)(void *arg, struct zn_job *job), void *arg);
 
 /* At the start of a pass, at now_s by whatever clock: everybody may try again, but for those that were deferred past
  * it.  Returns when the first of these may; 0: there is none.

@@ -34,7 +34,7 @@ static size_t find_victims(struct zn_jobs *q, int64_t priority, double now_s, st
 	for (uint32_t i = 0; i < n_running; i++) {
 		struct zn_job *job = zn__line_job(zn_pick_job_that_runs(zn_row_nth(&q->pick.running, i)));
 		v[n] = victim_of(job, now_s);
-		*ret_going |= job->preempted_for != 0;
+		*ret_going |= job->preempted_for && !zn_job_is_frozen(job);
 		n += v[n].goes || (may_run_again(job) && zn_victim_weigh(&v[n], priority, now_s, &q->safe_until_s));
 	}
 	return n;
@@ -63,8 +63,50 @@ static size_t going_first(struct zn_victim *v, size_t n)
 	return to;
 }
 
-bool zn_jobs_preempt(struct zn_jobs *q, const struct zn_pick_job *head, double now_s, void (*send_back)(void *arg, struct zn_job *job),
-                     void *arg)
+/* ---- those that are frozen ---------------------------------------------------------------------------------- */
+
+/* The first of v were chosen: whether their CPUs alone, with all that those have who go, would do. */
+static bool needs_only_cpus(struct zn_jobs *q, const struct zn_pick_job *head, const struct zn_victim *v, size_t n, size_t chosen)
+{
+	zn_room_future(&q->room);
+	for (size_t i = 0; i < n; i++) {
+		const struct zn_job *job = zn__line_job(v[i].job);
+		if (v[i].goes)
+			zn_room_future_give(&q->room, v[i].job);
+		else if (i < chosen && (job->gpus || job->wish))
+			return false;
+		else if (i < chosen)
+			zn_room_future_lend_cpus(&q->room, v[i].job);
+	}
+	return zn_room_future_fits(&q->room, &head->shape->ask);
+}
+
+/* Whoever it made room for neither waits nor runs any more. */
+static bool may_go_on(struct zn_jobs *q, const struct zn_job *job)
+{
+	const struct zn_job *other = zn_jobs_get(q, job->preempted_for);
+
+	return zn_job_is_frozen(job) && !job->cancel && !job->requeue &&
+	       (!other || (other->state != ZN_JOB_QUEUED && !zn_job_has_alloc(other->state)));
+}
+
+void zn_jobs_thaw(struct zn_jobs *q, void (*thaw)(void *arg, struct zn_job *job), void *arg)
+{
+	for (uint32_t i = 0; i < q->room.n; i++)
+		q->room.nodes[i].claimed = (struct zn_idset){ 0 };
+	for (struct zn_job *job = q->count[ZN_JOB_SUSPENDED] ? q->by_id : NULL; job; job = job->hh.next) {
+		if (!may_go_on(q, job))
+			continue;
+		if (!zn_room_take_back_cpus(&q->room, job->places))
+			zn_room_claim_cpus(&q->room, job->places);
+		else
+			thaw(arg, job);
+	}
+}
+
+/* ---- */
+
+bool zn_jobs_preempt(struct zn_jobs *q, const struct zn_pick_job *head, double now_s, const struct zn_preempt_ops *ops, void *arg)
 {
 	struct zn_job *urgent = zn__line_job((struct zn_pick_job *)head);
 	bool going, enough;
@@ -77,9 +119,13 @@ bool zn_jobs_preempt(struct zn_jobs *q, const struct zn_pick_job *head, double n
 		return false; /* nobody, then */
 	size_t n = find_victims(q, urgent->priority, now_s, v, &going);
 	size_t chosen = zn_room_preempt(&q->room, &head->shape->ask, v, n, &enough);
+	bool freeze = chosen && needs_only_cpus(q, head, v, n, chosen);
 	for (size_t i = 0; i < chosen; i++) {
-		send_back(arg, zn__line_job(v[i].job));
-		v[i].goes = true;
+		struct zn_job *job = zn__line_job(v[i].job);
+		if (freeze)
+			zn_room_lend_cpus(&q->room, job->places);
+		(freeze ? ops->freeze : ops->send_back)(arg, job);
+		v[i].goes = !freeze;
 	}
 	bool makes_room = chosen || (enough && going);
 	if (makes_room)

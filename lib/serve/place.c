@@ -136,6 +136,7 @@ void zn_place_pass(struct zn_server *s)
 	event_del(s->on_deferred);
 	if (s->stopping || !open_nodes(s))
 		return;
+	zn_preempt_thaw(s);
 	if (!s->jobs.count[ZN_JOB_QUEUED] || !has_room(s)) {
 		watch_strangers(s);
 		return;

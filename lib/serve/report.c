@@ -117,7 +117,7 @@ static bool was_asked(bool noted, const struct zn_msg_report *m, const char *wha
 static void requeue(struct zn_server *s, struct zn_job *job, const char *told)
 {
 	const char *mark = "requeued: ";
-	bool noted = job->preempted_for && job->reason;
+	bool noted = job->preempted_for && job->reason && !zn_job_is_frozen(job);
 	bool is_told = told && !strncmp(told, mark, strlen(mark)) && !strncmp(told + strlen(mark), ZN_PREEMPTED, strlen(ZN_PREEMPTED));
 
 	job->preempted += !noted && is_told;

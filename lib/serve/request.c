@@ -200,6 +200,8 @@ static int op_resume(struct zn_server *s, struct wish *w)
 		return is_array(w, "resumed");
 	if (w->job->state != ZN_JOB_SUSPENDED || is_going(s, w->job))
 		return wrong_state(w, w->job->state == ZN_JOB_SUSPENDED ? "resumed: it is about to end" : "resumed");
+	if (zn_job_is_frozen(w->job))
+		return wrong_state(w, "resumed: it makes room for a more urgent one, and goes on after it");
 	if (!zn_gang_is_heard(s, w->job))
 		return zn_err_set(&w->err, -EAGAIN, "the agent does not answer just now");
 	steer(s, w->job, (struct zn_msg_steer){ .op = "resume" });

@@ -227,6 +227,7 @@ void zn_place_give(struct zn_server *s, struct zn_job *job);         /* its plac
 
 /* preempt.c: for zn_pick.preempt */
 bool zn_preempt(void *server, const struct zn_pick_job *head, double now_s);
+void zn_preempt_thaw(struct zn_server *s); /* at the start of a pass: who is frozen and may go on */
 
 /* The reason of parts that end because another one did; it is nobody's own. */
 #define ZN_GANG_PARTNER "ended with another part of its gang"

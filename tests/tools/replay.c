@@ -1,6 +1,6 @@
 /* replay JOURNAL [CONF]: holds every decision that a zn-schedd's journal has on record against what the same functions decide
- * now: what was known up to then is taken from the records, and at each start, and at each preemption, the picking is asked who
- * it would have been.  For one node, on the machine that zn-topo shows.  Prints how many were the same; 1 if one was not.
+ * now: what was known up to then is taken from the records, and at each start, each preemption and each end of one, the picking is
+ * asked who it would have been.  For one node, on the machine that zn-topo shows.  Prints how many were the same; 1 if one was not.
  */
 #include <math.h>
 #include <stdio.h>
@@ -20,8 +20,10 @@ struct replay {
 	struct zn_pick_pass pass;
 	bool in_pass;                  /* a run of starts and preemptions: the pass goes on */
 	struct zn_job *ahead;          /* it was picked already, after the preemptions that come first */
-	uint64_t going[GOING_MAX];     /* whom the picking sends back in this pass, and the record did not yet */
+	uint64_t going[GOING_MAX];     /* whom the picking sends back or freezes in this pass, and the record did not yet */
 	size_t n_going;
+	uint64_t thawed[GOING_MAX];    /* who goes on since this pass began, and in the record not yet */
+	size_t n_thawed;
 	unsigned starts, preemptions, others;
 };
 
@@ -34,8 +36,17 @@ static void differs(struct replay *r, double time_s, const char *what, uint64_t 
 	r->others++;
 }
 
+static void thaw(void *arg, struct zn_job *job)
+{
+	struct replay *r = arg;
+
+	if (r->n_thawed < GOING_MAX)
+		r->thawed[r->n_thawed++] = job->id;
+}
+
 static void begin_pass(struct replay *r, double now_s)
 {
+	zn_jobs_thaw(&r->q, thaw, r);
 	r->q.payers.now_s = now_s;
 	zn_leaves_weigh(&r->q.payers.leaves, now_s);
 	zn_jobs_unblock(&r->q, HUGE_VAL);
@@ -77,11 +88,22 @@ static void send_back(void *arg, struct zn_job *job)
 		r->going[r->n_going++] = job->id;
 }
 
+/* Its state is the record's to change. */
+static void freeze(void *arg, struct zn_job *job)
+{
+	struct replay *r = arg;
+
+	if (r->n_going < GOING_MAX)
+		r->going[r->n_going++] = job->id;
+}
+
 static bool preempt(void *arg, const struct zn_pick_job *head, double now_s)
 {
 	struct replay *r = arg;
 
-	return zn_jobs_preempt(&r->q, head, now_s, send_back, r);
+	static const struct zn_preempt_ops ops = { send_back, freeze };
+
+	return zn_jobs_preempt(&r->q, head, now_s, &ops, r);
 }
 
 static bool is_same_place(const struct zn_plan *plan, struct zn_bytes record)
@@ -119,26 +141,45 @@ static void end_pass(struct replay *r, double time_s)
 	r->in_pass = false;
 }
 
-static void hold_preemption(struct replay *r, uint64_t id, double time_s)
+/* Whether it was among them; it is no more. */
+static bool take_out(uint64_t *v, size_t *n, uint64_t id)
 {
 	size_t i = 0;
 
+	while (i < *n && v[i] != id)
+		i++;
+	if (i == *n)
+		return false;
+	v[i] = v[--*n];
+	return true;
+}
+
+static void hold_preemption(struct replay *r, uint64_t id, double time_s)
+{
 	r->preemptions++;
 	if (!r->n_going) { /* they are decided when the pass comes to the first that has no room */
 		if (!r->in_pass)
 			begin_pass(r, time_s);
 		r->ahead = pick(r);
 	}
-	while (i < r->n_going && r->going[i] != id)
-		i++;
-	if (i == r->n_going)
+	if (!take_out(r->going, &r->n_going, id))
 		differs(r, time_s, "preemption", id, 0);
-	else
-		r->going[i] = r->going[--r->n_going];
+}
+
+static void hold_thaw(struct replay *r, uint64_t id, double time_s)
+{
+	if (!r->n_thawed) {
+		end_pass(r, time_s);
+		begin_pass(r, time_s);
+	}
+	if (!take_out(r->thawed, &r->n_thawed, id))
+		differs(r, time_s, "end of a preemption", id, 0);
 }
 
 static void end_preemptions(struct replay *r, double time_s)
 {
+	for (; r->n_thawed; r->n_thawed--)
+		differs(r, time_s, "end of a preemption", 0, r->thawed[r->n_thawed - 1]);
 	for (; r->n_going; r->n_going--)
 		differs(r, time_s, "preemption", 0, r->going[r->n_going - 1]);
 }
@@ -165,6 +206,13 @@ static void promote(struct replay *r, struct zn_job *job, double time_s)
 		zn__line_push(&r->q, job->whole);
 }
 
+static bool is_freezing(struct zn_bytes record)
+{
+	uint64_t other = 0;
+
+	return zn_raw_is_text(zn_raw_get(record, "event"), "suspended") && zn_raw_u64(zn_raw_get(record, "preempted_for"), &other) && other;
+}
+
 static int on_record(void *arg, uint64_t seq, struct zn_loc loc, const void *payload, size_t len)
 {
 	struct replay *r = arg;
@@ -179,14 +227,18 @@ static int on_record(void *arg, uint64_t seq, struct zn_loc loc, const void *pay
 	zn_raw_u64(zn_raw_get(record, "id"), &id);
 	zn_raw_f64(zn_raw_get(record, "time_s"), &time_s);
 	bool scheduled = zn_raw_is_text(zn_raw_get(record, "event"), "scheduled");
-	bool preempting = zn_raw_is_text(zn_raw_get(record, "event"), "preempting");
+	const struct zn_job *was = zn_jobs_get(&r->q, id);
+	bool preempting = zn_raw_is_text(zn_raw_get(record, "event"), "preempting") || is_freezing(record);
+	bool thawing = was && zn_job_is_frozen(was) && zn_raw_is_text(zn_raw_get(record, "event"), "resumed");
 	if (scheduled)
 		hold_start(r, id, time_s, record);
 	else if (preempting)
 		hold_preemption(r, id, time_s);
+	else if (thawing)
+		hold_thaw(r, id, time_s);
 	else
 		end_pass(r, time_s);
-	if (!preempting)
+	if (!preempting && !thawing)
 		end_preemptions(r, time_s);
 	give_place(r, id, record);
 	zn_arena_reset(&r->arena);
