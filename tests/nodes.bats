@@ -231,6 +231,7 @@ until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sle
 	zn-queue wait 1 2
 	run -0 zn-submit --dry-run -o json --nodes 2 -g 2 -- true
 	[[ $output == *'"now":true,"node":"n2,n3","gpus":[0]'* ]]
+	[[ $output == *'"alloc":[{"node":"n2","gpus":[0],'*'},{"node":"n3","gpus":[0],'* ]]
 }
 
 @test "where one part of a gang fails the others end" {

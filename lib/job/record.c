@@ -9,7 +9,7 @@ static const struct zn_field alloc_fields[] = {
 	ZN_FIELD(struct zn_job_alloc, mem_bytes, OBYTES, "MEM", "memory given"),
 	{ 0 },
 };
-static const struct zn_kind alloc_kind = { NULL, "what a job was given on one node", alloc_fields,
+const struct zn_kind zn_job_alloc_kind = { NULL, "what a job was given on one node", alloc_fields,
                                            sizeof(struct zn_job_alloc), NULL };
 
 #define J struct zn_job_record
@@ -48,7 +48,7 @@ static const struct zn_field job_fields[] = {
 	ZN_FIELD(J, end_s, OTIME, "ENDED", "when it ended"),
 	ZN_FIELD(J, exit_code, OI64, "EXIT", "of the first task that failed; absent when a signal ended it"),
 	ZN_FIELD(J, signal, STR, "SIGNAL", "the signal that ended it"),
-	ZN_FIELD_SUB(J, alloc, SUBS, &alloc_kind, "", "what it was given"),
+	ZN_FIELD_SUB(J, alloc, SUBS, &zn_job_alloc_kind, "", "what it was given"),
 	ZN_FIELD(J, attempt, OU64, "", "how often it was started"),
 	ZN_FIELD(J, requeue_of, OU64, "", "the finished job that this one repeats"),
 	ZN_FIELD(J, preemptible, OBOOL, "", "it may be sent back to the queue for a job with a higher priority"),

@@ -14,6 +14,7 @@ struct zn_job_alloc {
 	const char *cpu_list;
 	struct zn_ou64 mem_bytes;
 };
+extern const struct zn_kind zn_job_alloc_kind;
 
 /* What the reason of a job begins with that makes room, or made room, for another one. */
 #define ZN_PREEMPTED "preempted for job "

@@ -7,6 +7,7 @@
 #include "base/units.h"
 #include "job/number.h"
 #include "queue/forecast.h"
+#include "queue/jobs.h"
 #include "queue/where.h"
 #include "rec/ids.h"
 
@@ -36,6 +37,7 @@ static const struct zn_field planned_fields[] = {
 	ZN_FIELD(P, cpus_held, U64, "HELD", "how many of them would be its alone; 0: shared"),
 	ZN_FIELD(P, numas, STR, "NUMA", "NUMA nodes whose memory it would use"),
 	ZN_FIELD(P, mem_bytes, OBYTES, "MEM", "memory it would be given"),
+	ZN_FIELD_SUB(P, alloc, SUBS, &zn_job_alloc_kind, "", "of a gang, what it would have of each node"),
 	ZN_FIELD(P, ahead, OU64, "AHEAD", "waiting jobs that come before it"),
 	ZN_FIELD(P, expected_s, OTIME, "START", "when it would start, should each job take as long as its limit and nobody else come"),
 	ZN_FIELD_SUB(P, reasons, SUBS, &zn__reason_kind, "", "why it would not start now"),
@@ -220,6 +222,17 @@ static int fill_place(const struct zn_plan *plan, struct zn_arena *a, P *p)
 	return rc < 0 || !p->cpus || !p->numas ? -ENOMEM : 0;
 }
 
+static int fill_alloc(const struct zn_picture *picture, const struct zn_places *places, struct zn_arena *a, P *p)
+{
+	struct zn_job_alloc *v = zn_arena_array(a, places->n, sizeof(*v));
+	int rc = v ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; rc == 0 && i < places->n; i++)
+		rc = zn_plan_record(&places->v[i].plan, zn_arena_strdup(a, picture->nodes[places->v[i].node].node_id), a, &v[i]);
+	p->alloc = (struct zn_list){ v, v ? places->n : 0 };
+	return rc;
+}
+
 /* What the picture's arena has, for one that lives longer. */
 static int copy_reasons(const struct zn__where *w, struct zn_arena *a, P *p)
 {
@@ -256,6 +269,8 @@ int zn_picture_plan(struct zn_picture *picture, const struct zn_pick_ask *ask, s
 	/* of one node it is said even when it is not there now */
 	P p = { .now = where.rc == 0, .node = where.rc == 0 || picture->n_nodes == 1 ? node_names(picture, where.places, a) : NULL };
 	rc = where.rc == 0 ? fill_place(&where.places->v[0].plan, a, &p) : copy_reasons(&where, a, &p);
+	if (rc == 0 && where.rc == 0 && where.places->n > 1)
+		rc = fill_alloc(picture, where.places, a, &p);
 	*ret = p;
 	return rc < 0 ? rc : where.rc;
 }

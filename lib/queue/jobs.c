@@ -280,9 +280,8 @@ int zn_jobs_drain(struct zn_jobs *q, uint32_t node, const char *by, const char *
 	return rc;
 }
 
-static int public_place(const struct zn_jobs *q, const struct zn_place *place, struct zn_arena *a, struct zn_job_alloc *alloc)
+int zn_plan_record(const struct zn_plan *plan, const char *node, struct zn_arena *a, struct zn_job_alloc *alloc)
 {
-	const struct zn_plan *plan = &place->plan;
 	unsigned n = zn_idset_count(&plan->gpus);
 	uint32_t *gpus = zn_arena_array(a, n ? n : 1, sizeof(*gpus));
 	size_t len = zn_idset_format(&plan->cpus, NULL, 0) + 1;
@@ -294,7 +293,7 @@ static int public_place(const struct zn_jobs *q, const struct zn_place *place, s
 	unsigned i = 0;
 	zn_idset_each(gpu, &plan->gpus)
 		gpus[i++] = (uint32_t)gpu;
-	*alloc = (struct zn_job_alloc){ .node = q->nodes[place->node].name, .gpus = { gpus, n }, .cpus = plan->cpus_held,
+	*alloc = (struct zn_job_alloc){ .node = node, .gpus = { gpus, n }, .cpus = plan->cpus_held,
 	                                .cpu_list = cpus };
 	if (plan->part.milli)
 		alloc->gpu_milli = ZN_SOME_U64(plan->part.milli);
@@ -309,7 +308,7 @@ static int public_alloc(const struct zn_jobs *q, const struct zn_job *job, struc
 	int rc = alloc ? 0 : -ENOMEM;
 
 	for (uint32_t i = 0; rc == 0 && i < job->places->n; i++)
-		rc = public_place(q, &job->places->v[i], a, &alloc[i]);
+		rc = zn_plan_record(&job->places->v[i].plan, q->nodes[job->places->v[i].node].name, a, &alloc[i]);
 	r->alloc = (struct zn_list){ alloc, alloc ? job->places->n : 0 };
 	return rc;
 }
