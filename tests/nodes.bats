@@ -158,7 +158,7 @@ until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sle
 	refused "'$list' line 2: node 'n1' is there twice" n1 n1
 	refused "'$list' line 1: 'a/b' is no name for a node: up to 63 letters, digits, '-', '_' and '.'" a/b
 	refused "'$list' line 3: 'gpus' is no key=value" '# mine' '' 'n1 gpus'
-	refused "'$list' line 1: there is no key 'gpu' of a node: address, domain and mock are some" 'n1 gpu=8'
+	refused "'$list' line 1: there is no key 'gpu' of a node: address, domain, label.NAME and mock are some" 'n1 gpu=8'
 	refused "'$list' names no node" '# none'
 	run -71 start --nodes "$dir/none"
 	[ "$output" = "zn-schedd: can't read '$dir/none': No such file or directory" ]

@@ -24,6 +24,7 @@ struct zn_places { uint32_t n; struct zn_place v[]; };
 
 struct zn_room_node {
 	const char *domain;            /* where it is in the network, from the spine on: "row1/leaf2"; NULL or "": below the spine */
+	const struct zn_strmap *labels; /* NULL: none */
 	const struct zn_facts *facts;  /* NULL: nothing is known yet, and there is no room */
 	struct zn_free free;           /* what no job has */
 	struct zn_idset held;          /* GPUs that strangers use */

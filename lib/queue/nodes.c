@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "rec/selector.h"
 
 enum { FILE_MAX = 1 << 20 };
 
@@ -18,13 +19,37 @@ bool zn_node_name_is_good(const char *name)
 	return n && n <= ZN_NODE_NAME_MAX && *name != '.' && *name != '-' && strspn(name, fit) == n;
 }
 
+static int take_label(struct reading *r, struct zn_nodes_one *one, const char *name, const char *value)
+{
+	struct zn_strmap *l = &one->labels;
+
+	if (!zn_label_is_good(name, strlen(name)) || (*value && !zn_label_is_good(value, strlen(value))))
+		return zn_err_set(r->err, -EBADMSG, "'%s' line %u: '%s=%s' is no label: up to %d letters, digits, '-', '_' and '.'", r->path, r->line,
+		                  name, value, ZN_LABEL_MAX);
+	for (size_t i = 0; i < l->n; i++)
+		if (!strcmp(l->v[i].key, name))
+			return zn_err_set(r->err, -EBADMSG, "'%s' line %u: label '%s' is there twice", r->path, r->line, name);
+	if (l->n == ZN_NODE_LABELS_MAX)
+		return zn_err_set(r->err, -EBADMSG, "'%s' line %u: more than %d labels", r->path, r->line, ZN_NODE_LABELS_MAX);
+	if (!l->v)
+		l->v = zn_arena_array(r->a, ZN_NODE_LABELS_MAX, sizeof(*l->v));
+	if (!l->v)
+		return -ENOMEM;
+	l->v[l->n++] = (struct zn_pair){ name, value };
+	return 0;
+}
+
 static int take_key(struct reading *r, struct zn_nodes_one *one, char *word)
 {
 	char *value = strchr(word, '=');
 
-	if (!value || !value[1])
+	bool is_label = !strncmp(word, "label.", 6);
+
+	if (!value || (!value[1] && !is_label))
 		return zn_err_set(r->err, -EBADMSG, "'%s' line %u: '%s' is no key=value", r->path, r->line, word);
 	*value++ = '\0';
+	if (is_label)
+		return take_label(r, one, word + 6, value);
 	if (!strcmp(word, "mock"))
 		one->mock = value;
 	else if (!strcmp(word, "address"))
@@ -32,7 +57,7 @@ static int take_key(struct reading *r, struct zn_nodes_one *one, char *word)
 	else if (!strcmp(word, "domain"))
 		one->domain = value;
 	else
-		return zn_err_set(r->err, -EBADMSG, "'%s' line %u: there is no key '%s' of a node: address, domain and mock are some", r->path, r->line, word);
+		return zn_err_set(r->err, -EBADMSG, "'%s' line %u: there is no key '%s' of a node: address, domain, label.NAME and mock are some", r->path, r->line, word);
 	return 0;
 }
 

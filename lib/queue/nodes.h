@@ -2,6 +2,7 @@
  *
  *   address=HOST     at which the tasks of a gang on other nodes find its first one; 127.0.0.1
  *   domain=A/B       where it is in the network, from the spine on: gangs go below one leaf if they can
+ *   label.NAME=VALUE a label, which jobs may ask for (rec/selector.h)
  *   mock=N[:MODEL]   it shows so many GPUs that are not there, as ZENITH_MOCK_GPUS does
  *
  * '#' begins a comment.
@@ -13,12 +14,16 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "rec/field.h"
 #include "zenith.h"
 
-enum { ZN_NODES_MAX = 1024, ZN_NODE_NAME_MAX = 63 };
+enum { ZN_NODES_MAX = 1024, ZN_NODE_NAME_MAX = 63, ZN_NODE_LABELS_MAX = 64 };
 
 struct zn_nodes {
-	struct zn_nodes_one { const char *name, *address, *domain, *mock; } *v; /* mock NULL: it shows what it has */
+	struct zn_nodes_one {
+		const char *name, *address, *domain, *mock; /* mock NULL: it shows what it has */
+		struct zn_strmap labels;
+	} *v;
 	uint32_t n;
 };
 

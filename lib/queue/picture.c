@@ -295,6 +295,7 @@ static int fill_room(struct zn_picture *p, struct zn_err *err)
 		zn_free_drop_gpus(&n->free, &n->held);
 		n->is_closed = strcmp(p->nodes[i].state, "up") != 0;
 		n->domain = p->nodes[i].domain;
+		n->labels = &p->nodes[i].labels;
 		if (n->facts)
 			note_free(&p->nodes[i], &n->free);
 	}

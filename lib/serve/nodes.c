@@ -45,6 +45,7 @@ static int open_one(struct zn_server *s, uint32_t number, const char *name, cons
 		n->mock = listed->mock;
 		n->address = listed->address;
 		n->domain = s->jobs.room.nodes[number].domain = listed->domain;
+		n->labels = s->jobs.room.nodes[number].labels = &listed->labels;
 	}
 	int len = s->named.n ? asprintf(&n->home, "%s/nodes/%s", s->spool, name) : asprintf(&n->home, "%s/node", s->spool);
 	if (len < 0)
