@@ -15,8 +15,8 @@ struct zn_facts {
 	struct zn_gpu *gpus; size_t n_gpus;
 	struct zn_nic *nics; size_t n_nics;
 	struct zn_nvme *nvmes; size_t n_nvmes;
-	struct zn_link *links; size_t n_links;  /* every GPU-GPU and GPU-NIC pair, a before b */
-	struct zn__wiring *wiring;   /* the links between GPUs once more, for the planner */
+	struct zn_link *links; size_t n_links;  /* every pair of GPUs, and of a GPU with a NIC or drive, a before b */
+	struct zn__wiring *wiring;   /* the links once more, for the planner */
 	const char *note;            /* why a GPU driver that is there could not be used in full, or NULL; no
 	                              * record holds it */
 	struct zn_topo *topo;        /* what was read, and is borrowed from above; NULL for decoded facts */
@@ -48,6 +48,10 @@ struct zn_idset zn_facts_numa_cpus(const struct zn_facts *f, uint32_t numa);
 const struct zn_gpu *zn_facts_gpu(const struct zn_facts *f, uint32_t gpu);
 const struct zn_nic *zn_facts_nic(const struct zn_facts *f, const char *name);
 const struct zn_link *zn_facts_link(const struct zn_facts *f, const char *a, const char *b); /* either order */
+/* Whether there is a device of that name to be near to: a NIC (its RDMA name or interface) or an NVMe drive, either by its PCI
+ * address, too; or any of them, "nic" or "nvme".
+ */
+bool zn_facts_has_device(const struct zn_facts *f, const char *name);
 /* The type of a link, also of two NICs, for which there is no record; NULL if it is not known (two NICs of
  * decoded facts, or no such device).
  */

@@ -162,14 +162,14 @@ static int link_gpus(struct zn_facts *f, size_t i, size_t j)
 	return link->a && link->b && link->type ? 0 : -ENOMEM;
 }
 
-static int link_nic(struct zn_facts *f, size_t i, const struct zn_nic *nic)
+static int link_device(struct zn_facts *f, size_t i, const char *name, const char *pci, struct zn_ou64 numa)
 {
 	const struct zn_gpu *gpu = &f->gpus[i];
 	struct zn_link *link = &f->links[f->n_links++];
 
 	link->a = zn_arena_printf(&f->arena, "gpu%zu", i);
-	link->b = nic->nic;
-	link->type = bus_path(f, gpu->pci, gpu->numa, nic->pci, nic->numa);
+	link->b = name;
+	link->type = bus_path(f, gpu->pci, gpu->numa, pci, numa);
 	return link->a ? 0 : -ENOMEM;
 }
 
@@ -177,14 +177,16 @@ static int link_all(struct zn_facts *f)
 {
 	int rc = 0;
 
-	f->links = zn_arena_array(&f->arena, f->n_gpus * (f->n_gpus + f->n_nics) + 1, sizeof(*f->links));
+	f->links = zn_arena_array(&f->arena, f->n_gpus * (f->n_gpus + f->n_nics + f->n_nvmes) + 1, sizeof(*f->links));
 	if (!f->links)
 		return -ENOMEM;
 	for (size_t i = 0; i < f->n_gpus; i++) {
 		for (size_t j = i + 1; rc == 0 && j < f->n_gpus; j++)
 			rc = link_gpus(f, i, j);
 		for (size_t j = 0; rc == 0 && j < f->n_nics; j++)
-			rc = link_nic(f, i, &f->nics[j]);
+			rc = link_device(f, i, f->nics[j].nic, f->nics[j].pci, f->nics[j].numa);
+		for (size_t j = 0; rc == 0 && j < f->n_nvmes; j++)
+			rc = link_device(f, i, f->nvmes[j].nvme, f->nvmes[j].pci, f->nvmes[j].numa);
 	}
 	return rc;
 }

@@ -1,22 +1,26 @@
 /* Choosing GPUs.  A subset is a mask; of all masks with n bits (Gosper's hack steps through them) the best is
- * the one with the highest
- *   1. bottleneck, the worst link between any two of the subset,
- *   2. sum of its links; of equals the one
- *   3. on the fewest NUMA nodes, since CPUs and memory should be near all of it,
- *   4. with the highest sum of links between the free GPUs that it leaves,
- *   5. that leaves the fewest free GPUs on the NUMA nodes it touches, so that whole nodes stay whole,
- *   6. and then the lowest numbers: of two subsets the one that has the first GPU in which they differ.
- * Where every pair is linked alike, as behind an NVSwitch, only 3, 5 and 6 count: then sets of NUMA nodes are
- * looked at instead of sets of GPUs.
+ * the one
+ *   1. to be spread: with the fewest pairs on one NUMA node, then the fewest below one PCIe root,
+ *   2. with the highest bottleneck, the worst link between any two of the subset,
+ *   3. to be near a device: of which the farthest GPUs are the fewest, then the next nearer ones, and so on,
+ *   4. with the highest sum of its links,
+ *   5. on the fewest NUMA nodes, since CPUs and memory should be near all of it,
+ *   6. with the highest sum of links between the free GPUs that it leaves,
+ *   7. that leaves the fewest free GPUs on the NUMA nodes it touches, so that whole nodes stay whole,
+ *   8. and then the lowest numbers: of two subsets the one that has the first GPU in which they differ.
+ * The fewest pairs are as many nodes as can be, and on each as few as can be; whoever asks for that has to pay with links, or it
+ * would never be had.  A device comes after the bottleneck, by which GPUs that work together go, and before all that nobody asked for.
  *
- * Above ZN__LINKS_EXACT free GPUs there are too many subsets.  Then one subset is grown from each GPU,
- * always by the GPU that keeps bottleneck and sum highest, and the best of those wins: a good subset, not
- * provably the best one.
+ * Where every pair is linked alike, as behind an NVSwitch, and nothing is wished, only 5, 7 and 8 count: then sets of NUMA nodes
+ * are looked at instead of sets of GPUs.
+ *
+ * Above ZN__LINKS_EXACT free GPUs there are too many subsets.  Then one subset is grown from each GPU, always by the GPU with
+ * which it is best by 1 to 4, and the best of those wins: a good subset, not provably the best one.
  */
 #include "plan/links.h"
 
+#include "plan/near.h"
 #include "plan/plan.h"
-#include "plan/wiring.h"
 
 static uint32_t worth(const struct zn__links *l, unsigned a, unsigned b)
 {
@@ -50,6 +54,7 @@ void zn__links_make(struct zn__links *l, const struct zn_facts *f, const struct 
 	uint16_t at[ZN__LINKS_MAX];
 
 	l->n = 0;
+	l->spread = l->near = false;
 	zn_idset_each(id, gpus) {
 		if (l->n == ZN__LINKS_MAX)
 			break;
@@ -83,8 +88,46 @@ uint32_t zn_plan_weakest_mbps(const struct zn_facts *f, const struct zn_plan *p)
 	return weakest;
 }
 
+static bool is_on_one_numa(const struct zn__links *l, unsigned a, unsigned b)
+{
+	return l->numa[a].has == l->numa[b].has && (!l->numa[a].has || l->numa[a].v == l->numa[b].v);
+}
+
+static void find_mates(struct zn__links *l, const struct zn__wiring *w, const uint16_t at[ZN__LINKS_MAX])
+{
+	for (unsigned a = 0; a < l->n; a++) {
+		l->numa_mates[a] = l->root_mates[a] = 0;
+		for (unsigned b = 0; b < l->n; b++) {
+			l->numa_mates[a] |= (uint64_t)is_on_one_numa(l, a, b) << b;
+			l->root_mates[a] |= (uint64_t)(w->root[at[a]] == w->root[at[b]]) << b;
+		}
+	}
+}
+
+void zn__links_wish(struct zn__links *l, const struct zn_facts *f, bool spread, const char *near)
+{
+	const struct zn__wiring *w = f->wiring;
+	uint16_t at[ZN__LINKS_MAX];
+	uint8_t steps[ZN_IDSET_MAX];
+
+	if (!spread && !near)
+		return;
+	l->spread = spread;
+	l->near = near != NULL;
+	for (unsigned i = 0; i < l->n; i++)
+		at[i] = (uint16_t)(w->position[l->gpu[i]] - 1);
+	if (w->is_even) /* else that is done */
+		fill_pairs(l, w, at);
+	if (spread)
+		find_mates(l, w, at);
+	zn__near_steps(f, near, steps);
+	for (unsigned i = 0; i < l->n; i++)
+		l->steps[i] = steps[at[i]];
+}
+
 struct choice {
 	uint64_t mask;
+	uint64_t crowd, far;
 	uint32_t worst;
 	uint64_t sum, rest;
 	unsigned numas, left;
@@ -93,6 +136,32 @@ struct choice {
 static uint64_t all_of(const struct zn__links *l)
 {
 	return l->n == 64 ? ~UINT64_C(0) : (UINT64_C(1) << l->n) - 1;
+}
+
+/* Pairs on one node, and for those that have equally many pairs below one root. */
+static uint64_t crowd_of(const struct zn__links *l, uint64_t mask)
+{
+	uint64_t numa = 0, root = 0;
+
+	for (uint64_t m = l->spread ? mask : 0; m; m &= m - 1) {
+		numa += (uint64_t)__builtin_popcountll(l->numa_mates[__builtin_ctzll(m)] & mask);
+		root += (uint64_t)__builtin_popcountll(l->root_mates[__builtin_ctzll(m)] & mask);
+	}
+	return numa << 16 | root;
+}
+
+uint64_t zn__links_crowd(const struct zn__links *l)
+{
+	return crowd_of(l, all_of(l));
+}
+
+static uint64_t far_of(const struct zn__links *l, uint64_t mask)
+{
+	uint64_t far = 0;
+
+	for (uint64_t m = l->near ? mask : 0; m; m &= m - 1)
+		far += zn__near_weight(l->steps[__builtin_ctzll(m)]);
+	return far;
 }
 
 /* Gives up at a link below least: then only *worst means something. */
@@ -128,11 +197,8 @@ static unsigned numa_groups(const struct zn__links *l, uint64_t groups[ZN__LINKS
 
 	for (unsigned i = 0; i < l->n; i++) {
 		unsigned g = 0;
-		for (; g < n; g++) {
-			struct zn_ou64 numa = l->numa[__builtin_ctzll(groups[g])];
-			if (numa.has == l->numa[i].has && (!numa.has || numa.v == l->numa[i].v))
-				break;
-		}
+		while (g < n && !is_on_one_numa(l, (unsigned)__builtin_ctzll(groups[g]), i))
+			g++;
 		if (g == n)
 			groups[n++] = 0;
 		groups[g] |= UINT64_C(1) << i;
@@ -152,7 +218,19 @@ static void count_numas(const struct zn__links *l, struct choice *c)
 		}
 }
 
-/* Of two with equally good links. */
+/* By the rules 1 to 4: below 0, a is better; above 0, b is. */
+static int compare(const struct choice *a, const struct choice *b)
+{
+	if (a->crowd != b->crowd)
+		return a->crowd < b->crowd ? -1 : 1;
+	if (a->worst != b->worst)
+		return a->worst > b->worst ? -1 : 1;
+	if (a->far != b->far)
+		return a->far < b->far ? -1 : 1;
+	return (a->sum < b->sum) - (a->sum > b->sum);
+}
+
+/* Of two that are equal by these. */
 static bool is_better_placed(const struct choice *a, const struct choice *b)
 {
 	uint64_t differ = a->mask ^ b->mask;
@@ -169,19 +247,19 @@ static bool is_better_placed(const struct choice *a, const struct choice *b)
 /* Lets mask replace *best if it is better. */
 static void try_mask(const struct zn__links *l, uint64_t mask, struct choice *best)
 {
-	struct choice c = { .mask = mask };
+	struct choice c = { .mask = mask, .crowd = crowd_of(l, mask), .far = far_of(l, mask) };
 	uint32_t worst;
 
-	c.sum = sum_of(l, mask, best->mask ? best->worst : 0, &c.worst);
-	if (best->mask) {
-		if (c.worst != best->worst ? c.worst < best->worst : c.sum < best->sum)
-			return;
-	}
+	if (best->mask && c.crowd > best->crowd)
+		return;
+	c.sum = sum_of(l, mask, best->mask && c.crowd == best->crowd ? best->worst : 0, &c.worst);
+	int order = best->mask ? compare(&c, best) : -1;
+	if (order > 0)
+		return;
 	c.rest = sum_of(l, all_of(l) & ~mask, 0, &worst);
 	count_numas(l, &c);
-	if (best->mask && c.worst == best->worst && c.sum == best->sum && !is_better_placed(&c, best))
-		return;
-	*best = c;
+	if (order < 0 || is_better_placed(&c, best))
+		*best = c;
 }
 
 /* The n lowest bits of mask. */
@@ -239,26 +317,22 @@ static uint64_t choose_exact(const struct zn__links *l, unsigned n, bool nvlink)
 /* The GPU that joins mask best, as a bit; 0 when none may. */
 static uint64_t best_addition(const struct zn__links *l, uint64_t mask, bool nvlink)
 {
-	uint64_t ret = 0, best_sum = 0;
-	uint32_t best_worst = 0;
+	struct choice best = { 0 };
 
 	for (unsigned i = 0; i < l->n; i++) {
-		uint64_t sum = 0;
-		uint32_t worst = UINT32_MAX;
-		if (mask >> i & 1 || (nvlink && mask & ~l->nvlinked[i]))
+		uint64_t bit = UINT64_C(1) << i;
+		struct choice c = { .mask = bit, .crowd = crowd_of(l, mask | bit), .far = far_of(l, bit), .worst = UINT32_MAX };
+		if (mask & bit || (nvlink && mask & ~l->nvlinked[i]))
 			continue;
 		for (uint64_t m = mask; m; m &= m - 1) {
 			uint32_t mbps = l->mbps[i][__builtin_ctzll(m)];
-			sum += mbps;
-			worst = mbps < worst ? mbps : worst;
+			c.sum += mbps;
+			c.worst = mbps < c.worst ? mbps : c.worst;
 		}
-		if (!ret || worst > best_worst || (worst == best_worst && sum > best_sum)) {
-			ret = UINT64_C(1) << i;
-			best_worst = worst;
-			best_sum = sum;
-		}
+		if (!best.mask || compare(&c, &best) < 0)
+			best = c;
 	}
-	return ret;
+	return best.mask;
 }
 
 static uint64_t choose_grown(const struct zn__links *l, unsigned n, bool nvlink)
@@ -284,7 +358,7 @@ bool zn__links_choose(const struct zn__links *l, unsigned n, bool nvlink, struct
 		return false;
 	if (!n)
 		mask = 0;
-	else if (l->even)
+	else if (l->even && !l->spread && !l->near)
 		mask = !nvlink || n == 1 || l->all_nvlinked ? choose_even(l, n) : 0;
 	else if (l->n <= ZN__LINKS_EXACT)
 		mask = choose_exact(l, n, nvlink);

@@ -2,11 +2,13 @@
  *
  * A GPU is whole and free, or one job has it whole, or jobs have parts of it: of one user, unless users may be mixed,
  * and of no more than all of it and of its memory.  A new part goes on that one of these with the least left that still
- * does; only where there is none is a free one broken up, the one that a job with one GPU would get.
+ * does; only where there is none is a free one broken up, the one that a job with one GPU would get.  Before all that, those
+ * count alone that are nearest to the device that is asked for.
  */
 #include "plan/part.h"
 
 #include "plan/links.h"
+#include "plan/near.h"
 
 uint64_t zn_part_user(const char *name)
 {
@@ -154,16 +156,24 @@ static bool choose_free(const struct zn_facts *f, const struct zn_idset *gpus, s
 	return zn__links_choose(&links, 1, false, ret);
 }
 
-bool zn__part_choose(const struct zn_facts *f, const struct zn_free *free, const struct zn_gpu_part *part, struct zn_idset *ret)
+bool zn__part_choose(const struct zn_facts *f, const struct zn_free *free, const struct zn_gpu_part *part, const char *near, struct zn_idset *ret)
 {
-	uint32_t least = ZN_PART_WHOLE;
+	uint32_t least = ZN_PART_WHOLE, nearest = UINT32_MAX;
 	struct zn_idset whole = { 0 };
+	uint8_t steps[ZN_IDSET_MAX];
 	int best = -1;
 
-	for (size_t i = 0; i < f->n_gpus; i++) {
+	zn__near_steps(f, near, steps);
+	for (size_t i = 0; i < f->wiring->n; i++) {
 		struct zn_gpu_part left = left_of(&f->gpus[i], free);
-		if (!is_enough(&left, part) || !is_for(free, &left, part))
+		if (!is_enough(&left, part) || !is_for(free, &left, part) || steps[i] > nearest)
 			continue;
+		if (steps[i] < nearest) {
+			nearest = steps[i];
+			least = ZN_PART_WHOLE;
+			whole = (struct zn_idset){ 0 };
+			best = -1;
+		}
 		if (!left.user)
 			zn_idset_add(&whole, f->gpus[i].gpu);
 		if (!left.user || left.milli >= least)

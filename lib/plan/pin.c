@@ -11,6 +11,7 @@
 
 #include "plan/cpus.h"
 #include "plan/deal.h"
+#include "plan/near.h"
 #include "plan/plan.h"
 
 enum { LIST_TEXT = 64 };
@@ -76,31 +77,11 @@ static struct zn_idset all_numas(const struct zn_facts *f)
 	return set;
 }
 
-/* "0000:18:00.0", "18:00.0", "00000000:18:00.0" */
-static bool parse_pci(const char *text, size_t n, unsigned part[4])
-{
-	char copy[24];
-	int end = 0;
-
-	if (n >= sizeof(copy))
-		return false;
-	memcpy(copy, text, n);
-	copy[n] = '\0';
-	if (sscanf(copy, "%8x:%2x:%2x.%1x%n", &part[0], &part[1], &part[2], &part[3], &end) == 4 && !copy[end])
-		return true;
-	part[0] = 0;
-	end = 0;
-	return sscanf(copy, "%2x:%2x.%1x%n", &part[1], &part[2], &part[3], &end) == 3 && !copy[end];
-}
-
 static bool is_gpu_named(const struct zn_gpu *g, const char *name, size_t n)
 {
-	unsigned want[4], has[4];
-
 	if (g->uuid && strlen(g->uuid) == n && !strncasecmp(g->uuid, name, n))
 		return true;
-	return g->pci && parse_pci(name, n, want) && parse_pci(g->pci, strlen(g->pci), has) &&
-	       !memcmp(want, has, sizeof(want));
+	return zn__is_pci(g->pci, name, n);
 }
 
 static int no_gpu(const struct zn_facts *f, const char *name, struct zn_err *err)

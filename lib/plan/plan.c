@@ -2,7 +2,8 @@
  *
  * CPUs are dealt node by node.  The nodes of a job's GPUs come first, each for its share of the GPUs, then
  * the nearest.  A job without GPUs goes where it fits on whole cores with the least left over, and rather to
- * a node without GPUs, so that the CPUs next to GPUs stay free for those who need them.
+ * a node without GPUs, so that the CPUs next to GPUs stay free for those who need them; or, to be near a device, to the node
+ * of that.  To be spread it goes there, too, and on all other nodes, for equal parts.
  */
 #include "plan/plan.h"
 
@@ -11,6 +12,7 @@
 
 #include "plan/cpus.h"
 #include "plan/links.h"
+#include "plan/near.h"
 #include "plan/part.h"
 #include "plan/why.h"
 
@@ -19,6 +21,7 @@ struct site {
 	unsigned gpus, chosen;       /* GPUs that hang from it, and those of them for this job */
 	unsigned cpus, free, whole;  /* allowed CPUs; free ones; of these in whole cores */
 	bool visited;
+	unsigned part;               /* of CPUs, for a job that is spread */
 };
 
 struct work {
@@ -180,15 +183,22 @@ static void take_slices(struct work *w, struct zn_plan *p)
 		          (uint64_t)w->cpus.n_allowed * w->sites[ZN__NOWHERE].chosen * milli / ZN_PART_WHOLE / w->f->n_gpus, p);
 }
 
+static uint64_t threads_a_core(const struct work *w)
+{
+	const struct zn_machine *m = &w->f->machine;
+
+	return m->cores && m->cpus > m->cores ? m->cpus / m->cores : 1;
+}
+
 /* want CPUs next to the chosen GPUs: first each node's part, in whole cores, then what is nearest. */
 static void take_beside(struct work *w, uint64_t want, uint32_t gpus, struct zn_plan *p)
 {
 	struct zn_idset anchors = chosen_sites(w);
-	uint64_t threads = w->f->machine.cores ? w->f->machine.cpus / w->f->machine.cores : 1;
+	uint64_t threads = threads_a_core(w);
 
 	zn_idset_each(s, &anchors) {
 		uint64_t part = want * w->sites[s].chosen / gpus;
-		take(w, (unsigned)s, threads > 1 ? part / threads * threads : part, p);
+		take(w, (unsigned)s, part / threads * threads, p);
 	}
 	take_near(w, &anchors, want - p->cpus_held, p);
 }
@@ -212,16 +222,61 @@ static bool is_better_home(const struct work *w, unsigned a, unsigned b, uint64_
 	return x->free < y->free;
 }
 
-static void take_home(struct work *w, uint64_t want, uint64_t mem_bytes, struct zn_plan *p)
+/* As a set of one: where it begins. */
+static struct zn_idset choose_home(const struct work *w, const struct zn_ask *ask, uint64_t want)
 {
-	unsigned home = first_site(w);
-	struct zn_idset anchor = { 0 };
+	struct zn_idset near = zn__near_nodes(w->f, ask->near), ret = { 0 };
+	unsigned home = ZN__NODE_SLOTS;
 
-	each_site(s, w)
-		if (is_better_home(w, s, home, want, mem_bytes))
+	each_site(s, w) {
+		if (!zn_idset_is_empty(&near) && !zn_idset_has(&near, s))
+			continue;
+		if (home == ZN__NODE_SLOTS || is_better_home(w, s, home, want, ask->mem_bytes))
 			home = s;
-	zn_idset_add(&anchor, home);
-	take_near(w, &anchor, want, p);
+	}
+	zn_idset_add(&ret, home);
+	return ret;
+}
+
+/* Nodes with free CPUs, the nearest first; returns how many. */
+static unsigned list_sites(struct work *w, const struct zn_idset *home, unsigned order[ZN__NODE_SLOTS])
+{
+	unsigned n = 0, s;
+
+	while ((s = nearest_site(w, home)) < ZN__NODE_SLOTS) {
+		w->sites[s].visited = true;
+		if (w->sites[s].free)
+			order[n++] = s;
+	}
+	return n;
+}
+
+/* By turns, a core to each node where all get one, else a thread. */
+static void take_spread(struct work *w, const struct zn_idset *home, uint64_t want, struct zn_plan *p)
+{
+	unsigned order[ZN__NODE_SLOTS], n = list_sites(w, home, order);
+	uint64_t threads = threads_a_core(w), each = want / threads < n ? 1 : threads;
+
+	for (uint64_t left = want; left;)
+		for (unsigned i = 0; i < n && left; i++) {
+			struct site *s = &w->sites[order[i]];
+			uint64_t more = s->free - s->part < each ? s->free - s->part : each;
+			more = more < left ? more : left;
+			s->part += (unsigned)more;
+			left -= more;
+		}
+	for (unsigned i = 0; i < n; i++)
+		take(w, order[i], w->sites[order[i]].part, p);
+}
+
+static void take_home(struct work *w, const struct zn_ask *ask, uint64_t want, struct zn_plan *p)
+{
+	struct zn_idset home = choose_home(w, ask, want);
+
+	if (ask->spread)
+		take_spread(w, &home, want, p);
+	else
+		take_near(w, &home, want, p);
 }
 
 /* Without CPUs of its own a job runs where its GPUs are, on free CPUs while there are some. */
@@ -278,7 +333,7 @@ static void place(struct work *w, const struct zn_ask *ask, uint64_t want, struc
 	else if (ask->gpus && want)
 		take_beside(w, want, ask->gpus, p);
 	else if (want)
-		take_home(w, want, ask->mem_bytes, p);
+		take_home(w, ask, want, p);
 	if (!p->cpus_held)
 		p->cpus = shared_cpus(w);
 	p->numas = memory_of(w, p);
@@ -292,8 +347,9 @@ static bool choose_gpus(const struct zn_facts *f, const struct zn_free *free, co
 	if (!ask->gpus)
 		return true;
 	if (ask->part.milli)
-		return zn__part_choose(f, free, &ask->part, ret);
+		return zn__part_choose(f, free, &ask->part, ask->near, ret);
 	zn__links_make(&links, f, &room->gpus_free_set);
+	zn__links_wish(&links, f, ask->spread, ask->near);
 	return zn__links_choose(&links, ask->gpus, ask->nvlink_required, ret);
 }
 
@@ -308,9 +364,59 @@ int zn_plan_make(const struct zn_facts *f, const struct zn_free *free, const str
 	look(&w, f, free, &room);
 	want = zn__ask_cpus(ask, &room);
 	if (!room.cpus || (!ask->part.milli && ask->gpus > room.gpus_free) || want > room.cpus_free ||
-	    ask->mem_bytes > free->mem_bytes || !choose_gpus(f, free, &room, ask, &p.gpus))
+	    ask->mem_bytes > free->mem_bytes || (ask->near && !zn_facts_has_device(f, ask->near)) || !choose_gpus(f, free, &room, ask, &p.gpus))
 		return zn__why_fill(f, free, ask, &room, why);
 	place(&w, ask, want, &p);
 	*ret = p;
 	return 0;
+}
+
+/* Pairs of CPUs that are its alone on one node. */
+static uint64_t cpu_crowd(const struct zn_facts *f, const struct zn_plan *p)
+{
+	struct zn__cpus c;
+	uint64_t on[ZN__NODE_SLOTS] = { 0 }, pairs = 0;
+
+	zn__cpus_make(&c, f, &p->cpus);
+	zn_idset_each(id, &c.allowed)
+		pairs += on[c.node[id]]++;
+	return pairs;
+}
+
+uint64_t zn_plan_crowd(const struct zn_facts *f, const struct zn_plan *p)
+{
+	struct zn__links links;
+
+	if (zn_idset_is_empty(&p->gpus))
+		return p->cpus_held ? cpu_crowd(f, p) : 0;
+	zn__links_make(&links, f, &p->gpus);
+	zn__links_wish(&links, f, true, NULL);
+	return zn__links_crowd(&links);
+}
+
+/* So many of its CPUs are on other nodes than such devices. */
+static uint64_t cpus_far(const struct zn_facts *f, const struct zn_plan *p, const char *near)
+{
+	struct zn_idset nodes = zn__near_nodes(f, near);
+	struct zn__cpus c;
+	uint64_t far = 0;
+
+	zn__cpus_make(&c, f, &p->cpus);
+	zn_idset_each(id, &c.allowed)
+		far += !zn_idset_has(&nodes, c.node[id]);
+	return far;
+}
+
+uint64_t zn_plan_far(const struct zn_facts *f, const struct zn_plan *p, const char *near)
+{
+	uint8_t steps[ZN_IDSET_MAX];
+	uint64_t far = 0;
+
+	if (zn_idset_is_empty(&p->gpus))
+		return cpus_far(f, p, near);
+	zn__near_steps(f, near, steps);
+	zn_idset_each(gpu, &p->gpus)
+		if (f->wiring->position[gpu])
+			far += zn__near_weight(steps[f->wiring->position[gpu] - 1]);
+	return far;
 }

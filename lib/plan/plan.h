@@ -3,6 +3,8 @@
  * A part of a GPU goes where the least is left that still does, else on a free one.  GPUs: of all free subsets of the asked size the one with the best bottleneck link, then the largest sum of
  * link bandwidth, then the fewest NUMA nodes, then the one that leaves the best-linked remainder, then the one
  * that leaves the fewest free GPUs on its NUMA nodes, then the lowest numbers; exact, by enumeration.  CPUs and memory: next to those GPUs (same NUMA node, whole cores first, then by distance).
+ *
+ * Spread comes before all of that, near a device just behind the bottleneck (links.c); without GPUs both say where the CPUs are.
  */
 #ifndef ZN_PLAN_PLAN_H
 #define ZN_PLAN_PLAN_H
@@ -29,6 +31,8 @@ struct zn_ask {
 	uint64_t mem_bytes;    /* 0: not asked */
 	uint32_t tasks;        /* 1 or more */
 	bool nvlink_required;
+	bool spread;           /* over as many NUMA nodes and PCIe roots as can be, and evenly */
+	const char *near;      /* a device, as zn_facts_has_device knows them; NULL: none */
 };
 
 /* What is free on the node now. */
@@ -65,6 +69,11 @@ int zn_plan_make(const struct zn_facts *f, const struct zn_free *free, const str
                  struct zn_plan *ret, struct zn_why *why);
 /* The weakest link between any two of its GPUs, in Mbit/s; UINT32_MAX: it has not two. */
 uint32_t zn_plan_weakest_mbps(const struct zn_facts *f, const struct zn_plan *p);
+/* How crowded its GPUs are on NUMA nodes and PCIe roots, or its CPUs on nodes; how far they are from a device: for the
+ * comparison of plans of one ask, the less the better.
+ */
+uint64_t zn_plan_crowd(const struct zn_facts *f, const struct zn_plan *p);
+uint64_t zn_plan_far(const struct zn_facts *f, const struct zn_plan *p, const char *near);
 /* What is free on an idle machine. */
 struct zn_free zn_plan_idle(const struct zn_facts *f);
 /* The share of rank (0..tasks-1) in a job's plan: GPUs and CPUs dealt out in link and NUMA order, each GPU

@@ -113,6 +113,8 @@ static void add_never(const struct zn_facts *f, const struct zn_ask *ask, const 
 	else if (needs_nvlink(ask) && !has_nvlinked(f, &idle.gpus, ask->gpus))
 		add_reason(why, room->gpus, "needs %u gpus linked by nvlink; no %u of the machine's %u are",
 		           ask->gpus, ask->gpus, room->gpus);
+	if (ask->near && !zn_facts_has_device(f, ask->near))
+		add_reason(why, 1, "needs to be near '%s'; the machine has no such device", ask->near);
 	if (!room->cpus)
 		add_reason(why, 0, "no cpu of the machine may be used");
 	else if (cpus > room->cpus)
@@ -228,10 +230,14 @@ static void shrink_part(const struct zn_facts *f, const struct zn_free *free, st
 	}
 }
 
-static void shrink_rest(const struct zn__room *room, struct zn_ask *ask, struct parts *p)
+static void shrink_rest(const struct zn_facts *f, const struct zn__room *room, struct zn_ask *ask, struct parts *p)
 {
 	char text[ZN_UNIT_TEXT];
 
+	if (ask->near && !zn_facts_has_device(f, ask->near)) {
+		ask->near = NULL;
+		add_part(p, "without --near");
+	}
 	if (zn__ask_cpus(ask, room) > room->cpus_free) {
 		ask->cpus = ZN_SOME_U64(room->cpus_free);
 		add_part(p, "with %u cpu%s", room->cpus_free, plural(room->cpus_free));
@@ -262,7 +268,7 @@ static void say_smallest(const struct zn_facts *f, const struct zn_free *free, c
 		shrink_part(f, free, &less, &p);
 	else
 		shrink_gpus(f, room, &less, &p);
-	shrink_rest(room, &less, &p);
+	shrink_rest(f, room, &less, &p);
 	if (!p.n || lost_all(ask, &less) || zn_plan_make(f, free, &less, &plan, NULL) < 0)
 		return;
 	for (unsigned i = 0; i < p.n; i++)

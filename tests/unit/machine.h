@@ -3,7 +3,8 @@
  *   "numa:2 core:4 pu:2 gpu:4 nv:18 mem:64"
  *
  * two NUMA nodes, each with 4 cores of 2 threads, 4 GPUs and 64 GiB; every two GPUs linked by NV18 (without
- * nv: NODE within a node, SYS across); "vram:80": each GPU has 80 GiB of its own, else that is not known.  CPUs are numbered as Linux does: first every core's first thread.
+ * nv: NODE within a node, SYS across); "vram:80": each GPU has 80 GiB of its own, else that is not known; "nic:1": a NIC
+ * eth0 hangs from node 1.  CPUs are numbered as Linux does: first every core's first thread.
  */
 #ifndef ZN_TESTS_MACHINE_H
 #define ZN_TESTS_MACHINE_H
@@ -14,7 +15,8 @@
 
 #include "plan/facts.h"
 
-struct machine_text { unsigned numa, core, pu, gpu, nv, mem, vram; };
+struct machine_text { unsigned numa, core, pu, gpu, nv, mem, vram, nic; };
+enum { MACHINE_NICS = 8, MACHINE_NO_NIC = 999 };
 
 static unsigned machine_word(const char *text, const char *word, unsigned or_else)
 {
@@ -85,10 +87,20 @@ static void machine_links(struct zn_facts *f, const struct machine_text *t)
 	char nv[16];
 
 	snprintf(nv, sizeof(nv), "NV%u", t->nv);
-	f->links = zn_arena_array(&f->arena, f->n_gpus * f->n_gpus + 1, sizeof(*f->links));
+	f->links = zn_arena_array(&f->arena, f->n_gpus * (f->n_gpus + MACHINE_NICS) + 1, sizeof(*f->links));
 	for (unsigned a = 0; a < f->n_gpus; a++)
 		for (unsigned b = a + 1; b < f->n_gpus; b++)
 			machine_link(f, a, b, t->nv ? nv : a / t->gpu == b / t->gpu ? "NODE" : "SYS");
+}
+
+static struct zn_nic *machine_nic(struct zn_facts *f, const char *name, unsigned numa)
+{
+	struct zn_nic *nic = &f->nics[f->n_nics];
+
+	*nic = (struct zn_nic){ .nic = name, .numa = ZN_SOME_U64(numa), .cpus = f->numas[numa].cpus,
+	                        .pci = zn_arena_printf(&f->arena, "0000:c%zx:00.0", f->n_nics) };
+	f->n_nics++;
+	return nic;
 }
 
 /* Once its links and GPUs are as they shall be. */
@@ -105,7 +117,7 @@ static struct zn_facts *machine_new(const char *text)
 		.numa = machine_word(text, "numa:", 1), .core = machine_word(text, "core:", 1),
 		.pu = machine_word(text, "pu:", 1), .gpu = machine_word(text, "gpu:", 0),
 		.nv = machine_word(text, "nv:", 0), .mem = machine_word(text, "mem:", 64),
-		.vram = machine_word(text, "vram:", 0),
+		.vram = machine_word(text, "vram:", 0), .nic = machine_word(text, "nic:", MACHINE_NO_NIC),
 	};
 
 	if (!f)
@@ -114,6 +126,9 @@ static struct zn_facts *machine_new(const char *text)
 	machine_numas(f, &t);
 	machine_gpus(f, &t);
 	machine_links(f, &t);
+	f->nics = zn_arena_array(&f->arena, MACHINE_NICS, sizeof(*f->nics));
+	if (t.nic != MACHINE_NO_NIC)
+		machine_nic(f, "eth0", t.nic);
 	f->machine = (struct zn_machine){
 		.hostname = "test", .arch = "x86_64", .sockets = t.numa, .numas = t.numa,
 		.cores = t.numa * t.core, .cpus = (uint32_t)f->n_cpus, .gpus = (uint32_t)f->n_gpus,

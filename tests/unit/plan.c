@@ -45,12 +45,26 @@ static const char *const pcie8[] = {
 	"SYS  SYS  SYS  SYS  PHB  PHB  X    NODE",
 	"SYS  SYS  SYS  SYS  PHB  PHB  NODE X", NULL };
 
-static const struct { const char *name, *machine; const char *const *rows; } tables[] = {
-	{ "dgx1v", "numa:2 core:20 pu:2 gpu:4", dgx1v },
-	{ "rtx8000x4", "numa:2 core:8 pu:2 gpu:2", rtx8000x4 },
-	{ "nvswitch", "numa:2 core:8 pu:2 gpu:4", nvswitch },
-	{ "pcie8", "numa:2 core:8 pu:2 gpu:4", pcie8 },
-	{ "4090x8", "numa:8 core:7 pu:2 gpu:1", NULL },
+/* The ways from each GPU to NICs, which are on the nodes that their numbers say. */
+static const char *const dgx1v_nics[] = {
+	"0: PIX  PIX  NODE NODE SYS  SYS  SYS  SYS",
+	"0: NODE NODE PIX  PIX  SYS  SYS  SYS  SYS",
+	"1: SYS  SYS  SYS  SYS  PIX  PIX  NODE NODE",
+	"1: SYS  SYS  SYS  SYS  NODE NODE PIX  PIX", NULL };
+static const char *const nvswitch_nics[] = {
+	"0: PIX  NODE NODE NODE SYS  SYS  SYS  SYS",
+	"0: NODE NODE PIX  NODE SYS  SYS  SYS  SYS",
+	"1: SYS  SYS  SYS  SYS  PXB  PXB  PHB  NODE", NULL };
+static const char *const pcie8_nics[] = {
+	"0: PIX  PIX  PXB  PXB  SYS  SYS  SYS  SYS",
+	"1: SYS  SYS  SYS  SYS  PHB  PHB  PIX  NODE", NULL };
+
+static const struct { const char *name, *machine; const char *const *rows, *const *nics; } tables[] = {
+	{ "dgx1v", "numa:2 core:20 pu:2 gpu:4", dgx1v, dgx1v_nics },
+	{ "rtx8000x4", "numa:2 core:8 pu:2 gpu:2", rtx8000x4, NULL },
+	{ "nvswitch", "numa:2 core:8 pu:2 gpu:4", nvswitch, nvswitch_nics },
+	{ "pcie8", "numa:2 core:8 pu:2 gpu:4", pcie8, pcie8_nics },
+	{ "4090x8", "numa:8 core:7 pu:2 gpu:1", NULL, NULL },
 };
 enum { TABLES = sizeof(tables) / sizeof(tables[0]) };
 
@@ -65,6 +79,21 @@ static double gbps_of(const char *type)
 		if (!strcmp(type, known[i].type))
 			return known[i].gbps;
 	abort();
+}
+
+static void add_nic(struct zn_facts *f, const char *row)
+{
+	char type[8];
+	int len;
+	const struct zn_nic *nic = machine_nic(f, zn_arena_printf(&f->arena, "mlx5_%zu", f->n_nics), (unsigned)atoi(row));
+
+	row += 2;
+	for (unsigned g = 0; g < f->n_gpus; g++, row += len) {
+		if (sscanf(row, "%7s%n", type, &len) != 1)
+			abort();
+		machine_link(f, g, 0, type);
+		f->links[f->n_links - 1].b = nic->nic;
+	}
 }
 
 static struct zn_facts *table_machine(unsigned t)
@@ -88,18 +117,47 @@ static struct zn_facts *table_machine(unsigned t)
 	}
 	for (size_t i = 0; i < f->n_links; i++)
 		f->links[i].link_gbps = ZN_SOME_F64(gbps_of(f->links[i].type));
+	for (size_t i = 0; tables[t].nics && tables[t].nics[i]; i++)
+		add_nic(f, tables[t].nics[i]);
 	machine_wire(f);
 	return f;
 }
 
 /* ---- the brute force ---- */
 
+enum { WAYS = 5 };
+static const char *const ways[WAYS] = { "PIX", "PXB", "PHB", "NODE", "SYS" };
+
 struct brute {
-	unsigned n;
+	unsigned n, n_nics;
+	bool one_root[MAX][MAX];           /* as far as it is known */
+	unsigned way[MAX][MACHINE_NICS];   /* to each NIC */
 	double w[MAX][MAX];
 	bool nv[MAX][MAX];
 	uint64_t numa[MAX];
 };
+
+static unsigned way_of(const char *type)
+{
+	unsigned i = 0;
+
+	while (i < WAYS && strcmp(ways[i], type))
+		i++;
+	return i;
+}
+
+/* Below the same one as a NIC, or as a third GPU. */
+static void find_roots(struct brute *m)
+{
+	for (unsigned nic = 0; nic < m->n_nics; nic++)
+		for (unsigned a = 0; a < m->n; a++)
+			for (unsigned b = 0; b < m->n; b++)
+				m->one_root[a][b] |= m->way[a][nic] < 3 && m->way[b][nic] < 3;
+	for (unsigned c = 0; c < m->n; c++)
+		for (unsigned a = 0; a < m->n; a++)
+			for (unsigned b = 0; b < m->n; b++)
+				m->one_root[a][b] |= m->one_root[a][c] && m->one_root[c][b];
+}
 
 static struct brute brute_of(const struct zn_facts *f)
 {
@@ -107,17 +165,36 @@ static struct brute brute_of(const struct zn_facts *f)
 
 	for (unsigned i = 0; i < m.n; i++)
 		m.numa[i] = f->gpus[i].numa.has ? f->gpus[i].numa.v : 999;
+	m.n_nics = (unsigned)f->n_nics;
 	for (size_t i = 0; i < f->n_links; i++) {
 		int a = atoi(f->links[i].a + 3), b = atoi(f->links[i].b + 3);
+		unsigned way = way_of(f->links[i].type);
+		if (strncmp(f->links[i].b, "gpu", 3)) {
+			m.way[a][atoi(f->links[i].b + 5)] = way;
+			continue;
+		}
+		m.one_root[a][b] = m.one_root[b][a] = way < 3;
 		m.w[a][b] = m.w[b][a] = f->links[i].link_gbps.v;
 		m.nv[a][b] = m.nv[b][a] = !strncmp(f->links[i].type, "NV", 2);
 	}
+	find_roots(&m);
 	return m;
 }
 
-struct verdict { double worst, sum, rest; int numas, left; };
+struct verdict { double worst, sum, rest; int numas, left, numa_pairs, root_pairs, at[WAYS]; };
 
-static struct verdict judge(const struct brute *m, unsigned subset, unsigned from)
+/* The shortest way to that NIC, "mlx5_1", or to any. */
+static unsigned way_to(const struct brute *m, unsigned gpu, const char *near)
+{
+	unsigned best = WAYS - 1;
+
+	for (unsigned nic = 0; nic < m->n_nics; nic++)
+		if ((!strcmp(near, "nic") || atoi(near + 5) == (int)nic) && m->way[gpu][nic] < best)
+			best = m->way[gpu][nic];
+	return best;
+}
+
+static struct verdict judge(const struct brute *m, unsigned subset, unsigned from, const struct zn_ask *wish)
 {
 	struct verdict v = { .worst = 1e9 };
 
@@ -127,6 +204,8 @@ static struct verdict judge(const struct brute *m, unsigned subset, unsigned fro
 			if ((pair & subset) == pair) {
 				v.sum += m->w[a][b];
 				v.worst = m->w[a][b] < v.worst ? m->w[a][b] : v.worst;
+				v.numa_pairs += wish->spread && m->numa[a] == m->numa[b];
+				v.root_pairs += wish->spread && m->one_root[a][b];
 			} else if ((pair & from & ~subset) == pair) {
 				v.rest += m->w[a][b];
 			}
@@ -137,6 +216,8 @@ static struct verdict judge(const struct brute *m, unsigned subset, unsigned fro
 			taken |= m->numa[b] == m->numa[a] && subset >> b & 1;
 			seen |= b < a && m->numa[b] == m->numa[a];
 		}
+		if (wish->near && subset >> a & 1)
+			v.at[way_to(m, a, wish->near)]++;
 		v.numas += taken && !seen;
 		v.left += taken && (from & ~subset) >> a & 1;
 	}
@@ -163,8 +244,15 @@ static int order_of(unsigned a, unsigned b)
 
 static bool is_better(struct verdict a, unsigned set_a, struct verdict b, unsigned set_b)
 {
+	if (a.numa_pairs != b.numa_pairs)
+		return a.numa_pairs < b.numa_pairs;
+	if (a.root_pairs != b.root_pairs)
+		return a.root_pairs < b.root_pairs;
 	if (a.worst != b.worst)
 		return a.worst > b.worst;
+	for (unsigned way = WAYS; way--;)
+		if (a.at[way] != b.at[way])
+			return a.at[way] < b.at[way];
 	if (a.sum != b.sum)
 		return a.sum > b.sum;
 	if (a.numas != b.numas)
@@ -177,16 +265,16 @@ static bool is_better(struct verdict a, unsigned set_a, struct verdict b, unsign
 }
 
 /* 0 when there is none. */
-static unsigned brute_choice(const struct brute *m, unsigned from, unsigned k, bool nvlink)
+static unsigned brute_choice(const struct brute *m, unsigned from, unsigned k, const struct zn_ask *wish)
 {
 	unsigned best = 0;
 	struct verdict best_v = { 0 };
 
 	for (unsigned s = 1; s < 1u << m->n; s++) {
 		struct verdict v;
-		if ((s & ~from) || (unsigned)__builtin_popcount(s) != k || (nvlink && !all_nvlinked(m, s)))
+		if ((s & ~from) || (unsigned)__builtin_popcount(s) != k || (wish->nvlink_required && !all_nvlinked(m, s)))
 			continue;
-		v = judge(m, s, from);
+		v = judge(m, s, from, wish);
 		if (!best || is_better(v, s, best_v, best)) {
 			best = s;
 			best_v = v;
@@ -200,7 +288,7 @@ static unsigned mask_of(const struct zn_idset *s)
 	return (unsigned)s->w[0];
 }
 
-static unsigned wrong_choices(const struct zn_facts *f, bool nvlink)
+static unsigned wrong_choices(const struct zn_facts *f, const struct zn_ask *wish)
 {
 	struct brute m = brute_of(f);
 	unsigned wrong = 0;
@@ -208,10 +296,12 @@ static unsigned wrong_choices(const struct zn_facts *f, bool nvlink)
 	for (unsigned from = 0; from < 1u << m.n; from++)
 		for (unsigned k = 1; k <= m.n; k++) {
 			struct zn_free now = zn_plan_idle(f);
-			struct zn_ask ask = { .gpus = k, .tasks = 1, .nvlink_required = nvlink };
+			struct zn_ask ask = *wish;
 			struct zn_plan p = { 0 };
-			unsigned want = brute_choice(&m, from, k, nvlink), got;
+			unsigned want = brute_choice(&m, from, k, wish), got;
 			int rc;
+			ask.gpus = k;
+			ask.tasks = 1;
 			now.gpus.w[0] = from;
 			rc = zn_plan_make(f, &now, &ask, &p, NULL);
 			got = rc == 0 ? mask_of(&p.gpus) : 0;
@@ -219,18 +309,28 @@ static unsigned wrong_choices(const struct zn_facts *f, bool nvlink)
 				printf("# free %#x, %u gpus: got %#x, want %#x\n", from, k, got, want);
 			if ((want != 0) != (rc == 0))
 				wrong++;
-			if (rc == -EINVAL && brute_choice(&m, (1u << m.n) - 1, k, nvlink))
+			if (rc == -EINVAL && brute_choice(&m, (1u << m.n) - 1, k, wish))
 				wrong++;
 		}
 	return wrong;
 }
 
+static const struct { const char *what; struct zn_ask ask; } wishes[] = {
+	{ "without a wish", { 0 } },
+	{ "where nvlink is required", { .nvlink_required = true } },
+	{ "to be spread", { .spread = true } },
+	{ "near a NIC", { .near = "mlx5_1" } },
+	{ "near any NIC", { .near = "nic" } },
+	{ "spread near a NIC, with nvlink", { .spread = true, .near = "mlx5_0", .nvlink_required = true } },
+};
+
 static void test_choices(void)
 {
 	for (unsigned t = 0; t < TABLES; t++) {
 		struct zn_facts *f = table_machine(t);
-		tap_ok(!wrong_choices(f, false), "%s: every free set and size as the brute force", tables[t].name);
-		tap_ok(!wrong_choices(f, true), "%s: the same where nvlink is required", tables[t].name);
+		for (size_t i = 0; i < sizeof(wishes) / sizeof(*wishes); i++)
+			if (!wishes[i].ask.near || f->n_nics)
+				tap_ok(!wrong_choices(f, &wishes[i].ask), "%s: every free set and size as the brute force %s", tables[t].name, wishes[i].what);
 		machine_free(f);
 	}
 }
@@ -247,17 +347,23 @@ static void test_random_links(void)
 {
 	unsigned wrong = 0;
 
-	for (unsigned round = 0; round < 20; round++) {
-		struct zn_facts *f = machine_new("numa:2 core:4 gpu:4");
+	for (unsigned round = 0; round < 24; round++) {
+		struct zn_facts *f = machine_new(round % 4 < 2 ? "numa:2 core:4 gpu:4" : "numa:4 core:4 gpu:2");
 		for (size_t i = 0; i < f->n_links; i++) {
-			f->links[i].type = draw(3) ? "NV1" : "SYS";
+			f->links[i].type = draw(3) ? "NV1" : draw(6) ? "SYS" : "PHB";
 			f->links[i].link_gbps = ZN_SOME_F64(1 + draw(4));
 		}
+		for (unsigned nic = 0; nic < 3; nic++) {
+			char row[64] = "0:";
+			for (unsigned g = 0; g < f->n_gpus; g++)
+				sprintf(row + strlen(row), " %s", ways[draw(4) ? 3 + draw(2) : draw(3)]);
+			add_nic(f, row);
+		}
 		machine_wire(f);
-		wrong += wrong_choices(f, round % 2) != 0;
+		wrong += wrong_choices(f, &wishes[round % 6].ask) != 0;
 		machine_free(f);
 	}
-	tap_ok(!wrong, "20 machines with random links, ties included, as the brute force");
+	tap_ok(!wrong, "24 machines with random links, ties included, as the brute force");
 }
 
 /* ---- rows: what is free, what is asked, what comes out ---- */
@@ -305,6 +411,24 @@ static const struct row {
 	{ "numa:2 core:4 pu:2", ANY, "0-7,12-15", { .cpus = { 2, true } }, 0, "", "4,12", "1", 2 },
 	{ "numa:2 core:4", ANY, "1-7", { .cpus = { 6, true } }, 0, "", "1-2,4-7", "0-1", 6 },
 	{ "numa:2 core:4", ANY, ANY, { .cpus = { 0, true } }, 0, "", "0-7", "0-1", 0 },
+	/* near a device: its node first; where there is none, never */
+	{ "numa:2 core:4 nic:1", ANY, ANY, { .near = "eth0" }, 0, "", "4", "1", 1 },
+	{ "numa:2 core:4 nic:1", ANY, ANY, { .near = "nic", .cpus = { 6, true } }, 0, "", "0-1,4-7", "0-1", 6 },
+	{ "numa:2 core:4 nic:1", ANY, "0-3", { .near = "0000:c0:00.0" }, 0, "", "0", "0", 1 },
+	{ "numa:2 core:4 gpu:2 nic:1", ANY, ANY, { .gpus = 1, .near = "c0:00.0" }, 0, "2", "4-5", "1", 2 },
+	{ "numa:2 core:4 gpu:2 nic:1", "0-1,3", ANY, { .gpus = 1, .near = "eth0" }, 0, "3", "4-5", "1", 2 },
+	{ "numa:2 core:4 gpu:2 nic:1", "0-1", ANY, { .gpus = 1, .near = "eth0" }, 0, "0", "0-1", "0", 2 },
+	{ "numa:2 core:4 gpu:2 nic:1", ANY, ANY, { .near = "eth1" }, -EINVAL, NULL, NULL, NULL, 0 },
+	{ "numa:2 core:4 gpu:2 nic:1", ANY, ANY, { .gpus = 1, .near = "nvme" }, -EINVAL, NULL, NULL, NULL, 0 },
+	/* spread: equal parts of all nodes, in whole cores where these go round */
+	{ "numa:2 core:4", ANY, ANY, { .spread = true, .cpus = { 4, true } }, 0, "", "0-1,4-5", "0-1", 4 },
+	{ "numa:2 core:4 pu:2", ANY, ANY, { .spread = true, .cpus = { 2, true } }, 0, "", "0,4", "0-1", 2 },
+	{ "numa:2 core:4 pu:2", ANY, ANY, { .spread = true, .cpus = { 6, true } }, 0, "", "0-1,4,8-9,12", "0-1", 6 },
+	{ "numa:2 core:4", ANY, "0-4", { .spread = true, .cpus = { 4, true } }, 0, "", "0-2,4", "0-1", 4 },
+	{ "numa:2 core:4", ANY, ANY, { .spread = true, .cpus = { 8, true } }, 0, "", "0-7", "0-1", 8 },
+	{ "numa:4 core:2 nic:2", ANY, ANY, { .spread = true, .near = "eth0", .tasks = 3 }, 0, "", "2,4,6", "1-3", 3 },
+	{ "numa:2 core:4 gpu:4 nv:18", ANY, ANY, { .spread = true, .gpus = 2 }, 0, "0,4", "0,4", "0-1", 2 },
+	{ "numa:2 core:4 gpu:4 nv:18", "0,4-7", ANY, { .spread = true, .gpus = 3 }, 0, "0,4-5", "0,4-5", "0-1", 3 },
 	/* memory spills to the next node */
 	{ "numa:4 core:4 mem:64", ANY, "4-7", { .mem_bytes = 100ull << 30 }, 0, "", "4", "0-1", 1 },
 	{ "numa:1 core:4 mem:64", ANY, ANY, { .mem_bytes = 64ull << 30 }, 0, "", "0", "0", 1 },
@@ -456,6 +580,8 @@ static const struct why_row {
 	{ "numa:1 core:4 gpu:4", ANY, ANY, 64, { .gpus = 2, .nvlink_required = true },
 	  "needs 2 gpus linked by nvlink; no 2 of the machine's 4 are", NULL, 4,
 	  "without requiring nvlink it would start now" },
+	{ "numa:1 core:4 gpu:4", ANY, ANY, 64, { .gpus = 1, .near = "mlx5_0" },
+	  "needs to be near 'mlx5_0'; the machine has no such device", NULL, 1, "without --near it would start now" },
 	{ "numa:1 core:4 gpu:4 nv:4", "1-2", ANY, 64, { .gpus = 3, .nvlink_required = true },
 	  "needs 3 gpus; 2 of 4 are free", NULL, 2, "with 2 gpus it would start now" },
 };
@@ -479,6 +605,26 @@ static void test_why(void)
 			       why.reasons[0].count, why.smallest);
 		machine_free(f);
 	}
+}
+
+/* A part of a GPU is of the nearest that has enough left, be it whole. */
+static void test_near_part(void)
+{
+	struct zn_facts *f = machine_new("numa:2 core:4 gpu:2 nic:1");
+	struct zn_free now = zn_plan_idle(f);
+	struct zn_ask ask = { .gpus = 1, .tasks = 1, .part = { 1, 0, 300 } };
+	struct zn_plan p;
+
+	zn_plan_make(f, &now, &ask, &p, NULL);
+	zn_free_take_gpus(&now, &p);
+	bool far = is_list(&p.gpus, "0");
+	ask.near = "eth0";
+	for (int i = 0; i < 2; i++) {
+		far &= zn_plan_make(f, &now, &ask, &p, NULL) == 0 && is_list(&p.gpus, "2") && zn_plan_far(f, &p, "eth0") > 0;
+		zn_free_take_gpus(&now, &p);
+	}
+	tap_ok(far, "a part is of the nearest gpu, and the next one of the same");
+	machine_free(f);
 }
 
 static void test_why_nvlink(void)
@@ -700,7 +846,7 @@ static void test_random(void)
 {
 	static const char *const machines[] = {
 		"numa:2 core:6 pu:2 gpu:4 nv:18", "numa:4 core:3 pu:2 gpu:1", "numa:1 core:7 gpu:3",
-		"numa:2 core:4 pu:4 gpu:2", "numa:8 core:2 pu:2",
+		"numa:2 core:4 pu:4 gpu:2 nic:1", "numa:8 core:2 pu:2 nic:5",
 	};
 	unsigned bad = 0, made = 0;
 
@@ -715,6 +861,8 @@ static void test_random(void)
 		now.cpus.w[0] &= ~((uint64_t)draw(1 << 24) & draw(1 << 24));
 		if (draw(2))
 			ask.cpus = ZN_SOME_U64(draw(20));
+		ask.spread = !draw(3);
+		ask.near = draw(3) ? NULL : "eth0";
 		rc = zn_plan_make(f, &now, &ask, &p, &why);
 		made += rc == 0;
 		bad += rc == 0 ? !is_sound(f, &now, &ask, &p) : !why.n;
@@ -777,6 +925,10 @@ static void test_many_gpus(void)
 	zn_idset_remove(&now.gpus, 12);
 	tap_ok(zn_plan_make(f, &now, &ask, &p, NULL) == 0 && zn_idset_count(&p.gpus) == 4 && is_list(&p.numas, "0"),
 	       "above 16 free gpus the choice stays within a node");
+	ask.spread = true;
+	tap_ok(zn_plan_make(f, &now, &ask, &p, NULL) == 0 && zn_idset_count(&p.gpus) == 4 && is_list(&p.numas, "0-1") &&
+	       zn_plan_crowd(f, &p) >> 16 == 8, "unless it is to be spread");
+	ask.spread = false;
 	ask.gpus = 10;
 	now.gpus = ids("0-19");
 	tap_ok(zn_plan_make(f, &now, &ask, &p, NULL) == 0 && is_list(&p.gpus, "0-9"), "and fills it");
@@ -810,6 +962,7 @@ int main(void)
 	test_unknown();
 	test_why();
 	test_why_nvlink();
+	test_near_part();
 	test_parts();
 	test_ranks();
 	test_rank_links();
@@ -821,5 +974,7 @@ int main(void)
 	say_cost("numa:2 core:1 gpu:4 nv:18", (struct zn_ask){ .gpus = 1 });
 	say_cost("numa:2 core:64 pu:2 gpu:4", (struct zn_ask){ .gpus = 4 });
 	say_cost("numa:2 core:64 pu:2 gpu:8", (struct zn_ask){ .gpus = 8 });
+	say_cost("numa:2 core:64 pu:2 gpu:4 nv:18 nic:1", (struct zn_ask){ .gpus = 4, .near = "eth0" });
+	say_cost("numa:2 core:64 pu:2 gpu:8 nv:18", (struct zn_ask){ .gpus = 8, .spread = true });
 	return tap_done();
 }

@@ -85,7 +85,7 @@ static unsigned on_node(const struct zn_facts *f, uint64_t numa)
 
 static bool pairs_complete(const struct zn_facts *f)
 {
-	return f->n_links == f->n_gpus * (f->n_gpus - 1) / 2 + f->n_gpus * f->n_nics;
+	return f->n_links == f->n_gpus * (f->n_gpus - 1) / 2 + f->n_gpus * (f->n_nics + f->n_nvmes);
 }
 
 static bool cpus_whole(const struct zn_facts *f)
