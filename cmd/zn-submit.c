@@ -22,13 +22,13 @@
 #include "queue/watch.h"
 
 static struct {
-	const char *name, *directory, *output, *error, *key, *nvlink, *signal, *on_end, *mail, *mail_on, *after, *account, *array, *every, *licences;
+	const char *name, *directory, *output, *error, *key, *nvlink, *near, *signal, *on_end, *mail, *mail_on, *after, *account, *array, *every, *licences;
 	struct zn_ou64 gpus, gpus_per_node, gpu_mem, cpus, mem, tasks, tasks_per_node, requeue;
 	const char *nodes;
 	struct zn_of64 gpu_share, limit, begin, deadline, grace, timeout;
 	struct zn_oi64 priority;
 	struct zn_strs env;
-	bool hold, preemptible, wait, follow, pty, dry_run, records;
+	bool pack, spread, same_switch, hold, preemptible, wait, follow, pty, dry_run, records;
 } o;
 
 static const struct zn_opt opts[] = {
@@ -48,6 +48,10 @@ static const struct zn_opt opts[] = {
 	{ 0, "tasks", ZN_OPT_U64, "N", &o.tasks, NULL, "processes that start together, each with its rank (default 1)" },
 	{ 0, "tasks-per-node", ZN_OPT_U64, "N", &o.tasks_per_node, NULL, "processes on each of its nodes, instead of --tasks" },
 	{ 0, "nvlink", ZN_OPT_CHOICE, "WISH", &o.nvlink, "require|prefer", "NVLink between the GPUs (default: prefer)" },
+	{ 0, "pack", ZN_OPT_FLAG, NULL, &o.pack, NULL, "on as few nodes and NUMA nodes as can be, which is the default" },
+	{ 0, "spread", ZN_OPT_FLAG, NULL, &o.spread, NULL, "on as many nodes of a range, NUMA nodes and PCIe roots as can be" },
+	{ 0, "near", ZN_OPT_STR, "DEVICE", &o.near, NULL, "on a node with that device, as near to it as can be: mlx5_0, eth0, nvme0n1, a PCI address; nic, nvme: any" },
+	{ 0, "same-switch", ZN_OPT_FLAG, NULL, &o.same_switch, NULL, "all of its nodes at one switch" },
 	{ 0, "env", ZN_OPT_STRS, "K=V", &o.env, NULL, "set a variable beside the environment of now; may be repeated" },
 	{ 'D', "chdir", ZN_OPT_STR, "DIR", &o.directory, "dir", "where to run (default: here)" },
 	{ 0, "output", ZN_OPT_STR, "FILE", &o.output, "file", "standard output; %j job, %a index, %r rank, %n node (default: zn-%j.out, of an array zn-%j.%a.out)" },
@@ -117,6 +121,7 @@ static int take_script_options(const char *script, struct zn_err *err)
 {
 	struct zn_strs words;
 	struct zn_sbatch sbatch = { 0 };
+	bool pack = o.pack, spread = o.spread;
 	int rc = zn_script_words(script, "#ZN", &arena, &words, err);
 
 	if (rc == 0 && words.n)
@@ -125,6 +130,10 @@ static int take_script_options(const char *script, struct zn_err *err)
 		rc = zn_sbatch_options(script, strstr(script, "--mail") ? zn_mail_own_address(&arena) : NULL, &arena, &sbatch, err);
 	if (rc == 0 && sbatch.words.n)
 		rc = zn_cli_parse_more(&cmd, (int)sbatch.words.n, (char **)sbatch.words.v, err);
+	if (pack != spread) { /* what the command line says of the two holds */
+		o.pack = pack;
+		o.spread = spread;
+	}
 	if (rc == 0)
 		say_ignored(&sbatch.ignored);
 	if (rc == 0 && o.array && strstr(script, "SLURM_ARRAY_TASK_ID"))
@@ -171,6 +180,13 @@ static int take_options(struct zn_spec *s, struct zn_err *err)
 	s->policy.every = o.every;
 	s->policy.account = o.account;
 	s->locality.nvlink = o.nvlink;
+	s->locality.near = o.near;
+	if (o.pack)
+		s->locality.pack = ZN_SOME_BOOL(true);
+	if (o.spread)
+		s->locality.spread = ZN_SOME_BOOL(true);
+	if (o.same_switch)
+		s->locality.same_switch = ZN_SOME_BOOL(true);
 	rc = o.nodes ? zn_spec_nodes_parse(o.nodes, &s->resources, err) : 0;
 	if (rc < 0)
 		return rc;

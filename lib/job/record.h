@@ -31,6 +31,8 @@ struct zn_job_record {
 	struct zn_ou64 nodes_min, nodes_max; /* of a gang, of which each node has an equal part */
 	struct zn_of64 time_limit_s;
 	const char *nvlink;
+	struct zn_obool pack, spread, same_switch; /* true, or absent */
+	const char *near;              /* a device */
 	const char *licences;          /* "matlab:2,vcs:1" */
 	double submit_s;
 	struct zn_of64 begin_s, deadline_s, start_s, end_s;

@@ -275,7 +275,7 @@ static int take_licenses(struct asked *q, const char *value, struct zn_err *err)
 	return rc;
 }
 
-enum kind { FLAG, NUMBER, GPUS, MEM, TIME, TEXT, KEEP, MOMENT, SIGNAL, GRES, NODES, NICE, DEPENDENCY, LICENSES, EXPORT, MAIL_USER, MAIL_TYPE, IGNORED, IGNORED_FLAG };
+enum kind { FLAG, NUMBER, GPUS, MEM, TIME, TEXT, KEEP, MOMENT, SIGNAL, GRES, NODES, NICE, DEPENDENCY, LICENSES, SWITCHES, EXPORT, MAIL_USER, MAIL_TYPE, IGNORED, IGNORED_FLAG };
 
 static const struct option {
 	char key;
@@ -304,6 +304,8 @@ static const struct option {
 	{ 0, "deadline", MOMENT, "--deadline", 0 },
 	{ 0, "signal", SIGNAL, NULL, 0 },
 	{ 'H', "hold", FLAG, "--hold", 0 },
+	{ 0, "spread-job", FLAG, "--spread", 0 },
+	{ 0, "switches", SWITCHES, "--same-switch", 0 },
 	{ 'W', "wait", FLAG, "--wait", 0 },
 	{ 0, "requeue", FLAG, "--requeue", 0 },
 	{ 0, "no-requeue", FLAG, NULL, 0 },
@@ -322,7 +324,7 @@ static const struct option {
 	{ 'M', "clusters", IGNORED, NULL, 0 }, { 'B', "extra-node-info", IGNORED, NULL, 0 }, { 'm', "distribution", IGNORED, NULL, 0 },
 	{ 'k', "no-kill", IGNORED_FLAG, NULL, 0 }, { 'O', "overcommit", IGNORED_FLAG, NULL, 0 }, { 's', "oversubscribe", IGNORED_FLAG, NULL, 0 },
 	{ 'v', "verbose", IGNORED_FLAG, NULL, 0 }, { 'Q', "quiet", IGNORED_FLAG, NULL, 0 }, { 0, "exclusive", IGNORED_FLAG, NULL, 0 },
-	{ 0, "parsable", IGNORED_FLAG, NULL, 0 }, { 0, "contiguous", IGNORED_FLAG, NULL, 0 }, { 0, "spread-job", IGNORED_FLAG, NULL, 0 },
+	{ 0, "parsable", IGNORED_FLAG, NULL, 0 }, { 0, "contiguous", IGNORED_FLAG, NULL, 0 },
 	{ 0, "get-user-env", IGNORED_FLAG, NULL, 0 },
 };
 
@@ -390,6 +392,8 @@ static int take(struct asked *q, const struct option *o, const char *value, stru
 		return take_dependency(q, value, err);
 	case LICENSES:
 		return take_licenses(q, value, err);
+	case SWITCHES: /* of more than one, and of one for which nobody waits for ever, is nothing here */
+		return strcmp(value, "1") ? ignore(q, zn_arena_printf(q->a, "switches=%s", value)) : say_flag(q, o->ours);
 	case EXPORT:
 		return take_export(q, value);
 	case MAIL_USER:

@@ -34,11 +34,11 @@ static const struct zn_kind resource_kind = { NULL, "what a job needs", resource
                                               sizeof(struct zn_spec_resources), NULL };
 
 static const struct zn_field locality_fields[] = {
-	ZN_FIELD(struct zn_spec_locality, pack, OBOOL, "", "prefer few nodes"),
-	ZN_FIELD(struct zn_spec_locality, spread, OBOOL, "", "prefer many nodes"),
-	ZN_FIELD(struct zn_spec_locality, same_switch, OBOOL, "", "all nodes below one switch"),
+	ZN_FIELD(struct zn_spec_locality, pack, OBOOL, "", "as few nodes and NUMA nodes as can be"),
+	ZN_FIELD(struct zn_spec_locality, spread, OBOOL, "", "as many as can be"),
+	ZN_FIELD(struct zn_spec_locality, same_switch, OBOOL, "", "all nodes at one switch"),
 	ZN_FIELD(struct zn_spec_locality, nvlink, STR, "", "require or prefer NVLink between the GPUs"),
-	ZN_FIELD(struct zn_spec_locality, near, STR, "", "place next to this device"),
+	ZN_FIELD(struct zn_spec_locality, near, STR, "", "as near to this NIC or NVMe drive as can be"),
 	{ 0 },
 };
 static const struct zn_kind locality_kind = { NULL, "where a job would like to be", locality_fields,
@@ -171,19 +171,33 @@ static int check_resources(const struct zn_spec_resources *r, struct zn_err *err
 	return rc;
 }
 
-/* Keys that are settled but not granted yet. */
+/* What is settled but not granted yet. */
 static int check_granted(const struct zn_spec *s, struct zn_err *err)
 {
-	const struct zn_spec_locality *l = &s->locality;
-	const struct zn_spec_policy *p = &s->policy;
-	const struct { const char *key; bool asked; } rows[] = {
-		{ "near", l->near },
-		{ "queue", p->queue },
-	};
+	return s->policy.queue ? zn_err_set(err, -EOPNOTSUPP, "this version can't grant 'queue'") : 0;
+}
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
-		if (rows[i].asked)
-			return zn_err_set(err, -EOPNOTSUPP, "this version can't grant '%s'", rows[i].key);
+/* Any that the kernel could give to one. */
+static bool is_device_name(const char *name)
+{
+	size_t n = strlen(name);
+
+	for (size_t i = 0; i < n; i++)
+		if (name[i] <= ' ' || name[i] > '~' || name[i] == '/')
+			return false;
+	return n && n <= ZN_SPEC_DEVICE_MAX;
+}
+
+static int check_locality(const struct zn_spec *s, struct zn_err *err)
+{
+	const struct zn_spec_locality *l = &s->locality;
+
+	if (l->nvlink && strcmp(l->nvlink, "require") && strcmp(l->nvlink, "prefer"))
+		return zn_err_set(err, -EBADMSG, "nvlink must be 'require' or 'prefer', not '%s'", l->nvlink);
+	if (l->pack.v && l->spread.v)
+		return zn_err_set(err, -EBADMSG, "pack and spread contradict each other");
+	if (l->near && !is_device_name(l->near))
+		return zn_err_set(err, -EBADMSG, "near '%.80s' is no name of a device", l->near);
 	return 0;
 }
 
@@ -255,9 +269,6 @@ static int check_policy(const struct zn_spec *s, struct zn_err *err)
 		rc = check_every(s, err);
 	if (rc == 0 && p->priority.has && (p->priority.v < INT32_MIN || p->priority.v > INT32_MAX))
 		rc = zn_err_set(err, -EBADMSG, "priority must fit in 32 bits, not %lld", (long long)p->priority.v);
-	if (rc == 0 && s->locality.nvlink && strcmp(s->locality.nvlink, "require") &&
-	    strcmp(s->locality.nvlink, "prefer"))
-		rc = zn_err_set(err, -EBADMSG, "nvlink must be 'require' or 'prefer', not '%s'", s->locality.nvlink);
 	return rc;
 }
 
@@ -297,6 +308,11 @@ static int check_paths(const struct zn_spec *s, struct zn_err *err)
 	return check_count("umask", s->umask, 0, 0777, err);
 }
 
+static bool has_locality(const struct zn_spec_locality *l)
+{
+	return l->nvlink || l->near || l->pack.v || l->spread.v || l->same_switch.v;
+}
+
 /* What runs already can't be asked to wait, to run twice, or to be several. */
 static int check_adopt(const struct zn_spec *s, struct zn_err *err)
 {
@@ -309,9 +325,9 @@ static int check_adopt(const struct zn_spec *s, struct zn_err *err)
 		return zn_err_set(err, -EBADMSG, "what is adopted is named by pid, from 2, and start_ticks");
 	if (s->command || s->script || s->arguments.n || s->error || (s->hold.has && s->hold.v) || s->policy.begin_s.has || s->policy.deadline_s.has ||
 	    s->policy.preemptible.v || s->policy.requeue.v || s->policy.after.n || r->cpus.has || r->tasks.v > 1 || r->gpus_per_node.has ||
-	    r->gpu_share.has || r->gpu_mem_bytes.has || r->licences.p)
+	    r->gpu_share.has || r->gpu_mem_bytes.has || r->licences.p || has_locality(&s->locality))
 		return zn_err_set(err, -EBADMSG, "a process that runs already can be given no command, arguments, error file, "
-		                  "begin, deadline, after, hold, requeue, cpus, tasks, part of a gpu or licences, nor be preemptible");
+		                  "begin, deadline, after, hold, requeue, cpus, tasks, part of a gpu, locality or licences, nor be preemptible");
 	if (r->gpus.has && r->gpus.v != a->gpus.n)
 		return zn_err_set(err, -EBADMSG, "gpus must be as many as adopt names");
 	for (size_t i = 0; i < a->gpus.n; i++)
@@ -347,7 +363,7 @@ static int check_on_end(const struct zn_spec *s, struct zn_err *err)
 int zn_spec_check(const struct zn_spec *s, struct zn_err *err)
 {
 	int (*const checks[])(const struct zn_spec *, struct zn_err *) = {
-		check_part, zn__gang_check, check_names, check_paths, check_environment, check_policy, check_licences, check_granted, check_adopt, check_terminal,
+		check_part, zn__gang_check, check_names, check_paths, check_environment, check_policy, check_locality, check_licences, check_granted, check_adopt, check_terminal,
 		check_on_end,
 	};
 	int rc = check_resources(&s->resources, err);

@@ -16,7 +16,8 @@ struct zn_spec_resources {
 
 struct zn_spec_locality {
 	struct zn_obool pack, spread, same_switch;
-	const char *nvlink, *near;
+	const char *nvlink;
+	const char *near;              /* a NIC or NVMe drive by its name, interface or PCI address; or "nic", "nvme": any */
 };
 
 struct zn_spec_policy {
@@ -79,6 +80,7 @@ uint32_t zn_spec_gpu_milli(const struct zn_spec_resources *r);
 /* What one job may ask; anything larger is a mistake, not a wish. */
 enum {
 	ZN_SPEC_ON_END_MAX = 64 << 10,
+	ZN_SPEC_DEVICE_MAX = 63,       /* bytes of the name of a device, as the kernel has them */
 	ZN_SPEC_NAME_MAX = 128,        /* bytes of a name, key, account */
 	ZN_SPEC_GPUS_MAX = 65536,
 	ZN_SPEC_NODES_MAX = 1024,

@@ -42,6 +42,9 @@ static void copy_ask(struct zn_pick_ask *to, const struct zn_pick_ask *from)
 	to->payer = from->payer;
 	to->nvlink_required = from->nvlink_required;
 	to->may_exceed = from->may_exceed;
+	to->spread = from->spread;
+	to->same_switch = from->same_switch;
+	to->near = from->near;
 	to->part.user = from->part.user;
 	to->part.mem_bytes = from->part.mem_bytes;
 	to->part.milli = from->part.milli;

@@ -41,6 +41,8 @@ struct zn_pick_ask {
 	uint32_t payer;               /* who may not start more than he is allowed; 0: there is no limit */
 	bool nvlink_required;
 	bool may_exceed;              /* its payer's soft limits, when nobody else starts */
+	bool spread, same_switch;     /* in a room: over much of a node, and many nodes; on nodes of one domain */
+	const char *near;             /* in a room: a device; NULL: none; of equal names always the same pointer */
 	struct zn_gpu_part part;      /* in a room: of the one GPU */
 	const struct zn_wish *wish;   /* in a room: what licences; NULL: none */
 };

@@ -7,8 +7,10 @@
 
 /* How well a node would do: smaller is better, the first difference counts. */
 struct fit {
-	bool breaks_gpu;               /* a part of a GPU that was whole */
+	uint64_t crowd;                /* of a job that is to be spread */
 	uint32_t links;                /* what the weakest link between its GPUs is less than the best there is */
+	uint64_t far;                  /* of one that is to be near a device */
+	bool breaks_gpu;               /* a part of a GPU that was whole */
 	uint32_t gpus_left, cpus_left;
 };
 
@@ -18,7 +20,8 @@ struct zn_room_choice { struct fit fit; struct zn_place place; };
 struct zn_ask zn_room_ask(const struct zn_pick_ask *a)
 {
 	return (struct zn_ask){ .gpus = a->gpus, .cpus = { .has = a->cpus > 0, .v = a->cpus }, .mem_bytes = a->mem_bytes,
-	                        .tasks = a->tasks, .nvlink_required = a->nvlink_required, .part = a->part };
+	                        .tasks = a->tasks, .nvlink_required = a->nvlink_required, .spread = a->spread, .near = a->near,
+	                        .part = a->part };
 }
 
 int zn_room_open(struct zn_room *r, uint32_t n)
@@ -263,13 +266,15 @@ static struct zn_pick_have have_all(const struct zn_room *r, enum of of)
 	return sum;
 }
 
-static struct fit fit_of(const struct zn_facts *f, const struct zn_free *from, const struct zn_plan *p)
+static struct fit fit_of(const struct zn_facts *f, const struct zn_free *from, const struct zn_ask *ask, const struct zn_plan *p)
 {
 	struct zn_idset used = zn_idset_and(&from->gpus, &p->gpus);
 
 	return (struct fit){
-		.breaks_gpu = p->part.milli && !zn_idset_is_empty(&used),
+		.crowd = ask->spread ? zn_plan_crowd(f, p) : 0,
 		.links = UINT32_MAX - zn_plan_weakest_mbps(f, p),
+		.far = ask->near ? zn_plan_far(f, p, ask->near) : 0,
+		.breaks_gpu = p->part.milli && !zn_idset_is_empty(&used),
 		.gpus_left = zn_idset_count(&from->gpus) - zn_idset_count(&used),
 		.cpus_left = zn_idset_count(&from->cpus) - p->cpus_held,
 	};
@@ -277,10 +282,14 @@ static struct fit fit_of(const struct zn_facts *f, const struct zn_free *from, c
 
 static bool is_better(const struct fit *a, const struct fit *b)
 {
-	if (a->breaks_gpu != b->breaks_gpu)
-		return !a->breaks_gpu;
+	if (a->crowd != b->crowd)
+		return a->crowd < b->crowd;
 	if (a->links != b->links)
 		return a->links < b->links;
+	if (a->far != b->far)
+		return a->far < b->far;
+	if (a->breaks_gpu != b->breaks_gpu)
+		return !a->breaks_gpu;
 	if (a->gpus_left != b->gpus_left)
 		return a->gpus_left < b->gpus_left;
 	return a->cpus_left < b->cpus_left;
@@ -311,7 +320,7 @@ static uint32_t find_choices(struct zn_room *r, const struct zn_ask *ask, enum o
 		c->place = (struct zn_place){ .node = i };
 		if (zn_plan_make(n->facts, &from, ask, &c->place.plan, NULL) < 0)
 			continue;
-		c->fit = r->n > 1 ? fit_of(n->facts, &from, &c->place.plan) : (struct fit){ 0 };
+		c->fit = r->n > 1 ? fit_of(n->facts, &from, ask, &c->place.plan) : (struct fit){ 0 };
 		found++;
 	}
 	return found;
@@ -350,16 +359,6 @@ static bool is_within(const char *domain, const char *of, size_t n)
 	return !strncmp(domain, of, n) && (!n || !domain[n] || domain[n] == '/');
 }
 
-/* Of the first of them that are in that domain; 0: fewer than n are. */
-static uint32_t count_within(const struct zn_room *r, uint32_t found, const char *of, size_t len, uint32_t n)
-{
-	uint32_t in = 0;
-
-	for (uint32_t i = 0; i < found; i++)
-		in += is_within(domain_of(r, &r->choices[i].place), of, len);
-	return in < n ? 0 : in;
-}
-
 static uint32_t levels_of(const char *domain)
 {
 	uint32_t levels = *domain != '\0';
@@ -380,27 +379,58 @@ static uint32_t most_levels(const struct zn_room *r, uint32_t found)
 	return most;
 }
 
-/* The smallest domain where there are n of them: its name is the first *ret_len of what comes back. */
-static const char *smallest_domain(const struct zn_room *r, uint32_t found, uint32_t n, size_t *ret_len)
+/* Nodes that will do: those below that domain, or those that are in it themselves, at one switch. */
+struct below { const char *domain; size_t len; bool itself; };
+
+static bool is_below(const struct below *b, const char *domain)
+{
+	return b->itself ? !strcmp(domain, b->domain) : is_within(domain, b->domain, b->len);
+}
+
+static uint32_t count_below(const struct zn_room *r, uint32_t found, const struct below *b)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < found; i++)
+		n += is_below(b, domain_of(r, &r->choices[i].place));
+	return n;
+}
+
+/* The switch at which there are n of them, of several the one with the fewest; false: there is none. */
+static bool find_switch(const struct zn_room *r, uint32_t found, uint32_t n, struct below *ret)
+{
+	uint32_t least = UINT32_MAX;
+
+	for (uint32_t i = 0; i < found; i++) {
+		struct below b = { .domain = domain_of(r, &r->choices[i].place), .itself = true };
+		uint32_t in = count_below(r, found, &b);
+		if (in < n || in >= least)
+			continue;
+		least = in;
+		*ret = b;
+	}
+	return least < UINT32_MAX;
+}
+
+/* The smallest domain where there are n of them. */
+static struct below smallest_domain(const struct zn_room *r, uint32_t found, uint32_t n)
 {
 	for (uint32_t levels = most_levels(r, found); levels > 0; levels--) {
-		const char *best = NULL;
+		struct below best = { 0 };
 		uint32_t least = UINT32_MAX;
 		for (uint32_t i = 0; i < found; i++) {
 			const char *domain = domain_of(r, &r->choices[i].place);
-			size_t len = first_levels(domain, levels);
-			uint32_t in = levels_of(domain) < levels ? 0 : count_within(r, found, domain, len, n); /* its own is a larger one */
-			if (!in || in >= least)
+			struct below b = { .domain = domain, .len = first_levels(domain, levels) };
+			uint32_t in = levels_of(domain) < levels ? 0 : count_below(r, found, &b); /* its own is a larger one */
+			if (in < n || in >= least)
 				continue;
 			least = in;
-			best = domain;
-			*ret_len = len;
+			best = b;
 		}
-		if (best)
+		if (best.domain)
 			return best;
 	}
-	*ret_len = 0;
-	return "";
+	return (struct below){ .domain = "" };
 }
 
 /* Where ranks are neighbours nodes are. */
@@ -421,7 +451,7 @@ static void put_in_order(const struct zn_room *r, struct zn_places *p)
 static bool find_on(struct zn_room *r, const struct zn_pick_ask *wanted, uint32_t n, enum of of)
 {
 	struct zn_pick_ask each;
-	size_t len = 0;
+	struct below below = { .domain = "" };
 
 	if (!zn_room_split(wanted, n, &each))
 		return false;
@@ -431,10 +461,13 @@ static bool find_on(struct zn_room *r, const struct zn_pick_ask *wanted, uint32_
 		return false;
 	if (found > 1)
 		qsort(r->choices, found, sizeof(*r->choices), by_fit);
-	const char *domain = n > 1 ? smallest_domain(r, found, n, &len) : "";
+	if (n > 1 && !wanted->same_switch)
+		below = smallest_domain(r, found, n);
+	else if (n > 1 && !find_switch(r, found, n, &below))
+		return false;
 	r->places->n = 0;
 	for (uint32_t i = 0; r->places->n < n; i++)
-		if (is_within(domain_of(r, &r->choices[i].place), domain, len))
+		if (is_below(&below, domain_of(r, &r->choices[i].place)))
 			r->places->v[r->places->n++] = r->choices[i].place;
 	put_in_order(r, r->places);
 	return true;
@@ -444,8 +477,9 @@ static bool find_places(struct zn_room *r, const struct zn_pick_ask *wanted, enu
 {
 	uint32_t least = wanted->nodes_min ? wanted->nodes_min : 1, most = wanted->nodes_max > least ? wanted->nodes_max : least;
 
-	for (uint32_t n = least; n <= most && n <= r->n; n++)
-		if (find_on(r, wanted, n, of))
+	most = most < r->n ? most : r->n;
+	for (uint32_t i = least; i <= most; i++)
+		if (find_on(r, wanted, wanted->spread ? most - (i - least) : i, of))
 			return true;
 	return false;
 }

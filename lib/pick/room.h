@@ -3,8 +3,10 @@
  * jobs in its way are over.
  *
  * Of the nodes that have room a job gets the one with the best links for it, then the one with the least left; a gang as few
- * as can be, all at once or none, in the smallest domain of the network where there are so many, and of several such in the one
- * where there are the fewest.
+ * as can be, or to be spread as many as may be, all at once or none, in the smallest domain of the network where there are so many,
+ * and of several such in the one where there are the fewest.  Who wants one switch gets nodes that have the very same domain.
+ *
+ * A wish for what a node is like inside weighs among nodes as it does among GPUs: spread before the links, near a device behind them.
  */
 #ifndef ZN_PICK_ROOM_H
 #define ZN_PICK_ROOM_H

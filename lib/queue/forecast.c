@@ -33,7 +33,8 @@ struct zn_order zn_forecast_order(const struct zn_job_record *r)
 		.ask = { .priority = r->priority, .mem_bytes = r->mem_bytes.v, .gpus = (uint32_t)r->gpus,
 		         .cpus = (uint32_t)r->cpus.v, .tasks = (uint32_t)r->tasks,
 		         .nodes_min = (uint32_t)r->nodes_min.v, .nodes_max = (uint32_t)r->nodes_max.v,
-		         .nvlink_required = r->nvlink && !strcmp(r->nvlink, "require"), .may_exceed = r->preemptible.v, .part = part_of(r) },
+		         .nvlink_required = r->nvlink && !strcmp(r->nvlink, "require"), .may_exceed = r->preemptible.v,
+		         .spread = r->spread.v, .same_switch = r->same_switch.v, .near = r->near, .part = part_of(r) },
 	};
 }
 

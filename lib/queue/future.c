@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "job/number.h"
+#include "queue/words.h"
 
 static const struct zn_places *places_of(const struct zn_pick_job *pick)
 {
@@ -32,6 +33,8 @@ int zn__future_know(struct zn__future *f, struct zn_order *o)
 
 	zn_room_fill_in(&f->room, &o->ask.part);
 	o->ask.payer = payer > 0 ? (uint32_t)payer : 0;
+	if (o->ask.near && !(o->ask.near = zn_words_get(&f->words, o->ask.near)))
+		return -ENOMEM;
 	return payer < 0 ? (int)payer : zn_licences_wish(&f->room.licences, o->licences, &o->ask.wish);
 }
 
@@ -268,6 +271,7 @@ void zn__future_done(struct zn__future *f)
 	for (size_t i = 0; i < f->n; i++)
 		zn_spans_done(&f->v[i].rest);
 	zn_arena_done(&f->elements);
+	zn_words_free(f->words);
 	zn_room_close(&f->room);
 	free(f->v);
 }

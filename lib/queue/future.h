@@ -34,13 +34,14 @@ struct zn__future {
 	struct zn__one *wanted;
 	uint32_t wanted_at;            /* of an array: so many of it start before the one that is meant */
 	struct zn_arena elements;      /* that began since, and the places of all */
+	struct zn_word *words;         /* devices that jobs are to be near */
 	bool failed;                   /* for want of memory */
 };
 
 /* With memory for n of them, in the picture's room.  -ENOMEM.  The caller ends it, also then. */
 int zn__future_init(struct zn__future *f, const struct zn_picture *p, size_t n);
 void zn__future_done(struct zn__future *f);
-/* Who pays for it, its wish, and how large its part of a GPU is, in this future.  -ENOMEM. */
+/* Who pays for it, its wish and device, and how large its part of a GPU is, in this future.  -ENOMEM. */
 int zn__future_know(struct zn__future *f, struct zn_order *o);
 /* One that is known. */
 struct zn__one *zn__future_add(struct zn__future *f, const struct zn_order *o);

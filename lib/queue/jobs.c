@@ -1,15 +1,11 @@
 #include "base/clock.h"
 #include "queue/awaited.h"
+#include "queue/words.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct zn_word {
-	UT_hash_handle hh;
-	char text[];
-};
 
 void zn_jobs_init(struct zn_jobs *q)
 {
@@ -19,17 +15,7 @@ void zn_jobs_init(struct zn_jobs *q)
 
 const char *zn_jobs_intern(struct zn_jobs *q, const char *text)
 {
-	struct zn_word *w;
-
-	HASH_FIND_STR(q->words, text, w);
-	if (w)
-		return w->text;
-	w = calloc(1, sizeof(*w) + strlen(text) + 1);
-	if (!w)
-		return NULL;
-	strcpy(w->text, text);
-	HASH_ADD_KEYPTR(hh, q->words, w->text, strlen(w->text), w);
-	return w->text;
+	return zn_words_get(&q->words, text);
 }
 
 int zn_job_set_text(char **to, const char *text)
@@ -130,7 +116,6 @@ void zn_jobs_drop(struct zn_jobs *q, struct zn_job *job)
 void zn_jobs_done(struct zn_jobs *q)
 {
 	struct zn_job *job, *next_job;
-	struct zn_word *w, *next_word;
 	struct zn_env *e, *next_env;
 
 	HASH_ITER(hh, q->by_id, job, next_job)
@@ -151,10 +136,7 @@ void zn_jobs_done(struct zn_jobs *q)
 	zn_payers_done(&q->payers);
 	zn_pick_done(&q->pick);
 	zn_room_close(&q->room);
-	HASH_ITER(hh, q->words, w, next_word) {
-		HASH_DEL(q->words, w);
-		free(w);
-	}
+	zn_words_free(q->words);
 }
 
 /* ---- who is counted for it --------------------------------------------------------------------------------- */
@@ -360,6 +342,11 @@ void zn_job_count_elements(const struct zn_job *job, struct zn_job_record *r)
 }
 
 /* What was asked. */
+static struct zn_obool true_or_absent(bool v)
+{
+	return (struct zn_obool){ .has = v, .v = v };
+}
+
 static void public_ask(const struct zn_job *job, struct zn_arena *a, struct zn_job_record *r)
 {
 	if (zn_handle_is_element(job->id))
@@ -376,6 +363,9 @@ static void public_ask(const struct zn_job *job, struct zn_arena *a, struct zn_j
 		r->nodes_min = ZN_SOME_U64(job->nodes_min);
 		r->nodes_max = ZN_SOME_U64(job->nodes_max);
 	}
+	r->pack = true_or_absent(job->pack);
+	r->spread = true_or_absent(job->spread);
+	r->same_switch = true_or_absent(job->same_switch);
 	if (job->limit_s > 0)
 		r->time_limit_s = ZN_SOME_F64(job->limit_s);
 	r->every = job->every;
@@ -441,6 +431,7 @@ int zn_job_public(const struct zn_jobs *q, const struct zn_job *job, struct zn_a
 		.cpus = job->cpus,
 		.submit_s = job->submit_s,
 		.nvlink = job->nvlink_required ? "require" : NULL,
+		.near = job->near,
 		.licences = job->wish ? job->wish->text : NULL,
 		.confinement = job->confinement,
 	};

@@ -56,7 +56,7 @@ struct zn_job {
 	uint32_t attempt;              /* starts so far */
 	uid_t uid;
 	gid_t gid;
-	const char *user, *account, *every; /* interned; account, every NULL: none */
+	const char *user, *account, *every, *near; /* interned; account, every, near NULL: none */
 	char *name, *reason;           /* malloc'ed or NULL */
 	struct zn_array *array;        /* NULL: it is none */
 	struct zn_job *whole;          /* of an element: its array */
@@ -67,7 +67,8 @@ struct zn_job {
 	const struct zn_wish *wish;    /* of licences, of the room's; NULL: none */
 	bool hold;
 	bool is_kept;                  /* an element that is among its array's kept */
-	bool nvlink_required;
+	bool nvlink_required, spread, same_switch;
+	bool pack;                     /* it said what happens anyway */
 	bool preemptible;              /* it may be sent back to the queue for somebody more urgent */
 	bool on_end;                   /* something is to be run then */
 	bool is_end;                   /* it is run at the end of another one */

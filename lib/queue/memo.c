@@ -116,6 +116,9 @@ static void ask_from_spec(struct zn_job *job, const struct zn_spec *s)
 	job->mem_bytes = r->mem_bytes.has ? r->mem_bytes.v : 0;
 	job->limit_s = r->time_limit_s.has ? r->time_limit_s.v : 0;
 	job->nvlink_required = s->locality.nvlink && !strcmp(s->locality.nvlink, "require");
+	job->pack = s->locality.pack.v;
+	job->spread = s->locality.spread.v;
+	job->same_switch = s->locality.same_switch.v;
 	job->priority = s->policy.priority.has ? s->policy.priority.v : 0;
 	job->grace_s = s->policy.grace_s.has ? s->policy.grace_s.v : -1;
 	job->begin_s = s->policy.begin_s.has ? s->policy.begin_s.v : 0;
@@ -183,6 +186,8 @@ int zn_memo_job(struct zn_jobs *q, const struct zn_memo_submit *m, struct zn_loc
 	if (m->spec.policy.after.n && !(job->after = zn_after_new(&m->spec.policy.after)))
 		goto fail;
 	if (m->spec.policy.every && !(job->every = zn_jobs_intern(q, m->spec.policy.every)))
+		goto fail;
+	if (m->spec.locality.near && !(job->near = zn_jobs_intern(q, m->spec.locality.near)))
 		goto fail;
 	if (m->spec.policy.account && !(job->account = zn_jobs_intern(q, m->spec.policy.account)))
 		goto fail;

@@ -87,21 +87,43 @@ static int refusal(const struct zn_room_node *n, const struct zn_node_record *re
 	return rc == -EINVAL ? rc : -EAGAIN;
 }
 
-/* So many nodes could have their part, should nothing run there. */
-static bool could_ever(const struct zn_room *room, const struct zn_ask *ask, uint32_t need)
+static bool is_at(const struct zn_room *room, uint32_t a, uint32_t b)
 {
-	uint32_t could = 0;
+	const char *x = room->nodes[a].domain, *y = room->nodes[b].domain;
+
+	return !strcmp(x ? x : "", y ? y : "");
+}
+
+/* So many nodes are; where they are to be at one switch, of that which has the most. */
+static uint32_t count_nodes(const struct zn_room *room, const bool *is, bool same_switch)
+{
+	uint32_t most = 0;
+
+	for (uint32_t i = 0; i < room->n; i++) {
+		uint32_t n = 0;
+		for (uint32_t k = 0; is[i] && k < room->n; k++)
+			n += is[k] && (!same_switch || is_at(room, i, k));
+		most = n > most ? n : most;
+		if (n && !same_switch)
+			break;
+	}
+	return most;
+}
+
+/* So many nodes could have their part, should nothing run there. */
+static bool could_ever(const struct zn_room *room, const struct zn_ask *ask, bool same_switch, uint32_t need, bool *could)
+{
 	struct zn_plan plan;
 
 	for (uint32_t i = 0; i < room->n; i++) {
 		const struct zn_room_node *n = &room->nodes[i];
-		could += !n->facts || zn_plan_make(n->facts, &n->free, ask, &plan, NULL) != -EINVAL;
+		could[i] = !n->facts || zn_plan_make(n->facts, &n->free, ask, &plan, NULL) != -EINVAL;
 	}
-	return could >= need;
+	return count_nodes(room, could, same_switch) >= need;
 }
 
 /* What each node of a gang on as few as it could ever have is asked; returns how many these are.  Never: on the fewest. */
-static uint32_t ask_each(const struct zn_room *room, const struct zn_pick_ask *wanted, struct zn_ask *ret)
+static uint32_t ask_each(const struct zn_room *room, const struct zn_pick_ask *wanted, bool *could, struct zn_ask *ret)
 {
 	uint32_t least = wanted->nodes_min ? wanted->nodes_min : 1, need = 0;
 	struct zn_pick_ask each;
@@ -111,37 +133,61 @@ static uint32_t ask_each(const struct zn_room *room, const struct zn_pick_ask *w
 		if (!zn_room_split(wanted, n, &each))
 			continue;
 		struct zn_ask ask = zn_room_ask(&each);
-		bool could = could_ever(room, &ask, n);
-		if (could || !need) {
+		bool is_possible = could_ever(room, &ask, wanted->same_switch, n, could);
+		if (is_possible || !need) {
 			*ret = ask;
 			need = n;
 		}
-		if (could)
+		if (is_possible)
 			break;
 	}
 	return need ? need : least;
 }
 
+/* There would be room for a gang, were it not for the switch. */
+static bool keeps_one_switch(struct zn_picture *p, const struct zn_pick_ask *wanted)
+{
+	struct zn_pick_ask less = *wanted;
+
+	less.same_switch = false;
+	return wanted->same_switch && zn_room_find(&p->room, &less);
+}
+
+static void say_how_many(struct zn_picture *p, const struct zn_pick_ask *wanted, uint32_t need, uint32_t fit, struct zn__where *w, struct reasons *r)
+{
+	w->smallest = keeps_one_switch(p, wanted) ? "without --same-switch it would start now" : NULL;
+	w->answer = wanted->same_switch ? zn_arena_printf(r->a, "it needs %u nodes at one switch; at none have more than %u room for its part", need, fit)
+	                                : zn_arena_printf(r->a, "it needs %u nodes; %u %s room for its part", need, fit, fit == 1 ? "has" : "have");
+}
+
 /* What each node rules out; of a gang also how many do not. */
 static void ask_several(struct zn_picture *p, const struct zn_pick_ask *wanted, struct zn__where *w, struct reasons *r)
 {
+	bool *fits = zn_arena_array(r->a, p->room.n, sizeof(*fits)), *could = zn_arena_array(r->a, p->room.n, sizeof(*could));
 	struct zn_ask ask;
-	uint32_t need = ask_each(&p->room, wanted, &ask), fit = 0, ever = 0;
 
-	if (zn_room_find(&p->room, wanted)) {
-		w->rc = 0;
+	r->failed |= !fits || !could;
+	if (r->failed || zn_room_find(&p->room, wanted))
 		return;
-	}
+	uint32_t need = ask_each(&p->room, wanted, could, &ask);
 	for (uint32_t i = 0; i < p->room.n; i++) {
 		int rc = refusal(&p->room.nodes[i], &p->nodes[i], &ask, r, &w->smallest);
-		fit += rc == 0;
-		ever += rc != -EINVAL;
+		fits[i] = rc == 0;
+		could[i] = rc != -EINVAL;
 	}
-	w->rc = ever < need ? -EINVAL : -EAGAIN;
-	if (need > 1) {
-		w->smallest = NULL;
-		w->answer = zn_arena_printf(r->a, "it needs %u nodes; %u %s room for its part", need, fit, fit == 1 ? "has" : "have");
-	}
+	bool same_switch = wanted->same_switch && need > 1;
+	w->rc = count_nodes(&p->room, could, same_switch) < need ? -EINVAL : -EAGAIN;
+	if (need > 1)
+		say_how_many(p, wanted, need, count_nodes(&p->room, fits, same_switch), w, r);
+}
+
+/* Of all nodes is known what they have, and it is not among it. */
+static bool is_nowhere(const struct zn_room *room, const char *device)
+{
+	for (uint32_t i = 0; i < room->n; i++)
+		if (!room->nodes[i].facts || zn_facts_has_device(room->nodes[i].facts, device))
+			return false;
+	return true;
 }
 
 /* For as many reasons as there can be. */
@@ -169,6 +215,8 @@ int zn__where(struct zn_picture *p, const struct zn_pick_ask *wanted, struct zn_
 		ask_several(p, wanted, &w, &r);
 	else
 		ask_one(p, &ask, &w, &r);
+	if (w.rc == -EINVAL && wanted->near && is_nowhere(&p->room, wanted->near))
+		w.answer = zn_arena_printf(r.a, "no node has a device '%s'", wanted->near);
 	for (uint32_t i = 0; w.rc < 0 && ask.gpus && i < p->room.n; i++)
 		add_strangers(&r, &p->nodes[i]);
 	if (several)

@@ -84,6 +84,23 @@ static void asked_row(struct zn_buf *to, const struct zn_job_record *j)
 	              j->time_limit_s.has ? zn_format_duration(j->time_limit_s.v, limit) : "none");
 }
 
+/* "spread, at one switch, near mlx5_0" */
+static void locality_row(struct zn_buf *to, const struct zn_job_record *j)
+{
+	const struct { bool is; const char *text, *what; } rows[] = {
+		{ j->pack.v, "pack", "" }, { j->spread.v, "spread", "" }, { j->same_switch.v, "at one switch", "" },
+		{ j->nvlink, "nvlink: ", j->nvlink }, { j->near, "near ", j->near },
+	};
+	struct zn_buf b = { 0 };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (rows[i].is)
+			zn_buf_printf(&b, "%s%s%s", b.len ? ", " : "", rows[i].text, rows[i].what);
+	if (b.len)
+		row(to, "locality", zn_buf_text(&b));
+	zn_buf_done(&b);
+}
+
 static void used_row(struct zn_buf *to, const struct zn_job_record *j)
 {
 	char cpu[ZN_UNIT_TEXT], gpu[ZN_UNIT_TEXT], mem[ZN_UNIT_TEXT];
@@ -140,6 +157,7 @@ void zn_show_job(const struct zn_job_record *j, struct zn_buf *to)
 	row(to, "account", j->account);
 	zn_buf_printf(to, "%-14s %lld\n", "priority", (long long)j->priority);
 	asked_row(to, j);
+	locality_row(to, j);
 	row(to, "licences", j->licences);
 	time_row(to, "submitted", ZN_SOME_F64(j->submit_s));
 	time_row(to, "begins", j->begin_s);

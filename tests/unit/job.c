@@ -80,6 +80,22 @@ static void endless_time(struct zn_spec *s) { s->resources.time_limit_s = ZN_SOM
 static void odd_signal(struct zn_spec *s) { s->policy.signal = "SIGNOPE"; }
 static void odd_umask(struct zn_spec *s) { s->umask = ZN_SOME_U64(01000); }
 static void odd_nvlink(struct zn_spec *s) { s->locality.nvlink = "maybe"; }
+static void everywhere(struct zn_spec *s)
+{
+	s->locality.spread = s->locality.same_switch = ZN_SOME_BOOL(true);
+	s->locality.pack = ZN_SOME_BOOL(false);
+	s->locality.near = "mlx5_0";
+}
+static void packed_spread(struct zn_spec *s)
+{
+	everywhere(s);
+	s->locality.pack = ZN_SOME_BOOL(true);
+}
+static void near_nothing(struct zn_spec *s) { s->locality.near = ""; }
+static void near_path(struct zn_spec *s) { s->locality.near = "../eth0"; }
+static void near_words(struct zn_spec *s) { s->locality.near = "eth0 eth1"; }
+static void near_longest(struct zn_spec *s) { s->locality.near = long_name + sizeof(long_name) - 1 - ZN_SPEC_DEVICE_MAX; }
+static void near_longer(struct zn_spec *s) { s->locality.near = long_name + sizeof(long_name) - 2 - ZN_SPEC_DEVICE_MAX; }
 static void huge_priority(struct zn_spec *s) { s->policy.priority = ZN_SOME_I64(INT64_C(1) << 40); }
 static void no_array(struct zn_spec *s) { s->policy.array = "9-0"; }
 static void array_on_terminal(struct zn_spec *s) { s->policy.array = "0-9"; s->terminal = "zenith-pty-x"; }
@@ -154,6 +170,11 @@ static void adopted_with_licence(struct zn_spec *s)
 	adopted(s);
 	licences(s);
 }
+static void adopted_near(struct zn_spec *s)
+{
+	adopted(s);
+	s->locality.near = "eth0";
+}
 static void adopted_twice_a_gpu(struct zn_spec *s)
 {
 	static uint32_t gpus[] = { 1, 1 };
@@ -179,6 +200,7 @@ static const struct spec_row spec_rows[] = {
 	{ "a process and a command", adopted_with_command, -EBADMSG, "can be given no command" },
 	{ "a process that is to be run again", adopted_again, -EBADMSG, "requeue" },
 	{ "a process that is to have licences", adopted_with_licence, -EBADMSG, "or licences" },
+	{ "a process that is to be near a device", adopted_near, -EBADMSG, "locality" },
 	{ "a process that holds a GPU twice", adopted_twice_a_gpu, -EBADMSG, "gpu 1 is named twice" },
 	{ "a terminal", terminal, 0, "" },
 	{ "a terminal that is a path", odd_terminal, -EBADMSG, "is no name of one" },
@@ -206,6 +228,13 @@ static const struct spec_row spec_rows[] = {
 	{ "a signal that is none", odd_signal, -EBADMSG, "'SIGNOPE'" },
 	{ "a umask with a fourth digit", odd_umask, -EBADMSG, "umask must be" },
 	{ "an NVLink wish that is none", odd_nvlink, -EBADMSG, "'maybe'" },
+	{ "all wishes for a place that go together", everywhere, 0, "" },
+	{ "pack and spread", packed_spread, -EBADMSG, "pack and spread contradict each other" },
+	{ "near a device without a name", near_nothing, -EBADMSG, "near '' is no name of a device" },
+	{ "near a path", near_path, -EBADMSG, "near '../eth0' is no name" },
+	{ "near two devices", near_words, -EBADMSG, "near 'eth0 eth1' is no name" },
+	{ "near a device with a long name", near_longest, 0, "" },
+	{ "near one with a longer name", near_longer, -EBADMSG, "is no name of a device" },
 	{ "a priority beyond 32 bits", huge_priority, -EBADMSG, "32 bits" },
 	{ "an array that runs backwards", no_array, -EBADMSG, "a range runs backwards" },
 	{ "an array on a terminal", array_on_terminal, -EBADMSG, "is one and no array" },
@@ -309,6 +338,8 @@ static const struct { const char *lines, *words, *ignored; } sbatch_rows[] = {
 	{ "#SBATCH --export=NONE", "", "--export|" }, { "#SBATCH -p gpu --mail-type=END -A lab --exclusive", "--account|lab|", "--partition|--mail-type|--exclusive|" },
 	{ "#SBATCH -n 4000000000 -c 4000000000 --mem-per-cpu=1P", "--tasks|4000000000|--cpus|16000000000000000000|--mem|18446744073709551615|", "" },
 	{ "#SBATCH --new-thing value -J x", "--name|x|", "--new-thing|" }, { "##SBATCH -n 4\n# SBATCH -n 3\n#SBATCHX -n 2", "", "" },
+	{ "#SBATCH --spread-job --switches=1", "--spread|--same-switch|", "" },
+	{ "#SBATCH --switches 2\n#SBATCH --switches=1@12:00", "", "--switches=2|--switches=1@12:00|" },
 	{ "#SBATCH -N 4", "--nodes|4|--tasks|4|", "" },
 	{ "#SBATCH -N 2 --ntasks-per-node=4 --gpus-per-node=8 --mem=1G -c 2", "--nodes|2|--tasks|8|--gpus|16|--cpus|16|--mem|2147483648|", "" },
 	{ "#SBATCH -N 2 -n 4 --gres=gpu:2", "--nodes|2|--tasks|4|--gpus|4|", "" },
