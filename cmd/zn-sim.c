@@ -396,6 +396,8 @@ static void put_job(struct zn_writer *w, struct zn_arena *a, const struct sim *s
 
 	if (is_preemptible(t))
 		r.preemptible = ZN_SOME_BOOL(true);
+	if (t->same_switch)
+		r.same_switch = ZN_SOME_BOOL(true);
 	if (t->walltime_s > 0)
 		r.time_limit_s = ZN_SOME_F64(t->walltime_s);
 	if (!o.flat && t->cpus > 0)

@@ -5,11 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { WHOLE = ZN_FLEET_LEVELS + 1 }; /* a depth: paths are the same when nothing of them differs */
+
 /* How long the first depth parts of a path are. */
 static size_t part_len(const char *path, uint32_t depth)
 {
 	const char *at = path;
 
+	if (depth == WHOLE)
+		return strlen(path);
 	for (uint32_t i = 0; i < depth; i++) {
 		at = strchrnul(at, '/');
 		if (i + 1 < depth && *at)
@@ -28,13 +32,17 @@ static uint32_t depth_of(const char *path)
 }
 
 /* Whoever's path is shorter is near nobody at that depth. */
+static bool reaches(const char *path, uint32_t depth)
+{
+	return depth == WHOLE || depth_of(path) >= depth;
+}
+
 static bool is_same(const char *a, const char *b, uint32_t depth)
 {
 	size_t len = part_len(a, depth);
 
-	if (depth_of(a) < depth || depth_of(b) < depth)
+	if (!reaches(a, depth) || !reaches(b, depth))
 		return false;
-
 	return len == part_len(b, depth) && !memcmp(a, b, len);
 }
 
@@ -70,7 +78,7 @@ static int check_level(const char *const *paths, uint32_t depth, const struct zn
 
 	uint32_t n = 0;
 	for (uint32_t i = 0; v && i < l->n; i++)
-		if (depth_of(paths[l->first[i]]) >= depth)
+		if (reaches(paths[l->first[i]], depth))
 			v[n++] = (struct begin){ paths[l->first[i]], part_len(paths[l->first[i]], depth) };
 	if (v)
 		qsort(v, n, sizeof(*v), by_path);
@@ -81,6 +89,13 @@ static int check_level(const char *const *paths, uint32_t depth, const struct zn
 	return rc;
 }
 
+static int add_level(const char *const *paths, size_t n, uint32_t depth, struct zn__level *ret)
+{
+	int rc = make_level(paths, n, depth, ret);
+
+	return rc < 0 ? rc : check_level(paths, depth, ret);
+}
+
 int zn__domains_make(const char *const *paths, size_t n, struct zn__domains **ret)
 {
 	struct zn__domains *d = calloc(1, sizeof(*d));
@@ -89,11 +104,10 @@ int zn__domains_make(const char *const *paths, size_t n, struct zn__domains **re
 
 	for (size_t i = 0; i < n; i++)
 		deepest = depth_of(paths[i]) > deepest ? depth_of(paths[i]) : deepest;
-	for (uint32_t depth = deepest; rc == 0 && depth; depth--) {
-		rc = make_level(paths, n, depth, &d->v[d->n++]);
-		if (rc == 0)
-			rc = check_level(paths, depth, &d->v[d->n - 1]);
-	}
+	for (uint32_t depth = deepest; rc == 0 && depth; depth--)
+		rc = add_level(paths, n, depth, &d->v[d->n++]);
+	if (rc == 0)
+		rc = add_level(paths, n, WHOLE, &d->v[d->n]);
 	if (rc < 0)
 		zn__domains_free(d);
 	else
@@ -103,7 +117,7 @@ int zn__domains_make(const char *const *paths, size_t n, struct zn__domains **re
 
 void zn__domains_free(struct zn__domains *d)
 {
-	for (uint32_t i = 0; d && i < d->n; i++) {
+	for (uint32_t i = 0; d && i <= d->n; i++) {
 		free(d->v[i].first);
 		free(d->v[i].of);
 	}

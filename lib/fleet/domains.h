@@ -10,8 +10,10 @@ struct zn__level {
 	uint32_t *of;          /* of each node: the domain it is in */
 };
 
-/* The smallest domains are on level 0; all nodes together are on none. */
-struct zn__domains { uint32_t n; struct zn__level v[ZN_FLEET_LEVELS]; };
+/* The smallest domains are on level 0; all nodes together are on none.  Behind the last level, on level n, are those with equal
+ * paths, which hang from one switch.
+ */
+struct zn__domains { uint32_t n; struct zn__level v[ZN_FLEET_LEVELS + 1]; };
 
 /* Of n nodes.  -ENOMEM; -EINVAL. */
 int zn__domains_make(const char *const *paths, size_t n, struct zn__domains **ret);

@@ -66,6 +66,8 @@ struct zn_fleet_gang {
 	struct zn_fleet_task task;    /* each of them */
 	uint32_t n;                   /* how many; at least 1 */
 	uint32_t per_node;            /* of them on one node at most; 0: as many as fit */
+	uint32_t same_switch;         /* 1: all of them on nodes whose paths are the same; 0: anywhere */
+	uint32_t unused;              /* 0: a gang is compared as bytes */
 };
 
 /* Where a task is, or so many of a gang on one node. */
@@ -105,7 +107,7 @@ void zn_fleet_done(struct zn_fleet *f);
  */
 int zn_fleet_add(struct zn_fleet *f, uint32_t gpus, uint32_t model, uint64_t cpu_milli, uint64_t mem_bytes);
 /* What is near to what: paths[i] is where node i is, "pod/rack", the widest domain first; "" is nowhere.  The nodes of one domain
- * have numbers that follow each other.  After the last node and before the first task comes.  -ENOMEM; -EINVAL: they do not.
+ * have numbers that follow each other, and so have those of one path.  After the last node and before the first task comes.  -ENOMEM; -EINVAL: they do not.
  */
 int zn_fleet_wire(struct zn_fleet *f, const char *const *paths);
 /* task came: from now on such tasks are a little more usual.  -ENOMEM. */

@@ -20,7 +20,7 @@ int zn_fleet_has_room(struct zn_fleet *f, const struct zn_fleet_gang *gang)
 
 	if (!s)
 		return f->n ? -ENOMEM : -EAGAIN;
-	return s->room.all < gang->n ? -EAGAIN : 0;
+	return zn__room_has(&s->room, f, gang) ? 0 : -EAGAIN;
 }
 
 int zn_fleet_choose_gang(struct zn_fleet *f, const struct zn_fleet_gang *gang, struct zn_fleet_spot *ret, uint32_t *ret_n)
@@ -39,7 +39,7 @@ int zn_fleet_choose_gang(struct zn_fleet *f, const struct zn_fleet_gang *gang, s
 	if (rc < 0)
 		return rc;
 	const struct zn__spread *s = zn__spread_get(f, gang);
-	*ret_n = zn__spread_out(f, &s->room, gang->n, ret);
+	*ret_n = zn__spread_out(f, &s->room, gang, ret);
 	for (uint32_t i = 0; i < *ret_n; i++)
 		ret[i].gpus = zn__node_first_whole(&f->nodes[ret[i].node], ret[i].tasks * gang->task.gpus);
 	return 0;

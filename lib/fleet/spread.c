@@ -15,7 +15,7 @@ int zn__room_make(struct zn__room *r, const struct zn_fleet *f)
 	*r = (struct zn__room){ .on = calloc(f->n + 1, sizeof(*r->on)) };
 	bool made = r->on != NULL;
 
-	for (uint32_t i = 0; f->domains && i < f->domains->n; i++) {
+	for (uint32_t i = 0; f->domains && i <= f->domains->n; i++) {
 		r->in[i] = calloc(f->domains->v[i].n, sizeof(*r->in[i]));
 		made &= r->in[i] != NULL;
 	}
@@ -25,7 +25,7 @@ int zn__room_make(struct zn__room *r, const struct zn_fleet *f)
 void zn__room_done(struct zn__room *r)
 {
 	free(r->on);
-	for (size_t i = 0; i < ZN_FLEET_LEVELS; i++)
+	for (size_t i = 0; i <= ZN_FLEET_LEVELS; i++)
 		free(r->in[i]);
 	*r = (struct zn__room){ 0 };
 }
@@ -33,7 +33,7 @@ void zn__room_done(struct zn__room *r)
 void zn__room_copy(struct zn__room *to, const struct zn__room *from, const struct zn_fleet *f)
 {
 	memcpy(to->on, from->on, f->n * sizeof(*to->on));
-	for (uint32_t i = 0; f->domains && i < f->domains->n; i++)
+	for (uint32_t i = 0; f->domains && i <= f->domains->n; i++)
 		memcpy(to->in[i], from->in[i], f->domains->v[i].n * sizeof(*to->in[i]));
 	to->all = from->all;
 }
@@ -45,7 +45,7 @@ void zn__room_set(struct zn__room *r, const struct zn_fleet *f, uint32_t node, u
 	if (!more)
 		return;
 	r->all += (uint64_t)(int32_t)more;
-	for (uint32_t i = 0; f->domains && i < f->domains->n; i++)
+	for (uint32_t i = 0; f->domains && i <= f->domains->n; i++)
 		r->in[i][f->domains->v[i].of[node]] += more;
 	r->on[node] = tasks;
 }
@@ -264,10 +264,29 @@ static bool choose_domain(const struct zn__level *l, const uint32_t *in, const s
 	return found;
 }
 
-uint32_t zn__spread_out(const struct zn_fleet *f, const struct zn__room *room, uint32_t n, struct zn_fleet_spot *ret)
+/* Where no node says where it is there is one switch for all. */
+static bool is_bound(const struct zn_fleet *f, const struct zn_fleet_gang *gang)
 {
+	return f->domains && gang->same_switch;
+}
+
+bool zn__room_has(const struct zn__room *room, const struct zn_fleet *f, const struct zn_fleet_gang *gang)
+{
+	if (!is_bound(f, gang))
+		return room->all >= gang->n;
+	for (uint32_t d = 0; d < f->domains->v[f->domains->n].n; d++)
+		if (room->in[f->domains->n][d] >= gang->n)
+			return true;
+	return false;
+}
+
+uint32_t zn__spread_out(const struct zn_fleet *f, const struct zn__room *room, const struct zn_fleet_gang *gang, struct zn_fleet_spot *ret)
+{
+	uint32_t n = gang->n;
 	struct fill w;
 
+	if (is_bound(f, gang) && choose_domain(&f->domains->v[f->domains->n], room->in[f->domains->n], room, n, &w))
+		return take_nodes(&w, room, ret);
 	for (uint32_t i = 0; f->domains && i < f->domains->n; i++)
 		if (choose_domain(&f->domains->v[i], room->in[i], room, n, &w))
 			return take_nodes(&w, room, ret);

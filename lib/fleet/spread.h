@@ -11,7 +11,7 @@ enum { ZN__SPREAD_MAX = 1024 };        /* tasks on one node that are counted */
 /* What is free, in tasks. */
 struct zn__room {
 	uint16_t *on;                  /* of each node */
-	uint32_t *in[ZN_FLEET_LEVELS]; /* of each domain */
+	uint32_t *in[ZN_FLEET_LEVELS + 1]; /* of each domain */
 	uint64_t all;
 };
 
@@ -36,7 +36,9 @@ uint16_t zn__spread_on(const struct zn_fleet_node *node, const struct zn_fleet_g
 struct zn__spread *zn__spread_get(struct zn_fleet *f, const struct zn_fleet_gang *gang);
 void zn__spreads_done(struct zn_fleet *f);
 
+/* Whether that is enough for a gang. */
+bool zn__room_has(const struct zn__room *room, const struct zn_fleet *f, const struct zn_fleet_gang *gang);
 /* Where it goes by what room has, which is enough: nodes and tasks of ret, but no GPUs; returns how many. */
-uint32_t zn__spread_out(const struct zn_fleet *f, const struct zn__room *room, uint32_t n, struct zn_fleet_spot *ret);
+uint32_t zn__spread_out(const struct zn_fleet *f, const struct zn__room *room, const struct zn_fleet_gang *gang, struct zn_fleet_spot *ret);
 
 #endif

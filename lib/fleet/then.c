@@ -37,7 +37,7 @@ int zn_fleet_then_begin(struct zn_fleet_then *t, const struct zn_fleet_gang *gan
 
 bool zn_fleet_then_has_room(const struct zn_fleet_then *t)
 {
-	return t->room->all >= t->gang.n;
+	return zn__room_has(t->room, t->fleet, &t->gang);
 }
 
 static bool is_changed(const struct zn_fleet_then *t, uint32_t node)
@@ -107,7 +107,7 @@ static uint64_t pick_bits(uint64_t mask, uint64_t first, uint32_t n)
 uint32_t zn_fleet_then_choose(const struct zn_fleet_then *t, struct zn_fleet_spot *ret)
 {
 	const struct zn_fleet_task *task = &t->gang.task;
-	uint32_t n = zn__spread_out(t->fleet, t->room, t->gang.n, ret);
+	uint32_t n = zn__spread_out(t->fleet, t->room, &t->gang, ret);
 
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t at = ret[i].node;

@@ -95,12 +95,12 @@ static uint64_t part(uint64_t v, uint32_t of)
 	return v / of;
 }
 
-struct zn_fleet_gang zn_sim_gang(const struct zn_sim_models *m, const struct zn_trace_job *job, bool split)
+struct zn_fleet_gang zn_sim_gang(const struct zn_sim_models *m, const struct zn_trace_job *job, uint32_t nodes, bool split)
 {
-	struct zn_fleet_gang g = { .task = zn_sim_task(m, job), .n = 1 };
+	struct zn_fleet_gang g = { .task = zn_sim_task(m, job), .n = 1, .same_switch = job->same_switch };
 
-	if (job->nodes) {
-		g.n = job->nodes;
+	if (nodes) {
+		g.n = nodes;
 		g.per_node = 1;
 	} else if (job->gpus > 1 && (split || !goes_on_one_node(m, &g.task))) {
 		g.n = job->gpus;
@@ -165,11 +165,17 @@ static int tell(struct zn_hall *h, const struct zn_fleet_gang *gang, struct zn_s
 int zn_sim_ask(struct zn_hall *h, const struct zn_sim_models *m, const struct zn_trace_job *t, struct zn_sim_job *job,
                struct zn_fleet_gang *ret)
 {
-	struct zn_fleet_gang gang = *ret = zn_sim_gang(m, t, false);
-	int rc = zn_hall_could(h, &gang);
+	struct zn_fleet_gang gang = *ret = zn_sim_gang(m, t, t->nodes, false);
+	int rc = t->nodes_least ? -EAGAIN : zn_hall_could(h, &gang);
 
-	if (rc == -EAGAIN && gang.n == 1 && t->gpus > 1) {
-		gang = zn_sim_gang(m, t, true);
+	for (uint32_t n = t->nodes; rc == -EAGAIN && t->nodes_least && n >= t->nodes_least; n--) {
+		if (t->gpus % n)
+			continue;
+		gang = *ret = zn_sim_gang(m, t, n, false);
+		rc = zn_hall_could(h, &gang);
+	}
+	if (rc == -EAGAIN && gang.n == 1 && t->gpus > 1 && !t->nodes) {
+		gang = zn_sim_gang(m, t, 0, true);
 		rc = zn_hall_could(h, &gang);
 	}
 	return rc < 0 ? rc : tell(h, &gang, job);
@@ -178,6 +184,7 @@ int zn_sim_ask(struct zn_hall *h, const struct zn_sim_models *m, const struct zn
 void zn_sim_lacks(const struct zn_fleet_gang *g, const struct zn_trace_job *job, char *ret, size_t size)
 {
 	const struct zn_fleet_task *t = &g->task;
+	const char *where = g->same_switch ? " in one rack" : "";
 	char beside[192] = "", mem[ZN_UNIT_TEXT];
 	size_t len = 0;
 
@@ -190,7 +197,7 @@ void zn_sim_lacks(const struct zn_fleet_gang *g, const struct zn_trace_job *job,
 	if (g->n == 1)
 		snprintf(ret, size, "no node has %u gpus%s", (unsigned)t->gpus, beside);
 	else if (g->per_node)
-		snprintf(ret, size, "no %u nodes have %u gpus%s each", (unsigned)g->n, (unsigned)t->gpus, beside);
+		snprintf(ret, size, "no %u nodes%s have %u gpus%s each", (unsigned)g->n, where, (unsigned)t->gpus, beside);
 	else
-		snprintf(ret, size, "all nodes together have no room for %u tasks of %u gpus%s", (unsigned)g->n, (unsigned)t->gpus, beside);
+		snprintf(ret, size, "all nodes%s together have no room for %u tasks of %u gpus%s", where, (unsigned)g->n, (unsigned)t->gpus, beside);
 }

@@ -24,16 +24,17 @@ int zn_sim_node_has(struct zn_sim_models *m, const struct zn_sim_node *node, str
 
 /* A whole job as one task of one node; after the last node. */
 struct zn_fleet_task zn_sim_task(const struct zn_sim_models *m, const struct zn_trace_job *job);
-/* With equally many GPUs on each of as many nodes as the trace says; else on one if half of those that have its models have so
+/* With equally many GPUs on each of so many nodes; where that is 0, on one if half of those that have its models have so
  * many GPUs; else, or if split, as one task for each GPU.
  */
-struct zn_fleet_gang zn_sim_gang(const struct zn_sim_models *m, const struct zn_trace_job *job, bool split);
+struct zn_fleet_gang zn_sim_gang(const struct zn_sim_models *m, const struct zn_trace_job *job, uint32_t nodes, bool split);
 /* The nodes of that virtual cluster, or all (vc NULL), as a hall that zn_hall_done ends, whatever comes back; nodes has room
  * for them, and gets them by their numbers.
  */
 int zn_sim_hall(const struct zn_cluster *c, const char *vc, struct zn_pick_policy policy, struct zn_sim_models *models,
                 struct zn_hall *ret, const struct zn_sim_node **nodes, struct zn_err *err);
-/* Tells job what it asks of the hall, in which nothing has started: a gang as above, split if it could not start otherwise.
+/* Tells job what it asks of the hall, in which nothing has started: a gang as above, of as many nodes as the trace says, or as many
+ * of its range as could ever do, split if it could not start otherwise.
  * -EAGAIN: it could never start there, *ret is what no nodes have; -ENOMEM.
  */
 int zn_sim_ask(struct zn_hall *h, const struct zn_sim_models *m, const struct zn_trace_job *t, struct zn_sim_job *job,

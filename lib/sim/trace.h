@@ -21,6 +21,8 @@ struct zn_trace_job {
 	uint32_t gpu_milli;           /* of each: 1000, or less of a single one */
 	double cpus, mem_mb;          /* of the whole job; 0: it is not known */
 	uint32_t nodes;               /* over how many the GPUs are to be spread, equally; 0: it is not known */
+	uint32_t nodes_least;         /* where fewer will do, if there are no more: how few; else 0 */
+	bool same_switch;             /* on nodes whose racks are the same */
 	int64_t priority;             /* larger is more urgent; 0 where the trace has none */
 	bool preemptible;             /* it may be sent back for one of a higher priority; false where the trace does not say so */
 	const char *user, *vc;        /* "" where the trace has none */

@@ -35,6 +35,15 @@ static uint32_t milli_of(const struct zn_job_record *j)
 	return j->gpus == 1 && milli >= 1 && milli < 1000 ? (uint32_t)milli : 1000;
 }
 
+/* Whoever wants his range of nodes used up. */
+static void take_spread(struct zn_trace_job *to, const struct zn_job_record *j)
+{
+	if (!j->spread.v || !j->gpus || j->nodes_max.v < 2 || j->nodes_max.v > ZN__TRACE_GPUS_MAX || j->nodes_min.v > j->nodes_max.v)
+		return;
+	to->nodes = (uint32_t)j->nodes_max.v;
+	to->nodes_least = j->nodes_min.v ? (uint32_t)j->nodes_min.v : 1;
+}
+
 static int take_job(struct zn_trace *t, size_t *cap, const struct zn_rec *rec, const char *path, const struct zn_job_record *j,
                     struct zn_err *err)
 {
@@ -56,7 +65,9 @@ static int take_job(struct zn_trace *t, size_t *cap, const struct zn_rec *rec, c
 	                             .walltime_s = j->time_limit_s.has ? j->time_limit_s.v : 0, .gpus = (uint32_t)j->gpus,
 	                             .gpu_milli = milli_of(j), .cpus = fmin((double)j->cpus.v, 1e9),
 	                             .mem_mb = fmin((double)j->mem_bytes.v / (1 << 20), 1e12),
-	                             .user = user, .vc = vc, .gpu_model = "", .priority = j->priority, .preemptible = j->preemptible.v };
+	                             .user = user, .vc = vc, .gpu_model = "", .priority = j->priority, .preemptible = j->preemptible.v,
+	                             .same_switch = j->same_switch.v };
+	take_spread(to, j);
 	t->n++;
 	return 0;
 }

@@ -76,7 +76,10 @@ static unsigned tasks_in(const struct book *v, const struct zn_fleet_gang *g, co
 
 static bool has_room(const struct book *v, const struct zn_fleet_gang *g)
 {
-	return tasks_in(v, g, "") >= g->n;
+	for (unsigned i = 0; wired && g->same_switch && i < NODES; i++)
+		if (tasks_in(v, g, paths[i]) >= g->n)
+			return true;
+	return (!wired || !g->same_switch) && tasks_in(v, g, "") >= g->n;
 }
 
 /* How few nodes do under a path: the roomiest first; 0: it has no room. */
@@ -148,6 +151,8 @@ static const char *not_right(const struct book *v, const struct job *j)
 		tasks += s->tasks;
 		if (i && s->node <= j->spots[i - 1].node)
 			return "nodes are not in order";
+		if (wired && j->gang.same_switch && strcmp(paths[s->node], paths[j->spots[0].node]))
+			return "not at one switch";
 		if (!s->tasks || s->tasks > tasks_on(&v[s->node], &j->gang))
 			return "more on a node than it has";
 		if ((unsigned)__builtin_popcountll(s->gpus) != s->tasks * j->gang.task.gpus)
@@ -387,6 +392,7 @@ static struct zn_fleet_gang make_gang(void)
 	g.task.gpu_milli = 1000;
 	g.task.cpu_milli /= 4;
 	g.n = 2 + draw(draw(6) ? 24 : TASKS - 2);
+	g.same_switch = !draw(4);
 	if (draw(3) == 0) {
 		g.n = 2 + draw(6);
 		g.task.gpus = 1 + draw(8);
