@@ -22,7 +22,7 @@
 #include "queue/watch.h"
 
 static struct {
-	const char *name, *directory, *output, *error, *key, *nvlink, *near, *signal, *on_end, *mail, *mail_on, *after, *account, *array, *every, *licences;
+	const char *name, *directory, *output, *error, *key, *nvlink, *near, *constraint, *signal, *on_end, *mail, *mail_on, *after, *account, *array, *every, *licences;
 	struct zn_ou64 gpus, gpus_per_node, gpu_mem, cpus, mem, tasks, tasks_per_node, requeue;
 	const char *nodes;
 	struct zn_of64 gpu_share, limit, begin, deadline, grace, timeout;
@@ -51,6 +51,7 @@ static const struct zn_opt opts[] = {
 	{ 0, "pack", ZN_OPT_FLAG, NULL, &o.pack, NULL, "on as few nodes and NUMA nodes as can be, which is the default" },
 	{ 0, "spread", ZN_OPT_FLAG, NULL, &o.spread, NULL, "on as many nodes of a range, NUMA nodes and PCIe roots as can be" },
 	{ 0, "near", ZN_OPT_STR, "DEVICE", &o.near, NULL, "on a node with that device, as near to it as can be: mlx5_0, eth0, nvme0n1, a PCI address; nic, nvme: any" },
+	{ 'C', "constraint", ZN_OPT_STR, "LABELS", &o.constraint, NULL, "on nodes with these labels: gold,!slow,rack=7,node!=n3" },
 	{ 0, "same-switch", ZN_OPT_FLAG, NULL, &o.same_switch, NULL, "all of its nodes at one switch" },
 	{ 0, "env", ZN_OPT_STRS, "K=V", &o.env, NULL, "set a variable beside the environment of now; may be repeated" },
 	{ 'D', "chdir", ZN_OPT_STR, "DIR", &o.directory, "dir", "where to run (default: here)" },
@@ -181,6 +182,7 @@ static int take_options(struct zn_spec *s, struct zn_err *err)
 	s->policy.account = o.account;
 	s->locality.nvlink = o.nvlink;
 	s->locality.near = o.near;
+	s->locality.constraint = o.constraint;
 	if (o.pack)
 		s->locality.pack = ZN_SOME_BOOL(true);
 	if (o.spread)

@@ -18,6 +18,7 @@ complete -c zn-submit -l nvlink -x -a 'require prefer' -d 'NVLink between the GP
 complete -c zn-submit -l pack -d 'on as few nodes and NUMA nodes as can be, which is the default'
 complete -c zn-submit -l spread -d 'on as many nodes of a range, NUMA nodes and PCIe roots as can be'
 complete -c zn-submit -l near -x -d 'on a node with that device, as near to it as can be: mlx5_0, eth0, nvme0n1, a PCI address; nic, nvme: any'
+complete -c zn-submit -s C -l constraint -x -d 'on nodes with these labels: gold,!slow,rack=7,node!=n3'
 complete -c zn-submit -l same-switch -d 'all of its nodes at one switch'
 complete -c zn-submit -l env -x -d 'set a variable beside the environment of now; may be repeated'
 complete -c zn-submit -s D -l chdir -x -a '(__fish_complete_directories)' -d 'where to run (default: here)'
@@ -47,4 +48,4 @@ complete -c zn-submit -s o -l format -x -a 'table json csv msgpack' -d 'a record
 complete -c zn-submit -s h -l help -d 'print this help'
 complete -c zn-submit -l version -d 'print the version'
 complete -c zn-submit -l complete -x -a 'bash zsh fish' -d 'print the completions for a shell'
-complete -c zn-submit -x -a '(__fish_complete_subcommand -- -n --name -g --gpus --gpu-share --gpu-mem -c --cpus -m --mem --licences -t --time -p --priority -A --account -N --nodes --gpus-per-node --tasks --tasks-per-node --nvlink --near --env -D --chdir --output --error --begin --every --deadline --array --after --requeue --signal --grace --on-end --mail --mail-on --key --timeout -o --format)'
+complete -c zn-submit -x -a '(__fish_complete_subcommand -- -n --name -g --gpus --gpu-share --gpu-mem -c --cpus -m --mem --licences -t --time -p --priority -A --account -N --nodes --gpus-per-node --tasks --tasks-per-node --nvlink --near -C --constraint --env -D --chdir --output --error --begin --every --deadline --array --after --requeue --signal --grace --on-end --mail --mail-on --key --timeout -o --format)'

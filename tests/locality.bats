@@ -14,7 +14,7 @@ all_up() { [ "$(zn-queue nodes -o json | grep -c '"state":"up"')" -eq "$1" ]; }
 until_go() { zn-submit "$@" -- /bin/sh -c "until [ -e '$dir/go' ]; do sleep 0.05; done"; }
 gpus_of() { zn-queue show -o json "$1" | sed -n 's/.*"gpus":\(\[[^]]*\]\).*/\1/p'; }
 # planned OPTION...: "NODES GPUS" of a dry run.
-planned() { zn-submit --dry-run -o json "$@" -- true | sed -n 's/.*"node":"\([^"]*\)".*"gpus":\(\[[^]]*\]\).*/\1 \2/p'; }
+planned() { zn-submit --dry-run -o json "$@" -- true | sed -n 's/^{"kind":"plan","now":[a-z]*,"node":"\([^"]*\)","gpus":\(\[[^]]*\]\).*/\1 \2/p'; }
 numas() { zn-submit --dry-run -o json "$@" -- true | sed -n 's/.*"numas":"\([^"]*\)".*/\1/p'; }
 names() { zn-queue show -o json "$1" | grep -o '"node":"[^"]*"' | cut -d'"' -f4 | paste -sd,; }
 
@@ -166,4 +166,49 @@ names() { zn-queue show -o json "$1" | grep -o '"node":"[^"]*"' | cut -d'"' -f4 
 	run -65 --separate-stderr zn-submit --records <<<'{"command":"true","directory":"/tmp","locality":{"same_switch":"yes"}}'
 	[[ $stderr == *same_switch* ]]
 	[ -z "$(zn-queue list -o json)" ]
+}
+
+@test "a job that asks for labels goes where they are, waits there, and says which node lacks what" {
+	printf '%s\n' 'n1 mock=2 label.tier=gold label.ib=' 'n2 mock=2 label.tier=spot' 'n3 mock=2' >list
+	start --nodes "$dir/list"
+	blocker -g 2 -C tier=gold >number                                # 1
+	blocker -g 1 -C '!ib,tier' >number                               # 2
+	blocker -g 1 -C 'node!=n1,node!=n2' >number                      # 3
+	await RUNNING 1
+	await RUNNING 2
+	await RUNNING 3
+	[ "$(names 1) $(names 2) $(names 3)" = "n1 n2 n3" ]
+	zn-submit --output /dev/null -g 1 -C ib -- true                  # 4 waits for n1, though others are free
+	run -0 zn-queue why -o json 4
+	[[ $output == *"\"text\":\"2 nodes: its labels are not 'ib'\""* ]]
+	[[ $output == *'"text":"n1: '* ]]
+	zn-submit --output /dev/null -g 1 -C tier=silver -- true         # 5
+	[[ $(zn-queue why -o json 5) != *expected_s* ]]
+	zn-queue why -o json 5 | grep -q "3 nodes: its labels are not 'tier=silver'"
+	zn-queue nodes -o json | grep -q '"node_id":"n1".*"labels":{"node":"n1","tier":"gold","ib":""}'
+	zn-queue show -o json 4 | grep -q '"constraint":"ib"'
+	kill -KILL "$(pid_of zn-schedd)"
+	zn-queue list >listed
+	[ "$(state 4)" = QUEUED ]
+	printf '#!/bin/sh\n#SBATCH -C tier&ib\n#SBATCH -G 1\n:\n' >script
+	zn-submit --output /dev/null script                              # 6
+	zn-queue show -o json 6 | grep -q '"constraint":"tier,ib"'
+	run -65 --separate-stderr zn-submit -C 'a b' -- true
+	[ "$stderr" = "zn-submit: 'a b' selects no label: label, !label, label=value or label!=value, separated by commas" ]
+	zn-queue cancel 5
+	touch go
+	zn-queue wait 1 2 3 4 6
+	zn-queue history -o json | grep -c '"id":[46],.*"alloc":\[{"node":"n1",' >on_n1
+	[ "$(cat on_n1)" = 2 ]
+}
+
+@test "labels in a list of nodes are checked; one machine has its name as a label" {
+	bad() { printf '%s\n' "$2" >list; run --separate-stderr -65 start --nodes "$dir/list"; [ "$stderr" = "zn-schedd: '$dir/list' line 1: $1" ] || { echo "$status: $stderr"; false; }; }
+	bad "label 'a' is there twice" 'n1 label.a=1 label.a=2'
+	bad "'=x' is no label: up to 63 letters, digits, '-', '_' and '.'" 'n1 label.=x'
+	bad "label 'node' is there already: it is the node's name" 'n1 label.node=x'
+	zn-submit -w --output /dev/null -C "node=$(hostname)" -- true
+	zn-submit --output /dev/null -C "node!=$(hostname)" -- true
+	run -0 zn-queue why -o table 2
+	[[ $output == *"its labels are not 'node!=$(hostname)'"* ]]
 }

@@ -31,6 +31,7 @@ struct zn_job_record {
 	struct zn_ou64 nodes_min, nodes_max; /* of a gang, of which each node has an equal part */
 	struct zn_of64 time_limit_s;
 	const char *nvlink;
+	const char *constraint;        /* labels of its nodes: rec/selector.h */
 	struct zn_obool pack, spread, same_switch; /* true, or absent */
 	const char *near;              /* a device */
 	const char *licences;          /* "matlab:2,vcs:1" */

@@ -7,6 +7,7 @@
 
 #include "base/units.h"
 #include "job/spec.h"
+#include "rec/selector.h"
 
 enum { REQUEUES = 5 }; /* MaxBatchRequeue, as slurm.conf has it when it says nothing */
 static const double SIGNAL_LEAD_S = 60; /* --signal without a time, sbatch(1) */
@@ -275,7 +276,19 @@ static int take_licenses(struct asked *q, const char *value, struct zn_err *err)
 	return rc;
 }
 
-enum kind { FLAG, NUMBER, GPUS, MEM, TIME, TEXT, KEEP, MOMENT, SIGNAL, GRES, NODES, NICE, DEPENDENCY, LICENSES, SWITCHES, EXPORT, MAIL_USER, MAIL_TYPE, IGNORED, IGNORED_FLAG };
+/* "a&b" and "a,b": both.  Alternatives and counts are nothing here. */
+static int take_constraint(struct asked *q, const char *value)
+{
+	char *labels = zn_arena_strdup(q->a, value);
+
+	for (char *p = labels; p && *p; p++)
+		*p = *p == '&' ? ',' : *p;
+	if (labels && zn_selector_check(labels, NULL) < 0)
+		return ignore(q, zn_arena_printf(q->a, "constraint=%s", value));
+	return say(q, "--constraint", labels);
+}
+
+enum kind { FLAG, NUMBER, GPUS, MEM, TIME, TEXT, KEEP, MOMENT, SIGNAL, GRES, NODES, NICE, DEPENDENCY, LICENSES, SWITCHES, CONSTRAINT, EXPORT, MAIL_USER, MAIL_TYPE, IGNORED, IGNORED_FLAG };
 
 static const struct option {
 	char key;
@@ -320,7 +333,7 @@ static const struct option {
 	{ 'L', "licenses", LICENSES, NULL, 0 },
 	{ 'A', "account", TEXT, "--account", 0 },
 	{ 'p', "partition", IGNORED, NULL, 0 }, { 'q', "qos", IGNORED, NULL, 0 },
-	{ 'C', "constraint", IGNORED, NULL, 0 }, { 'w', "nodelist", IGNORED, NULL, 0 }, { 'x', "exclude", IGNORED, NULL, 0 },
+	{ 'C', "constraint", CONSTRAINT, "--constraint", 0 }, { 'w', "nodelist", IGNORED, NULL, 0 }, { 'x', "exclude", IGNORED, NULL, 0 },
 	{ 'M', "clusters", IGNORED, NULL, 0 }, { 'B', "extra-node-info", IGNORED, NULL, 0 }, { 'm', "distribution", IGNORED, NULL, 0 },
 	{ 'k', "no-kill", IGNORED_FLAG, NULL, 0 }, { 'O', "overcommit", IGNORED_FLAG, NULL, 0 }, { 's', "oversubscribe", IGNORED_FLAG, NULL, 0 },
 	{ 'v', "verbose", IGNORED_FLAG, NULL, 0 }, { 'Q', "quiet", IGNORED_FLAG, NULL, 0 }, { 0, "exclusive", IGNORED_FLAG, NULL, 0 },
@@ -394,6 +407,8 @@ static int take(struct asked *q, const struct option *o, const char *value, stru
 		return take_licenses(q, value, err);
 	case SWITCHES: /* of more than one, and of one for which nobody waits for ever, is nothing here */
 		return strcmp(value, "1") ? ignore(q, zn_arena_printf(q->a, "switches=%s", value)) : say_flag(q, o->ours);
+	case CONSTRAINT:
+		return take_constraint(q, value);
 	case EXPORT:
 		return take_export(q, value);
 	case MAIL_USER:

@@ -14,6 +14,7 @@
 #include "job/licences.h"
 #include "job/number.h"
 #include "job/spans.h"
+#include "rec/selector.h"
 
 static const struct zn_field resource_fields[] = {
 	ZN_FIELD(struct zn_spec_resources, gpus, OU64, "GPUS", "GPUs for the whole job"),
@@ -39,6 +40,7 @@ static const struct zn_field locality_fields[] = {
 	ZN_FIELD(struct zn_spec_locality, same_switch, OBOOL, "", "all nodes at one switch"),
 	ZN_FIELD(struct zn_spec_locality, nvlink, STR, "", "require or prefer NVLink between the GPUs"),
 	ZN_FIELD(struct zn_spec_locality, near, STR, "", "as near to this NIC or NVMe drive as can be"),
+	ZN_FIELD(struct zn_spec_locality, constraint, STR, "", "on nodes with these labels"),
 	{ 0 },
 };
 static const struct zn_kind locality_kind = { NULL, "where a job would like to be", locality_fields,
@@ -198,7 +200,7 @@ static int check_locality(const struct zn_spec *s, struct zn_err *err)
 		return zn_err_set(err, -EBADMSG, "pack and spread contradict each other");
 	if (l->near && !is_device_name(l->near))
 		return zn_err_set(err, -EBADMSG, "near '%.80s' is no name of a device", l->near);
-	return 0;
+	return l->constraint ? zn_selector_check(l->constraint, err) : 0;
 }
 
 static int check_array(const struct zn_spec *s, struct zn_err *err)
@@ -310,7 +312,7 @@ static int check_paths(const struct zn_spec *s, struct zn_err *err)
 
 static bool has_locality(const struct zn_spec_locality *l)
 {
-	return l->nvlink || l->near || l->pack.v || l->spread.v || l->same_switch.v;
+	return l->nvlink || l->near || l->constraint || l->pack.v || l->spread.v || l->same_switch.v;
 }
 
 /* What runs already can't be asked to wait, to run twice, or to be several. */

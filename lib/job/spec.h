@@ -17,6 +17,7 @@ struct zn_spec_resources {
 struct zn_spec_locality {
 	struct zn_obool pack, spread, same_switch;
 	const char *nvlink;
+	const char *constraint;        /* labels of its nodes: rec/selector.h */
 	const char *near;              /* a NIC or NVMe drive by its name, interface or PCI address; or "nic", "nvme": any */
 };
 

@@ -45,6 +45,7 @@ static void copy_ask(struct zn_pick_ask *to, const struct zn_pick_ask *from)
 	to->spread = from->spread;
 	to->same_switch = from->same_switch;
 	to->near = from->near;
+	to->constraint = from->constraint;
 	to->part.user = from->part.user;
 	to->part.mem_bytes = from->part.mem_bytes;
 	to->part.milli = from->part.milli;

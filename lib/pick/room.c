@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rec/selector.h"
+
 /* How well a node would do: smaller is better, the first difference counts. */
 struct fit {
 	uint64_t crowd;                /* of a job that is to be spread */
@@ -306,21 +308,29 @@ static int by_fit(const void *a, const void *b)
 	return (x->place.node > y->place.node) - (x->place.node < y->place.node);
 }
 
-/* All nodes that would do. */
-static uint32_t find_choices(struct zn_room *r, const struct zn_ask *ask, enum of of)
+const char *zn_room_lacks_label(const struct zn_room_node *n, const struct zn_pick_ask *wanted, size_t *ret_len)
 {
+	static const struct zn_strmap none;
+
+	return zn_selector_lacks(wanted->constraint, n->labels ? n->labels : &none, ret_len);
+}
+
+/* All nodes that would do. */
+static uint32_t find_choices(struct zn_room *r, const struct zn_pick_ask *wanted, enum of of)
+{
+	struct zn_ask ask = zn_room_ask(wanted);
 	uint32_t found = 0;
 
 	for (uint32_t i = 0; i < r->n; i++) {
 		const struct zn_room_node *n = &r->nodes[i];
 		struct zn_room_choice *c = &r->choices[found];
-		if (!n->facts || n->is_closed)
+		if (!n->facts || n->is_closed || !zn_room_suits(n, wanted))
 			continue;
 		struct zn_free from = part_of(n, of);
 		c->place = (struct zn_place){ .node = i };
-		if (zn_plan_make(n->facts, &from, ask, &c->place.plan, NULL) < 0)
+		if (zn_plan_make(n->facts, &from, &ask, &c->place.plan, NULL) < 0)
 			continue;
-		c->fit = r->n > 1 ? fit_of(n->facts, &from, ask, &c->place.plan) : (struct fit){ 0 };
+		c->fit = r->n > 1 ? fit_of(n->facts, &from, &ask, &c->place.plan) : (struct fit){ 0 };
 		found++;
 	}
 	return found;
@@ -455,8 +465,7 @@ static bool find_on(struct zn_room *r, const struct zn_pick_ask *wanted, uint32_
 
 	if (!zn_room_split(wanted, n, &each))
 		return false;
-	struct zn_ask ask = zn_room_ask(&each);
-	uint32_t found = find_choices(r, &ask, of);
+	uint32_t found = find_choices(r, &each, of);
 	if (found < n)
 		return false;
 	if (found > 1)

@@ -56,6 +56,14 @@ void zn_room_close(struct zn_room *r);
 /* A node with these facts, which live as long as it, and without a job.  NULL: nothing is known. */
 void zn_room_set_facts(struct zn_room *r, uint32_t node, const struct zn_facts *facts);
 
+/* What of the labels that are asked it has not, and its length; NULL: it has all. */
+const char *zn_room_lacks_label(const struct zn_room_node *n, const struct zn_pick_ask *wanted, size_t *ret_len);
+static inline bool zn_room_suits(const struct zn_room_node *n, const struct zn_pick_ask *wanted)
+{
+	size_t len;
+
+	return !wanted->constraint || !zn_room_lacks_label(n, wanted, &len);
+}
 /* What the planner is asked. */
 struct zn_ask zn_room_ask(const struct zn_pick_ask *a);
 

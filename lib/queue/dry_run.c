@@ -26,7 +26,8 @@ static struct zn_order order_of(const struct zn_spec *s, double now_s)
 		.ask = { .priority = s->policy.priority.v, .gpus = zn_spec_gpus(r), .cpus = (uint32_t)r->cpus.v,
 		         .mem_bytes = r->mem_bytes.v, .tasks = zn_spec_tasks(r), .nodes_min = nodes_min, .nodes_max = nodes_max,
 		         .nvlink_required = s->locality.nvlink && !strcmp(s->locality.nvlink, "require"), .may_exceed = s->policy.preemptible.v,
-		         .spread = s->locality.spread.v, .same_switch = s->locality.same_switch.v, .near = s->locality.near },
+		         .spread = s->locality.spread.v, .same_switch = s->locality.same_switch.v, .near = s->locality.near,
+		         .constraint = s->locality.constraint },
 	};
 }
 

@@ -34,7 +34,7 @@ struct zn_order zn_forecast_order(const struct zn_job_record *r)
 		         .cpus = (uint32_t)r->cpus.v, .tasks = (uint32_t)r->tasks,
 		         .nodes_min = (uint32_t)r->nodes_min.v, .nodes_max = (uint32_t)r->nodes_max.v,
 		         .nvlink_required = r->nvlink && !strcmp(r->nvlink, "require"), .may_exceed = r->preemptible.v,
-		         .spread = r->spread.v, .same_switch = r->same_switch.v, .near = r->near, .part = part_of(r) },
+		         .spread = r->spread.v, .same_switch = r->same_switch.v, .near = r->near, .constraint = r->constraint, .part = part_of(r) },
 	};
 }
 

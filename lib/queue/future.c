@@ -35,6 +35,8 @@ int zn__future_know(struct zn__future *f, struct zn_order *o)
 	o->ask.payer = payer > 0 ? (uint32_t)payer : 0;
 	if (o->ask.near && !(o->ask.near = zn_words_get(&f->words, o->ask.near)))
 		return -ENOMEM;
+	if (o->ask.constraint && !(o->ask.constraint = zn_words_get(&f->words, o->ask.constraint)))
+		return -ENOMEM;
 	return payer < 0 ? (int)payer : zn_licences_wish(&f->room.licences, o->licences, &o->ask.wish);
 }
 

@@ -341,12 +341,12 @@ void zn_job_count_elements(const struct zn_job *job, struct zn_job_record *r)
 	r->elements_cancelled = ZN_SOME_U64(job->array->cancelled);
 }
 
-/* What was asked. */
 static struct zn_obool true_or_absent(bool v)
 {
 	return (struct zn_obool){ .has = v, .v = v };
 }
 
+/* What was asked. */
 static void public_ask(const struct zn_job *job, struct zn_arena *a, struct zn_job_record *r)
 {
 	if (zn_handle_is_element(job->id))
@@ -431,7 +431,7 @@ int zn_job_public(const struct zn_jobs *q, const struct zn_job *job, struct zn_a
 		.cpus = job->cpus,
 		.submit_s = job->submit_s,
 		.nvlink = job->nvlink_required ? "require" : NULL,
-		.near = job->near,
+		.near = job->near, .constraint = job->constraint,
 		.licences = job->wish ? job->wish->text : NULL,
 		.confinement = job->confinement,
 	};

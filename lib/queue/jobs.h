@@ -56,7 +56,7 @@ struct zn_job {
 	uint32_t attempt;              /* starts so far */
 	uid_t uid;
 	gid_t gid;
-	const char *user, *account, *every, *near; /* interned; account, every, near NULL: none */
+	const char *user, *account, *every, *near, *constraint; /* interned; all but user may be NULL: none */
 	char *name, *reason;           /* malloc'ed or NULL */
 	struct zn_array *array;        /* NULL: it is none */
 	struct zn_job *whole;          /* of an element: its array */

@@ -187,6 +187,8 @@ int zn_memo_job(struct zn_jobs *q, const struct zn_memo_submit *m, struct zn_loc
 		goto fail;
 	if (m->spec.policy.every && !(job->every = zn_jobs_intern(q, m->spec.policy.every)))
 		goto fail;
+	if (m->spec.locality.constraint && !(job->constraint = zn_jobs_intern(q, m->spec.locality.constraint)))
+		goto fail;
 	if (m->spec.locality.near && !(job->near = zn_jobs_intern(q, m->spec.locality.near)))
 		goto fail;
 	if (m->spec.policy.account && !(job->account = zn_jobs_intern(q, m->spec.policy.account)))

@@ -26,6 +26,8 @@ static int take_label(struct reading *r, struct zn_nodes_one *one, const char *n
 	if (!zn_label_is_good(name, strlen(name)) || (*value && !zn_label_is_good(value, strlen(value))))
 		return zn_err_set(r->err, -EBADMSG, "'%s' line %u: '%s=%s' is no label: up to %d letters, digits, '-', '_' and '.'", r->path, r->line,
 		                  name, value, ZN_LABEL_MAX);
+	if (!strcmp(name, "node"))
+		return zn_err_set(r->err, -EBADMSG, "'%s' line %u: label 'node' is there already: it is the node's name", r->path, r->line);
 	for (size_t i = 0; i < l->n; i++)
 		if (!strcmp(l->v[i].key, name))
 			return zn_err_set(r->err, -EBADMSG, "'%s' line %u: label '%s' is there twice", r->path, r->line, name);
@@ -36,6 +38,20 @@ static int take_label(struct reading *r, struct zn_nodes_one *one, const char *n
 	if (!l->v)
 		return -ENOMEM;
 	l->v[l->n++] = (struct zn_pair){ name, value };
+	return 0;
+}
+
+int zn_nodes_name_label(struct zn_nodes_one *one, struct zn_arena *a)
+{
+	struct zn_strmap *l = &one->labels;
+	struct zn_pair *v = zn_arena_array(a, l->n + 1, sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	if (l->n)
+		memcpy(v + 1, l->v, l->n * sizeof(*v));
+	v[0] = (struct zn_pair){ "node", one->name };
+	*l = (struct zn_strmap){ v, l->n + 1 };
 	return 0;
 }
 

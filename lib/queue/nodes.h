@@ -29,6 +29,8 @@ struct zn_nodes {
 
 /* All of *ret lives in a.  -EBADMSG with file and line. */
 int zn_nodes_read(const char *path, struct zn_arena *a, struct zn_nodes *ret, struct zn_err *err);
+/* The first label of each: node, its name.  -ENOMEM. */
+int zn_nodes_name_label(struct zn_nodes_one *one, struct zn_arena *a);
 /* Letters, digits, '-', '_' and '.', not at its beginning: it is also a directory's. */
 bool zn_node_name_is_good(const char *name);
 

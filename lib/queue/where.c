@@ -53,29 +53,47 @@ static void add_strangers(struct reasons *r, const struct zn_node_record *node)
 	}
 }
 
-/* One node: all that the planner says, with how many devices. */
-static void ask_one(struct zn_picture *p, const struct zn_ask *ask, struct zn__where *w, struct reasons *r)
+static const char *other_labels(const struct zn_pick_ask *wanted, const struct zn_room_node *n, struct reasons *r)
 {
+	size_t len = 0;
+	const char *lacks = zn_room_lacks_label(n, wanted, &len);
+
+	return zn_arena_printf(r->a, "its labels are not '%.*s'", (int)len, lacks);
+}
+
+/* One node: all that the planner says, with how many devices. */
+static void ask_one(struct zn_picture *p, const struct zn_pick_ask *wanted, struct zn__where *w, struct reasons *r)
+{
+	struct zn_ask ask = zn_room_ask(wanted);
 	const struct zn_room_node *n = &p->room.nodes[0];
 	struct zn_why why = { 0 };
 
 	p->room.places->n = 1;
 	p->room.places->v[0] = (struct zn_place){ .node = 0 };
-	w->rc = zn_plan_make(n->facts, &n->free, ask, &p->room.places->v[0].plan, &why);
+	w->rc = zn_plan_make(n->facts, &n->free, &ask, &p->room.places->v[0].plan, &why);
 	for (size_t i = 0; i < why.n; i++)
 		add(r, NULL, zn_arena_strdup(r->a, why.reasons[i].text), why.reasons[i].count);
 	if (why.smallest[0])
 		w->smallest = zn_arena_strdup(r->a, why.smallest);
+	if (zn_room_suits(n, wanted))
+		return;
+	add(r, NULL, other_labels(wanted, n, r), 1);
+	w->rc = -EINVAL;
+	w->smallest = NULL;
 }
 
 /* Why it can't be there now: -EAGAIN, or -EINVAL, never; 0: it can. */
-static int refusal(const struct zn_room_node *n, const struct zn_node_record *record, const struct zn_ask *ask, struct reasons *r,
-                   const char **smallest)
+static int refusal(const struct zn_room_node *n, const struct zn_node_record *record, const struct zn_pick_ask *wanted, const struct zn_ask *ask,
+                   struct reasons *r, const char **smallest)
 {
 	struct zn_why why = { 0 };
 	struct zn_plan plan;
 	int rc = n->facts ? zn_plan_make(n->facts, &n->free, ask, &plan, &why) : -EAGAIN;
 
+	if (!zn_room_suits(n, wanted)) {
+		add(r, record->node_id, other_labels(wanted, n, r), 1);
+		return -EINVAL;
+	}
 	if (rc == 0 && !n->is_closed)
 		return 0;
 	if (n->is_closed || !n->facts)
@@ -111,15 +129,15 @@ static uint32_t count_nodes(const struct zn_room *room, const bool *is, bool sam
 }
 
 /* So many nodes could have their part, should nothing run there. */
-static bool could_ever(const struct zn_room *room, const struct zn_ask *ask, bool same_switch, uint32_t need, bool *could)
+static bool could_ever(const struct zn_room *room, const struct zn_pick_ask *wanted, const struct zn_ask *ask, uint32_t need, bool *could)
 {
 	struct zn_plan plan;
 
 	for (uint32_t i = 0; i < room->n; i++) {
 		const struct zn_room_node *n = &room->nodes[i];
-		could[i] = !n->facts || zn_plan_make(n->facts, &n->free, ask, &plan, NULL) != -EINVAL;
+		could[i] = zn_room_suits(n, wanted) && (!n->facts || zn_plan_make(n->facts, &n->free, ask, &plan, NULL) != -EINVAL);
 	}
-	return count_nodes(room, could, same_switch) >= need;
+	return count_nodes(room, could, wanted->same_switch) >= need;
 }
 
 /* What each node of a gang on as few as it could ever have is asked; returns how many these are.  Never: on the fewest. */
@@ -133,7 +151,7 @@ static uint32_t ask_each(const struct zn_room *room, const struct zn_pick_ask *w
 		if (!zn_room_split(wanted, n, &each))
 			continue;
 		struct zn_ask ask = zn_room_ask(&each);
-		bool is_possible = could_ever(room, &ask, wanted->same_switch, n, could);
+		bool is_possible = could_ever(room, wanted, &ask, n, could);
 		if (is_possible || !need) {
 			*ret = ask;
 			need = n;
@@ -171,7 +189,7 @@ static void ask_several(struct zn_picture *p, const struct zn_pick_ask *wanted, 
 		return;
 	uint32_t need = ask_each(&p->room, wanted, could, &ask);
 	for (uint32_t i = 0; i < p->room.n; i++) {
-		int rc = refusal(&p->room.nodes[i], &p->nodes[i], &ask, r, &w->smallest);
+		int rc = refusal(&p->room.nodes[i], &p->nodes[i], wanted, &ask, r, &w->smallest);
 		fits[i] = rc == 0;
 		could[i] = rc != -EINVAL;
 	}
@@ -204,7 +222,6 @@ static int make_reasons(const struct zn_picture *p, struct reasons *r)
 
 int zn__where(struct zn_picture *p, const struct zn_pick_ask *wanted, struct zn__where *ret)
 {
-	struct zn_ask ask = zn_room_ask(wanted);
 	struct zn__where w = { 0 };
 	struct reasons r = { .a = &p->arena };
 	bool several = p->room.n > 1 || wanted->nodes_max > 1;
@@ -214,10 +231,10 @@ int zn__where(struct zn_picture *p, const struct zn_pick_ask *wanted, struct zn_
 	if (several)
 		ask_several(p, wanted, &w, &r);
 	else
-		ask_one(p, &ask, &w, &r);
+		ask_one(p, wanted, &w, &r);
 	if (w.rc == -EINVAL && wanted->near && is_nowhere(&p->room, wanted->near))
 		w.answer = zn_arena_printf(r.a, "no node has a device '%s'", wanted->near);
-	for (uint32_t i = 0; w.rc < 0 && ask.gpus && i < p->room.n; i++)
+	for (uint32_t i = 0; w.rc < 0 && wanted->gpus && i < p->room.n; i++)
 		add_strangers(&r, &p->nodes[i]);
 	if (several)
 		name_nodes(&r);

@@ -112,7 +112,7 @@ void zn_node_publish(struct zn_node *n)
 		.node_id = n->name, .domain = n->domain, .hostname = n->name, .report_s = n->report_s, .healthy = !reason,
 		.state = reason ? "down" : "up", .reason = reason,
 		.jobs = ZN_SOME_U64(count_jobs(n)), .held = { n->held_by, n->n_held },
-		.labels = n->labels ? *n->labels : (struct zn_strmap){ 0 },
+		.labels = n->labels,
 		.share_between_users = { .has = s->jobs.share_between_users, .v = true },
 	};
 

@@ -36,17 +36,17 @@ static int read_list(struct zn_server *s, const char *file, struct zn_err *err)
 	return rc == 0 && file ? remember(file, kept, err) : rc;
 }
 
-static int open_one(struct zn_server *s, uint32_t number, const char *name, const struct zn_nodes_one *listed)
+/* listed: in the list of nodes, or as if it were. */
+static int open_one(struct zn_server *s, uint32_t number, const char *name, struct zn_nodes_one *listed)
 {
 	struct zn_node *n = &s->nodes[number];
 
-	*n = (struct zn_node){ .server = s, .number = number, .name = name, .address = "127.0.0.1" };
-	if (listed) {
-		n->mock = listed->mock;
-		n->address = listed->address;
-		n->domain = s->jobs.room.nodes[number].domain = listed->domain;
-		n->labels = s->jobs.room.nodes[number].labels = &listed->labels;
-	}
+	if (zn_nodes_name_label(listed, &s->listed) < 0)
+		return -ENOMEM;
+	*n = (struct zn_node){ .server = s, .number = number, .name = name, .mock = listed->mock, .address = listed->address,
+	                       .domain = listed->domain, .labels = listed->labels };
+	s->jobs.room.nodes[number].domain = n->domain;
+	s->jobs.room.nodes[number].labels = &n->labels;
 	int len = s->named.n ? asprintf(&n->home, "%s/nodes/%s", s->spool, name) : asprintf(&n->home, "%s/node", s->spool);
 	if (len < 0)
 		n->home = NULL;
@@ -60,8 +60,10 @@ static int open_all(struct zn_server *s, const char *const *names)
 
 	s->nodes = calloc(n, sizeof(*s->nodes));
 	s->n_nodes = s->nodes ? n : 0;
-	for (uint32_t i = 0; rc == 0 && i < s->n_nodes; i++)
-		rc = open_one(s, i, s->jobs.nodes[i].name, s->named.n ? &s->named.v[i] : NULL);
+	for (uint32_t i = 0; rc == 0 && i < s->n_nodes; i++) {
+		struct zn_nodes_one alone = { .name = s->jobs.nodes[i].name, .address = "127.0.0.1" };
+		rc = open_one(s, i, s->jobs.nodes[i].name, s->named.n ? &s->named.v[i] : &alone);
+	}
 	return s->nodes ? rc : -ENOMEM;
 }
 

@@ -31,7 +31,7 @@ struct zn_node {
 	struct zn_server *server;
 	uint32_t number;
 	const char *domain;            /* as it is listed; NULL: it is not */
-	const struct zn_strmap *labels; /* the same */
+	struct zn_strmap labels;       /* the same, and its name */
 	const char *address;           /* at which the tasks of a gang find its first one */
 	const char *name, *mock;       /* mock: the GPUs that it is to show; NULL: its own */
 	char *home;                    /* where its agent listens */

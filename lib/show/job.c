@@ -90,6 +90,7 @@ static void locality_row(struct zn_buf *to, const struct zn_job_record *j)
 	const struct { bool is; const char *text, *what; } rows[] = {
 		{ j->pack.v, "pack", "" }, { j->spread.v, "spread", "" }, { j->same_switch.v, "at one switch", "" },
 		{ j->nvlink, "nvlink: ", j->nvlink }, { j->near, "near ", j->near },
+		{ j->constraint, "constraint: ", j->constraint },
 	};
 	struct zn_buf b = { 0 };
 
