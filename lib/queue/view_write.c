@@ -222,7 +222,7 @@ int zn_view_publish(struct zn_view *v, struct zn_err *err)
 		rc = -errno;
 	v->in_base = false;
 	if (rc < 0) {
-		v->out.len = 0; /* the old generation goes on, and has no use for a base */
+		zn_buf_done(&v->out); /* the old generation goes on, and has no use for a base */
 		if (fd >= 0)
 			close(fd);
 		unlink(temp);
@@ -234,7 +234,7 @@ int zn_view_publish(struct zn_view *v, struct zn_err *err)
 	v->generation = n;
 	v->reserved = 0;
 	v->base_bytes = v->bytes = v->out.len;
-	v->out.len = 0;
+	zn_buf_done(&v->out); /* it was as long as the queue; what follows is short */
 	v->n_marks = 0;
 	remove_generations_below(v->dir, n);
 	return 0;
