@@ -55,6 +55,13 @@ struct zn_job *zn_jobs_get_key(struct zn_jobs *q, uid_t uid, const char *key)
 	return job;
 }
 
+int zn_job_add_run(struct zn_job *job)
+{
+	if (!job->run)
+		job->run = calloc(1, sizeof(*job->run));
+	return job->run ? 0 : -ENOMEM;
+}
+
 int zn_jobs_add(struct zn_jobs *q, struct zn_job *job)
 {
 	if (zn_jobs_get(q, job->id))
@@ -79,9 +86,11 @@ int zn_jobs_add(struct zn_jobs *q, struct zn_job *job)
 void zn_job_forget_places(struct zn_job *job)
 {
 	free(job->places);
-	free(job->gang);
 	job->places = NULL;
-	job->gang = NULL;
+	if (!job->run)
+		return;
+	free(job->run->gang);
+	job->run->gang = NULL;
 }
 
 void zn_job_free(struct zn_job *job)
@@ -93,6 +102,7 @@ void zn_job_free(struct zn_job *job)
 	free(job->reason);
 	free(job->after);
 	zn_job_forget_places(job);
+	free(job->run);
 	zn__array_free(job->array);
 	free(job);
 }
@@ -176,29 +186,33 @@ static void count_wait(struct zn_jobs *q, struct zn_job *job, bool waited, bool 
 static void count_time(struct zn_jobs *q, struct zn_job *job, bool had, bool has, double at_s)
 {
 	struct zn_use use = zn_job_use(job);
+	struct zn_run *run = job->run;
 
-	if (has && !job->counted_s && job->start_s > 0) {
-		job->counted_s = job->start_s;
-		zn_payer_began(&q->payers, job->payer, &use, job->counted_s);
-	} else if (!has && job->counted_s) {
+	if (!run)
+		return;
+	if (has && !run->counted_s && run->start_s > 0) {
+		run->counted_s = run->start_s;
+		zn_payer_began(&q->payers, job->payer, &use, run->counted_s);
+	} else if (!has && run->counted_s) {
 		double end_s = job->end_s > 0 ? job->end_s : at_s;
-		zn_payer_ended(&q->payers, job->payer, &use, job->counted_s, end_s);
+		zn_payer_ended(&q->payers, job->payer, &use, run->counted_s, end_s);
 		if (!zn_job_is_finished(job->state)) { /* it will run again */
-			job->before_gpu_s += zn_use_gpus(&use) * (end_s > job->counted_s ? end_s - job->counted_s : 0);
-			job->before_end_s = end_s;
+			run->before_gpu_s += zn_use_gpus(&use) * (end_s > run->counted_s ? end_s - run->counted_s : 0);
+			run->before_end_s = end_s;
 		}
-		job->counted_s = 0;
-	} else if (!has && !had && zn_job_is_finished(job->state) && job->start_s > 0) {
-		zn_payer_ran(&q->payers, job->payer, &use, job->start_s, job->end_s);
+		run->counted_s = 0;
+	} else if (!has && !had && zn_job_is_finished(job->state) && run->start_s > 0) {
+		zn_payer_ran(&q->payers, job->payer, &use, run->start_s, job->end_s);
 	}
 }
 
 void zn_jobs_count_before(struct zn_jobs *q, const struct zn_job *job)
 {
 	struct zn_use use = zn_job_use(job);
+	const struct zn_run *run = zn_job_run(job);
 
-	if (job->payer && zn_use_gpus(&use) > 0 && job->before_gpu_s > 0)
-		zn_payer_ran(&q->payers, job->payer, &use, job->before_end_s - job->before_gpu_s / zn_use_gpus(&use), job->before_end_s);
+	if (job->payer && zn_use_gpus(&use) > 0 && run->before_gpu_s > 0)
+		zn_payer_ran(&q->payers, job->payer, &use, run->before_end_s - run->before_gpu_s / zn_use_gpus(&use), run->before_end_s);
 }
 
 void zn__jobs_set_state(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to, double at_s)
@@ -386,8 +400,10 @@ static void public_ask(const struct zn_job *job, struct zn_arena *a, struct zn_j
 /* What happened to it. */
 static void public_runs(const struct zn_job *job, struct zn_arena *a, struct zn_job_record *r)
 {
-	if (job->start_s > 0)
-		r->start_s = ZN_SOME_F64(job->start_s);
+	const struct zn_run *run = zn_job_run(job);
+
+	if (run->start_s > 0)
+		r->start_s = ZN_SOME_F64(run->start_s);
 	if (job->end_s > 0)
 		r->end_s = ZN_SOME_F64(job->end_s);
 	if (job->has_exit_code)
@@ -403,16 +419,17 @@ static void public_runs(const struct zn_job *job, struct zn_arena *a, struct zn_
 		r->preempted = ZN_SOME_U64(job->preempted);
 	if (job->adopted_pid)
 		r->adopted_pid = ZN_SOME_U64(job->adopted_pid);
-	if (job->max_rss_bytes)
-		r->max_rss_bytes = ZN_SOME_U64(job->max_rss_bytes);
-	if (job->end_s > 0 && job->start_s > 0) {
-		r->cpu_s = ZN_SOME_F64(job->cpu_s);
-		r->gpu_s = ZN_SOME_F64(job->gpu_s);
+	if (run->max_rss_bytes)
+		r->max_rss_bytes = ZN_SOME_U64(run->max_rss_bytes);
+	if (job->end_s > 0 && run->start_s > 0) {
+		r->cpu_s = ZN_SOME_F64(run->cpu_s);
+		r->gpu_s = ZN_SOME_F64(run->gpu_s);
 	}
-	if (job->before_gpu_s > 0) {
-		r->before_gpu_s = ZN_SOME_F64(job->before_gpu_s);
-		r->before_end_s = ZN_SOME_F64(job->before_end_s);
+	if (run->before_gpu_s > 0) {
+		r->before_gpu_s = ZN_SOME_F64(run->before_gpu_s);
+		r->before_end_s = ZN_SOME_F64(run->before_end_s);
 	}
+	r->confinement = run->confinement;
 }
 
 int zn_job_public(const struct zn_jobs *q, const struct zn_job *job, struct zn_arena *a, struct zn_job_record *ret)
@@ -433,7 +450,6 @@ int zn_job_public(const struct zn_jobs *q, const struct zn_job *job, struct zn_a
 		.nvlink = job->nvlink_required ? "require" : NULL,
 		.near = job->near, .constraint = job->constraint,
 		.licences = job->wish ? job->wish->text : NULL,
-		.confinement = job->confinement,
 	};
 
 	public_ask(job, a, &r);

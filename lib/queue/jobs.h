@@ -50,6 +50,19 @@ struct zn_array {
 /* Of a job on several nodes one of which is done with it: the end that it will have, as zn-schedd reads it. */
 struct zn_gang { size_t len; unsigned char end[]; };
 
+/* What the runs of a job leave.  It comes with its first place: most of those that wait never had one. */
+struct zn_run {
+	double start_s;
+	uint64_t max_rss_bytes;
+	double cpu_s, gpu_s;
+	const char *confinement;       /* interned */
+	double counted_s;              /* its GPUs are counted since then; 0: they are not */
+	uint64_t preempted_for;        /* it goes for that one; 0: for nobody */
+	double before_gpu_s, before_end_s; /* GPU time of runs before this one, and when the last of them ended */
+	double left_s;                 /* of its limit, while it is suspended */
+	struct zn_gang *gang;          /* malloc'ed; NULL: it is none, or nothing of it is over */
+};
+
 struct zn_job {
 	uint64_t id;                   /* a handle: job/number.h */
 	enum zn_job_state state;
@@ -83,25 +96,18 @@ struct zn_job {
 	uint32_t adopted_pid;          /* 0: it is started by us */
 	uint32_t refusals;             /* starts in a row that the agent put off */
 	struct zn_gpu_part part;       /* milli 0: it has whole GPUs; by memory alone, not before it is in line */
-	double counted_s;              /* its GPUs are counted since then; 0: they are not */
-	uint64_t preempted_for;        /* it goes for that one; 0: for nobody */
-	double before_gpu_s, before_end_s; /* GPU time of runs before this one, and when the last of them ended */
 	struct zn_ou64 cpus;
 	uint64_t mem_bytes;
 	double limit_s, grace_s;       /* 0: no limit */
-	double submit_s, begin_s, deadline_s, start_s, end_s;
+	double submit_s, begin_s, deadline_s, end_s;
 	uint64_t requeue_of;
 	int32_t exit_code;
 	uint32_t signal;
-	uint64_t max_rss_bytes;
-	double cpu_s, gpu_s;
-	const char *confinement;       /* interned */
+	struct zn_run *run;            /* malloc'ed; NULL: it never had a place */
 	struct zn_places *places;      /* malloc'ed: while it has one, and to its end's record */
 	struct zn_loc body;            /* its submit record in the journal; an element has that of its array */
 	struct zn_env *env;
-	struct zn_gang *gang;          /* malloc'ed; NULL: it is none, or nothing of it is over */
 	struct zn_pick_job pick;       /* in line while it is QUEUED, and running while it has a place */
-	double left_s;                 /* of its limit, while it is suspended */
 	uint64_t view_seq;             /* of its last event */
 	UT_hash_handle hh, hh_key;
 };
@@ -162,6 +168,15 @@ int zn_jobs_move(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to);
 int zn_jobs_reorder(struct zn_jobs *q, struct zn_job *job);
 /* Keys are per user: "UID:KEY", malloc'ed; NULL: out of memory. */
 char *zn_job_user_key(uid_t uid, const char *key);
+/* Of one that is about to get a place: its run can be written from now on.  -ENOMEM. */
+int zn_job_add_run(struct zn_job *job);
+/* What its runs left: all 0 of one that never had a place. */
+static inline const struct zn_run *zn_job_run(const struct zn_job *job)
+{
+	static const struct zn_run none;
+
+	return job->run ? job->run : &none;
+}
 int zn_job_set_text(char **to, const char *text);  /* a copy, or NULL */
 /* How many wait. */
 static inline uint32_t zn_job_waiters(const struct zn_job *job)
@@ -209,7 +224,7 @@ bool zn_jobs_preempt(struct zn_jobs *q, const struct zn_pick_job *head, double n
 /* It makes room for preempted_for: it has all but its CPUs, and goes on when that one is done and they are free again. */
 static inline bool zn_job_is_frozen(const struct zn_job *job)
 {
-	return job->state == ZN_JOB_SUSPENDED && job->preempted_for;
+	return job->state == ZN_JOB_SUSPENDED && zn_job_run(job)->preempted_for;
 }
 /* At the start of a pass: calls thaw for each that goes on, which has its CPUs again; those of the others that may are claimed. */
 void zn_jobs_thaw(struct zn_jobs *q, void (*thaw)(void *arg, struct zn_job *job), void *arg);

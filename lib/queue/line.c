@@ -87,11 +87,11 @@ void zn__line_clock(struct zn_jobs *q, struct zn_job *job)
 	if (!p->runs)
 		return;
 	if (job->state == ZN_JOB_SUSPENDED && p->limit_s != HUGE_VAL) {
-		job->left_s = p->start_s + p->limit_s - zn_now_s();
+		job->run->left_s = p->start_s + p->limit_s - zn_now_s();
 		zn_pick_set_limit(&q->pick, p, p->estimate_s, HUGE_VAL);
-	} else if (job->state == ZN_JOB_RUNNING && job->left_s > 0) {
-		zn_pick_set_limit(&q->pick, p, p->estimate_s, zn_now_s() + job->left_s - p->start_s);
-		job->left_s = 0;
+	} else if (job->state == ZN_JOB_RUNNING && zn_job_run(job)->left_s > 0) {
+		zn_pick_set_limit(&q->pick, p, p->estimate_s, zn_now_s() + job->run->left_s - p->start_s);
+		job->run->left_s = 0;
 	}
 }
 
@@ -135,12 +135,13 @@ int zn_jobs_set_facts(struct zn_jobs *q, uint32_t node, const struct zn_facts *f
 void zn_jobs_take(struct zn_jobs *q, struct zn_job *job)
 {
 	struct zn_order o = order_of(job);
+	double start_s = zn_job_run(job)->start_s;
 
 	zn_room_take(&q->room, job->places, job->wish);
 	if (job->pick.runs)
 		return;
 	zn_order_set(&o, &q->room, &job->pick);
-	zn_pick_runs(&q->pick, &job->pick, job->start_s > 0 ? job->start_s : zn_now_s(), job->gpus);
+	zn_pick_runs(&q->pick, &job->pick, start_s > 0 ? start_s : zn_now_s(), job->gpus);
 	zn__line_clock(q, job);
 }
 

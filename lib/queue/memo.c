@@ -241,24 +241,26 @@ static int change_gang(const struct zn_jobs *q, const struct zn_job *job, struct
 	}
 	m->others = (struct zn_list){ others, places->n - 1 };
 	m->over = (struct zn_u32s){ over, n_over };
-	if (job->gang)
-		m->gang_ends_as = (struct zn_bytes){ job->gang->end, job->gang->len };
+	const struct zn_gang *gang = zn_job_run(job)->gang;
+	if (gang)
+		m->gang_ends_as = (struct zn_bytes){ gang->end, gang->len };
 	return rc;
 }
 
 int zn_memo_encode_change(const struct zn_jobs *q, const struct zn_job *job, const char *event, double time_s, struct zn_buf *to)
 {
+	const struct zn_run *run = zn_job_run(job);
 	struct place_text text;
 	struct zn_arena a = { 0 };
 	int rc = 0;
 	C m = {
 		.id = job->id, .event = event, .time_s = time_s, .state = zn_job_state_name(job->state),
-		.name = job->name, .reason = job->reason, .confinement = job->confinement,
+		.name = job->name, .reason = job->reason, .confinement = run->confinement,
 		.attempt = job->attempt, .hold = job->hold, .cancel = job->cancel, .requeue = job->requeue,
 		.priority = job->priority, .time_limit_s = job->limit_s, .begin_s = job->begin_s,
-		.start_s = job->start_s, .end_s = job->end_s, .signal = job->signal,
-		.requeues_left = job->requeues_left, .over_quota = job->pick.is_over, .preempted = job->preempted, .preempted_for = job->preempted_for, .max_rss_bytes = job->max_rss_bytes, .cpu_s = job->cpu_s,
-		.gpu_s = job->gpu_s, .gpu_milli = job->part.milli, .before_gpu_s = job->before_gpu_s, .before_end_s = job->before_end_s,
+		.start_s = run->start_s, .end_s = job->end_s, .signal = job->signal,
+		.requeues_left = job->requeues_left, .over_quota = job->pick.is_over, .preempted = job->preempted, .preempted_for = run->preempted_for, .max_rss_bytes = run->max_rss_bytes, .cpu_s = run->cpu_s,
+		.gpu_s = run->gpu_s, .gpu_milli = job->part.milli, .before_gpu_s = run->before_gpu_s, .before_end_s = run->before_end_s,
 	};
 
 	if (job->has_exit_code)
@@ -345,11 +347,12 @@ static int replay_gang(struct zn_job *job, const C *m)
 			job->places->v[m->over.v[i]].over = true;
 	if (!m->gang_ends_as.n)
 		return 0;
-	job->gang = malloc(sizeof(*job->gang) + m->gang_ends_as.n);
-	if (!job->gang)
+	struct zn_gang *gang = malloc(sizeof(*gang) + m->gang_ends_as.n);
+	if (!gang)
 		return -ENOMEM;
-	job->gang->len = m->gang_ends_as.n;
-	memcpy(job->gang->end, m->gang_ends_as.p, m->gang_ends_as.n);
+	gang->len = m->gang_ends_as.n;
+	memcpy(gang->end, m->gang_ends_as.p, m->gang_ends_as.n);
+	job->run->gang = gang;
 	return 0;
 }
 
@@ -394,7 +397,6 @@ static void change_numbers(struct zn_job *job, const C *m)
 	job->priority = m->priority;
 	job->limit_s = m->time_limit_s;
 	job->begin_s = m->begin_s;
-	job->start_s = m->start_s;
 	job->end_s = m->end_s;
 	job->has_exit_code = m->exit_code.has;
 	job->exit_code = (int32_t)m->exit_code.v;
@@ -402,21 +404,34 @@ static void change_numbers(struct zn_job *job, const C *m)
 	job->requeues_left = m->requeues_left;
 	job->pick.is_over = m->over_quota;
 	job->preempted = m->preempted;
-	job->preempted_for = m->preempted_for;
-	job->max_rss_bytes = m->max_rss_bytes;
-	job->cpu_s = m->cpu_s;
-	job->gpu_s = m->gpu_s;
 	if (m->gpu_milli)
 		job->part.milli = m->gpu_milli;
+}
+
+static int change_run(struct zn_jobs *q, struct zn_job *job, enum zn_job_state state, const C *m)
+{
+	if (!m->attempt && !m->node && !zn_job_has_alloc(state))
+		return 0;
+	if (zn_job_add_run(job) < 0)
+		return -ENOMEM;
+	job->run->start_s = m->start_s;
+	job->run->preempted_for = m->preempted_for;
+	job->run->max_rss_bytes = m->max_rss_bytes;
+	job->run->cpu_s = m->cpu_s;
+	job->run->gpu_s = m->gpu_s;
+	job->run->confinement = m->confinement ? zn_jobs_intern(q, m->confinement) : NULL;
+	return 0;
 }
 
 /* Only a snapshot tells more than was counted as it happened. */
 static void change_before(struct zn_jobs *q, struct zn_job *job, const C *m)
 {
-	bool news = m->before_gpu_s > 0 && job->before_gpu_s == 0;
+	bool news = m->before_gpu_s > 0 && zn_job_run(job)->before_gpu_s == 0;
 
-	job->before_gpu_s = m->before_gpu_s;
-	job->before_end_s = m->before_end_s;
+	if (!job->run)
+		return;
+	job->run->before_gpu_s = m->before_gpu_s;
+	job->run->before_end_s = m->before_end_s;
 	if (news)
 		zn_jobs_count_before(q, job);
 }
@@ -454,8 +469,9 @@ static int replay_change(struct zn_jobs *q, const msgpack_object *map, struct zn
 		free(job->after);
 		job->after = NULL;
 	}
-	job->confinement = m.confinement ? zn_jobs_intern(q, m.confinement) : NULL;
-	rc = replay_places(q, job, &m, err);
+	rc = change_run(q, job, state, &m);
+	if (rc == 0)
+		rc = replay_places(q, job, &m, err);
 	if (rc == 0)
 		rc = zn_job_set_text(&job->name, m.name);
 	if (rc == 0)

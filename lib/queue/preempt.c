@@ -34,7 +34,7 @@ static size_t find_victims(struct zn_jobs *q, int64_t priority, double now_s, st
 	for (uint32_t i = 0; i < n_running; i++) {
 		struct zn_job *job = zn__line_job(zn_pick_job_that_runs(zn_row_nth(&q->pick.running, i)));
 		v[n] = victim_of(job, now_s);
-		*ret_going |= job->preempted_for && !zn_job_is_frozen(job);
+		*ret_going |= zn_job_run(job)->preempted_for && !zn_job_is_frozen(job);
 		n += v[n].goes || (may_run_again(job) && zn_victim_weigh(&v[n], priority, now_s, &q->safe_until_s));
 	}
 	return n;
@@ -84,7 +84,7 @@ static bool needs_only_cpus(struct zn_jobs *q, const struct zn_pick_job *head, c
 /* Whoever it made room for neither waits nor runs any more. */
 static bool may_go_on(struct zn_jobs *q, const struct zn_job *job)
 {
-	const struct zn_job *other = zn_jobs_get(q, job->preempted_for);
+	const struct zn_job *other = zn_jobs_get(q, zn_job_run(job)->preempted_for);
 
 	return zn_job_is_frozen(job) && !job->cancel && !job->requeue &&
 	       (!other || (other->state != ZN_JOB_QUEUED && !zn_job_has_alloc(other->state)));

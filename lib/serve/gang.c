@@ -75,8 +75,8 @@ static int keep(struct zn_job *job, const struct zn_msg_report *m)
 	if (gang) {
 		gang->len = b.len;
 		memcpy(gang->end, b.data, b.len);
-		free(job->gang);
-		job->gang = gang;
+		free(job->run->gang);
+		job->run->gang = gang;
 	}
 	zn_buf_done(&b);
 	return gang ? 0 : -ENOMEM;
@@ -86,7 +86,7 @@ static int keep(struct zn_job *job, const struct zn_msg_report *m)
 static int end_with(struct zn_server *s, const struct zn_job *job, const struct zn_msg_report *m, struct zn_msg_report *ret)
 {
 	struct zn_msg_report so_far;
-	const struct zn_gang *g = job->gang;
+	const struct zn_gang *g = zn_job_run(job)->gang;
 
 	*ret = *m;
 	if (!g)
@@ -111,7 +111,7 @@ static bool end_so_far(struct zn_server *s, const struct zn_job *job, struct zn_
 {
 	const struct zn_msg_report nothing = { .what = "exited" };
 
-	return job->gang && end_with(s, job, &nothing, ret) == 0;
+	return zn_job_run(job)->gang && end_with(s, job, &nothing, ret) == 0;
 }
 
 /* A part that is refused is over and never began, so that not all of it will have started. */

@@ -1,6 +1,7 @@
 /* place: a pass over the queue: who is picked is placed. */
 #include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "serve/server.h"
@@ -41,12 +42,14 @@ static int note_places(struct zn_job *job, const struct zn_places *from)
 {
 	struct zn_places *places = zn_places_copy(from);
 
-	if (!places)
+	if (!places || zn_job_add_run(job) < 0) {
+		free(places);
 		return -ENOMEM;
+	}
 	zn_job_forget_places(job);
 	job->places = places;
 	job->attempt++;
-	job->start_s = job->end_s = 0;
+	job->run->start_s = job->end_s = 0;
 	return 0;
 }
 

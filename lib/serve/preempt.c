@@ -10,7 +10,7 @@ static const char *note(const struct call *call, struct zn_job *job)
 {
 	char number[ZN_NUMBER_TEXT];
 
-	job->preempted_for = call->head;
+	job->run->preempted_for = call->head;
 	job->preempted++;
 	return zn_arena_printf(&call->s->arena, ZN_PREEMPTED "%s", zn_handle_text(call->head, number));
 }
@@ -32,7 +32,7 @@ static void thaw(void *arg, struct zn_job *job)
 {
 	struct zn_server *s = arg;
 
-	job->preempted_for = 0;
+	job->run->preempted_for = 0;
 	zn_gang_steer(s, job, &(struct zn_msg_steer){ .op = "resume" });
 	zn_change_state(s, job, ZN_JOB_RUNNING, "resumed", NULL);
 }

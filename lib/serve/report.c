@@ -13,11 +13,11 @@ static void take_numbers(struct zn_server *s, struct zn_job *job, const struct z
 	job->exit_code = (int32_t)m->exit_code.v;
 	job->signal = m->signal.has ? (uint32_t)m->signal.v : 0;
 	if (m->max_rss_bytes.has)
-		job->max_rss_bytes = m->max_rss_bytes.v;
-	job->cpu_s = m->cpu_s.has ? m->cpu_s.v : 0;
-	job->gpu_s = m->gpu_s.has ? m->gpu_s.v : 0;
+		job->run->max_rss_bytes = m->max_rss_bytes.v;
+	job->run->cpu_s = m->cpu_s.has ? m->cpu_s.v : 0;
+	job->run->gpu_s = m->gpu_s.has ? m->gpu_s.v : 0;
 	if (m->confinement)
-		job->confinement = zn_jobs_intern(&s->jobs, m->confinement);
+		job->run->confinement = zn_jobs_intern(&s->jobs, m->confinement);
 }
 
 /* The end of a job: its place is free, its hook runs. */
@@ -52,11 +52,11 @@ void zn_job_finish(struct zn_server *s, struct zn_job *job, enum zn_job_state to
 static void back_to_queue(struct zn_server *s, struct zn_job *job, const char *event, const char *reason)
 {
 	job->cancel = job->requeue = false;
-	job->preempted_for = 0;
+	job->run->preempted_for = 0;
 	if (job->places)
 		zn_place_give(s, job);
 	zn_job_forget_places(job);
-	job->start_s = job->end_s = 0;
+	job->run->start_s = job->end_s = 0;
 	job->has_exit_code = false;
 	job->signal = 0;
 	enum zn_job_state to = job->hold && job->state == ZN_JOB_RUNNING ? ZN_JOB_PENDING : ZN_JOB_QUEUED;
@@ -81,10 +81,10 @@ static void take_started(struct zn_server *s, struct zn_job *job, const struct z
 {
 	if (job->state != ZN_JOB_SCHEDULED)
 		return;
-	job->start_s = m->time_s;
+	job->run->start_s = m->time_s;
 	job->refusals = 0;
 	if (m->confinement)
-		job->confinement = zn_jobs_intern(&s->jobs, m->confinement);
+		job->run->confinement = zn_jobs_intern(&s->jobs, m->confinement);
 	zn_change_state(s, job, ZN_JOB_RUNNING, "started", NULL);
 	if (job->preemptible) /* who is urgent may have waited for this: one that only starts is not sent back */
 		zn_place_soon(s);
@@ -117,7 +117,7 @@ static bool was_asked(bool noted, const struct zn_msg_report *m, const char *wha
 static void requeue(struct zn_server *s, struct zn_job *job, const char *told)
 {
 	const char *mark = "requeued: ";
-	bool noted = job->preempted_for && job->reason && !zn_job_is_frozen(job);
+	bool noted = zn_job_run(job)->preempted_for && job->reason && !zn_job_is_frozen(job);
 	bool is_told = told && !strncmp(told, mark, strlen(mark)) && !strncmp(told + strlen(mark), ZN_PREEMPTED, strlen(ZN_PREEMPTED));
 
 	job->preempted += !noted && is_told;
@@ -259,7 +259,7 @@ static void settle_running(struct zn_node *n, struct zn_job *job, struct zn_plac
 	struct zn_server *s = n->server;
 
 	if (zn_gang_started(s, place, job) && job->state == ZN_JOB_SCHEDULED) {
-		job->start_s = r->start_s;
+		job->run->start_s = r->start_s;
 		zn_change_state(s, job, ZN_JOB_RUNNING, "started", NULL);
 	}
 	align(n, job, r);

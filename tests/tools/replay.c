@@ -83,7 +83,7 @@ static void send_back(void *arg, struct zn_job *job)
 	struct replay *r = arg;
 
 	job->requeue = true;
-	job->preempted_for = 1; /* the record says for whom */
+	job->run->preempted_for = 1; /* the record says for whom */
 	if (r->n_going < GOING_MAX)
 		r->going[r->n_going++] = job->id;
 }

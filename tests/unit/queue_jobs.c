@@ -193,20 +193,22 @@ static struct zn_memo_submit submission(uint64_t id)
 
 static void change_a_lot(struct zn_jobs *q, struct zn_job *job)
 {
+	if (zn_job_add_run(job) < 0)
+		abort();
 	job->attempt = 3;
 	job->priority = 9;
 	job->limit_s = 7.5;
-	job->start_s = 100.25;
+	job->run->start_s = 100.25;
 	job->end_s = 200.5;
 	job->has_exit_code = true;
 	job->exit_code = -1;
 	job->signal = 15;
-	job->max_rss_bytes = 12345;
-	job->cpu_s = 1.25;
-	job->gpu_s = 2.5;
+	job->run->max_rss_bytes = 12345;
+	job->run->cpu_s = 1.25;
+	job->run->gpu_s = 2.5;
 	job->requeues_left = 1;
 	job->cancel = true;
-	job->confinement = zn_jobs_intern(q, "cgroup v2");
+	job->run->confinement = zn_jobs_intern(q, "cgroup v2");
 	zn_job_set_text(&job->name, "other");
 	zn_job_set_text(&job->reason, "because");
 	job->places = calloc(1, sizeof(*job->places) + sizeof(job->places->v[0]));
@@ -252,6 +254,7 @@ static void memory(void)
 	tap_ok(job && job->gpus == 2 && job->cpus.v == 3 && job->priority == -4 && job->requeues_left == 1 &&
 	       job->limit_s == 60 && !strcmp(job->account, "vision") && job->body.offset == 2, "with what it asks for");
 	tap_ok(zn_jobs_get_key(&q, 1000, "k") == job, "and its key");
+	tap_ok(!job->run, "and no memory for runs that it never had");
 	tap_ok(replay(&q, &zn_memo_submit_kind, &m, &err) == -EBADMSG, "twice the same number is a contradiction: %s", err.text);
 	change_a_lot(&q, job);
 	tap_ok(zn_memo_encode_change(&q, job, "started", 3.5, &change) == 0 && replay_bytes(&again, &change, &err) == 0,
