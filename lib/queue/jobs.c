@@ -64,7 +64,7 @@ int zn_job_add_run(struct zn_job *job)
 
 int zn_jobs_add(struct zn_jobs *q, struct zn_job *job)
 {
-	if (zn_jobs_get(q, job->id))
+	if (zn_handle_number(job->id) < q->next_id && zn_jobs_get(q, job->id)) /* a higher number is new */
 		return -EEXIST;
 	int64_t payer = zn_payers_get(&q->payers, job->user, job->account);
 	if (payer < 0 || zn__awaited_add(q, job) < 0)
