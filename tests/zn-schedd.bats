@@ -297,11 +297,14 @@ resident_kb() { awk '/^VmRSS/ { print $2 }' "/proc/$(pid_of zn-schedd)/status"; 
 
 @test "a snapshot keeps queue, keys and environments, and no job ends twice in the history" {
 	head -c 1500000 /dev/zero | tr '\0' '#' >pad
-	for i in {1..24}; do
+	zn-submit --hold --priority -3 --output /dev/null -- true # 1: of it there is the submission alone
+	zn-submit --hold --output /dev/null -- true                      # 2
+	zn-queue modify --priority -5 2
+	for i in {3..26}; do
 		{ printf '#!/bin/sh\n'; cat pad; printf '\nexit %d\n' "$((i % 3))"; } >"job$i"
 		zn-submit --key "k$i" --env "N=$i" --output /dev/null "./job$i" >/dev/null
 	done
-	timeout 60 zn-queue wait {1..24} || :
+	timeout 60 zn-queue wait {3..26} || :
 	zn-submit --hold --key waiting --env N=held --output held.out -- sh -c 'echo $N' >/dev/null
 	has_snapshot() { compgen -G "$ZENITH_SPOOL/journal/*.zs" >/dev/null; }
 	is_small() { [ "$(du -sk "$ZENITH_SPOOL/journal" | cut -f1)" -lt 100000 ]; }
@@ -309,16 +312,17 @@ resident_kb() { awk '/^VmRSS/ { print $2 }' "/proc/$(pid_of zn-schedd)/status"; 
 	until_true is_small # the old files go when the daemon has heard of the snapshot's end
 	for _ in 1 2; do
 		kill -KILL "$(pid_of zn-schedd)"
-		[ "$(zn-submit --hold --key waiting --output held.out -- sh -c 'echo $N')" = 25 ]
+		[ "$(zn-submit --hold --key waiting --output held.out -- sh -c 'echo $N')" = 27 ]
 		[ "$(zn-submit --key k7 --output /dev/null ./job7)" = 7 ]
+		[ "$(state 1) $(field priority 1) $(field priority 2)" = "PENDING -3 -5" ]
 	done
 	[ "$(zn-queue history -o json | wc -l)" -eq 24 ]
 	[ "$(field exit_code 8)" = 2 ]
-	zn-queue release 25
-	zn-queue wait 25
+	zn-queue release 27
+	zn-queue wait 27
 	[ "$(cat held.out)" = held ]
 	run -0 zn-schedd --check-spool
-	[[ $output == *"25 jobs, 0 damaged"* ]]
+	[[ $output == *"27 jobs, 0 damaged"* ]]
 }
 
 @test "a request that ends in the middle is answered with a sentence" {

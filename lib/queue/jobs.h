@@ -79,6 +79,7 @@ struct zn_job {
 	int64_t priority;
 	const struct zn_wish *wish;    /* of licences, of the room's; NULL: none */
 	bool hold;
+	bool is_changed;               /* the journal has more of it than its submission */
 	bool is_kept;                  /* an element that is among its array's kept */
 	bool nvlink_required, spread, same_switch;
 	bool pack;                     /* it said what happens anyway */

@@ -464,6 +464,7 @@ static int replay_change(struct zn_jobs *q, const msgpack_object *map, struct zn
 	rc = job ? 0 : replay_element(q, m.id, &job, err);
 	if (rc < 0)
 		return rc;
+	job->is_changed = true;
 	change_numbers(job, &m);
 	if (state != ZN_JOB_PENDING) { /* all that it waited for has come */
 		free(job->after);
@@ -555,13 +556,20 @@ static int put_drain(const struct zn_jobs_node *node, struct zn_buf *b, struct z
 	return rc < 0 || !m.by ? rc : zn_snapshot_put(s, 0, b->data, b->len);
 }
 
+/* What the submission does not say; an array has what its elements left, in the order in which they ended. */
+static bool has_more(const struct zn_job *job)
+{
+	return job->is_changed || job->array || job->whole;
+}
+
 static int put_job(const struct zn_jobs *q, const struct zn_job *job, struct zn_buf *b, struct zn_snapshot *s)
 {
 	int rc = job->whole ? 0 : zn_snapshot_copy(s, job->id, job->body);
 
+	if (rc < 0 || !has_more(job))
+		return rc;
 	b->len = 0;
-	if (rc == 0)
-		rc = zn_memo_encode_change(q, job, "is", job->end_s, b);
+	rc = zn_memo_encode_change(q, job, "is", job->end_s, b);
 	return rc < 0 ? rc : zn_snapshot_put(s, 0, b->data, b->len);
 }
 

@@ -45,10 +45,12 @@ int zn_change_save(struct zn_server *s, struct zn_job *job, const char *event)
 
 	if (rc == 0) {
 		int64_t seq = zn_journal_append(s->journal, b.data, b.len, NULL);
-		if (seq > 0)
+		if (seq > 0) {
 			s->seq = job->view_seq = (uint64_t)seq;
-		else
+			job->is_changed = true;
+		} else {
 			rc = (int)seq;
+		}
 	}
 	zn_buf_done(&b);
 	if (rc < 0) { /* memory and journal disagree now: only the journal counts */
