@@ -20,7 +20,7 @@
 
 static struct {
 	const char *cluster, *config, *plot, *policy, *estimates, *scale, *from, *to;
-	struct zn_ou64 gpus, depth, seed;
+	struct zn_ou64 gpus, depth, reservations, seed;
 	struct zn_oi64 preempt_below;
 	struct zn_strs add_nodes;
 	bool flat, saturate, per_vc, priorities, fair, only_summary;
@@ -38,6 +38,7 @@ static const struct zn_opt opts[] = {
 	  "default: as zenith(7) orders and backfills; easy: in order of arrival, with backfill; fcfs: without; sjf: shortest estimate first; "
 	  "with --saturate default, bestfit or random" },
 	{ 0, "depth", ZN_OPT_U64, "N", &o.depth, NULL, "backfill looks at N jobs behind the first (default: at all)" },
+	{ 0, "reservations", ZN_OPT_U64, "N", &o.reservations, NULL, "so many of the first in line have one, which no backfill delays (default 1)" },
 	{ 'e', "estimates", ZN_OPT_CHOICE, "WHOSE", &o.estimates, "user|exact",
 	  "user: what was asked for, where the trace has it, but no less than it took; exact: what it took" },
 	{ 0, "priorities", ZN_OPT_FLAG, NULL, &o.priorities, NULL, "mind the priorities of the trace; for them the default policy preempts, too" },
@@ -87,9 +88,11 @@ static struct zn_pick_policy policy(void)
 
 	if (o.depth.has && (!backfill || o.depth.v > UINT32_MAX))
 		zn_cli_usage("option '--depth': only easy and default look behind the first, at 2^32 at most");
+	if (o.reservations.has && (!backfill || o.reservations.v < 1 || o.reservations.v > ZN_PICK_RESERVATIONS))
+		zn_cli_usage("option '--reservations': 1 to %d, and only with easy and default", ZN_PICK_RESERVATIONS);
 	return (struct zn_pick_policy){
 		.order = !strcmp(o.policy, "default") ? ZN_PICK_SLOWDOWN : !strcmp(o.policy, "sjf") ? ZN_PICK_SHORTEST : ZN_PICK_ARRIVAL,
-		.backfill = backfill, .depth = (uint32_t)o.depth.v,
+		.backfill = backfill, .depth = (uint32_t)o.depth.v, .reservations = (uint32_t)o.reservations.v,
 	};
 }
 
@@ -100,7 +103,7 @@ static bool places(void) /* a policy of --saturate; default is one of both */
 
 static void check_saturate(void)
 {
-	if (o.flat || o.gpus.has || o.depth.has || o.per_vc || o.priorities || o.preempt_below.has || o.fair || o.config || o.plot || o.scale || o.from || o.to || strcmp(o.estimates, "user"))
+	if (o.flat || o.gpus.has || o.depth.has || o.reservations.has || o.per_vc || o.priorities || o.preempt_below.has || o.fair || o.config || o.plot || o.scale || o.from || o.to || strcmp(o.estimates, "user"))
 		zn_cli_usage("option '--saturate' knows no time: give --cluster, and of the others --policy and --seed alone");
 	if (!o.cluster)
 		zn_cli_usage("option '--saturate' needs the nodes: give --cluster");

@@ -18,6 +18,7 @@ _zn_sim()
 	--seed) :; return ;;
 	-p|--policy) _zn_reply -W 'default easy fcfs sjf bestfit random'; return ;;
 	--depth) :; return ;;
+	--reservations) :; return ;;
 	-e|--estimates) _zn_reply -W 'user exact'; return ;;
 	--preempt-below) :; return ;;
 	--config) compopt -o filenames; _zn_reply -f; return ;;
@@ -30,7 +31,7 @@ _zn_sim()
 	--complete) _zn_reply -W 'bash zsh fish'; return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		_zn_reply -W '-c --cluster --add-nodes -g --gpus --flat --saturate --seed -p --policy --depth -e --estimates --priorities --preempt-below --config --fair --per-vc --scale --from --to --plot -s --summary -o --output --fields --no-heading -h --help --version --complete'
+		_zn_reply -W '-c --cluster --add-nodes -g --gpus --flat --saturate --seed -p --policy --depth --reservations -e --estimates --priorities --preempt-below --config --fair --per-vc --scale --from --to --plot -s --summary -o --output --fields --no-heading -h --help --version --complete'
 	else
 		compopt -o filenames; _zn_reply -f
 	fi

@@ -8,6 +8,7 @@ complete -c zn-sim -l saturate -d 'fill the nodes with the jobs of the trace in 
 complete -c zn-sim -l seed -x -d 'with --saturate: another random order for each N (default 1)'
 complete -c zn-sim -s p -l policy -x -a 'default easy fcfs sjf bestfit random' -d 'default: as zenith(7) orders and backfills; easy: in order of arrival, with backfill; fcfs: without; sjf: shortest estimate first; with --saturate default, bestfit or random'
 complete -c zn-sim -l depth -x -d 'backfill looks at N jobs behind the first (default: at all)'
+complete -c zn-sim -l reservations -x -d 'so many of the first in line have one, which no backfill delays (default 1)'
 complete -c zn-sim -s e -l estimates -x -a 'user exact' -d 'user: what was asked for, where the trace has it, but no less than it took; exact: what it took'
 complete -c zn-sim -l priorities -d 'mind the priorities of the trace; for them the default policy preempts, too'
 complete -c zn-sim -l preempt-below -x -d 'mind them, and take jobs with a priority below N for preemptible'

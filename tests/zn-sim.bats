@@ -50,6 +50,19 @@ many_jobs() {
 	run --separate-stderr -64 zn-sim --flat -g 4 -p fcfs --depth 1 trace
 }
 
+@test "so many of the first in line as are told have reservations, which no backfill delays" {
+	printf '%s\n' job_id,submit_s,duration_s,gpus 0,0,100,3 1,0,100,3 2,0,100,4 3,0,300,1 4,0,200,1 >trace
+	[ "$(starts -g 4 -p easy trace)" = "0:0 1:100 2:300 3:0 4:400 " ]
+	[ "$(starts -g 4 -p easy --reservations 2 trace)" = "0:0 1:100 2:200 3:300 4:0 " ] # one that is over by then
+	[ "$(starts -g 4 -p easy --reservations 16 trace)" = "0:0 1:100 2:200 3:300 4:0 " ]
+	[ "$(starts -g 4 --depth 1 -p easy --reservations 2 trace)" = "0:0 1:100 2:200 3:300 4:300 " ]
+	run --separate-stderr -64 zn-sim --flat -g 4 --reservations 17 trace
+	[[ $stderr == "zn-sim: option '--reservations': 1 to 16, and only with easy and default"* ]]
+	run --separate-stderr -64 zn-sim --flat -g 4 --reservations 0 trace
+	run --separate-stderr -64 zn-sim --flat -g 4 -p sjf --reservations 2 trace
+	run --separate-stderr -64 zn-sim --saturate -c trace --reservations 2 trace
+}
+
 # The figures were taken from another program, the reference simulator of this project's traces.
 @test "fcfs, easy and sjf come to what the reference simulator says, to the digit" {
 	many_jobs >trace

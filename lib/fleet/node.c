@@ -21,6 +21,23 @@ void zn__node_move(struct zn_fleet_node *node, const struct zn_fleet_task *task,
 	move(&node->mem_bytes, mem_bytes, give);
 }
 
+static void hold(uint64_t *have, uint64_t much)
+{
+	if (*have != ZN_FLEET_UNKNOWN)
+		*have -= much < *have ? much : *have;
+}
+
+void zn__node_hold(struct zn_fleet_node *node, const struct zn_fleet_task *task, const struct zn_fleet_spot *spot)
+{
+	for (uint64_t m = spot->gpus; m; m &= m - 1) {
+		uint16_t *gpu = &node->milli[__builtin_ctzll(m)], much = (uint16_t)(task->gpu_milli < *gpu ? task->gpu_milli : *gpu);
+		*gpu = (uint16_t)(*gpu - much);
+		node->free_milli -= much;
+	}
+	hold(&node->cpu_milli, task->cpu_milli * spot->tasks);
+	hold(&node->mem_bytes, task->mem_bytes * spot->tasks);
+}
+
 uint32_t zn__node_whole(const struct zn_fleet_node *node)
 {
 	uint32_t n = 0;

@@ -6,6 +6,8 @@
 
 /* Takes what the tasks of a spot have, or gives it back. */
 void zn__node_move(struct zn_fleet_node *node, const struct zn_fleet_task *task, const struct zn_fleet_spot *spot, bool give);
+/* Takes it where there may be too little: then nothing is left. */
+void zn__node_hold(struct zn_fleet_node *node, const struct zn_fleet_task *task, const struct zn_fleet_spot *spot);
 /* Whether the change of that number was the last one of its node: else that changed again after it. */
 static inline bool zn__node_changed(const struct zn_fleet *f, uint64_t change, uint32_t *ret_node)
 {

@@ -20,6 +20,7 @@ void zn_fleet_then_done(struct zn_fleet_then *t)
 	free(t->nodes);
 	free(t->at);
 	free(t->number);
+	free(t->held);
 	*t = (struct zn_fleet_then){ 0 };
 }
 
@@ -31,7 +32,7 @@ int zn_fleet_then_begin(struct zn_fleet_then *t, const struct zn_fleet_gang *gan
 		return -ENOMEM;
 	zn__room_copy(t->room, &s->room, t->fleet);
 	t->gang = *gang;
-	t->n = 0;
+	t->n = t->n_held = 0;
 	return 0;
 }
 
@@ -45,9 +46,79 @@ static bool is_changed(const struct zn_fleet_then *t, uint32_t node)
 	return t->at[node] < t->n && t->number[t->at[node]] == node;
 }
 
-const struct zn_fleet_node *zn_fleet_then_node(const struct zn_fleet_then *t, uint32_t node)
+/* Without those who are held. */
+static const struct zn_fleet_node *ended(const struct zn_fleet_then *t, uint32_t node)
 {
 	return is_changed(t, node) ? &t->nodes[t->at[node]] : &t->fleet->nodes[node];
+}
+
+const struct zn_fleet_spot *zn_fleet_held_on(const struct zn_fleet_held *h, uint32_t node)
+{
+	uint32_t from = 0, to = h->n;
+
+	while (from < to) {
+		uint32_t at = (from + to) / 2;
+		if (h->spots[at].node < node)
+			from = at + 1;
+		else
+			to = at;
+	}
+	return from < h->n && h->spots[from].node == node ? &h->spots[from] : NULL;
+}
+
+struct zn_fleet_node zn_fleet_then_node(const struct zn_fleet_then *t, uint32_t node)
+{
+	struct zn_fleet_node ret = *ended(t, node);
+
+	for (size_t i = 0; i < t->n_held; i++) {
+		const struct zn_fleet_spot *spot = zn_fleet_held_on(&t->held[i], node);
+		if (spot)
+			zn__node_hold(&ret, t->held[i].task, spot);
+	}
+	return ret;
+}
+
+static void count_on(struct zn_fleet_then *t, uint32_t node)
+{
+	const struct zn_fleet_node *is = ended(t, node);
+	struct zn_fleet_node left;
+
+	if (t->n_held) {
+		left = zn_fleet_then_node(t, node);
+		is = &left;
+	}
+	zn__room_set(t->room, t->fleet, node, zn__spread_on(is, &t->gang));
+}
+
+static void count_at(struct zn_fleet_then *t, const struct zn_fleet_held *held)
+{
+	for (uint32_t i = 0; i < held->n; i++)
+		count_on(t, held->spots[i].node);
+}
+
+int zn_fleet_then_hold(struct zn_fleet_then *t, const struct zn_fleet_held *held)
+{
+	if (t->n_held == t->cap_held) {
+		size_t cap = t->cap_held ? 2 * t->cap_held : 4;
+		struct zn_fleet_held *v = reallocarray(t->held, cap, sizeof(*v));
+		if (!v)
+			return -ENOMEM;
+		t->held = v;
+		t->cap_held = cap;
+	}
+	t->held[t->n_held++] = *held;
+	count_at(t, held);
+	return 0;
+}
+
+void zn_fleet_then_let_go(struct zn_fleet_then *t, const struct zn_fleet_held *held)
+{
+	size_t at = 0;
+
+	while (t->held[at].spots != held->spots)
+		at++;
+	t->held[at] = t->held[--t->n_held];
+	count_at(t, held);
 }
 
 static int grow(struct zn_fleet_then *t)
@@ -78,7 +149,7 @@ int zn_fleet_then_give(struct zn_fleet_then *t, const struct zn_fleet_task *task
 	}
 	struct zn_fleet_node *node = &t->nodes[t->at[at]];
 	zn__node_move(node, task, spot, true);
-	zn__room_set(t->room, t->fleet, at, zn__spread_on(node, &t->gang));
+	count_on(t, spot->node);
 	return 0;
 }
 
@@ -111,7 +182,8 @@ uint32_t zn_fleet_then_choose(const struct zn_fleet_then *t, struct zn_fleet_spo
 
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t at = ret[i].node;
-		uint64_t then = mask_of(zn_fleet_then_node(t, at), task->gpu_milli), now = mask_of(&t->fleet->nodes[at], task->gpu_milli);
+		struct zn_fleet_node left = zn_fleet_then_node(t, at);
+		uint64_t then = mask_of(&left, task->gpu_milli), now = mask_of(&t->fleet->nodes[at], task->gpu_milli);
 		ret[i].gpus = pick_bits(then, ~now, ret[i].tasks * task->gpus);
 	}
 	return n;

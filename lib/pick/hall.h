@@ -1,6 +1,6 @@
 /* hall: what many nodes have to give out, counted: GPUs, CPUs, memory, models.  Jobs are gangs, and go where the fleet sends
- * them (fleet/fleet.h).  What is set aside for the first in line is what it would get when the jobs in its way are over, GPU
- * by GPU; there are two fleets for it, one of what is free and one of what is free beside that.
+ * them (fleet/fleet.h).  What is set aside for who has a reservation is what it would get when the jobs in its way are
+ * over, GPU by GPU; there is a fleet for each level, of what is free there (gap.h).
  */
 #ifndef ZN_PICK_HALL_H
 #define ZN_PICK_HALL_H
@@ -14,15 +14,15 @@ struct zn_victim;
 /* Where a job runs; spots are in the order of their nodes, which is that of the ranks. */
 struct zn_hall_place { struct zn_fleet_spot *spots; uint32_t n; };
 
-/* Looking ahead to when the first in line has room costs a step for each task that ends until then.  So many of them are spent
- * in a pass on the average: what it finds holds on until that much was saved, unless another one is the first, or its time
- * comes.
+/* Looking ahead to when one has room costs a step for each task that ends until then.  So many of them are spent in a pass on
+ * the average: what it finds holds on until that much was saved, unless another one is in its place in the line, or in a place
+ * before it, or its time comes.
  */
 enum { ZN_HALL_STEPS = 1000 };
 
 struct zn_hall_gang { struct zn_fleet_gang gang; uint32_t number; UT_hash_handle hh; };
 
-/* What is set aside of a node. */
+/* What is set aside of a node for a reservation. */
 struct zn_hall_aside {
 	bool is;
 	uint64_t gpus;                 /* of which no more than milli_beside may be used beside it: 0 but for a share */
@@ -30,9 +30,20 @@ struct zn_hall_aside {
 	uint64_t cpu_milli_beside, mem_bytes_beside;
 };
 
+/* A reservation. */
+struct zn_hall_ahead {
+	uint64_t seq;                  /* of who has it */
+	uint32_t gang;
+	double from_s, until_s;        /* when it runs */
+	struct zn_hall_aside *aside;   /* of each node */
+	struct zn_fleet_spot *set;     /* the nodes of which something is set aside: n_set */
+	uint32_t n_set;
+	bool holds;                    /* while a later one looks ahead */
+};
+
 struct zn_hall {
 	struct zn_pick pick;
-	struct zn_fleet now, beside;
+	struct zn_fleet now, *beside;  /* beside: of each level above 0, n_ahead of them */
 	struct zn_fleet_then then;
 	struct zn_hall_gang *by_gang;
 	struct zn_hall_gang **gangs;   /* by their numbers, from 1 on */
@@ -41,18 +52,16 @@ struct zn_hall {
 	const struct zn_hall_place *(*place_of)(const struct zn_pick_job *job); /* of one that runs */
 	struct zn_fleet_spot *spots;   /* of the job that started last: n_spots of room for cap_spots */
 	uint32_t n_spots, cap_spots;
-	struct zn_hall_aside *aside;   /* of each node */
-	struct zn_fleet_spot *set;     /* the nodes of which something is set aside: n_set */
-	uint32_t n_set;
-	bool is_set;                   /* and whoever started since has left it alone, or is over by then */
-	uint64_t set_for;              /* for whom: its seq */
-	double set_s;                  /* until when */
+	struct zn_hall_ahead *ahead;   /* by the numbers of the gap; of those n_ahead may be: */
+	uint32_t n_ahead, n_set;       /* n_set stand, and whoever started since has left them alone, or is over by then */
+	uint32_t levels[ZN_PICK_RESERVATIONS], n_levels; /* which of them is set aside from level 1 on, from 2 on, and so on */
+	bool in_order;                 /* by their times, too */
 	uint64_t steps_each, steps_saved, steps_last; /* in a pass, ZN_HALL_STEPS; since it was looked ahead; how many that took */
 	int rc;                        /* -ENOMEM once memory was short: what is picked since then is not to be trusted */
 };
 
-/* No node is there yet, and no job. */
-void zn_hall_init(struct zn_hall *h, enum zn_fleet_policy policy);
+/* No node is there yet, and no job; for so many reservations in a pass, 0 is 1.  -ENOMEM. */
+int zn_hall_init(struct zn_hall *h, enum zn_fleet_policy policy, uint32_t reservations);
 void zn_hall_done(struct zn_hall *h);
 /* As zn_fleet_add and zn_fleet_wire. */
 int zn_hall_add(struct zn_hall *h, uint32_t gpus, uint32_t model, uint64_t cpu_milli, uint64_t mem_bytes);

@@ -114,7 +114,7 @@ int zn_licences_wish(struct zn_licences *l, const char *text, const struct zn_wi
 
 /* ---- counting ------------------------------------------------------------------------------------------ */
 
-void zn_licences_add(struct zn_licences *l, const struct zn_wish *wish, enum zn_licences_left left, int sign)
+void zn_licences_add(struct zn_licences *l, const struct zn_wish *wish, uint32_t left, int sign)
 {
 	for (size_t i = 0; wish && i < wish->n; i++)
 		l->v[wish->v[i].licence].left[left] += sign * (int64_t)wish->v[i].count;
@@ -142,7 +142,7 @@ void zn_licences_give_all(struct zn_licences *l)
 	}
 }
 
-bool zn_licences_fit(const struct zn_licences *l, const struct zn_wish *wish, enum zn_licences_left left)
+bool zn_licences_fit(const struct zn_licences *l, const struct zn_wish *wish, uint32_t left)
 {
 	for (size_t i = 0; wish && i < wish->n; i++)
 		if ((int64_t)wish->v[i].count > l->v[wish->v[i].licence].left[left])
@@ -159,15 +159,8 @@ double zn_licences_part(const struct zn_licences *l, const struct zn_wish *wish)
 	return part;
 }
 
-void zn_licences_copy(struct zn_licences *l, enum zn_licences_left to, enum zn_licences_left from)
+void zn_licences_copy(struct zn_licences *l, uint32_t to, uint32_t from)
 {
 	for (size_t i = 0; i < l->n; i++)
 		l->v[i].left[to] = l->v[i].left[from];
-}
-
-void zn_licences_cut(struct zn_licences *l, enum zn_licences_left to, enum zn_licences_left most)
-{
-	for (size_t i = 0; i < l->n; i++)
-		if (l->v[i].left[to] > l->v[i].left[most])
-			l->v[i].left[to] = l->v[i].left[most];
 }

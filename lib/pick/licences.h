@@ -10,10 +10,12 @@
 #include <stdint.h>
 #include <uthash.h>
 
-/* What is left of each: now; of that, what is not set aside for the first in line; and, while that is looked for, when the
- * jobs in its way are over.
+#include "pick/gap.h"
+
+/* What is left of each: now; when who has one of the reservations of a pass has started, which of them is added; and, while
+ * that time is looked for, when the jobs in its way are over.
  */
-enum zn_licences_left { ZN_LICENCES_NOW, ZN_LICENCES_BESIDE, ZN_LICENCES_THEN, ZN_LICENCES_LEFT };
+enum zn_licences_left { ZN_LICENCES_NOW, ZN_LICENCES_AHEAD, ZN_LICENCES_THEN = ZN_LICENCES_AHEAD + ZN_PICK_RESERVATIONS, ZN_LICENCES_LEFT };
 
 struct zn_licence {
 	char *name;
@@ -46,13 +48,12 @@ int zn_licences_wish(struct zn_licences *l, const char *text, const struct zn_wi
 void zn_licences_take(struct zn_licences *l, const struct zn_wish *wish);
 void zn_licences_give(struct zn_licences *l, const struct zn_wish *wish);
 void zn_licences_give_all(struct zn_licences *l);   /* nobody has any */
-bool zn_licences_fit(const struct zn_licences *l, const struct zn_wish *wish, enum zn_licences_left left);
+bool zn_licences_fit(const struct zn_licences *l, const struct zn_wish *wish, uint32_t left);
 /* The largest part of all there is of one. */
 double zn_licences_part(const struct zn_licences *l, const struct zn_wish *wish);
 
-/* Of one count alone: sign times the wish is more; it becomes what that other one is, or that where it is less. */
-void zn_licences_add(struct zn_licences *l, const struct zn_wish *wish, enum zn_licences_left left, int sign);
-void zn_licences_copy(struct zn_licences *l, enum zn_licences_left to, enum zn_licences_left from);
-void zn_licences_cut(struct zn_licences *l, enum zn_licences_left to, enum zn_licences_left most);
+/* Of one count alone: sign times the wish is more; it becomes what that other one is. */
+void zn_licences_add(struct zn_licences *l, const struct zn_wish *wish, uint32_t left, int sign);
+void zn_licences_copy(struct zn_licences *l, uint32_t to, uint32_t from);
 
 #endif

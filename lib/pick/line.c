@@ -590,3 +590,77 @@ bool zn_line_must(const struct zn_line *l, const struct zn_pick_job *job)
 {
 	return l->order == ZN_PICK_SLOWDOWN && overtaken_s(l, job) > overtaken_max_s;
 }
+
+/* ---- who is behind the first ------------------------------------------------------------------------------ */
+
+/* The first of a class that is not ahead: those who are were its first, one after the other. */
+static struct zn_pick_job *first_behind(const struct zn_pick_class *c, const struct zn_line_ahead *ahead, const struct zn_pick_gap *gap)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < ahead->n; i++)
+		n += ahead->v[i]->class == c;
+	struct zn_row_node *node = n ? zn_row_nth(&c->jobs, n) : &c->first->in_class;
+	return node && !(gap->has_last && node->seq > gap->last_seq) ? zn_pick_job_of(node, in_class) : NULL;
+}
+
+struct best { struct zn_pick_job *job; struct zn_line_head head; double score; };
+
+/* Who is looked for: the first in the order, or the oldest. */
+struct behind { const struct zn_line *line; const struct zn_line_ahead *ahead; const struct zn_pick_gap *gap; double now_s; bool oldest; };
+
+static bool look_at(const struct behind *b, const struct zn_pick_class *c, struct best *best)
+{
+	struct zn_pick_job *job = first_behind(c, b->ahead, b->gap);
+
+	if (!job)
+		return false;
+	struct best one = { .job = job, .head = zn_line_head_of(job) };
+	one.score = zn_line_score(b->line, &one.head, b->now_s);
+	if (!best->job || (b->oldest ? job->seq < best->job->seq : zn_line_head_before(&one.head, one.score, &best->head, best->score)))
+		*best = one;
+	return true;
+}
+
+static bool is_ahead(const struct zn_line_ahead *ahead, const struct zn_pick_kind *k)
+{
+	for (uint32_t i = 0; i < ahead->n; i++)
+		if (ahead->v[i]->shape->kind == k)
+			return true;
+	return false;
+}
+
+/* Of a kind of which nobody is ahead, the first class says who is first. */
+static void look_at_kind(const struct behind *b, struct zn_pick_kind *k, struct best *best)
+{
+	if (!k->n_heads || k->never == b->gap->pass)
+		return;
+	if (!b->oldest && !is_ahead(b->ahead, k) && look_at(b, zn_line_top(b->line, k, b->now_s).head->class, best))
+		return;
+	for (uint32_t i = 0; i < k->n_heads; i++)
+		look_at(b, k->heads[i].class, best);
+}
+
+static struct zn_pick_job *find_behind(const struct behind *b)
+{
+	struct best best = { 0 };
+
+	for (struct zn_pick_kind *k = b->line->kinds; k; k = k->next_kind)
+		look_at_kind(b, k, &best);
+	return best.job;
+}
+
+struct zn_pick_job *zn_line_behind(struct zn_line *l, const struct zn_line_ahead *ahead, const struct zn_pick_gap *gap, double now_s,
+                                   bool *ret_must)
+{
+	struct behind b = { .line = l, .ahead = ahead, .gap = gap, .now_s = now_s };
+	struct zn_pick_job *oldest = l->order == ZN_PICK_SLOWDOWN ? zn_line_oldest(l, UINT64_MAX) : NULL;
+
+	if (oldest && zn_line_must(l, oldest)) { /* else nobody must be next */
+		b.oldest = true;
+		oldest = find_behind(&b);
+		b.oldest = false;
+	}
+	*ret_must = oldest && zn_line_must(l, oldest);
+	return *ret_must ? oldest : find_behind(&b);
+}

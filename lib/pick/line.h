@@ -19,6 +19,7 @@
 
 #include <uthash.h>
 
+#include "pick/gap.h"
 #include "pick/licences.h"
 #include "plan/plan.h"
 #include "pick/row.h"
@@ -46,9 +47,6 @@ struct zn_pick_ask {
 	struct zn_gpu_part part;      /* in a room: of the one GPU */
 	const struct zn_wish *wish;   /* in a room: what licences; NULL: none */
 };
-
-/* What there is of what can be counted. */
-struct zn_pick_have { uint64_t mem_bytes; uint32_t gpus, gpu_milli, cpus; }; /* gpu_milli: the largest part of one */
 
 /* The caller sets what is before gang, that in a hall, and many. */
 struct zn_pick_job {
@@ -117,7 +115,10 @@ struct zn_pick_kind {
 	bool has_rest;                /* there are others */
 	int64_t rest_priority;        /* the best of them, by this and by their score at at_s */
 	double rest_score, at_s, growth;
-	uint64_t no_room, no_room_beside; /* numbers of the passes in which none was found */
+	uint64_t no_room;             /* the number of the pass in which none was found */
+	uint64_t capped;              /* that in which none was found above the level cap */
+	uint32_t cap;
+	uint64_t never;               /* that in which it was seen that none of it could ever start */
 	struct zn_pick_job *next;     /* in a pass: of it, who may start early; NULL: nobody */
 	struct zn_line_head next_head;
 	double next_score;
@@ -181,17 +182,8 @@ struct zn_line {
 	double charged_s;             /* all that anybody was ever overtaken by */
 };
 
-/* What may start early: there is room for it and it is over in time, or there is room beside what is set aside for the
- * first in line.
- */
-struct zn_pick_gap {
-	uint64_t pass;
-	struct zn_pick_have now, beside;
-	double shadow_s;              /* when the first in line starts; HUGE_VAL: nobody knows; -HUGE_VAL: none is in time; 0 before
-	                               * anything is set aside */
-	bool has_last;
-	uint64_t last_seq;            /* nobody behind this one is looked at */
-};
+/* Who has a reservation in a pass, in the order of the line. */
+struct zn_line_ahead { const struct zn_pick_job *v[ZN_PICK_RESERVATIONS]; uint32_t n; };
 
 void zn_line_done(struct zn_line *l);
 int zn_line_add(struct zn_line *l, struct zn_pick_job *job, const struct zn_pick_ask *ask); /* -ENOMEM: it is not in it */
@@ -230,6 +222,12 @@ void zn_line_top_forget(struct zn_pick_kind *k, struct zn_pick_class *c);
  */
 struct zn_pick_job *zn_line_first(const struct zn_line *l, uint64_t pass, double now_s);
 struct zn_pick_job *zn_line_oldest(struct zn_line *l, uint64_t pass);
+/* Who comes next behind those ahead, of those who are not out, could start some time and came before the gap's last; also of
+ * those who sleep.  Sets *ret_must: it is the oldest of them, and was overtaken by so much as zn_line_must says.  NULL: there
+ * is none.
+ */
+struct zn_pick_job *zn_line_behind(struct zn_line *l, const struct zn_line_ahead *ahead, const struct zn_pick_gap *gap, double now_s,
+                                   bool *ret_must);
 /* Whether it was overtaken by so much that nothing may delay it any more.  The oldest was overtaken by all who overtook any
  * other one.
  */

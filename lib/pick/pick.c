@@ -9,6 +9,8 @@
 void zn_pick_init(struct zn_pick *p, struct zn_pick_policy policy, double total, const struct zn_pick_ops *ops, void *arg)
 {
 	*p = (struct zn_pick){ .policy = policy, .line = { .order = policy.order, .total = total, .growth = 1 }, .ops = ops, .arg = arg };
+	if (!policy.reservations)
+		p->policy.reservations = 1;
 }
 
 void zn_pick_done(struct zn_pick *p)
@@ -70,8 +72,7 @@ static double factor(const void *payers, uint32_t payer)
 void zn_pick_begin(struct zn_pick_pass *pass, struct zn_pick *p, double now_s)
 {
 	*pass = (struct zn_pick_pass){ .pick = p, .now_s = now_s, .gap.pass = ++p->passes };
-	p->ops->begin(p->arg, &pass->gap.now);
-	pass->gap.beside = pass->gap.now;
+	p->ops->begin(p->arg, &pass->gap.have[0]);
 	if (!p->payers)
 		return;
 	zn_pick_exceed(p, false, now_s);
@@ -111,34 +112,77 @@ static struct zn_pick_job *find_head(struct zn_pick_pass *pass, bool *ret_must)
 	return *ret_must ? oldest : zn_line_first(l, pass->gap.pass, pass->now_s);
 }
 
-/* Sets what the first in line needs aside.  False: it could never start. */
-static bool reserve(struct zn_pick_pass *pass, const struct zn_pick_job *head, bool must)
+/* Adds a reservation.  False: it could never start. */
+static bool reserve(struct zn_pick_pass *pass, const struct zn_pick_job *job, bool must)
 {
 	struct zn_pick *p = pass->pick;
-	struct zn_pick_gap *gap = &pass->gap;
+
+	if (!p->ops->reserve(p->arg, job, pass->now_s, must, &pass->gap))
+		return false;
+	pass->ahead.v[pass->ahead.n++] = job;
+	return true;
+}
+
+static bool reserve_first(struct zn_pick_pass *pass, const struct zn_pick_job *head, bool must)
+{
+	struct zn_pick *p = pass->pick;
 	struct zn_row_node *cut = p->policy.depth ? zn_row_nth(&p->line.all, p->policy.depth) : NULL;
 
-	if (!p->ops->reserve(p->arg, head, pass->now_s, gap))
+	pass->gap.n = pass->ahead.n = 0;
+	if (!reserve(pass, head, must))
 		return false;
-	if (must && gap->shadow_s == HUGE_VAL)
-		gap->shadow_s = -HUGE_VAL;
-	gap->has_last = cut != NULL;
-	gap->last_seq = cut ? cut->seq : 0;
+	pass->gap.has_last = cut != NULL;
+	pass->gap.last_seq = cut ? cut->seq : 0;
 	pass->filling = true;
 	return true;
 }
 
+/* ---- those behind it -------------------------------------------------------------------------------------- */
+
+/* Gives it what it asks for, if there is room beside the reservations. */
+static bool take_beside(struct zn_pick_pass *pass, struct zn_pick_job *job)
+{
+	struct zn_pick *p = pass->pick;
+	struct zn_pick_kind *k = job->shape->kind;
+	uint32_t level = zn_gap_level(&pass->gap, pass->now_s + job->limit_s);
+
+	if (job->shape->sleeps || k->no_room == pass->gap.pass || !zn_pick_fits(&k->ask, &pass->gap.have[level]))
+		return false;
+	if (p->ops->take(p->arg, job, level, &pass->gap))
+		return true;
+	if (level == 0)
+		k->no_room = pass->gap.pass;
+	return false;
+}
+
+/* One after the other starts, or has a reservation, until so many have one.  Returns who starts. */
+static struct zn_pick_job *start_or_reserve(struct zn_pick_pass *pass)
+{
+	struct zn_pick *p = pass->pick;
+	struct zn_pick_job *job;
+	bool must;
+
+	while (pass->ahead.n < p->policy.reservations && (job = zn_line_behind(&p->line, &pass->ahead, &pass->gap, pass->now_s, &must))) {
+		if (take_beside(pass, job))
+			return start(pass, job);
+		if (!reserve(pass, job, must))
+			job->shape->kind->never = pass->gap.pass;
+	}
+	pass->reserved = true;
+	return NULL;
+}
+
 /* ---- who may start early ----------------------------------------------------------------------------------- */
 
-/* What of a class may: its first, if beside the reservation there is room, or the first that is in time. */
-static struct zn_pick_job *next_in(const struct zn_pick_pass *pass, const struct zn_pick_class *c, bool freely)
+/* What of a class may, for which there is room up to a level: its first, if that is the highest, or the first that is in time. */
+static struct zn_pick_job *next_in(const struct zn_pick_pass *pass, const struct zn_pick_class *c, uint32_t level)
 {
 	const struct zn_pick_gap *gap = &pass->gap;
 	struct zn_row_node *node;
 
 	if (c->shape->sleeps)
 		return NULL;
-	node = freely ? &c->first->in_class : zn_row_first_within(&c->jobs, pass->now_s, gap->shadow_s);
+	node = level == gap->n ? &c->first->in_class : zn_row_first_within(&c->jobs, pass->now_s, zn_gap_until(gap, level));
 	if (!node || (gap->has_last && node->seq > gap->last_seq))
 		return NULL;
 	return zn_pick_job_of(node, in_class);
@@ -157,29 +201,49 @@ static void offer(const struct zn_pick_pass *pass, struct zn_pick_kind *k, struc
 }
 
 /* All classes of a kind; those without a job that is in time are passed over. */
-static void look_at_classes(const struct zn_pick_pass *pass, struct zn_pick_kind *k, bool freely)
+static void look_at_classes(const struct zn_pick_pass *pass, struct zn_pick_kind *k, uint32_t level)
 {
+	const struct zn_pick_gap *gap = &pass->gap;
+
 	for (uint32_t i = 0; i < k->n_heads; i++) {
-		if (!freely && pass->now_s + k->heads[i].low_s > pass->gap.shadow_s)
+		if (level < gap->n && pass->now_s + k->heads[i].low_s > zn_gap_until(gap, level))
 			continue;
-		struct zn_pick_job *job = next_in(pass, k->heads[i].class, freely);
+		struct zn_pick_job *job = next_in(pass, k->heads[i].class, level);
 		if (job)
 			offer(pass, k, job);
 	}
 }
 
-/* Whether it has room now, and beside the reservation; asked once in a pass, where that is faster than trying. */
+/* No room was found for it above that level. */
+static void cap(const struct zn_pick_pass *pass, struct zn_pick_kind *k, uint32_t level)
+{
+	k->cap = k->capped == pass->gap.pass && k->cap < level ? k->cap : level;
+	k->capped = pass->gap.pass;
+}
+
+/* Whether there may be room for it at a level. */
+static bool may_fit(const struct zn_pick_pass *pass, const struct zn_pick_kind *k, uint32_t level)
+{
+	return (k->capped != pass->gap.pass || level <= k->cap) && zn_pick_fits(&k->ask, &pass->gap.have[level]);
+}
+
+/* Whether it has room now, and up to which level; asked once in a pass, where that is faster than trying. */
 static void look_for_room(const struct zn_pick_pass *pass, struct zn_pick_kind *k)
 {
 	const struct zn_pick *p = pass->pick;
+	const struct zn_pick_gap *gap = &pass->gap;
 	const struct zn_pick_job *one = k->shapes->classes[0]->first;
+	uint32_t level = 0;
 
-	if (!p->ops->fits || k->no_room == pass->gap.pass || !zn_pick_fits(&k->ask, &pass->gap.now))
+	if (!p->ops->fits || k->no_room == gap->pass || !zn_pick_fits(&k->ask, &gap->have[0]))
 		return;
-	if (!p->ops->fits(p->arg, one, false))
-		k->no_room = pass->gap.pass;
-	else if (zn_pick_fits(&k->ask, &pass->gap.beside) && !p->ops->fits(p->arg, one, true))
-		k->no_room_beside = pass->gap.pass;
+	if (!p->ops->fits(p->arg, one, 0)) {
+		k->no_room = gap->pass;
+		return;
+	}
+	while (level < gap->n && zn_pick_fits(&k->ask, &gap->have[level + 1]) && p->ops->fits(p->arg, one, level + 1))
+		level++;
+	cap(pass, k, level);
 }
 
 /* Finds out who of a kind is the next, if anybody. */
@@ -187,16 +251,18 @@ static void find_next(const struct zn_pick_pass *pass, struct zn_pick_kind *k)
 {
 	struct zn_pick *p = pass->pick;
 	const struct zn_pick_gap *gap = &pass->gap;
+	uint32_t level = gap->n;
 
 	k->next = NULL;
-	if (k->no_room == gap->pass || !zn_pick_fits(&k->ask, &gap->now))
+	if (k->no_room == gap->pass || !zn_pick_fits(&k->ask, &gap->have[0]))
 		return;
-	bool freely = k->no_room_beside != gap->pass && zn_pick_fits(&k->ask, &gap->beside);
-	struct zn_pick_job *first = freely && k->n_heads ? next_in(pass, zn_line_top(&p->line, k, pass->now_s).head->class, true) : NULL;
+	while (level && !may_fit(pass, k, level))
+		level--;
+	struct zn_pick_job *first = level == gap->n && k->n_heads ? next_in(pass, zn_line_top(&p->line, k, pass->now_s).head->class, level) : NULL;
 	if (first)
 		offer(pass, k, first);
 	else
-		look_at_classes(pass, k, freely);
+		look_at_classes(pass, k, level);
 	if (k->next)
 		zn__kinds_push(&p->kinds, k);
 }
@@ -213,15 +279,6 @@ static void find_all_next(struct zn_pick_pass *pass)
 	pass->ready = true;
 }
 
-/* Whether it may still, now that others have started. */
-static bool still_may(const struct zn_pick_pass *pass, const struct zn_pick_kind *k, bool beside)
-{
-	const struct zn_pick_gap *gap = &pass->gap;
-
-	return !k->next->shape->is_out && zn_pick_fits(&k->ask, &gap->now) &&
-	       (!beside || (k->no_room_beside != gap->pass && zn_pick_fits(&k->ask, &gap->beside)));
-}
-
 static struct zn_pick_job *fill(struct zn_pick_pass *pass)
 {
 	struct zn_pick *p = pass->pick;
@@ -235,11 +292,14 @@ static struct zn_pick_job *fill(struct zn_pick_pass *pass)
 	pass->again = NULL;
 	while ((k = zn__kinds_pop(&p->kinds))) {
 		struct zn_pick_job *job = k->next;
-		bool beside = pass->now_s + job->limit_s > gap->shadow_s;
-		if (still_may(pass, k, beside)) {
-			if (p->ops->take(p->arg, job, beside, gap))
+		uint32_t level = zn_gap_level(gap, pass->now_s + job->limit_s);
+		if (!job->shape->is_out && may_fit(pass, k, level)) { /* now that others have started */
+			if (p->ops->take(p->arg, job, level, gap))
 				return start(pass, job);
-			*(beside ? &k->no_room_beside : &k->no_room) = gap->pass;
+			if (level)
+				cap(pass, k, level - 1);
+			else
+				k->no_room = gap->pass;
 		}
 		find_next(pass, k);
 	}
@@ -260,20 +320,20 @@ static bool make_room(struct zn_pick_pass *pass, struct zn_pick_job *head)
 static struct zn_pick_job *next(struct zn_pick_pass *pass)
 {
 	struct zn_pick *p = pass->pick;
-	struct zn_pick_job *head;
+	struct zn_pick_job *head, *job;
 	bool must;
 
 	if (zn_pick_ask_payers(p, pass->now_s))
 		pass->ready = false;
 	while (!pass->filling && (head = find_head(pass, &must))) {
-		if (!head->shape->sleeps && zn_pick_fits(&head->shape->ask, &pass->gap.now) &&
-		    p->ops->take(p->arg, head, false, &pass->gap))
+		if (!head->shape->sleeps && zn_pick_fits(&head->shape->ask, &pass->gap.have[0]) &&
+		    p->ops->take(p->arg, head, 0, &pass->gap))
 			return start(pass, head);
 		pass->over = !p->policy.backfill;
 		if (pass->over)
 			return NULL;
 		head->shape->kind->no_room = pass->gap.pass;
-		if (!reserve(pass, head, must))
+		if (!reserve_first(pass, head, must))
 			continue;
 		pass->first = head;
 		if (!make_room(pass, head))
@@ -281,10 +341,13 @@ static struct zn_pick_job *next(struct zn_pick_pass *pass)
 		pass->over = p->preempt_at_once;
 		if (pass->over)
 			return NULL;
-		if (reserve(pass, head, must))
-			pass->gap.shadow_s = -HUGE_VAL; /* they may be gone sooner than they must */
+		if (reserve_first(pass, head, must))
+			pass->gap.at_s[0] = -HUGE_VAL; /* they may be gone sooner than they must */
 	}
-	return pass->filling ? fill(pass) : NULL;
+	if (!pass->filling)
+		return NULL;
+	job = pass->reserved ? NULL : start_or_reserve(pass);
+	return job ? job : fill(pass);
 }
 
 struct zn_pick_job *zn_pick_next(struct zn_pick_pass *pass)

@@ -5,6 +5,10 @@
  * which by the limits of what runs there will be room for it.  Others start early when they are over by then or take
  * only what it leaves (EASY: Lifka, JSSPP 1995; Mu'alem and Feitelson, TPDS 2001).
  *
+ * As many as the policy says have reservations, one after the other in the order of the line; who has room beside those
+ * before it needs none, and starts.  For those behind it who has one is there from now on until it is over by its limit, so
+ * that all of them can be kept at once.  Who starts early leaves each of them alone, or is over by then (gap.h).
+ *
  * Where what is in its way has no limit, nobody knows that time: the others pass, until the first in line was overtaken
  * by so much that nothing may delay it any more (line.h).  Then only what it leaves is given out.
  *
@@ -20,21 +24,22 @@ struct zn_pick_policy {
 	enum zn_pick_order order;
 	bool backfill;
 	uint32_t depth;               /* look at so many behind the first in line; 0: at all.  Not with ZN_PICK_SHORTEST */
+	uint32_t reservations;        /* up to ZN_PICK_RESERVATIONS; 0 is 1 */
 };
 
 struct zn_pick_ops {
 	/* What is free. */
 	void (*begin)(void *arg, struct zn_pick_have *ret);
-	/* Gives job what it asks for, of what is free, or only of what is beside the reservation, and says what is left of
-	 * both.  False: there is no room, for nobody of its shape.
+	/* Gives job what it asks for, of what is free at a level, and says what there is left at each.  False: there is no room
+	 * there, for nobody of its shape.
 	 */
-	bool (*take)(void *arg, struct zn_pick_job *job, bool beside, struct zn_pick_gap *gap);
-	/* Sets what job, for which there is no room now or which sleeps, needs aside in gap: shadow_s and beside.  False: it
-	 * could never start.
+	bool (*take)(void *arg, struct zn_pick_job *job, uint32_t level, struct zn_pick_gap *gap);
+	/* Adds a reservation of job, for which there is no room now beside those of gap or which sleeps; must: if nobody knows
+	 * its time, none is in time.  False: it could never start.
 	 */
-	bool (*reserve)(void *arg, const struct zn_pick_job *job, double now_s, struct zn_pick_gap *gap);
+	bool (*reserve)(void *arg, const struct zn_pick_job *job, double now_s, bool must, struct zn_pick_gap *gap);
 	/* Whether take would do, if that is found out faster than by doing it; NULL: it is not. */
-	bool (*fits)(void *arg, const struct zn_pick_job *job, bool beside);
+	bool (*fits)(void *arg, const struct zn_pick_job *job, uint32_t level);
 };
 
 /* Kinds of which somebody may start early, as a heap: the first in the order on top. */
@@ -51,7 +56,7 @@ struct zn_pick {
 	struct zn_payers *payers;     /* who is counted by the caller; NULL: everybody may have everything */
 	double weighed_s;             /* when those were, as the line knows them */
 	bool exceeds;                 /* those who may exceed their soft limits do: zn_pick_exceed */
-	/* Of a job that is many: the one that starts, in no line, with what the caller sets of a job; more: the others wait on,
+	/* Of a job that is many, and has one reservation for the next of them: the one that starts, in no line, with what the caller sets of a job; more: the others wait on,
 	 * else none of it is in line any more.  NULL: there are none.
 	 */
 	struct zn_pick_job *(*part)(void *arg, struct zn_pick_job *job, bool *ret_more);
@@ -71,6 +76,8 @@ struct zn_pick_pass {
 	double now_s;
 	bool filling;                 /* first has its reservation */
 	bool over;                    /* nobody else starts, whatever is free */
+	bool reserved;                /* and all others that get one have theirs */
+	struct zn_line_ahead ahead;   /* those who do */
 	struct zn_pick_kind *again;   /* of the one that started last, if there are others */
 	bool ready;                   /* each kind knows who of it may start early */
 	const struct zn_pick_job *first;

@@ -1,5 +1,7 @@
 #include "pick/pool.h"
 
+#include <math.h>
+
 #include "pick/preempt.h"
 
 static uint32_t gpus_of(const struct zn_pick_job *job)
@@ -17,27 +19,64 @@ static void begin(void *arg, struct zn_pick_have *ret)
 	*ret = have(((struct zn_pool *)arg)->free);
 }
 
-static bool take(void *arg, struct zn_pick_job *job, bool beside, struct zn_pick_gap *gap)
+/* What there is at each level. */
+static void count(const struct zn_pool *p, struct zn_pick_gap *gap)
+{
+	uint64_t least = p->free;
+
+	gap->have[0] = have(least);
+	for (uint32_t i = 0; i < gap->n; i++) {
+		uint64_t left = p->ahead[gap->by_time[i]].left;
+		least = left < least ? left : least;
+		gap->have[i + 1] = have(least);
+	}
+}
+
+static bool take(void *arg, struct zn_pick_job *job, uint32_t level, struct zn_pick_gap *gap)
 {
 	struct zn_pool *p = arg;
 
 	p->free -= gpus_of(job);
-	gap->now.gpus = p->free;
-	if (beside)
-		gap->beside.gpus -= gpus_of(job);
+	for (uint32_t i = 0; i < level; i++)
+		p->ahead[gap->by_time[i]].left -= gpus_of(job);
+	count(p, gap);
 	return true;
 }
 
-static bool reserve(void *arg, const struct zn_pick_job *job, double now_s, struct zn_pick_gap *gap)
+/* Those who have reservations run, too; or no more.  Returns what they have.  One whose time nobody knows never does. */
+static uint64_t hold(struct zn_pool *p, uint32_t n, bool held)
+{
+	uint64_t gpus = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct zn_row_node *node = &p->ahead[i].held;
+		if (!node->weight)
+			continue;
+		if (held)
+			zn_row_add(&p->pick.running, node);
+		else
+			zn_row_remove(&p->pick.running, node);
+		gpus += node->weight;
+	}
+	return gpus;
+}
+
+static bool reserve(void *arg, const struct zn_pick_job *job, double now_s, bool must, struct zn_pick_gap *gap)
 {
 	struct zn_pool *p = arg;
-	uint64_t sum = 0;
-	const struct zn_row_node *last = zn_row_reach(&p->pick.running, gpus_of(job) - p->free, &sum);
+	struct zn_pool_ahead *mine = &p->ahead[gap->n];
+	uint64_t sum = 0, wanted = hold(p, gap->n, true) + gpus_of(job) - p->free;
+	const struct zn_row_node *last = zn_row_reach(&p->pick.running, wanted, &sum);
 
+	hold(p, gap->n, false);
 	if (!last)
 		return false;
-	gap->shadow_s = last->key > now_s ? last->key : now_s;
-	gap->beside = have(p->free + sum - gpus_of(job));
+	double at_s = last->key > now_s ? last->key : now_s;
+	mine->left = sum - wanted;
+	zn_row_node_init(&mine->held, at_s + job->limit_s, job->seq);
+	mine->held.weight = at_s < HUGE_VAL || must ? gpus_of(job) : 0;
+	zn_gap_add(gap, at_s == HUGE_VAL && must ? -HUGE_VAL : at_s);
+	count(p, gap);
 	return true;
 }
 

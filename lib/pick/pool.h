@@ -6,9 +6,13 @@
 
 struct zn_victim;
 
+/* A reservation: GPUs that are held until then, for those who look ahead later; and what is left over when it begins. */
+struct zn_pool_ahead { struct zn_row_node held; uint64_t left; };
+
 struct zn_pool {
 	uint32_t gpus, free;
 	struct zn_pick pick;
+	struct zn_pool_ahead ahead[ZN_PICK_RESERVATIONS]; /* in a pass */
 };
 
 void zn_pool_init(struct zn_pool *p, struct zn_pick_policy policy, uint32_t gpus);

@@ -26,25 +26,49 @@ struct zn_ask zn_room_ask(const struct zn_pick_ask *a)
 	                        .part = a->part };
 }
 
-int zn_room_open(struct zn_room *r, uint32_t n)
+static struct zn_places *places_new(uint32_t n)
+{
+	return calloc(1, sizeof(struct zn_places) + n * sizeof(struct zn_place));
+}
+
+static int open_ahead(struct zn_room *r, uint32_t reservations)
+{
+	r->ahead = calloc(reservations + 1, sizeof(*r->ahead)); /* one more, that of which memory was short is closed as well */
+	for (; r->ahead && r->n_ahead < reservations; r->n_ahead++) {
+		struct zn_room_ahead *a = &r->ahead[r->n_ahead];
+		a->places = places_new(r->n);
+		a->left = calloc(r->n + 1, sizeof(*a->left));
+		if (!a->places || !a->left)
+			return -ENOMEM;
+	}
+	return r->ahead ? 0 : -ENOMEM;
+}
+
+int zn_room_open(struct zn_room *r, uint32_t n, uint32_t reservations)
 {
 	r->nodes = calloc(n, sizeof(*r->nodes));
-	r->places = calloc(1, sizeof(*r->places) + n * sizeof(r->places->v[0]));
+	r->places = places_new(n);
 	r->choices = calloc(n, sizeof(*r->choices));
 	r->n = n;
-	return r->nodes && r->places && r->choices ? 0 : -ENOMEM;
+	return r->nodes && r->places && r->choices ? open_ahead(r, reservations) : -ENOMEM;
 }
 
 void zn_room_close(struct zn_room *r)
 {
+	for (uint32_t i = 0; r->ahead && i <= r->n_ahead; i++) {
+		free(r->ahead[i].places);
+		free(r->ahead[i].left);
+	}
 	zn_licences_done(&r->licences);
+	free(r->ahead);
 	free(r->nodes);
 	free(r->places);
 	free(r->choices);
 	r->nodes = NULL;
 	r->places = NULL;
 	r->choices = NULL;
-	r->n = 0;
+	r->ahead = NULL;
+	r->n = r->n_ahead = 0;
 }
 
 struct zn_places *zn_places_copy(const struct zn_places *p)
@@ -233,8 +257,9 @@ static struct zn_free both(const struct zn_free *a, const struct zn_free *b)
 
 /* ---- which node -------------------------------------------------------------------------------------------- */
 
-/* Of what a node has: now, beside what is set aside, or then. */
-enum of { NOW, BESIDE, THEN };
+/* Of what a node has: then, or at a level. */
+struct of { bool then; uint32_t level; const struct zn_pick_gap *gap; };
+static const struct of NOW = { 0 }, THEN = { .then = true };
 
 static struct zn_free now_of(const struct zn_room_node *n)
 {
@@ -244,13 +269,51 @@ static struct zn_free now_of(const struct zn_room_node *n)
 	return now;
 }
 
-static struct zn_free part_of(const struct zn_room_node *n, enum of of)
+/* Without the place of one who has a reservation, which need not be free yet. */
+static void hold_place(struct zn_free *f, const struct zn_plan *p)
 {
-	return of == NOW ? now_of(n) : of == BESIDE ? n->beside : n->then;
+	zn_free_hold_gpus(f, p);
+	if (p->cpus_held)
+		f->cpus = zn_idset_minus(&f->cpus, &p->cpus);
+	f->mem_bytes -= p->mem_bytes < f->mem_bytes ? p->mem_bytes : f->mem_bytes;
+}
+
+static struct zn_free then_of(const struct zn_room *r, uint32_t node)
+{
+	struct zn_free f = r->nodes[node].then;
+
+	for (const struct zn_room_ahead *a = r->ahead; a < r->ahead + r->n_ahead; a++)
+		for (uint32_t i = 0; a->holds && i < a->places->n; i++)
+			if (a->places->v[i].node == node)
+				hold_place(&f, &a->places->v[i].plan);
+	return f;
+}
+
+struct zn_free zn_room_at_level(const struct zn_room *r, uint32_t node, uint32_t level, const struct zn_pick_gap *gap)
+{
+	struct zn_free f = now_of(&r->nodes[node]);
+
+	for (uint32_t i = 0; i < level; i++)
+		f = both(&f, &r->ahead[gap->by_time[i]].left[node]);
+	return f;
+}
+
+static struct zn_free part_of(const struct zn_room *r, uint32_t node, const struct of *of)
+{
+	return of->then ? then_of(r, node) : zn_room_at_level(r, node, of->level, of->gap);
+}
+
+static bool has_licences(const struct zn_licences *l, const struct zn_wish *wish, const struct of *of)
+{
+	bool has = zn_licences_fit(l, wish, of->then ? ZN_LICENCES_THEN : ZN_LICENCES_NOW);
+
+	for (uint32_t i = 0; has && i < of->level; i++)
+		has = zn_licences_fit(l, wish, ZN_LICENCES_AHEAD + of->gap->by_time[i]);
+	return has;
 }
 
 /* What all nodes have together, but of the GPUs that are given out in parts the one with the most left. */
-static struct zn_pick_have have_all(const struct zn_room *r, enum of of)
+static struct zn_pick_have have_all(const struct zn_room *r, const struct of *of)
 {
 	struct zn_pick_have sum = { 0 };
 
@@ -258,7 +321,7 @@ static struct zn_pick_have have_all(const struct zn_room *r, enum of of)
 		const struct zn_room_node *n = &r->nodes[i];
 		if (!n->facts || n->is_closed)
 			continue;
-		struct zn_free f = part_of(n, of);
+		struct zn_free f = part_of(r, i, of);
 		struct zn_pick_have one = have(&f);
 		sum.gpus += one.gpus;
 		sum.gpu_milli = one.gpu_milli > sum.gpu_milli ? one.gpu_milli : sum.gpu_milli;
@@ -316,7 +379,7 @@ const char *zn_room_lacks_label(const struct zn_room_node *n, const struct zn_pi
 }
 
 /* All nodes that would do. */
-static uint32_t find_choices(struct zn_room *r, const struct zn_pick_ask *wanted, enum of of)
+static uint32_t find_choices(struct zn_room *r, const struct zn_pick_ask *wanted, const struct of *of)
 {
 	struct zn_ask ask = zn_room_ask(wanted);
 	uint32_t found = 0;
@@ -326,7 +389,7 @@ static uint32_t find_choices(struct zn_room *r, const struct zn_pick_ask *wanted
 		struct zn_room_choice *c = &r->choices[found];
 		if (!n->facts || n->is_closed || !zn_room_suits(n, wanted))
 			continue;
-		struct zn_free from = part_of(n, of);
+		struct zn_free from = part_of(r, i, of);
 		c->place = (struct zn_place){ .node = i };
 		if (zn_plan_make(n->facts, &from, &ask, &c->place.plan, NULL) < 0)
 			continue;
@@ -458,7 +521,7 @@ static void put_in_order(const struct zn_room *r, struct zn_places *p)
 }
 
 /* On so many nodes. */
-static bool find_on(struct zn_room *r, const struct zn_pick_ask *wanted, uint32_t n, enum of of)
+static bool find_on(struct zn_room *r, const struct zn_pick_ask *wanted, uint32_t n, const struct of *of)
 {
 	struct zn_pick_ask each;
 	struct below below = { .domain = "" };
@@ -482,7 +545,7 @@ static bool find_on(struct zn_room *r, const struct zn_pick_ask *wanted, uint32_
 	return true;
 }
 
-static bool find_places(struct zn_room *r, const struct zn_pick_ask *wanted, enum of of)
+static bool find_places(struct zn_room *r, const struct zn_pick_ask *wanted, const struct of *of)
 {
 	uint32_t least = wanted->nodes_min ? wanted->nodes_min : 1, most = wanted->nodes_max > least ? wanted->nodes_max : least;
 
@@ -495,49 +558,50 @@ static bool find_places(struct zn_room *r, const struct zn_pick_ask *wanted, enu
 
 bool zn_room_find(struct zn_room *r, const struct zn_pick_ask *wanted)
 {
-	return find_places(r, wanted, NOW);
+	return find_places(r, wanted, &NOW);
 }
 
 /* ---- zn_pick_ops ------------------------------------------------------------------------------------------- */
 
+static void count(const struct zn_room *r, struct zn_pick_gap *gap)
+{
+	for (uint32_t level = 0; level <= gap->n; level++)
+		gap->have[level] = have_all(r, &(struct of){ .level = level, .gap = gap });
+}
+
 static void begin(void *arg, struct zn_pick_have *ret)
 {
-	struct zn_room *r = arg;
-
-	for (uint32_t i = 0; i < r->n; i++)
-		r->nodes[i].beside = now_of(&r->nodes[i]);
-	zn_licences_copy(&r->licences, ZN_LICENCES_BESIDE, ZN_LICENCES_NOW);
-	*ret = have_all(r, BESIDE);
+	*ret = have_all(arg, &NOW);
 }
 
-/* It may be there still when the first in line starts. */
-static void take_beside(struct zn_free *beside, const struct zn_plan *p)
+/* It may be there still when who has the reservation starts. */
+static void take_beside(struct zn_room *r, uint32_t number, const struct zn_wish *wish)
 {
-	zn_free_take_gpus(beside, p);
-	beside->mem_bytes -= p->mem_bytes < beside->mem_bytes ? p->mem_bytes : beside->mem_bytes;
+	for (uint32_t i = 0; i < r->places->n; i++) {
+		const struct zn_place *place = &r->places->v[i];
+		take_from(&r->ahead[number].left[place->node], &place->plan);
+	}
+	zn_licences_add(&r->licences, wish, ZN_LICENCES_AHEAD + number, -1);
 }
 
-static bool take(void *arg, struct zn_pick_job *job, bool beside, struct zn_pick_gap *gap)
+bool zn_room_fits(struct zn_room *r, const struct zn_pick_ask *wanted, uint32_t level, const struct zn_pick_gap *gap)
+{
+	const struct of of = { .level = level, .gap = gap };
+
+	return has_licences(&r->licences, wanted->wish, &of) && find_places(r, wanted, &of);
+}
+
+static bool take(void *arg, struct zn_pick_job *job, uint32_t level, struct zn_pick_gap *gap)
 {
 	struct zn_room *r = arg;
 	const struct zn_wish *wish = job->shape->ask.wish;
 
-	if (!zn_licences_fit(&r->licences, wish, beside ? ZN_LICENCES_BESIDE : ZN_LICENCES_NOW) ||
-	    !find_places(r, &job->shape->ask, beside ? BESIDE : NOW))
+	if (!zn_room_fits(r, &job->shape->ask, level, gap))
 		return false;
 	zn_room_take(r, r->places, wish);
-	if (beside)
-		zn_licences_add(&r->licences, wish, ZN_LICENCES_BESIDE, -1);
-	for (uint32_t i = 0; i < r->places->n; i++) {
-		struct zn_room_node *n = &r->nodes[r->places->v[i].node];
-		struct zn_free now = now_of(n);
-		if (beside)
-			take_beside(&n->beside, &r->places->v[i].plan);
-		n->beside = both(&n->beside, &now);
-	}
-	zn_licences_cut(&r->licences, ZN_LICENCES_BESIDE, ZN_LICENCES_NOW);
-	gap->now = have_all(r, NOW);
-	gap->beside = have_all(r, BESIDE);
+	for (uint32_t i = 0; i < level; i++)
+		take_beside(r, gap->by_time[i], wish);
+	count(r, gap);
 	return true;
 }
 
@@ -572,9 +636,9 @@ void zn_room_future_lend_cpus(struct zn_room *r, const struct zn_pick_job *job)
 
 bool zn_room_future_fits(struct zn_room *r, const struct zn_pick_ask *wanted)
 {
-	struct zn_pick_have left = have_all(r, THEN);
+	struct zn_pick_have left = have_all(r, &THEN);
 
-	if (!zn_pick_fits(wanted, &left) || !zn_licences_fit(&r->licences, wanted->wish, ZN_LICENCES_THEN) || !find_places(r, wanted, THEN))
+	if (!zn_pick_fits(wanted, &left) || !has_licences(&r->licences, wanted->wish, &THEN) || !find_places(r, wanted, &THEN))
 		return false;
 	for (uint32_t i = 0; i < r->places->n; i++) {
 		struct zn_place *place = &r->places->v[i];
@@ -586,31 +650,115 @@ bool zn_room_future_fits(struct zn_room *r, const struct zn_pick_ask *wanted)
 	return true;
 }
 
-static void set_aside(struct zn_room *r)
+/* ---- reservations -------------------------------------------------------------------------------------------- */
+
+static void set_holds(struct zn_room *r, struct zn_room_ahead *a, bool holds)
 {
-	for (uint32_t i = 0; i < r->n; i++) {
-		struct zn_free now = now_of(&r->nodes[i]);
-		r->nodes[i].beside = both(&now, &r->nodes[i].then);
-	}
-	zn_licences_copy(&r->licences, ZN_LICENCES_BESIDE, ZN_LICENCES_NOW);
-	zn_licences_cut(&r->licences, ZN_LICENCES_BESIDE, ZN_LICENCES_THEN);
+	if (a->holds != holds)
+		zn_licences_add(&r->licences, a->wish, ZN_LICENCES_THEN, holds ? -1 : 1);
+	a->holds = holds;
 }
 
-static bool reserve(void *arg, const struct zn_pick_job *job, double now_s, struct zn_pick_gap *gap)
+/* One without a known end is there for ever. */
+static bool is_there(const struct zn_room_ahead *a, double at_s)
 {
-	struct zn_room *r = arg;
-	struct zn_row_node *node = NULL;
+	return a->from_s <= at_s && (at_s < a->until_s || a->until_s == HUGE_VAL);
+}
+
+/* Which of them is over first; NULL: none of them holds anything. */
+static struct zn_room_ahead *first_over(struct zn_room *r, uint32_t n)
+{
+	struct zn_room_ahead *first = NULL;
+
+	for (struct zn_room_ahead *a = r->ahead; a < r->ahead + n; a++)
+		if (a->holds && (!first || a->until_s < first->until_s))
+			first = a;
+	return first;
+}
+
+/* Who is over next is over; *ran: so many of what runs were before.  False: nobody is left. */
+static bool end_next(struct zn_room *r, uint32_t n, uint32_t *ran, double *at_s)
+{
+	struct zn_row_node *node = zn_row_nth(r->running, *ran);
+	struct zn_room_ahead *a = first_over(r, n);
+
+	if (node && (!a || node->key <= a->until_s)) {
+		zn_room_future_give(r, zn_pick_job_that_runs(node));
+		*at_s = node->key;
+		++*ran;
+	} else if (a) {
+		set_holds(r, a, false);
+		*at_s = a->until_s;
+	}
+	return node || a;
+}
+
+/* When there is room for it beside the n reservations, which are there from now on, and what would be free then.  One of
+ * which nobody knows the time, and that others may pass, is not.  False: never.
+ */
+static bool look_ahead(struct zn_room *r, const struct zn_pick_ask *wanted, const struct zn_pick_gap *gap, double *ret_at_s)
+{
+	uint32_t ran = 0;
+	bool fits;
 
 	zn_room_future(r);
-	for (uint32_t i = 0; !zn_room_future_fits(r, &job->shape->ask); i++) {
-		node = zn_row_nth(r->running, i);
-		if (!node)
-			return false;
-		zn_room_future_give(r, zn_pick_job_that_runs(node));
+	for (uint32_t i = 0; i < gap->n; i++)
+		set_holds(r, &r->ahead[i], gap->at_s[i] != HUGE_VAL);
+	while (!(fits = zn_room_future_fits(r, wanted)) && end_next(r, gap->n, &ran, ret_at_s))
+		;
+	return fits;
+}
+
+/* The last one's place, and what is left beside it of what would be free when it starts. */
+static void set_aside(struct zn_room *r, const struct zn_pick_gap *gap)
+{
+	struct zn_room_ahead *mine = &r->ahead[gap->n];
+
+	for (uint32_t i = 0; i < gap->n; i++)
+		set_holds(r, &r->ahead[i], gap->at_s[i] != HUGE_VAL && is_there(&r->ahead[i], mine->from_s));
+	for (uint32_t i = 0; i < r->n; i++)
+		mine->left[i] = then_of(r, i);
+	zn_licences_copy(&r->licences, ZN_LICENCES_AHEAD + gap->n, ZN_LICENCES_THEN);
+	mine->places->n = r->places->n;
+	memcpy(mine->places->v, r->places->v, r->places->n * sizeof(r->places->v[0]));
+}
+
+/* When those start who start later, and were before it in the line, it is there. */
+static void be_there_for_others(struct zn_room *r, const struct zn_pick_gap *gap)
+{
+	const struct zn_room_ahead *mine = &r->ahead[gap->n];
+
+	for (uint32_t i = 0; i < gap->n; i++) {
+		if (!is_there(mine, r->ahead[i].from_s))
+			continue;
+		for (uint32_t k = 0; k < mine->places->n; k++)
+			hold_place(&r->ahead[i].left[mine->places->v[k].node], &mine->places->v[k].plan);
+		zn_licences_add(&r->licences, mine->wish, ZN_LICENCES_AHEAD + i, -1);
 	}
-	set_aside(r);
-	gap->beside = have_all(r, BESIDE);
-	gap->shadow_s = node && node->key > now_s ? node->key : now_s;
+}
+
+static bool reserve(void *arg, const struct zn_pick_job *job, double now_s, bool must, struct zn_pick_gap *gap)
+{
+	struct zn_room *r = arg;
+	struct zn_room_ahead *mine = &r->ahead[gap->n];
+	double at_s = now_s;
+	bool found = look_ahead(r, &job->shape->ask, gap, &at_s);
+
+	if (found) {
+		at_s = at_s > now_s ? at_s : now_s;
+		mine->from_s = at_s;
+		mine->until_s = at_s + job->limit_s;
+		mine->wish = job->shape->ask.wish;
+		set_aside(r, gap);
+	}
+	for (uint32_t i = 0; i < gap->n; i++)
+		r->ahead[i].holds = false;
+	if (!found)
+		return false;
+	if (at_s < HUGE_VAL || must)
+		be_there_for_others(r, gap);
+	zn_gap_add(gap, at_s == HUGE_VAL && must ? -HUGE_VAL : at_s);
+	count(r, gap);
 	return true;
 }
 

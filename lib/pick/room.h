@@ -1,5 +1,5 @@
 /* room: what nodes have to give out, each with its links and NUMA nodes: the planner says which GPUs, CPUs and memory a job
- * gets of a node.  Licences are counted beside them.  What is set aside for the first in line is what it would be given when the
+ * gets of a node.  Licences are counted beside them.  What is set aside for who has a reservation is what it would be given when the
  * jobs in its way are over.
  *
  * Of the nodes that have room a job gets the one with the best links for it, then the one with the least left; a gang as few
@@ -32,8 +32,16 @@ struct zn_room_node {
 	struct zn_idset held;          /* GPUs that strangers use */
 	struct zn_idset claimed;       /* CPUs that frozen jobs are about to have again: nobody else gets them */
 	bool is_closed;                /* nothing starts there, and who waits does not count on it */
-	struct zn_free beside;         /* in a pass: what is free and not set aside */
 	struct zn_free then;           /* what would be free */
+};
+
+/* A reservation of a pass. */
+struct zn_room_ahead {
+	double from_s, until_s;        /* when who has it runs; HUGE_VAL: nobody knows */
+	struct zn_places *places;      /* and where: with room for every node */
+	const struct zn_wish *wish;
+	struct zn_free *left;          /* of each node what is free then, beside it */
+	bool holds;                    /* its place is taken in what would be free */
 };
 
 struct zn_room {
@@ -45,12 +53,14 @@ struct zn_room {
 	const struct zn_wish *(*wish_of)(const struct zn_pick_job *job); /* and its licences */
 	struct zn_places *places;      /* what the job that started last was given; with room for every node */
 	struct zn_room_choice *choices; /* in the search of a place */
+	struct zn_room_ahead *ahead;   /* by the numbers of the gap */
+	uint32_t n_ahead;              /* as many as there may be */
 };
 
 extern const struct zn_pick_ops zn_room_ops; /* arg: a zn_room */
 
-/* n nodes of which nothing is known; the rest is the caller's.  -ENOMEM. */
-int zn_room_open(struct zn_room *r, uint32_t n);
+/* n nodes of which nothing is known, for so many reservations in a pass; the rest is the caller's.  -ENOMEM. */
+int zn_room_open(struct zn_room *r, uint32_t n, uint32_t reservations);
 /* Its licences, too. */
 void zn_room_close(struct zn_room *r);
 /* A node with these facts, which live as long as it, and without a job.  NULL: nothing is known. */
@@ -67,7 +77,12 @@ static inline bool zn_room_suits(const struct zn_room_node *n, const struct zn_p
 /* What the planner is asked. */
 struct zn_ask zn_room_ask(const struct zn_pick_ask *a);
 
-/* Where there is room for it now, into places. */
+/* What a node has free at a level. */
+struct zn_free zn_room_at_level(const struct zn_room *r, uint32_t node, uint32_t level, const struct zn_pick_gap *gap);
+
+/* Whether there is room for it at a level; where, into places. */
+bool zn_room_fits(struct zn_room *r, const struct zn_pick_ask *wanted, uint32_t level, const struct zn_pick_gap *gap);
+/* Where there is room for it now, but for licences, into places. */
 bool zn_room_find(struct zn_room *r, const struct zn_pick_ask *wanted);
 /* malloc'ed; NULL: out of memory. */
 struct zn_places *zn_places_copy(const struct zn_places *p);

@@ -92,6 +92,23 @@ static bool has_any(const struct zn_free *free, unsigned gpu)
 	return free->parts[gpu].milli || zn_idset_has(&free->gpus, gpu);
 }
 
+/* Whether so much of that GPU is free, and for that user. */
+static bool has_part(const struct zn_free *free, unsigned gpu, const struct zn_gpu_part *part)
+{
+	const struct zn_gpu_part *of = &free->parts[gpu];
+
+	return has_any(free, gpu) && of->milli + part->milli <= ZN_PART_WHOLE &&
+	       (!of->milli || of->user == part->user || free->mixes_users);
+}
+
+void zn_free_hold_gpus(struct zn_free *free, const struct zn_plan *p)
+{
+	if (part_of(free, p) && has_part(free, (unsigned)zn_idset_next(&p->gpus, 0), &p->part))
+		zn_free_take_gpus(free, p);
+	else
+		zn_free_drop_gpus(free, &p->gpus);
+}
+
 static struct zn_gpu_part most_given(const struct zn_gpu_part *a, const struct zn_gpu_part *b)
 {
 	return (struct zn_gpu_part){ .user = a->milli ? a->user : b->user, .milli = a->milli > b->milli ? a->milli : b->milli,

@@ -91,6 +91,8 @@ void zn_part_fill_in(struct zn_gpu_part *part, const struct zn_facts *f);
 void zn_free_take_gpus(struct zn_free *free, const struct zn_plan *p);
 void zn_free_give_gpus(struct zn_free *free, const struct zn_plan *p);
 void zn_free_drop_gpus(struct zn_free *free, const struct zn_idset *gpus);
+/* As zn_free_take_gpus, of what need not be free: of a GPU that has too little of it nothing is free then. */
+void zn_free_hold_gpus(struct zn_free *free, const struct zn_plan *p);
 /* Of what is free: of each GPU only as much as is free in other, too. */
 void zn_free_cut_gpus(struct zn_free *free, const struct zn_free *other);
 /* The largest part of one GPU that anybody might have. */

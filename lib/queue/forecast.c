@@ -94,14 +94,36 @@ static uint64_t count_ahead(const struct zn__future *f, double now_s)
 	return n;
 }
 
+/* The reservation beside which there is no room for it now: that of the soonest time. */
+static uint32_t find_in_the_way(struct zn__future *f, const struct zn_pick_gap *gap)
+{
+	uint32_t level = 0;
+
+	while (level + 1 < gap->n && zn_room_fits(&f->room, &f->wanted->order.ask, level + 1, gap))
+		level++;
+	return gap->by_time[level];
+}
+
+/* Who has that reservation, if he comes before it; else the first. */
+static const struct zn_pick_job *who_comes_before(const struct zn__future *f, const struct zn_pick_pass *pass, uint32_t number)
+{
+	for (uint32_t i = 0; i <= number; i++)
+		if (pass->ahead.v[i] == &f->wanted->pick)
+			return pass->first;
+	return pass->ahead.v[number];
+}
+
 /* Who keeps it back now. */
-static void note_first(const struct zn__future *f, const struct zn_pick_pass *pass, struct zn_forecast *ret)
+static void note_behind(struct zn__future *f, const struct zn_pick_pass *pass, struct zn_forecast *ret)
 {
 	if (!pass->filling || pass->first == &f->wanted->pick)
 		return;
-	ret->behind = zn_handle_of_arrival(pass->first->seq);
-	if (pass->gap.shadow_s < HUGE_VAL && pass->gap.shadow_s > pass->now_s)
-		ret->gap_s = ZN_SOME_F64(pass->gap.shadow_s - pass->now_s);
+	uint32_t number = find_in_the_way(f, &pass->gap);
+	double at_s = pass->gap.at_s[number];
+
+	ret->behind = zn_handle_of_arrival(who_comes_before(f, pass, number)->seq);
+	if (at_s < HUGE_VAL && at_s > pass->now_s)
+		ret->gap_s = ZN_SOME_F64(at_s - pass->now_s);
 }
 
 /* The next end by the limits, or the next time that hours of a quota pass; false: there is none. */
@@ -146,7 +168,7 @@ static void run_on(struct zn__future *f, double now_s, struct zn_forecast *ret)
 			return;
 		}
 		if (i == 0) {
-			note_first(f, &pass, ret);
+			note_behind(f, &pass, ret);
 			note_owner(f, ret);
 		}
 		if (!end_next(f, &now_s))

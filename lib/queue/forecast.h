@@ -10,7 +10,7 @@
 struct zn_forecast {
 	uint64_t ahead;                /* waiting jobs that come before it now */
 	struct zn_of64 start_s;        /* absent: something without a limit is in its way, or it can never start */
-	uint64_t behind;               /* the first in line, for which something is set aside now; 0: nothing is, or it is this one */
+	uint64_t behind;               /* a job for which something is set aside now, so that there is no room; 0: nothing is, or for this one as the first */
 	uint64_t kept_by;              /* a job of the same user or account that comes before it and waits for their quota; 0: none */
 	struct zn_of64 gap_s;          /* how long it might take now without delaying that one; absent: that is not known */
 };

@@ -246,7 +246,7 @@ int zn__future_end(struct zn__future *f, struct zn__one *one, double now_s)
 static int copy_room(struct zn__future *f, const struct zn_room *from)
 {
 	f->room = (struct zn_room){ .running = &f->pick.running, .places_of = places_of, .wish_of = wish_of };
-	if (zn_room_open(&f->room, from->n) < 0)
+	if (zn_room_open(&f->room, from->n, 1) < 0)
 		return -ENOMEM;
 	memcpy(f->room.nodes, from->nodes, from->n * sizeof(*from->nodes));
 	return 0;

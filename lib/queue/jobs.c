@@ -247,7 +247,7 @@ int zn_jobs_move(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to)
 
 int zn_jobs_set_nodes(struct zn_jobs *q, const char *const *names, uint32_t n)
 {
-	int rc = zn_room_open(&q->room, n);
+	int rc = zn_room_open(&q->room, n, q->pick.policy.reservations);
 
 	q->nodes = calloc(n, sizeof(*q->nodes));
 	if (!q->nodes)

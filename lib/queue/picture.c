@@ -233,7 +233,7 @@ static void note_free(struct zn_node_record *node, const struct zn_free *f)
 
 int zn_picture_know(struct zn_picture *p, uint32_t node, struct zn_facts *facts)
 {
-	if (!p->room.nodes && zn_room_open(&p->room, p->n_nodes) < 0)
+	if (!p->room.nodes && zn_room_open(&p->room, p->n_nodes, 0) < 0)
 		goto no_memory;
 	if (!p->facts)
 		p->facts = zn_arena_array(&p->arena, p->n_nodes + 1, sizeof(*p->facts));

@@ -137,8 +137,8 @@ int zn_sim_hall(const struct zn_cluster *c, const char *vc, struct zn_pick_polic
 	const char **racks = calloc(c->n_nodes + 1, sizeof(*racks));
 
 	*models = (struct zn_sim_models){ 0 };
-	zn_hall_init(ret, ZN_FLEET_FRAGMENT);
-	int rc = racks ? add_nodes(c, vc, models, ret, racks, nodes, err) : zn_err_set(err, -ENOMEM, "out of memory");
+	int rc = zn_hall_init(ret, ZN_FLEET_FRAGMENT, policy.reservations);
+	rc = racks && rc == 0 ? add_nodes(c, vc, models, ret, racks, nodes, err) : zn_err_set(err, -ENOMEM, "out of memory");
 	if (rc == 0) {
 		rc = zn_hall_wire(ret, racks);
 		rc = rc < 0 ? rc : zn_hall_open(ret, policy, zn_sim_place_of);

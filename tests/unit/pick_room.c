@@ -240,14 +240,14 @@ static void look(struct zn_pick *p, struct zn_room *room, const struct zn_free *
 		seen->over_licences |= is_over_licences();
 	}
 	struct job *head = (struct job *)pass.first;
-	if (head && pass.filling && pass.gap.shadow_s < HUGE_VAL && pass.gap.shadow_s > now) {
+	if (head && pass.filling && pass.gap.at_s[0] < HUGE_VAL && pass.gap.at_s[0] > now) {
 		seen->promises++;
-		if (!head->promise_s || pass.gap.shadow_s < head->promise_s)
-			head->promise_s = pass.gap.shadow_s;
+		if (!head->promise_s || pass.gap.at_s[0] < head->promise_s)
+			head->promise_s = pass.gap.at_s[0];
 	}
 }
 
-static struct seen run(enum zn_pick_order order, unsigned seed, bool quotas)
+static struct seen run(enum zn_pick_order order, unsigned seed, bool quotas, unsigned reservations)
 {
 	struct zn_payers payers;
 	struct zn_quota v[USERS];
@@ -258,7 +258,7 @@ static struct seen run(enum zn_pick_order order, unsigned seed, bool quotas)
 	unsigned come = 0, gone = 0;
 
 	room.running = &p.running;
-	zn_pick_init(&p, (struct zn_pick_policy){ .order = order, .backfill = true }, zn_room_total(&room), &zn_room_ops, &room);
+	zn_pick_init(&p, (struct zn_pick_policy){ .order = order, .backfill = true, .reservations = reservations }, zn_room_total(&room), &zn_room_ops, &room);
 	make_jobs(seed, &room);
 	if (quotas) {
 		make_payers(&payers, v);
@@ -492,7 +492,7 @@ static bool leaves_what_is_set_aside(void)
 		keep(&((struct job *)pick)->places, &room);
 	for (unsigned i = 0; i < N; i++)
 		ok &= parts[i].pick.runs == asks[i].starts;
-	ok &= pass.gap.shadow_s == 100 && room.nodes->free.parts[0].milli == 1000;
+	ok &= pass.gap.at_s[0] == 100 && room.nodes->free.parts[0].milli == 1000;
 	zn_pick_done(&p);
 	zn_room_close(&room);
 	forget_places(parts, N);
@@ -502,28 +502,30 @@ static bool leaves_what_is_set_aside(void)
 
 int main(void)
 {
+	static const unsigned reservations[] = { 1, 2, 4 };
 	static double starts[JOBS];
 	bool over = false, late = false, all = true, repeats = true, over_quota = false, over_licences = false;
 	unsigned promises = 0;
 
 	facts = machine_new("numa:2 core:8 pu:2 gpu:4 mem:64 vram:80");
-	for (unsigned seed = 1; seed <= ROUNDS; seed++) {
-		struct seen s = run(ZN_PICK_ARRIVAL, seed, false);
+	for (unsigned i = 0; i < ROUNDS * 3; i++) {
+		unsigned n = reservations[i % 3], seed = i / 3 + 1;
+		struct seen s = run(ZN_PICK_ARRIVAL, seed, false, n);
 		over |= s.over;
 		over_licences |= s.over_licences;
 		late |= s.late;
 		promises += s.promises;
 		all &= s.started == JOBS;
-		for (unsigned i = 0; i < JOBS; i++)
-			starts[i] = jobs[i].pick.start_s;
-		run(ZN_PICK_ARRIVAL, seed, false);
-		for (unsigned i = 0; i < JOBS; i++)
-			repeats &= starts[i] == jobs[i].pick.start_s;
-		s = run(ZN_PICK_SLOWDOWN, seed, false);
+		for (unsigned k = 0; k < JOBS; k++)
+			starts[k] = jobs[k].pick.start_s;
+		run(ZN_PICK_ARRIVAL, seed, false, n);
+		for (unsigned k = 0; k < JOBS; k++)
+			repeats &= starts[k] == jobs[k].pick.start_s;
+		s = run(ZN_PICK_SLOWDOWN, seed, false, n);
 		over |= s.over;
 		all &= s.started == JOBS;
 		for (int order = ZN_PICK_SLOWDOWN; order <= ZN_PICK_ARRIVAL; order++) {
-			s = run((enum zn_pick_order)order, seed, true);
+			s = run((enum zn_pick_order)order, seed, true, n);
 			over |= s.over;
 			over_quota |= s.over_quota;
 			over_licences |= s.over_licences;

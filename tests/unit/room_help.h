@@ -11,7 +11,7 @@ static inline struct zn_room room_of(const struct zn_facts *f, const struct zn_p
 {
 	struct zn_room room = { .places_of = places_of, .wish_of = wish_of };
 
-	if (zn_room_open(&room, 1) < 0)
+	if (zn_room_open(&room, 1, ZN_PICK_RESERVATIONS) < 0)
 		abort();
 	zn_room_set_facts(&room, 0, f);
 	return room;

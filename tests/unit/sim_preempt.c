@@ -16,6 +16,7 @@ static struct zn_sim_job jobs[MOST];
 static struct zn_fleet_gang gangs[MOST];
 static unsigned n_jobs;
 static bool flat;
+static unsigned reservations;
 static struct zn_hall hall;
 
 static unsigned draw(unsigned below) { return (unsigned)rand() % below; }
@@ -427,14 +428,15 @@ static void open_hall(void)
 	static const char *const racks[] = { "a/x", "a/y", "b/x" };
 	const char *paths[NODES];
 
-	zn_hall_init(&hall, ZN_FLEET_FRAGMENT);
+	if (zn_hall_init(&hall, ZN_FLEET_FRAGMENT, reservations) < 0)
+		abort();
 	for (unsigned i = 0; i < NODES; i++) {
 		paths[i] = racks[i / 4];
 		if (zn_hall_add(&hall, EACH, 0, 64000, ZN_FLEET_UNKNOWN) < 0)
 			abort();
 	}
 	if (zn_hall_wire(&hall, paths) < 0 ||
-	    zn_hall_open(&hall, (struct zn_pick_policy){ .order = ZN_PICK_SLOWDOWN, .backfill = true }, zn_sim_place_of) < 0)
+	    zn_hall_open(&hall, (struct zn_pick_policy){ .order = ZN_PICK_SLOWDOWN, .backfill = true, .reservations = reservations }, zn_sim_place_of) < 0)
 		abort();
 }
 
@@ -460,7 +462,7 @@ static struct seen run(unsigned seed, unsigned n, double tick_s, bool judged, ui
 
 	srand(seed);
 	n_jobs = 0;
-	zn_pool_init(&pool, (struct zn_pick_policy){ .order = ZN_PICK_SLOWDOWN, .backfill = true }, GPUS);
+	zn_pool_init(&pool, (struct zn_pick_policy){ .order = ZN_PICK_SLOWDOWN, .backfill = true, .reservations = reservations }, GPUS);
 	open_hall();
 	if (tick_s > 0)
 		draw_mixed(n, tick_s);
@@ -495,7 +497,7 @@ static void test(const char *name, unsigned seed, unsigned n, double tick_s)
 	run(seed, n, tick_s, false, &again);
 	if (sum != again)
 		note(&s, "another time otherwise");
-	tap_ok(!s.wrong, "%u jobs %s: %s", n, name, s.wrong ? s.wrong : "nothing wrong");
+	tap_ok(!s.wrong, "%u jobs %s, %u reservations: %s", n, name, reservations, s.wrong ? s.wrong : "nothing wrong");
 	tap_ok(s.preempted > n / 100 && (tick_s == 0 || (s.alone > n / 200 && s.several > n / 500 && s.blocked > n / 20)),
 	       "%u were preempted, %u times one and %u times several for one alone; the first in line waited %u times (%.0f h)", s.preempted, s.alone, s.several,
 	       s.blocked, s.work_s / 3600);
@@ -504,6 +506,7 @@ static void test(const char *name, unsigned seed, unsigned n, double tick_s)
 int main(void)
 {
 	for (unsigned seed = 1; seed <= 3; seed++) {
+		reservations = seed == 2 ? 4 : 1;
 		flat = true;
 		test("in a pool", seed, MOST, 1);
 		test("in a pool, at any times", seed, MOST, 0.1 + 1. / 3);
