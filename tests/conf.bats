@@ -23,6 +23,8 @@ refused() {
 	refused '[queue]\nnope = 1\n' "[queue] has no key 'nope'"
 	refused '[nope]\ngrace = 1\n' "[nope] has no key 'grace'"
 	refused '[queue]\ngrace = soon\n' "[queue] grace = 'soon' makes no sense"
+	refused '[queue]\nreservations = 17\n' "[queue] reservations = '17': a number from 1 to 16"
+	refused '[queue]\nreservations = 0\n' "[queue] reservations = '0': a number from 1 to 16"
 	refused '[queue]\nautostart = perhaps\n' "[queue] autostart = 'perhaps' makes no sense"
 }
 

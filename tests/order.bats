@@ -19,6 +19,30 @@ load queue
 	zn-queue wait 2
 }
 
+@test "so many of the first in line as the configuration says have something set aside, and who delays one of them is told" {
+	printf '[queue]\nreservations = 2\n' >conf
+	export ZENITH_CONFIG=$dir/conf
+	blocker -g 6 --time 1h >number
+	await RUNNING 1
+	zn-submit -p 2 -g 6 --time 1h --output /dev/null -- true          # 2 leaves two of eight GPUs
+	zn-submit -p 1 -g 8 --time 1h --output /dev/null -- true          # 3 needs them when that is over
+	zn-submit -g 2 --time 10h --output /dev/null -- true              # 4
+	[[ $(zn-queue nodes -o json) == *'"reservations":2,'* ]]
+	run -0 zn-queue why -o table 4
+	[ "${lines[0]}" = "job 4 is QUEUED: it fits, but would delay job 3, which comes before it" ]
+	[[ $output == *"with --time "*" it would start now"* ]]
+	run -1 zn-submit --dry-run -o json -g 1 --time 10h -- true
+	[[ $output == *'it would delay job 3, which comes before it'* ]]
+	[[ $(zn-submit --dry-run -o json -g 1 --time 90m -- true) == *'"now":true,'* ]]
+	expected=$(zn-queue why -o json 3 | sed -n 's/.*"expected_s":\([0-9.]*\).*/\1/p')
+	awk "BEGIN { d = $expected - $(field start_s 1) - 7200; exit !(d < 1 && d > -1) }"
+	zn-queue modify --time 90m 4
+	zn-queue wait 4
+	[ "$(state 2) $(state 3)" = "QUEUED QUEUED" ]
+	touch go
+	zn-queue wait 2 3
+}
+
 @test "when a job starts at the latest is told from the limits" {
 	blocker -g 8 --time 1h >number
 	await RUNNING 1

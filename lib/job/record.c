@@ -125,6 +125,7 @@ static const struct zn_field node_fields[] = {
 	ZN_FIELD(N, mem_available_bytes, OBYTES, "", "memory that programs could still get, as the kernel sees it"),
 	ZN_FIELD(N, jobs, OU64, "JOBS", "jobs that run on it"),
 	ZN_FIELD(N, labels, MAP, "", "labels"),
+	ZN_FIELD(N, reservations, OU64, "", "so many of the first in line have one; absent: 1"),
 	ZN_FIELD(N, share_between_users, OBOOL, "", "parts of one GPU may be several users'; else absent"),
 	ZN_FIELD_SUB(N, held, SUBS, &held_kind, "", "GPUs that somebody outside the queue uses"),
 	ZN_FIELD(N, topology, ANY, "", "the records that zn-topo prints"),

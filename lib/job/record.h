@@ -87,6 +87,7 @@ struct zn_node_record {
 	struct zn_ou64 jobs, cpus_free, gpus_free, mem_free_bytes, mem_available_bytes;
 	struct zn_strmap labels;
 	struct zn_obool share_between_users; /* true, or absent */
+	struct zn_ou64 reservations;   /* of the queue; absent: 1 */
 	struct zn_list held;           /* struct zn_node_held: GPUs that somebody outside the queue uses */
 	struct zn_bytes topology;      /* an array of the records that zn-topo prints */
 };

@@ -14,8 +14,9 @@
 #include "base/account.h"
 #include "base/text.h"
 #include "base/units.h"
+#include "pick/gap.h"
 
-enum kind { DURATION, YES_NO, TEXT, COUNT, SIZE, HOURS };
+enum kind { DURATION, YES_NO, TEXT, COUNT, SIZE, HOURS, RESERVATIONS };
 
 struct row {
 	const char *section, *key;
@@ -31,6 +32,7 @@ static const struct row rows[] = {
 	{ "queue", "idle_exit", DURATION, offsetof(struct zn_conf, idle_exit_s) },
 	{ "queue", "autostart", YES_NO, offsetof(struct zn_conf, autostart) },
 	{ "queue", "on_finish", TEXT, offsetof(struct zn_conf, on_finish) },
+	{ "queue", "reservations", RESERVATIONS, offsetof(struct zn_conf, reservations) },
 	{ "queue", "default_preemptible", YES_NO, offsetof(struct zn_conf, default_preemptible) },
 	{ "queue", "share_between_users", YES_NO, offsetof(struct zn_conf, share_between_users) },
 	{ "queue", "system_accounts", YES_NO, offsetof(struct zn_conf, system_accounts) },
@@ -109,6 +111,8 @@ static int set(struct zn_conf *conf, void *of, const struct row *row, const char
 		return zn_parse_bytes(value, &number->v, NULL);
 	case HOURS:
 		return hours(value, to);
+	case RESERVATIONS:
+		return zn_parse_u64(value, 1, ZN_PICK_RESERVATIONS, to, NULL);
 	}
 	return -EINVAL;
 }
@@ -139,7 +143,11 @@ static void take_row(struct reading *r, void *of, const struct row *row, unsigne
 	if (*seen & bit) /* inih hands on a continued line as the key once more */
 		complain(r, "[%s] %s stands twice or goes on in a second line", section, row->key);
 	*seen |= bit;
-	if (set(r->conf, of, row, value) < 0)
+	if (set(r->conf, of, row, value) == 0)
+		return;
+	if (row->kind == RESERVATIONS)
+		complain(r, "[%s] %s = '%s': a number from 1 to %d", section, row->key, value, ZN_PICK_RESERVATIONS);
+	else
 		complain(r, "[%s] %s = '%s' makes no sense", section, row->key, value);
 }
 
@@ -292,7 +300,7 @@ static bool usual_file(char *path, size_t size)
 
 int zn_conf_read(const char *file, struct zn_conf *ret, struct zn_err *err)
 {
-	struct zn_conf conf = { .grace_s = 30, .silence_s = 30, .history_s = 30 * 86400.0, .idle_exit_s = 3600, .autostart = true,
+	struct zn_conf conf = { .grace_s = 30, .silence_s = 30, .history_s = 30 * 86400.0, .idle_exit_s = 3600, .autostart = true, .reservations = 1,
 	                        .shares.half_life_s = 7 * 86400.0 };
 	char path[4096];
 

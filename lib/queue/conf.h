@@ -2,6 +2,7 @@
  * ${XDG_CONFIG_HOME:-~/.config}/zenith/zenith.conf, else /etc/zenith/zenith.conf; none at all is fine.
  *
  *   [queue]   default_time_limit = 2h     for jobs without one (0: none)
+ *             reservations = 1            how many of the first in line have one, which no backfill delays
  *             default_preemptible = no    may jobs that don't say be sent back to the queue for more urgent ones?
  *             grace = 30s                 between SIGTERM and SIGKILL
  *             silence = 30s               an agent that does not answer for so long is taken to be down (0: never)
@@ -34,6 +35,7 @@ struct zn_conf {
 	struct zn_arena arena;
 	double default_limit_s, grace_s, silence_s, history_s, idle_exit_s;
 	bool autostart, system_accounts, default_preemptible, share_between_users;
+	uint64_t reservations;
 	const char *on_finish;      /* NULL: none */
 	const char *operators;      /* comma-separated, NULL: none */
 	struct zn_quotas quotas;

@@ -243,10 +243,10 @@ int zn__future_end(struct zn__future *f, struct zn__one *one, double now_s)
 	return zn__future_wait(f, one->whole);
 }
 
-static int copy_room(struct zn__future *f, const struct zn_room *from)
+static int copy_room(struct zn__future *f, const struct zn_room *from, uint32_t reservations)
 {
 	f->room = (struct zn_room){ .running = &f->pick.running, .places_of = places_of, .wish_of = wish_of };
-	if (zn_room_open(&f->room, from->n, 1) < 0)
+	if (zn_room_open(&f->room, from->n, reservations) < 0)
 		return -ENOMEM;
 	memcpy(f->room.nodes, from->nodes, from->n * sizeof(*from->nodes));
 	return 0;
@@ -256,8 +256,9 @@ int zn__future_init(struct zn__future *f, const struct zn_picture *p, size_t n)
 {
 	*f = (struct zn__future){ .picture = p, .v = calloc(n + 1, sizeof(*f->v)) };
 	zn_payers_init(&f->payers, p->quotas, zn_picture_shares(p));
-	int rc = copy_room(f, &p->room);
-	zn_pick_init(&f->pick, zn_order_policy, fmax(1, zn_room_total(&f->room)), &zn_room_ops, &f->room);
+	struct zn_pick_policy policy = zn_order_policy(zn_picture_reservations(p));
+	int rc = copy_room(f, &p->room, policy.reservations ? policy.reservations : 1);
+	zn_pick_init(&f->pick, policy, fmax(1, zn_room_total(&f->room)), &zn_room_ops, &f->room);
 	f->pick.payers = &f->payers;
 	f->pick.part = part;
 	f->pick.part_arg = f;

@@ -126,7 +126,7 @@ struct zn_jobs {
 	struct zn_job *by_id, *by_key;
 	struct zn_env *envs;
 	struct zn_awaited *awaited;    /* by number */
-	struct zn_pick pick;
+	struct zn_pick pick;           /* how many have reservations is said before the nodes are */
 	struct zn_room room;
 	struct zn_jobs_node *nodes;    /* as many as the room has, with the same numbers */
 	bool share_between_users;      /* parts of one GPU may be several users'; said before the first job comes */

@@ -25,7 +25,7 @@ static const struct zn_wish *wish_of(const struct zn_pick_job *pick)
 void zn__line_init(struct zn_jobs *q)
 {
 	q->room = (struct zn_room){ .running = &q->pick.running, .places_of = places_of, .wish_of = wish_of };
-	zn_pick_init(&q->pick, zn_order_policy, 1, &zn_room_ops, &q->room);
+	zn_pick_init(&q->pick, zn_order_policy(1), 1, &zn_room_ops, &q->room);
 	q->pick.part = zn__array_part;
 	q->pick.part_arg = q;
 }

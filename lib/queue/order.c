@@ -4,7 +4,10 @@
 
 #include "job/number.h"
 
-const struct zn_pick_policy zn_order_policy = { .order = ZN_PICK_SLOWDOWN, .backfill = true };
+struct zn_pick_policy zn_order_policy(uint64_t reservations)
+{
+	return (struct zn_pick_policy){ .order = ZN_PICK_SLOWDOWN, .backfill = true, .reservations = (uint32_t)reservations };
+}
 
 void zn_order_set(const struct zn_order *o, const struct zn_room *room, struct zn_pick_job *ret)
 {

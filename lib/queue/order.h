@@ -15,7 +15,8 @@ struct zn_order {
 
 enum { ZN_ORDER_ESTIMATE_S = 86400 }; /* what a job without a limit is taken to run, for its place in the line */
 
-extern const struct zn_pick_policy zn_order_policy; /* of zn-schedd, and of all who foretell it */
+/* Of zn-schedd, and of all who foretell it. */
+struct zn_pick_policy zn_order_policy(uint64_t reservations);
 
 /* Fills what the caller of zn_pick_wait and zn_pick_runs has to set. */
 void zn_order_set(const struct zn_order *o, const struct zn_room *room, struct zn_pick_job *ret);

@@ -167,6 +167,13 @@ uint32_t zn_picture_waiters(const struct zn_job_record *job)
 	return n;
 }
 
+uint64_t zn_picture_reservations(const struct zn_picture *p)
+{
+	uint64_t n = p->n_nodes ? p->nodes[0].reservations.v : 0;
+
+	return n < ZN_PICK_RESERVATIONS ? n : ZN_PICK_RESERVATIONS; /* a newer zn-schedd may have more */
+}
+
 bool zn_picture_has_place(const struct zn_job_record *job)
 {
 	return !job->elements.has && (!strcmp(job->state, "SCHEDULED") || !strcmp(job->state, "RUNNING") || !strcmp(job->state, "SUSPENDED"));

@@ -43,6 +43,8 @@ int zn_picture_count(struct zn_picture *p, const char *spool, struct zn_err *err
 /* Whether there is fair share; and its factors, as zn-schedd said them last.  -ENOMEM. */
 struct zn_shares zn_picture_shares(const struct zn_picture *p);
 int zn_picture_weigh(const struct zn_picture *p, struct zn_payers *payers);
+/* How many of the first in line have reservations; 0 is 1. */
+uint64_t zn_picture_reservations(const struct zn_picture *p);
 bool zn_picture_has_place(const struct zn_job_record *job);
 /* What it has or had; none: it never had a place, or had it where there is no node any more.  NULL: out of memory. */
 const struct zn_places *zn_picture_places(const struct zn_picture *p, const struct zn_job_record *job, struct zn_arena *a);

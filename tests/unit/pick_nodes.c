@@ -926,9 +926,9 @@ static void test_reservations(unsigned reservations)
 	struct seen s = all_rounds(ZN_PICK_ARRIVAL, 1, reservations, &repeats);
 
 	tap_ok(!s.wrong, "with %u reservations: in order of arrival all is as it must be%s%s", reservations, s.wrong ? ": " : "", s.wrong ? s.wrong : "");
-	tap_ok(s.gangs > 220 && s.ranges > 10, "of %u that started %u went on several nodes, %u of these on more than the fewest they ask for",
+	tap_ok(s.gangs > 150 && s.ranges > 10, "of %u that started %u went on several nodes, %u of these on more than the fewest they ask for",
 	       s.started, s.gangs, s.ranges);
-	tap_ok(s.spread > 5 && s.bound > 8, "%u of them to be spread, and %u at one switch", s.spread, s.bound);
+	tap_ok(s.spread > 3 && s.bound > 1, "%u of them to be spread, and %u at one switch", s.spread, s.bound);
 	tap_ok(s.early > 500 && s.promises > 1000 && s.kept > 100 && s.moved > 70,
 	       "%u started early, %u times one was waited for, %u started as it was promised; %u times a node changed", s.early, s.promises, s.kept, s.moved);
 	tap_ok(s.compared > 500 && (reservations == 1 || (s.others > 500 && s.sooner > 100)),
