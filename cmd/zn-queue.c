@@ -28,7 +28,7 @@ static struct {
 	bool all, mine, usage;
 	bool follow, error;
 	struct zn_ou64 since;
-	struct zn_of64 days, timeout, grace, limit, until;
+	struct zn_of64 days, timeout, grace, limit, from, until;
 	struct zn_oi64 priority;
 	struct zn_ou64 mem;
 	const char *signal, *name, *gpus, *reason;
@@ -197,7 +197,7 @@ static int run_shares(int argc, char **argv)
 /* "drain" or "resume", and the node's name where there are several. */
 static int run_node(int argc, char **argv)
 {
-	struct zn_request r = { .reason = o.reason, .until_s = o.until, .node = argc > 1 ? argv[1] : NULL };
+	struct zn_request r = { .reason = o.reason, .from_s = o.from, .until_s = o.until, .node = argc > 1 ? argv[1] : NULL };
 	static struct zn_client *c; /* dropped with the process when something fails */
 	struct zn_reply reply;
 	struct zn_err err = { 0 };
@@ -205,8 +205,8 @@ static int run_node(int argc, char **argv)
 
 	if (argc < 1 || argc > 2 || (!drain && strcmp(argv[0], "resume")))
 		zn_cli_usage("node takes 'drain' or 'resume', and the name of one");
-	if (!drain && (o.reason || o.until.has))
-		zn_cli_usage("options '--reason' and '--until' go with drain");
+	if (!drain && (o.reason || o.from.has || o.until.has))
+		zn_cli_usage("options '--reason', '--from' and '--until' go with drain");
 	r.op = drain ? "drain" : "undrain";
 	int rc = zn_client_ask(spool, &c, &r, &reply, &err);
 	if (rc < 0)
@@ -609,6 +609,7 @@ static const struct zn_opt nodes_opts[] = {
 };
 static const struct zn_opt node_opts[] = {
 	{ 0, "reason", ZN_OPT_STR, "TEXT", &o.reason, NULL, "why, for all who ask" },
+	{ 0, "from", ZN_OPT_TIME, "TIME", &o.from, NULL, "not before then: until then jobs start that are over in time" },
 	{ 0, "until", ZN_OPT_TIME, "TIME", &o.until, NULL, "it gets jobs again then: 18:30, +2h, 2026-12-31T18:30" },
 	{ 0 },
 };

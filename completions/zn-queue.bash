@@ -319,6 +319,7 @@ _zn_queue()
 	node)
 		case $prev in
 		--reason) :; return ;;
+		--from) :; return ;;
 		--until) :; return ;;
 		-u|--user) _zn_reply -u; return ;;
 		-s|--state) _zn_reply -W 'PENDING QUEUED SCHEDULED RUNNING SUSPENDED COMPLETED FAILED CANCELLED'; return ;;
@@ -328,7 +329,7 @@ _zn_queue()
 		--complete) _zn_reply -W 'bash zsh fish'; return ;;
 		esac
 		if [[ $cur == -* ]]; then
-			_zn_reply -W '--reason --until -u --user -m --mine -s --state -n --name -a --all -o --output --fields --no-heading -h --help --version --complete'
+			_zn_reply -W '--reason --from --until -u --user -m --mine -s --state -n --name -a --all -o --output --fields --no-heading -h --help --version --complete'
 		else
 			:
 		fi

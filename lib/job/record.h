@@ -85,6 +85,8 @@ struct zn_node_record {
 	uint64_t cpus, gpus, mem_bytes;
 	struct zn_of64 cpu_utilization_pct, gpu_utilization_avg_pct;
 	struct zn_ou64 jobs, cpus_free, gpus_free, mem_free_bytes, mem_available_bytes;
+	struct zn_of64 drain_from_s, drain_until_s; /* of a drain that is planned */
+	const char *drain_reason;
 	struct zn_strmap labels;
 	struct zn_obool share_between_users; /* true, or absent */
 	struct zn_ou64 reservations;   /* of the queue; absent: 1 */

@@ -11,18 +11,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { ZN_PICK_RESERVATIONS = 16 }; /* at most */
+enum { ZN_PICK_RESERVATIONS = 16, ZN_PICK_CLOSINGS = 8, ZN_PICK_AHEAD = ZN_PICK_RESERVATIONS + ZN_PICK_CLOSINGS }; /* at most */
 
 /* What there is of what can be counted. */
 struct zn_pick_have { uint64_t mem_bytes; uint32_t gpus, gpu_milli, cpus; }; /* gpu_milli: the largest part of one */
 
-/* Reservations have the numbers in which they were made, from 0 on: that is the order of the line. */
+/* Reservations have the numbers in which they were made, from 0 on: the first are nobody's, there are nodes that will be closed;
+ * then comes the order of the line.
+ */
 struct zn_pick_gap {
 	uint64_t pass;
-	uint32_t n;                   /* reservations */
-	double at_s[ZN_PICK_RESERVATIONS]; /* when who has it starts; HUGE_VAL: nobody knows; -HUGE_VAL: none is in time */
-	uint32_t by_time[ZN_PICK_RESERVATIONS]; /* their numbers */
-	struct zn_pick_have have[ZN_PICK_RESERVATIONS + 1]; /* at each level */
+	uint32_t n, closings;         /* reservations; the first of them, that are nobody's */
+	double at_s[ZN_PICK_AHEAD];   /* when who has it starts; HUGE_VAL: nobody knows; -HUGE_VAL: none is in time */
+	uint32_t by_time[ZN_PICK_AHEAD]; /* their numbers */
+	struct zn_pick_have have[ZN_PICK_AHEAD + 1]; /* at each level */
 	bool has_last;
 	uint64_t last_seq;            /* nobody behind this one is looked at */
 };
@@ -36,6 +38,24 @@ static inline void zn_gap_add(struct zn_pick_gap *gap, double at_s)
 		gap->by_time[at] = gap->by_time[at - 1];
 	gap->by_time[at] = gap->n;
 	gap->at_s[gap->n++] = at_s;
+}
+
+/* Only the first n stay. */
+static inline void zn_gap_cut(struct zn_pick_gap *gap, uint32_t n)
+{
+	uint32_t stay = 0;
+
+	for (uint32_t i = 0; i < gap->n; i++)
+		if (gap->by_time[i] < n)
+			gap->by_time[stay++] = gap->by_time[i];
+	gap->n = stay;
+}
+
+/* The last one has that time. */
+static inline void zn_gap_move_last(struct zn_pick_gap *gap, double at_s)
+{
+	zn_gap_cut(gap, gap->n - 1);
+	zn_gap_add(gap, at_s);
 }
 
 /* When at the latest is over who has room at a level; there is a higher one. */

@@ -295,14 +295,15 @@ static void count(const struct zn_hall *h, struct zn_pick_gap *gap)
 		gap->have[i + 1] = have(&h->beside[i]);
 }
 
-static void begin(void *arg, struct zn_pick_have *ret)
+static void begin(void *arg, double now_s, struct zn_pick_gap *gap)
 {
 	struct zn_hall *h = arg;
 
+	(void)now_s;
 	zn_fleet_tend(&h->now);
 	for (uint32_t i = 0; i < h->n_ahead; i++)
 		zn_fleet_tend(&h->beside[i]);
-	*ret = have(&h->now);
+	gap->have[0] = have(&h->now);
 }
 
 static struct zn_fleet *at_level(struct zn_hall *h, uint32_t level)

@@ -15,7 +15,7 @@
 /* What is left of each: now; when who has one of the reservations of a pass has started, which of them is added; and, while
  * that time is looked for, when the jobs in its way are over.
  */
-enum zn_licences_left { ZN_LICENCES_NOW, ZN_LICENCES_AHEAD, ZN_LICENCES_THEN = ZN_LICENCES_AHEAD + ZN_PICK_RESERVATIONS, ZN_LICENCES_LEFT };
+enum zn_licences_left { ZN_LICENCES_NOW, ZN_LICENCES_AHEAD, ZN_LICENCES_THEN = ZN_LICENCES_AHEAD + ZN_PICK_AHEAD, ZN_LICENCES_LEFT };
 
 struct zn_licence {
 	char *name;

@@ -550,12 +550,18 @@ void zn_line_find_first(const struct zn_line *l, struct zn_pick_paid *paid, doub
 	paid->first_head = zn_line_head_of(paid->first);
 }
 
+/* In that pass none of it found room, or could ever have it. */
+static bool is_passed_over(const struct zn_pick_kind *k, uint64_t pass)
+{
+	return k->no_room == pass || k->never == pass;
+}
+
 struct zn_pick_job *zn_line_first(const struct zn_line *l, uint64_t pass, double now_s)
 {
 	struct zn_line_ranked best = { 0 };
 
 	for (struct zn_pick_kind *k = l->kinds; k; k = k->next_kind) {
-		if (k->no_room == pass || !k->n_heads)
+		if (is_passed_over(k, pass) || !k->n_heads)
 			continue;
 		struct zn_line_ranked one = zn_line_top(l, k, now_s);
 		if (!best.head || zn_line_ranked_before(&one, &best))
@@ -569,7 +575,7 @@ static struct zn_pick_job *find_oldest(const struct zn_line *l, uint64_t pass)
 	const struct zn_line_head *best = NULL;
 
 	for (const struct zn_pick_kind *k = l->kinds; k; k = k->next_kind)
-		for (uint32_t i = 0; k->no_room != pass && i < k->n_heads; i++)
+		for (uint32_t i = 0; !is_passed_over(k, pass) && i < k->n_heads; i++)
 			best = !best || k->heads[i].seq < best->seq ? &k->heads[i] : best;
 	return best ? best->class->first : NULL;
 }
@@ -578,7 +584,7 @@ struct zn_pick_job *zn_line_oldest(struct zn_line *l, uint64_t pass)
 {
 	if (!l->oldest)
 		l->oldest = find_oldest(l, UINT64_MAX); /* no pass has that number */
-	return l->oldest && l->oldest->shape->kind->no_room == pass ? find_oldest(l, pass) : l->oldest;
+	return l->oldest && is_passed_over(l->oldest->shape->kind, pass) ? find_oldest(l, pass) : l->oldest;
 }
 
 bool zn_line_was_last(const struct zn_pick_job *job)

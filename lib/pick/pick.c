@@ -72,7 +72,8 @@ static double factor(const void *payers, uint32_t payer)
 void zn_pick_begin(struct zn_pick_pass *pass, struct zn_pick *p, double now_s)
 {
 	*pass = (struct zn_pick_pass){ .pick = p, .now_s = now_s, .gap.pass = ++p->passes };
-	p->ops->begin(p->arg, &pass->gap.have[0]);
+	p->ops->begin(p->arg, now_s, &pass->gap);
+	pass->gap.closings = pass->gap.n;
 	if (!p->payers)
 		return;
 	zn_pick_exceed(p, false, now_s);
@@ -128,7 +129,8 @@ static bool reserve_first(struct zn_pick_pass *pass, const struct zn_pick_job *h
 	struct zn_pick *p = pass->pick;
 	struct zn_row_node *cut = p->policy.depth ? zn_row_nth(&p->line.all, p->policy.depth) : NULL;
 
-	pass->gap.n = pass->ahead.n = 0;
+	zn_gap_cut(&pass->gap, pass->gap.closings);
+	pass->ahead.n = 0;
 	if (!reserve(pass, head, must))
 		return false;
 	pass->gap.has_last = cut != NULL;
@@ -326,15 +328,19 @@ static struct zn_pick_job *next(struct zn_pick_pass *pass)
 	if (zn_pick_ask_payers(p, pass->now_s))
 		pass->ready = false;
 	while (!pass->filling && (head = find_head(pass, &must))) {
-		if (!head->shape->sleeps && zn_pick_fits(&head->shape->ask, &pass->gap.have[0]) &&
-		    p->ops->take(p->arg, head, 0, &pass->gap))
+		uint32_t level = zn_gap_level(&pass->gap, pass->now_s + head->limit_s);
+		if (!head->shape->sleeps && zn_pick_fits(&head->shape->ask, &pass->gap.have[level]) &&
+		    p->ops->take(p->arg, head, level, &pass->gap))
 			return start(pass, head);
 		pass->over = !p->policy.backfill;
 		if (pass->over)
 			return NULL;
-		head->shape->kind->no_room = pass->gap.pass;
-		if (!reserve_first(pass, head, must))
+		if (level == 0)
+			head->shape->kind->no_room = pass->gap.pass;
+		if (!reserve_first(pass, head, must)) {
+			head->shape->kind->never = pass->gap.pass;
 			continue;
+		}
 		pass->first = head;
 		if (!make_room(pass, head))
 			continue;
@@ -342,7 +348,7 @@ static struct zn_pick_job *next(struct zn_pick_pass *pass)
 		if (pass->over)
 			return NULL;
 		if (reserve_first(pass, head, must))
-			pass->gap.at_s[0] = -HUGE_VAL; /* they may be gone sooner than they must */
+			zn_gap_move_last(&pass->gap, -HUGE_VAL); /* they may be gone sooner than they must */
 	}
 	if (!pass->filling)
 		return NULL;

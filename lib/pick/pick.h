@@ -28,8 +28,8 @@ struct zn_pick_policy {
 };
 
 struct zn_pick_ops {
-	/* What is free. */
-	void (*begin)(void *arg, struct zn_pick_have *ret);
+	/* What is free, and what will be closed. */
+	void (*begin)(void *arg, double now_s, struct zn_pick_gap *gap);
 	/* Gives job what it asks for, of what is free at a level, and says what there is left at each.  False: there is no room
 	 * there, for nobody of its shape.
 	 */

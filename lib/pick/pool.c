@@ -14,9 +14,10 @@ static struct zn_pick_have have(uint64_t gpus)
 	return (struct zn_pick_have){ .gpus = (uint32_t)gpus, .cpus = UINT32_MAX, .mem_bytes = UINT64_MAX };
 }
 
-static void begin(void *arg, struct zn_pick_have *ret)
+static void begin(void *arg, double now_s, struct zn_pick_gap *gap)
 {
-	*ret = have(((struct zn_pool *)arg)->free);
+	(void)now_s;
+	gap->have[0] = have(((struct zn_pool *)arg)->free);
 }
 
 /* What there is at each level. */

@@ -180,12 +180,16 @@ static bool room_has_room(void *arg)
 
 static const struct zn_then_ops room_then_ops = { .begin = room_begin, .give = room_give, .has_room = room_has_room };
 
-size_t zn_room_preempt(struct zn_room *r, const struct zn_pick_ask *ask, struct zn_victim *v, size_t n, bool *ret_enough)
+size_t zn_room_preempt(struct zn_room *r, const struct zn_pick_job *head, double now_s, struct zn_victim *v, size_t n, bool *ret_enough)
 {
+	const struct zn_pick_ask *ask = &head->shape->ask;
 	uint64_t free = 0;
 
 	for (uint32_t i = 0; i < r->n; i++)
 		free += zn_idset_count(&r->nodes[i].free.gpus);
 	uint64_t lacks = ask->part.milli || ask->gpus < free ? 0 : ask->gpus - free;
-	return zn_victims_choose(&room_then_ops, &(struct room_then){ r, ask }, lacks, v, n, ret_enough);
+	r->over_s = now_s + head->limit_s;
+	size_t chosen = zn_victims_choose(&room_then_ops, &(struct room_then){ r, ask }, lacks, v, n, ret_enough);
+	r->over_s = 0;
+	return chosen;
 }

@@ -44,6 +44,7 @@ struct zn_then_ops {
  * are enough.
  */
 size_t zn_victims_choose(const struct zn_then_ops *then, void *arg, uint64_t lacks_gpus, struct zn_victim *v, size_t n, bool *ret_enough);
-size_t zn_room_preempt(struct zn_room *r, const struct zn_pick_ask *ask, struct zn_victim *v, size_t n, bool *ret_enough);
+/* For head at now_s. */
+size_t zn_room_preempt(struct zn_room *r, const struct zn_pick_job *head, double now_s, struct zn_victim *v, size_t n, bool *ret_enough);
 
 #endif

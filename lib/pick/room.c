@@ -50,7 +50,7 @@ int zn_room_open(struct zn_room *r, uint32_t n, uint32_t reservations)
 	r->places = places_new(n);
 	r->choices = calloc(n, sizeof(*r->choices));
 	r->n = n;
-	return r->nodes && r->places && r->choices ? open_ahead(r, reservations) : -ENOMEM;
+	return r->nodes && r->places && r->choices ? open_ahead(r, reservations ? reservations + ZN_PICK_CLOSINGS : 0) : -ENOMEM;
 }
 
 void zn_room_close(struct zn_room *r)
@@ -312,6 +312,13 @@ static bool has_licences(const struct zn_licences *l, const struct zn_wish *wish
 	return has;
 }
 
+static bool is_open(const struct zn_room *r, const struct zn_room_node *n)
+{
+	bool is_over = n->closes_s && n->closes_s <= r->now_s && r->now_s < n->opens_s;
+
+	return n->facts && !n->is_closed && !is_over;
+}
+
 /* What all nodes have together, but of the GPUs that are given out in parts the one with the most left. */
 static struct zn_pick_have have_all(const struct zn_room *r, const struct of *of)
 {
@@ -319,7 +326,7 @@ static struct zn_pick_have have_all(const struct zn_room *r, const struct of *of
 
 	for (uint32_t i = 0; i < r->n; i++) {
 		const struct zn_room_node *n = &r->nodes[i];
-		if (!n->facts || n->is_closed)
+		if (!is_open(r, n))
 			continue;
 		struct zn_free f = part_of(r, i, of);
 		struct zn_pick_have one = have(&f);
@@ -387,7 +394,7 @@ static uint32_t find_choices(struct zn_room *r, const struct zn_pick_ask *wanted
 	for (uint32_t i = 0; i < r->n; i++) {
 		const struct zn_room_node *n = &r->nodes[i];
 		struct zn_room_choice *c = &r->choices[found];
-		if (!n->facts || n->is_closed || !zn_room_suits(n, wanted))
+		if (!is_open(r, n) || !zn_room_suits(n, wanted) || (of->then && n->closes_s && n->closes_s < r->over_s))
 			continue;
 		struct zn_free from = part_of(r, i, of);
 		c->place = (struct zn_place){ .node = i };
@@ -569,9 +576,66 @@ static void count(const struct zn_room *r, struct zn_pick_gap *gap)
 		gap->have[level] = have_all(r, &(struct of){ .level = level, .gap = gap });
 }
 
-static void begin(void *arg, struct zn_pick_have *ret)
+/* All that a node has, whoever has it. */
+static struct zn_plan all_of(const struct zn_facts *f)
 {
-	*ret = have_all(arg, &NOW);
+	struct zn_free idle = zn_plan_idle(f);
+
+	return (struct zn_plan){ .gpus = idle.gpus, .cpus = idle.cpus, .cpus_held = zn_idset_count(&idle.cpus), .mem_bytes = idle.mem_bytes };
+}
+
+/* Which number the closing of such a node has, with n of them there; n: it is a new one. */
+static uint32_t closing_of(const struct zn_room *r, const struct zn_room_node *node, uint32_t n)
+{
+	uint32_t i = 0;
+
+	while (i < n && (r->ahead[i].from_s != node->closes_s || r->ahead[i].until_s != node->opens_s))
+		i++;
+	return i;
+}
+
+/* There is nothing left of this one then, and all of the others. */
+static void close_node(struct zn_room *r, struct zn_room_ahead *a, uint32_t node)
+{
+	a->places->v[a->places->n++] = (struct zn_place){ .node = node, .plan = all_of(r->nodes[node].facts) };
+	a->left[node] = (struct zn_free){ 0 };
+}
+
+static void add_closing(struct zn_room *r, const struct zn_room_node *node, struct zn_pick_gap *gap)
+{
+	struct zn_room_ahead *a = &r->ahead[gap->n];
+
+	a->from_s = node->closes_s;
+	a->until_s = node->opens_s;
+	a->places->n = 0;
+	a->wish = NULL;
+	for (uint32_t i = 0; i < r->n; i++)
+		a->left[i] = r->nodes[i].facts ? zn_plan_idle(r->nodes[i].facts) : (struct zn_free){ 0 };
+	zn_licences_copy(&r->licences, ZN_LICENCES_AHEAD + gap->n, ZN_LICENCES_NOW);
+	zn_gap_add(gap, a->from_s);
+}
+
+static void add_closings(struct zn_room *r, double now_s, struct zn_pick_gap *gap)
+{
+	for (uint32_t i = 0; i < r->n; i++) {
+		struct zn_room_node *node = &r->nodes[i];
+		if (!is_open(r, node) || node->closes_s <= now_s)
+			continue;
+		uint32_t number = closing_of(r, node, gap->n);
+		node->is_closed = number == ZN_PICK_CLOSINGS; /* there are too many different times */
+		if (node->is_closed)
+			continue;
+		if (number == gap->n)
+			add_closing(r, node, gap);
+		close_node(r, &r->ahead[number], i);
+	}
+}
+
+static void begin(void *arg, double now_s, struct zn_pick_gap *gap)
+{
+	((struct zn_room *)arg)->now_s = now_s;
+	add_closings(arg, now_s, gap);
+	count(arg, gap);
 }
 
 /* It may be there still when who has the reservation starts. */
@@ -693,19 +757,32 @@ static bool end_next(struct zn_room *r, uint32_t n, uint32_t *ran, double *at_s)
 	return node || a;
 }
 
+/* Nodes that will be closed are, for who would run from then on. */
+static void hold_closings(struct zn_room *r, const struct zn_pick_gap *gap, double from_s, double limit_s)
+{
+	double until_s = from_s + limit_s;
+
+	for (uint32_t i = 0; i < gap->closings; i++)
+		set_holds(r, &r->ahead[i], r->ahead[i].from_s < until_s && from_s < r->ahead[i].until_s);
+}
+
 /* When there is room for it beside the n reservations, which are there from now on, and what would be free then.  One of
  * which nobody knows the time, and that others may pass, is not.  False: never.
  */
-static bool look_ahead(struct zn_room *r, const struct zn_pick_ask *wanted, const struct zn_pick_gap *gap, double *ret_at_s)
+static bool look_ahead(struct zn_room *r, const struct zn_pick_job *job, double now_s, const struct zn_pick_gap *gap, double *ret_at_s)
 {
+	const struct zn_pick_ask *wanted = &job->shape->ask;
 	uint32_t ran = 0;
-	bool fits;
+	bool fits, more = true;
 
 	zn_room_future(r);
-	for (uint32_t i = 0; i < gap->n; i++)
+	for (uint32_t i = gap->closings; i < gap->n; i++)
 		set_holds(r, &r->ahead[i], gap->at_s[i] != HUGE_VAL);
-	while (!(fits = zn_room_future_fits(r, wanted)) && end_next(r, gap->n, &ran, ret_at_s))
-		;
+	hold_closings(r, gap, now_s, job->limit_s);
+	while (!(fits = zn_room_future_fits(r, wanted)) && more) {
+		more = end_next(r, gap->n, &ran, ret_at_s);
+		hold_closings(r, gap, fmax(*ret_at_s, now_s), job->limit_s);
+	}
 	return fits;
 }
 
@@ -742,7 +819,7 @@ static bool reserve(void *arg, const struct zn_pick_job *job, double now_s, bool
 	struct zn_room *r = arg;
 	struct zn_room_ahead *mine = &r->ahead[gap->n];
 	double at_s = now_s;
-	bool found = look_ahead(r, &job->shape->ask, gap, &at_s);
+	bool found = look_ahead(r, job, now_s, gap, &at_s);
 
 	if (found) {
 		at_s = at_s > now_s ? at_s : now_s;

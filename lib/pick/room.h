@@ -32,6 +32,7 @@ struct zn_room_node {
 	struct zn_idset held;          /* GPUs that strangers use */
 	struct zn_idset claimed;       /* CPUs that frozen jobs are about to have again: nobody else gets them */
 	bool is_closed;                /* nothing starts there, and who waits does not count on it */
+	double closes_s, opens_s;      /* it will be, from then on until then; closes_s 0: it won't; opens_s HUGE_VAL: nobody knows */
 	struct zn_free then;           /* what would be free */
 };
 
@@ -55,6 +56,8 @@ struct zn_room {
 	struct zn_room_choice *choices; /* in the search of a place */
 	struct zn_room_ahead *ahead;   /* by the numbers of the gap */
 	uint32_t n_ahead;              /* as many as there may be */
+	double now_s;                  /* of the pass */
+	double over_s;                 /* in a look at what would be: nobody is put on a node that closes before that; 0: he is */
 };
 
 extern const struct zn_pick_ops zn_room_ops; /* arg: a zn_room */

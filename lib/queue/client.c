@@ -35,6 +35,7 @@ static const struct zn_field request_fields[] = {
 	ZN_FIELD(R, force, BOOL, "", "running jobs too"),
 	ZN_FIELD(R, node, STR, "", "which node"),
 	ZN_FIELD(R, reason, STR, "", "why"),
+	ZN_FIELD(R, from_s, OTIME, "", "from when on"),
 	ZN_FIELD(R, until_s, OTIME, "", "until when"),
 	{ 0 },
 };

@@ -22,7 +22,7 @@ struct zn_request {
 	struct zn_of64 grace_s;
 	bool force;                    /* stop: end running jobs too */
 	const char *node, *reason;     /* drain, undrain: NULL is the only one; why */
-	struct zn_of64 until_s;        /* drain: absent: until somebody ends it */
+	struct zn_of64 from_s, until_s; /* drain: absent: at once, and until somebody ends it */
 };
 
 struct zn_reply {

@@ -6,6 +6,7 @@
 
 #include "base/account.h"
 #include "base/clock.h"
+#include "base/units.h"
 #include "job/calendar.h"
 #include "job/number.h"
 #include "queue/forecast.h"
@@ -36,7 +37,7 @@ static const char *in_the_way(struct zn_picture *p, const struct zn_spec *s, con
                               struct zn_arena *a)
 {
 	const char *quota = zn_forecast_over_quota(p, o);
-	char number[ZN_NUMBER_TEXT];
+	char number[ZN_NUMBER_TEXT], time[ZN_UNIT_TEXT];
 
 	const char *closed = zn_picture_closed(p);
 	if (closed)
@@ -52,6 +53,8 @@ static const char *in_the_way(struct zn_picture *p, const struct zn_spec *s, con
 	if (f->kept_by)
 		return zn_arena_printf(a, "it would come after job %s of the same user or account, which waits for the quota",
 		                       zn_handle_text(f->kept_by, number));
+	if (f->closes_s.has)
+		return zn_arena_printf(a, "it would not be over when the node is to be drained, %s", zn_format_time(f->closes_s.v, time));
 	return f->behind ? zn_arena_printf(a, "it would delay job %s, which comes before it", zn_handle_text(f->behind, number)) : NULL;
 }
 

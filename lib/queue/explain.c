@@ -58,6 +58,16 @@ static void explain_behind(const struct zn_forecast *forecast, struct zn_arena *
 		                              zn_format_duration(floor(forecast->gap_s.v), limit));
 }
 
+/* There is room for it, but not for so long. */
+static void explain_closing(const struct zn_forecast *forecast, struct zn_arena *a, E *e)
+{
+	char limit[ZN_UNIT_TEXT], at[ZN_UNIT_TEXT];
+	double left_s = floor(forecast->closes_s.v - zn_now_s());
+
+	e->answer = zn_arena_printf(a, "it fits, but would not be over when the node is to be drained, %s", zn_format_time(forecast->closes_s.v, at));
+	e->smallest = left_s >= 1 ? zn_arena_printf(a, "with --time %s it would start now", zn_format_duration(left_s, limit)) : NULL;
+}
+
 static struct zn_of64 fair_share(struct zn_picture *p, const struct zn_job_record *job)
 {
 	int64_t payer = p->n_shares ? zn_payers_get(&p->payers, job->user, job->account) : 0;
@@ -148,6 +158,8 @@ static int explain_queued(struct zn_picture *p, const struct zn_job_record *job,
 	else if (rc == 0 && forecast.kept_by)
 		e->answer = zn_arena_printf(&p->arena, "it comes after job %s of the same user or account, which waits for the quota",
 		                            zn_handle_text(forecast.kept_by, number));
+	else if (rc == 0 && forecast.closes_s.has)
+		explain_closing(&forecast, &p->arena, e);
 	else if (rc == 0 && forecast.behind)
 		explain_behind(&forecast, &p->arena, e);
 	else if (rc == 0)

@@ -107,6 +107,7 @@ static uint32_t find_in_the_way(struct zn__future *f, const struct zn_pick_gap *
 /* Who has that reservation, if he comes before it; else the first. */
 static const struct zn_pick_job *who_comes_before(const struct zn__future *f, const struct zn_pick_pass *pass, uint32_t number)
 {
+	number -= pass->gap.closings;
 	for (uint32_t i = 0; i <= number; i++)
 		if (pass->ahead.v[i] == &f->wanted->pick)
 			return pass->first;
@@ -119,6 +120,8 @@ static void note_behind(struct zn__future *f, const struct zn_pick_pass *pass, s
 	if (!pass->filling || pass->first == &f->wanted->pick)
 		return;
 	uint32_t number = find_in_the_way(f, &pass->gap);
+	if (number < pass->gap.closings)
+		return;
 	double at_s = pass->gap.at_s[number];
 
 	ret->behind = zn_handle_of_arrival(who_comes_before(f, pass, number)->seq);
@@ -126,13 +129,52 @@ static void note_behind(struct zn__future *f, const struct zn_pick_pass *pass, s
 		ret->gap_s = ZN_SOME_F64(at_s - pass->now_s);
 }
 
-/* The next end by the limits, or the next time that hours of a quota pass; false: there is none. */
+/* Whether there is room for it now, on nodes that stay open until then. */
+static bool has_room_until(struct zn__future *f, double until_s)
+{
+	zn_room_future(&f->room);
+	f->room.over_s = until_s;
+	bool has = zn_room_future_fits(&f->room, &f->wanted->order.ask);
+	f->room.over_s = 0;
+	return has;
+}
+
+/* What there is room for is to be drained before it would be over. */
+static void note_closing(struct zn__future *f, double now_s, struct zn_forecast *ret)
+{
+	double last_s = 0;
+
+	if (!f->wanted->pick.shape || has_room_until(f, now_s + f->wanted->pick.limit_s))
+		return;
+	for (const struct zn_room_node *n = f->room.nodes; n < f->room.nodes + f->room.n; n++)
+		if (n->closes_s > now_s && n->closes_s > last_s && has_room_until(f, n->closes_s))
+			last_s = n->closes_s;
+	if (last_s > 0)
+		ret->closes_s = ZN_SOME_F64(last_s);
+}
+
+/* When a node closes or opens, after now_s. */
+static double next_opening(const struct zn__future *f, double now_s)
+{
+	double next_s = HUGE_VAL;
+
+	for (const struct zn_room_node *n = f->room.nodes; n < f->room.nodes + f->room.n; n++) {
+		if (!n->closes_s)
+			continue;
+		next_s = n->closes_s > now_s ? fmin(next_s, n->closes_s) : next_s;
+		next_s = n->opens_s > now_s ? fmin(next_s, n->opens_s) : next_s;
+	}
+	return next_s;
+}
+
+/* The next end by the limits, or the next time that hours of a quota pass, or that a node opens; false: there is none. */
 static bool end_next(struct zn__future *f, double *now_s)
 {
 	struct zn_row_node *first = zn_row_first(&f->pick.running);
 	double again_s = zn_payers_again_s(&f->payers), end_s = first ? first->key : HUGE_VAL;
 
-	if (again_s > 0 && again_s < end_s) { /* somebody has hours again before that */
+	again_s = fmin(again_s > 0 ? again_s : HUGE_VAL, next_opening(f, *now_s));
+	if (again_s < end_s) { /* somebody has hours again before that, or there is more room */
 		*now_s = fmax(*now_s, again_s);
 		return true;
 	}
@@ -170,6 +212,7 @@ static void run_on(struct zn__future *f, double now_s, struct zn_forecast *ret)
 		if (i == 0) {
 			note_behind(f, &pass, ret);
 			note_owner(f, ret);
+			note_closing(f, now_s, ret);
 		}
 		if (!end_next(f, &now_s))
 			return;

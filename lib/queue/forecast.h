@@ -13,6 +13,7 @@ struct zn_forecast {
 	uint64_t behind;               /* a job for which something is set aside now, so that there is no room; 0: nothing is, or for this one as the first */
 	uint64_t kept_by;              /* a job of the same user or account that comes before it and waits for their quota; 0: none */
 	struct zn_of64 gap_s;          /* how long it might take now without delaying that one; absent: that is not known */
+	struct zn_of64 closes_s;       /* there is room for it only where it would not be over by then, when the node is to be drained */
 };
 
 /* When job, which waits in the picture or would, starts in its room.  -ENOMEM. */

@@ -134,7 +134,7 @@ static bool preempt(void *arg, const struct zn_pick_job *head, double now_s)
 	size_t n = find_victims(f, ask->priority, now_s, v);
 	for (size_t i = 0; i < n; i++)
 		goes |= v[i].goes;
-	size_t chosen = zn_room_preempt(&f->room, ask, v, n, &enough);
+	size_t chosen = zn_room_preempt(&f->room, head, now_s, v, n, &enough);
 	for (size_t i = 0; i < chosen; i++)
 		set_going(f, (struct zn__one *)v[i].job, now_s);
 	free(v);

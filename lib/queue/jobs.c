@@ -138,7 +138,7 @@ void zn_jobs_done(struct zn_jobs *q)
 		free(e);
 	}
 	for (uint32_t i = 0; i < q->room.n; i++) {
-		zn_jobs_drain(q, i, NULL, NULL, 0);
+		zn_jobs_drain(q, i, NULL, NULL, 0, 0);
 		free(q->nodes[i].name);
 	}
 	free(q->nodes);
@@ -265,13 +265,14 @@ int64_t zn_jobs_node(const struct zn_jobs *q, const char *name)
 	return q->room.n == 1 ? 0 : -ENOENT;
 }
 
-int zn_jobs_drain(struct zn_jobs *q, uint32_t node, const char *by, const char *reason, double until_s)
+int zn_jobs_drain(struct zn_jobs *q, uint32_t node, const char *by, const char *reason, double from_s, double until_s)
 {
 	struct zn_drain *d = &q->nodes[node].drain;
 	int rc = zn_job_set_text(&d->by, by);
 
 	if (rc == 0)
 		rc = zn_job_set_text(&d->reason, reason);
+	d->from_s = from_s;
 	d->until_s = until_s;
 	return rc;
 }

@@ -118,6 +118,7 @@ struct zn_jobs_node {
 	char *name;                    /* malloc'ed */
 	struct zn_drain {
 		char *by, *reason;     /* malloc'ed; by NULL: it is not drained; reason NULL: none was given */
+		double from_s;         /* 0: it was at once */
 		double until_s;        /* 0: until somebody ends it */
 	} drain;                       /* it gets no new jobs */
 };
@@ -206,7 +207,7 @@ struct zn_job *zn_array_next_kept(struct zn_jobs *q, struct zn_job *array);
 enum zn_job_state zn_job_shown_state(const struct zn_job *job);
 
 /* by NULL: it is drained no more.  -ENOMEM. */
-int zn_jobs_drain(struct zn_jobs *q, uint32_t node, const char *by, const char *reason, double until_s);
+int zn_jobs_drain(struct zn_jobs *q, uint32_t node, const char *by, const char *reason, double from_s, double until_s);
 /* What a node has is this now; facts live until they are replaced.  Those that wait are in line from now on, and what
  * jobs have is taken.  -ENOMEM: not all of them are.
  */

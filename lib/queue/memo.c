@@ -90,6 +90,7 @@ static const struct zn_field drain_fields[] = {
 	ZN_FIELD(struct zn_memo_drain, node, STR, "", "which node"),
 	ZN_FIELD(struct zn_memo_drain, by, STR, "", "who drained it; absent: it is over"),
 	ZN_FIELD(struct zn_memo_drain, reason, STR, "", "why"),
+	ZN_FIELD(struct zn_memo_drain, from_s, TIME, "", "from when on; 0: at once"),
 	ZN_FIELD(struct zn_memo_drain, until_s, TIME, "", "until when; 0: until somebody ends it"),
 	{ 0 },
 };
@@ -504,7 +505,7 @@ static int replay_drain(struct zn_jobs *q, const msgpack_object *map, struct zn_
 	int rc = zn_decode(&zn_memo_drain_kind, map, a, &m, err);
 
 	int64_t node = rc == 0 && m.node ? zn_jobs_node(q, m.node) : -ENOENT;
-	return rc < 0 || node < 0 ? rc : zn_jobs_drain(q, (uint32_t)node, m.by, m.reason, m.until_s);
+	return rc < 0 || node < 0 ? rc : zn_jobs_drain(q, (uint32_t)node, m.by, m.reason, m.from_s, m.until_s);
 }
 
 int zn_memo_replay(struct zn_jobs *q, struct zn_loc loc, const void *payload, size_t len, struct zn_arena *a,
@@ -549,7 +550,7 @@ static int put_meta(struct zn_jobs *q, struct zn_buf *b, struct zn_snapshot *s)
 static int put_drain(const struct zn_jobs_node *node, struct zn_buf *b, struct zn_snapshot *s)
 {
 	const struct zn_drain *d = &node->drain;
-	struct zn_memo_drain m = { .node = node->name, .by = d->by, .reason = d->reason, .until_s = d->until_s };
+	struct zn_memo_drain m = { .node = node->name, .by = d->by, .reason = d->reason, .from_s = d->from_s, .until_s = d->until_s };
 
 	b->len = 0;
 	int rc = m.by ? zn_encode(&zn_memo_drain_kind, &m, b) : 0;

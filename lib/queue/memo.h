@@ -55,7 +55,7 @@ struct zn_memo_place {
 	uint64_t mem_bytes;
 };
 
-struct zn_memo_drain { const char *node, *by, *reason; double until_s; }; /* by NULL: it is over */
+struct zn_memo_drain { const char *node, *by, *reason; double from_s, until_s; }; /* by NULL: it is over */
 
 struct zn_memo_meta { uint64_t next_id; };
 

@@ -2,6 +2,7 @@
 #include "queue/picture.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -303,6 +304,8 @@ static int fill_room(struct zn_picture *p, struct zn_err *err)
 		n->is_closed = strcmp(p->nodes[i].state, "up") != 0;
 		n->domain = p->nodes[i].domain;
 		n->labels = &p->nodes[i].labels;
+		n->closes_s = p->nodes[i].drain_from_s.v;
+		n->opens_s = p->nodes[i].drain_until_s.has ? p->nodes[i].drain_until_s.v : HUGE_VAL;
 		if (n->facts)
 			note_free(&p->nodes[i], &n->free);
 	}

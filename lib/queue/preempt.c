@@ -66,19 +66,22 @@ static size_t going_first(struct zn_victim *v, size_t n)
 /* ---- those that are frozen ---------------------------------------------------------------------------------- */
 
 /* The first of v were chosen: whether their CPUs alone, with all that those have who go, would do. */
-static bool needs_only_cpus(struct zn_jobs *q, const struct zn_pick_job *head, const struct zn_victim *v, size_t n, size_t chosen)
+static bool needs_only_cpus(struct zn_jobs *q, const struct zn_pick_job *head, double now_s, const struct zn_victim *v, size_t n, size_t chosen)
 {
+	for (size_t i = 0; i < chosen; i++)
+		if (zn__line_job(v[i].job)->gpus || zn__line_job(v[i].job)->wish)
+			return false;
 	zn_room_future(&q->room);
+	q->room.over_s = now_s + head->limit_s;
 	for (size_t i = 0; i < n; i++) {
-		const struct zn_job *job = zn__line_job(v[i].job);
 		if (v[i].goes)
 			zn_room_future_give(&q->room, v[i].job);
-		else if (i < chosen && (job->gpus || job->wish))
-			return false;
 		else if (i < chosen)
 			zn_room_future_lend_cpus(&q->room, v[i].job);
 	}
-	return zn_room_future_fits(&q->room, &head->shape->ask);
+	bool fits = zn_room_future_fits(&q->room, &head->shape->ask);
+	q->room.over_s = 0;
+	return fits;
 }
 
 /* Whoever it made room for neither waits nor runs any more. */
@@ -118,8 +121,8 @@ bool zn_jobs_preempt(struct zn_jobs *q, const struct zn_pick_job *head, double n
 	if (!v)
 		return false; /* nobody, then */
 	size_t n = find_victims(q, urgent->priority, now_s, v, &going);
-	size_t chosen = zn_room_preempt(&q->room, &head->shape->ask, v, n, &enough);
-	bool freeze = chosen && needs_only_cpus(q, head, v, n, chosen);
+	size_t chosen = zn_room_preempt(&q->room, head, now_s, v, n, &enough);
+	bool freeze = chosen && needs_only_cpus(q, head, now_s, v, n, chosen);
 	for (size_t i = 0; i < chosen; i++) {
 		struct zn_job *job = zn__line_job(v[i].job);
 		if (freeze)

@@ -119,8 +119,14 @@ void zn_node_publish(struct zn_node *n)
 		.share_between_users = { .has = s->jobs.share_between_users, .v = true },
 	};
 
-	n->has_drained = drain->by && !r.jobs.v;
-	if (drain->by && !reason) {
+	n->is_draining = drain->by && drain->from_s <= zn_now_s();
+	n->has_drained = n->is_draining && !r.jobs.v;
+	if (drain->by && !n->is_draining) {
+		r.drain_from_s = ZN_SOME_F64(drain->from_s);
+		r.drain_until_s = (struct zn_of64){ .has = drain->until_s > 0, .v = drain->until_s };
+		r.drain_reason = zn_drain_text(n, &a);
+	}
+	if (n->is_draining && !reason) {
 		r.state = n->has_drained ? "drained" : "draining";
 		r.reason = zn_drain_text(n, &a);
 	}

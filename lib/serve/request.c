@@ -373,9 +373,15 @@ static int op_drain(struct zn_server *s, struct wish *w)
 
 	if (rc == 0 && r->reason)
 		rc = zn_spec_check_name("reason", r->reason, &w->err);
+	if (rc == 0 && r->from_s.has && !(r->from_s.v > zn_now_s() && r->from_s.v <= zn_now_s() + ZN_SPEC_SECONDS_MAX))
+		rc = zn_err_set(&w->err, -EBADMSG, "from when on it is drained must be in the future");
+	if (rc == 0 && r->from_s.has && r->until_s.has && !(r->until_s.v > r->from_s.v))
+		rc = zn_err_set(&w->err, -EBADMSG, "it can't be drained until a time before it is");
+	if (rc == 0 && r->from_s.has && zn_drain_times(s, n, r->from_s.v, r->until_s.v) > ZN_PICK_CLOSINGS)
+		rc = zn_err_set(&w->err, -EAGAIN, "drains are planned for %d other times already", ZN_PICK_CLOSINGS);
 	if (rc == 0 && r->until_s.has && !(r->until_s.v > zn_now_s() && r->until_s.v <= zn_now_s() + ZN_SPEC_SECONDS_MAX))
 		rc = zn_err_set(&w->err, -EBADMSG, "until when it is drained must be in the future");
-	return rc < 0 ? rc : zn_drain_begin(n, zn_uid_name(s, zn_conn_uid(w->conn)), r->reason, r->until_s.v);
+	return rc < 0 ? rc : zn_drain_begin(n, zn_uid_name(s, zn_conn_uid(w->conn)), r->reason, r->from_s.v, r->until_s.v);
 }
 
 static int op_undrain(struct zn_server *s, struct wish *w)

@@ -39,6 +39,7 @@ struct zn_node {
 	struct bufferevent *bev;       /* NULL: not connected */
 	struct event *retry;
 	unsigned retries;
+	bool is_draining;              /* as the view was told: it is drained, not only planned to be */
 	bool has_drained;              /* as the view was told: it is drained, and nothing runs on it */
 	uint32_t version;              /* of its hello */
 	bool greeted, settled;         /* hello came; the log was replayed and jobs compared */
@@ -196,7 +197,9 @@ int zn_licence_accepts(struct zn_server *s, const struct zn_spec *spec, struct z
 void zn_licence_publish(struct zn_server *s);
 
 /* drain.c: by, an operator, wants it; -ENOMEM, or what the journal said, after which the server ends */
-int zn_drain_begin(struct zn_node *n, const char *by, const char *reason, double until_s);
+/* How many different times there would be for which drains are planned, with this one of that node. */
+uint32_t zn_drain_times(const struct zn_server *s, const struct zn_node *but, double from_s, double until_s);
+int zn_drain_begin(struct zn_node *n, const char *by, const char *reason, double from_s, double until_s);
 int zn_drain_end(struct zn_node *n);
 bool zn_drain_holds(struct zn_node *n);                  /* now; ends it when its time has come */
 const char *zn_drain_text(struct zn_node *n, struct zn_arena *a);

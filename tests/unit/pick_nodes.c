@@ -462,7 +462,7 @@ static bool reserve(void *arg, const struct zn_pick_job *pick, double now, bool 
 	return is;
 }
 
-static void begin(void *arg, struct zn_pick_have *ret) { zn_room_ops.begin(arg, ret); }
+static void begin(void *arg, double now_s, struct zn_pick_gap *gap) { zn_room_ops.begin(arg, now_s, gap); }
 
 static const struct zn_pick_ops ops = { .begin = begin, .take = take, .reserve = reserve };
 

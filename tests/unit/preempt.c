@@ -134,7 +134,8 @@ static void choices(void)
 			n += v[n].goes || zn_victim_weigh(&v[n], 0, 1000, &safe_s);
 		}
 		struct zn_pick_ask ask = draw_ask(facts, 8);
-		size_t chosen = zn_room_preempt(&room, &ask, v, n, &enough);
+		struct zn_pick_shape shape = { .ask = ask };
+		size_t chosen = zn_room_preempt(&room, &(struct zn_pick_job){ .shape = &shape }, 1000, v, n, &enough);
 		const char *fault = judge(&room, &ask, v, n, chosen, enough);
 		what = fault ? fault : what;
 		wrong += fault != NULL;
@@ -215,7 +216,7 @@ static void pass(struct zn_room *room, struct zn_pick *pick, double now_s)
 		v[n] = (struct zn_victim){ .job = &meek[i].pick, .priority = meek[i].ask.priority, .times = meek[i].times, .gpus = meek[i].ask.gpus };
 		n += meek[i].end_s > 0 && zn_victim_weigh(&v[n], p.first->shape->ask.priority, now_s, &safe_s);
 	}
-	n = p.first ? zn_room_preempt(room, &p.first->shape->ask, v, n, &enough) : 0;
+	n = p.first ? zn_room_preempt(room, p.first, now_s, v, n, &enough) : 0;
 	for (size_t i = 0; i < n; i++) { /* all that it did is lost */
 		struct job *j = job_of(v[i].job);
 		end(room, pick, j, now_s);
