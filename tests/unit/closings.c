@@ -170,7 +170,7 @@ int main(void)
 
 	for (uint32_t i = 0; i < NODES; i++)
 		facts[i] = machine_new(i ? "numa:1 core:64 gpu:4 mem:64" : "numa:2 core:64 gpu:4 mem:64");
-	for (unsigned seed = 1; seed <= ROUNDS; seed++) {
+	for (unsigned seed = 1; seed <= tap_rounds(ROUNDS); seed++) {
 		struct seen s = run(seed);
 		wrong = wrong ? wrong : s.wrong;
 		kept_out += s.kept_out;

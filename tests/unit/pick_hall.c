@@ -619,7 +619,7 @@ static struct seen run(enum zn_pick_order order, unsigned seed, unsigned reserva
 
 static void test_rounds(enum zn_pick_order order, unsigned reservations, bool with_quotas, uint64_t steps_each, const char *name)
 {
-	unsigned at = 0, rounds = reservations > 1 ? ROUNDS_OF_MANY : ROUNDS;
+	unsigned at = 0, rounds = tap_rounds(reservations > 1 ? ROUNDS_OF_MANY : ROUNDS);
 	struct seen all = { 0 };
 	const char *wrong = NULL;
 

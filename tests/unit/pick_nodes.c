@@ -909,7 +909,7 @@ static struct seen all_rounds(enum zn_pick_order order, double patience, unsigne
 {
 	struct seen all = { 0 };
 
-	for (unsigned seed = 1; seed <= (reservations > 1 ? ROUNDS_OF_MANY : ROUNDS); seed++) {
+	for (unsigned seed = 1; seed <= tap_rounds(reservations > 1 ? ROUNDS_OF_MANY : ROUNDS); seed++) {
 		struct seen s = run(order, seed, patience, reservations);
 		if (s.wrong)
 			printf("# round %u: %s\n", seed, s.wrong);

@@ -365,7 +365,7 @@ static void test_reservations(unsigned reservations)
 	bool same = true, same_deep = true, clean = true, repeats = true;
 	unsigned promises = 0;
 
-	for (unsigned seed = 1; seed <= ROUNDS / reservations + 2; seed++) {
+	for (unsigned seed = 1; seed <= tap_rounds(ROUNDS / reservations + 2); seed++) {
 		same &= is_as_simple(seed, 0, reservations);
 		same_deep &= is_as_simple(seed, 5, reservations);
 		for (size_t i = 0; i < sizeof(orders) / sizeof(*orders); i++) {

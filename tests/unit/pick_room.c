@@ -508,7 +508,7 @@ int main(void)
 	unsigned promises = 0;
 
 	facts = machine_new("numa:2 core:8 pu:2 gpu:4 mem:64 vram:80");
-	for (unsigned i = 0; i < ROUNDS * 3; i++) {
+	for (unsigned i = 0; i < tap_rounds(ROUNDS) * 3; i++) {
 		unsigned n = reservations[i % 3], seed = i / 3 + 1;
 		struct seen s = run(ZN_PICK_ARRIVAL, seed, false, n);
 		over |= s.over;

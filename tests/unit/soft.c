@@ -233,14 +233,14 @@ int main(void)
 	unsigned over = 0, eves = 0;
 	bool same = true;
 
-	for (unsigned seed = 1; seed <= ROUNDS; seed++) {
+	for (unsigned seed = 1; seed <= tap_rounds(ROUNDS); seed++) {
 		make_jobs(seed, false);
 		const char *why = run(NULL, &over);
 		fault = fault ? fault : why;
 	}
 	tap_ok(!fault && over > 1000 && sent_back > 1000, "%u starts beyond soft limits, %u sent back: as the books say%s%s", over, sent_back,
 	       fault ? ": " : "", fault ? fault : "");
-	for (unsigned seed = 1; seed <= ROUNDS; seed++)
+	for (unsigned seed = 1; seed <= tap_rounds(ROUNDS); seed++)
 		same &= starts_as_if_alone(seed, &eves);
 	tap_ok(same && eves > 1000, "whoever is within his own starts when he would if the %u beyond theirs were not there", eves);
 	return tap_done();

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static int tap_count, tap_failed;
 
@@ -22,6 +23,15 @@ static inline bool tap_ok(bool good, const char *fmt, ...)
 	putchar('\n');
 	fflush(stdout);
 	return good;
+}
+
+/* As many rounds as usual, or ZENITH_TEST_TIMES times that: scripts/check-props. */
+static inline unsigned tap_rounds(unsigned usual)
+{
+	const char *times = getenv("ZENITH_TEST_TIMES");
+	unsigned long n = times ? strtoul(times, NULL, 10) : 1;
+
+	return usual * (unsigned)(n ? n : 1);
 }
 
 /* Prints the plan; main returns this. */
