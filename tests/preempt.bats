@@ -263,3 +263,18 @@ counted() { wc -l <counted; }
 	zn-queue wait 3
 	[ "$(wc -l <begun)" -eq 3 ]
 }
+
+@test "one that is frozen goes on on a machine that is drained, so that the drain has an end" {
+	counter                                                          # 1
+	until_true exists counted
+	await RUNNING 1
+	quick -p 1 -c 1 -t 1h -- sh -c "until [ -e '$dir/soon' ]; do sleep 0.02; done" # 2
+	await SUSPENDED 1
+	zn-queue node drain
+	touch soon
+	zn-queue wait 2
+	await RUNNING 1
+	touch go
+	zn-queue wait 1
+	until_true eval '[ "$(zn-queue nodes -o csv --no-heading --fields state)" = drained ]'
+}

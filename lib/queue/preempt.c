@@ -84,12 +84,12 @@ static bool needs_only_cpus(struct zn_jobs *q, const struct zn_pick_job *head, d
 	return fits;
 }
 
-/* Whoever it made room for neither waits nor runs any more. */
+/* Whoever it made room for neither waits nor runs any more.  One without a place is to be lost: its node is none any more. */
 static bool may_go_on(struct zn_jobs *q, const struct zn_job *job)
 {
 	const struct zn_job *other = zn_jobs_get(q, zn_job_run(job)->preempted_for);
 
-	return zn_job_is_frozen(job) && !job->cancel && !job->requeue &&
+	return zn_job_is_frozen(job) && job->places && !job->cancel && !job->requeue &&
 	       (!other || (other->state != ZN_JOB_QUEUED && !zn_job_has_alloc(other->state)));
 }
 

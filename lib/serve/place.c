@@ -137,9 +137,12 @@ void zn_place_pass(struct zn_server *s)
 	s->want_pick = false;
 	s->again_in_s = HUGE_VAL;
 	event_del(s->on_deferred);
-	if (s->stopping || !open_nodes(s))
+	if (s->stopping)
 		return;
-	zn_preempt_thaw(s);
+	bool any = open_nodes(s);
+	zn_preempt_thaw(s); /* on a node that is drained, too: it ends there */
+	if (!any)
+		return;
 	if (!s->jobs.count[ZN_JOB_QUEUED] || !has_room(s)) {
 		watch_strangers(s);
 		return;
