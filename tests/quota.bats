@@ -211,3 +211,19 @@ no_schedd() { [ -z "$(pid_of zn-schedd)" ]; }
 	zn-queue wait 1 2
 	[ -z "$(zn-queue quotas -o csv --no-heading --fields running_over)" ]
 }
+
+@test "who was over a soft limit that the next configuration has not is over it no more, and stays" {
+	conf <<<$'[quota user:*]\nsoft_gpus = 1\n'
+	blocker -g 2 --preemptible -p 1 >number                          # 1
+	await RUNNING 1
+	[ "$(field over_quota 1)" = true ]
+	kill -KILL "$(pid_of zn-schedd)"
+	conf <<<$'[quota user:*]\ngpus = 9\n'
+	quick -g 7 -- true                                               # 2 is less urgent
+	quick -w -g 1 -- true
+	[ "$(state 1) $(state 2)" = "RUNNING QUEUED" ]
+	[ -z "$(field over_quota 1)" ]
+	[ -z "$(zn-queue quotas -o csv --no-heading --fields running_over)" ]
+	touch go
+	zn-queue wait 1 2
+}

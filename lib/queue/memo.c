@@ -389,7 +389,7 @@ static int set_state(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to
 	return zn__line_push(q, job);
 }
 
-static void change_numbers(struct zn_job *job, const C *m)
+static void change_numbers(const struct zn_jobs *q, struct zn_job *job, const C *m)
 {
 	job->attempt = m->attempt;
 	job->hold = m->hold;
@@ -403,7 +403,7 @@ static void change_numbers(struct zn_job *job, const C *m)
 	job->exit_code = (int32_t)m->exit_code.v;
 	job->signal = m->signal;
 	job->requeues_left = m->requeues_left;
-	job->pick.is_over = m->over_quota;
+	job->pick.is_over = m->over_quota && zn_payer_has_soft(&q->payers, job->payer); /* what the configuration no longer limits it is not over */
 	job->preempted = m->preempted;
 	if (m->gpu_milli)
 		job->part.milli = m->gpu_milli;
@@ -466,7 +466,7 @@ static int replay_change(struct zn_jobs *q, const msgpack_object *map, struct zn
 	if (rc < 0)
 		return rc;
 	job->is_changed = true;
-	change_numbers(job, &m);
+	change_numbers(q, job, &m);
 	if (state != ZN_JOB_PENDING) { /* all that it waited for has come */
 		free(job->after);
 		job->after = NULL;
