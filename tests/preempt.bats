@@ -264,6 +264,20 @@ counted() { wc -l <counted; }
 	[ "$(wc -l <begun)" -eq 3 ]
 }
 
+@test "one that is frozen, and requeued by its owner, goes for nobody" {
+	counter                                                          # 1
+	until_true exists counted
+	await RUNNING 1
+	quick -p 1 -c 1 -t 1h -- sh -c "until [ -e '$dir/soon' ]; do sleep 0.02; done" # 2
+	await SUSPENDED 1
+	zn-queue requeue 1
+	await QUEUED 1
+	[ "$(field preempted 1): $(reason 1)" = "1: requeued" ]
+	touch soon go
+	zn-queue wait 1 2
+	[ "$(wc -l <begun)" -eq 2 ]
+}
+
 @test "one that is frozen goes on on a machine that is drained, so that the drain has an end" {
 	counter                                                          # 1
 	until_true exists counted

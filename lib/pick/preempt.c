@@ -163,7 +163,9 @@ struct room_then { struct zn_room *room; const struct zn_pick_ask *ask; };
 
 static void room_begin(void *arg)
 {
-	zn_room_future(((struct room_then *)arg)->room);
+	struct room_then *t = arg;
+
+	zn_room_future(t->room, t->ask->priority);
 }
 
 static void room_give(void *arg, const struct zn_pick_job *job)

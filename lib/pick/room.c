@@ -152,11 +152,13 @@ bool zn_room_take_back_cpus(struct zn_room *r, struct zn_places *places)
 	return true;
 }
 
-void zn_room_claim_cpus(struct zn_room *r, const struct zn_places *places)
+void zn_room_claim_cpus(struct zn_room *r, const struct zn_places *places, int64_t priority)
 {
 	for (uint32_t i = 0; i < places->n; i++) {
-		struct zn_idset *claimed = &r->nodes[places->v[i].node].claimed;
-		*claimed = zn_idset_or(claimed, &places->v[i].plan.cpus);
+		struct zn_room_node *n = &r->nodes[places->v[i].node];
+		if (zn_idset_is_empty(&n->claimed) || priority > n->claimed_by)
+			n->claimed_by = priority;
+		n->claimed = zn_idset_or(&n->claimed, &places->v[i].plan.cpus);
 	}
 }
 
@@ -263,10 +265,17 @@ static const struct of NOW = { 0 }, THEN = { .then = true };
 
 static struct zn_free now_of(const struct zn_room_node *n)
 {
-	struct zn_free now = without_held(&n->free, &n->held);
+	return without_held(&n->free, &n->held);
+}
 
-	now.cpus = zn_idset_minus(&now.cpus, &n->claimed);
-	return now;
+/* Of what a node has, what somebody of that priority may. */
+static struct zn_free unclaimed(const struct zn_room_node *n, const struct zn_free *f, int64_t priority)
+{
+	struct zn_free left = *f;
+
+	if (priority <= n->claimed_by)
+		left.cpus = zn_idset_minus(&left.cpus, &n->claimed);
+	return left;
 }
 
 /* Without the place of one who has a reservation, which need not be free yet. */
@@ -397,6 +406,8 @@ static uint32_t find_choices(struct zn_room *r, const struct zn_pick_ask *wanted
 		if (!is_open(r, n) || !zn_room_suits(n, wanted) || (of->then && n->closes_s && n->closes_s < r->over_s))
 			continue;
 		struct zn_free from = part_of(r, i, of);
+		if (!of->then)
+			from = unclaimed(n, &from, wanted->priority);
 		c->place = (struct zn_place){ .node = i };
 		if (zn_plan_make(n->facts, &from, &ask, &c->place.plan, NULL) < 0)
 			continue;
@@ -669,10 +680,12 @@ static bool take(void *arg, struct zn_pick_job *job, uint32_t level, struct zn_p
 	return true;
 }
 
-void zn_room_future(struct zn_room *r)
+void zn_room_future(struct zn_room *r, int64_t priority)
 {
-	for (uint32_t i = 0; i < r->n; i++)
-		r->nodes[i].then = now_of(&r->nodes[i]);
+	for (uint32_t i = 0; i < r->n; i++) {
+		struct zn_free now = now_of(&r->nodes[i]);
+		r->nodes[i].then = unclaimed(&r->nodes[i], &now, priority);
+	}
 	zn_licences_copy(&r->licences, ZN_LICENCES_THEN, ZN_LICENCES_NOW);
 }
 
@@ -775,7 +788,7 @@ static bool look_ahead(struct zn_room *r, const struct zn_pick_job *job, double 
 	uint32_t ran = 0;
 	bool fits, more = true;
 
-	zn_room_future(r);
+	zn_room_future(r, wanted->priority);
 	for (uint32_t i = gap->closings; i < gap->n; i++)
 		set_holds(r, &r->ahead[i], gap->at_s[i] != HUGE_VAL);
 	hold_closings(r, gap, now_s, job->limit_s);

@@ -30,7 +30,8 @@ struct zn_room_node {
 	const struct zn_facts *facts;  /* NULL: nothing is known yet, and there is no room */
 	struct zn_free free;           /* what no job has */
 	struct zn_idset held;          /* GPUs that strangers use */
-	struct zn_idset claimed;       /* CPUs that frozen jobs are about to have again: nobody else gets them */
+	struct zn_idset claimed;       /* CPUs that frozen jobs are about to have again: nobody else gets them who is not more urgent */
+	int64_t claimed_by;            /* than the most urgent of these is */
 	bool is_closed;                /* nothing starts there, and who waits does not count on it */
 	double closes_s, opens_s;      /* it will be, from then on until then; closes_s 0: it won't; opens_s HUGE_VAL: nobody knows */
 	struct zn_free then;           /* what would be free */
@@ -96,17 +97,17 @@ bool zn_room_split(const struct zn_pick_ask *wanted, uint32_t n, struct zn_pick_
 void zn_room_take(struct zn_room *r, const struct zn_places *places, const struct zn_wish *wish);
 void zn_room_give(struct zn_room *r, const struct zn_places *places, const struct zn_wish *wish);
 
-/* A job keeps its places, but nothing of their CPUs; has them again if all are free; or nobody else gets any of them any more
- * until the caller empties claimed.
+/* A job keeps its places, but nothing of their CPUs; has them again if all are free; or nobody else who is not more urgent gets any
+ * of them any more until the caller empties claimed.
  */
 void zn_room_lend_cpus(struct zn_room *r, struct zn_places *places);
 bool zn_room_take_back_cpus(struct zn_room *r, struct zn_places *places);
-void zn_room_claim_cpus(struct zn_room *r, const struct zn_places *places);
+void zn_room_claim_cpus(struct zn_room *r, const struct zn_places *places, int64_t priority);
 
-/* What would be: as it is now, when that job is over as well, and so on; whether there would be room for it, which takes
- * that.
+/* What would be, for somebody of that priority: as it is now, when that job is over as well, and so on; whether there would be room
+ * for it, which takes that.
  */
-void zn_room_future(struct zn_room *r);
+void zn_room_future(struct zn_room *r, int64_t priority);
 void zn_room_future_give(struct zn_room *r, const struct zn_pick_job *job);
 void zn_room_future_lend_cpus(struct zn_room *r, const struct zn_pick_job *job); /* its CPUs alone */
 bool zn_room_future_fits(struct zn_room *r, const struct zn_pick_ask *wanted);

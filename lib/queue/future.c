@@ -78,15 +78,20 @@ static void count_end(struct zn__future *f, const struct zn__one *one, double no
 
 /* ---- who makes room ---------------------------------------------------------------------------------------- */
 
-static bool was_told(const struct zn_job_record *r)
+static bool makes_room(const struct zn_job_record *r)
 {
-	return r->reason && strcmp(r->state, "SUSPENDED") && !strncmp(r->reason, ZN_PREEMPTED, strlen(ZN_PREEMPTED));
+	return r->reason && !strncmp(r->reason, ZN_PREEMPTED, strlen(ZN_PREEMPTED));
 }
 
-/* As zn-schedd sees it: one that only starts, or is frozen, is left alone.  In the past it may have ended since. */
+static bool was_told(const struct zn_job_record *r)
+{
+	return makes_room(r) && strcmp(r->state, "SUSPENDED");
+}
+
+/* As zn-schedd sees it: one that only starts, or that its owner suspended, is left alone.  In the past it may have ended since. */
 static bool may_go(const struct zn_job_record *r)
 {
-	return r->preemptible.v && strcmp(r->state, "SCHEDULED") && strcmp(r->state, "SUSPENDED");
+	return r->preemptible.v && strcmp(r->state, "SCHEDULED") && (strcmp(r->state, "SUSPENDED") || makes_room(r));
 }
 
 /* Those who may go or do, of what runs since before; what starts later is left alone. */

@@ -226,7 +226,7 @@ bool zn_jobs_preempt(struct zn_jobs *q, const struct zn_pick_job *head, double n
 /* It makes room for preempted_for: it has all but its CPUs, and goes on when that one is done and they are free again. */
 static inline bool zn_job_is_frozen(const struct zn_job *job)
 {
-	return job->state == ZN_JOB_SUSPENDED && zn_job_run(job)->preempted_for;
+	return job->state == ZN_JOB_SUSPENDED && zn_job_run(job)->preempted_for && !job->requeue;
 }
 /* At the start of a pass: calls thaw for each that goes on, which has its CPUs again; those of the others that may are claimed. */
 void zn_jobs_thaw(struct zn_jobs *q, void (*thaw)(void *arg, struct zn_job *job), void *arg);

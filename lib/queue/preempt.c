@@ -8,7 +8,7 @@
 
 static bool may_run_again(const struct zn_job *job)
 {
-	return job->preemptible && job->state == ZN_JOB_RUNNING && !job->adopted_pid;
+	return job->preemptible && (job->state == ZN_JOB_RUNNING || zn_job_is_frozen(job)) && !job->adopted_pid;
 }
 
 /* Sent back, cancelled, or over its limit and in its grace. */
@@ -65,13 +65,15 @@ static size_t going_first(struct zn_victim *v, size_t n)
 
 /* ---- those that are frozen ---------------------------------------------------------------------------------- */
 
-/* The first of v were chosen: whether their CPUs alone, with all that those have who go, would do. */
+/* The first of v were chosen: whether their CPUs alone, with all that those have who go, would do.  One that is frozen has none. */
 static bool needs_only_cpus(struct zn_jobs *q, const struct zn_pick_job *head, double now_s, const struct zn_victim *v, size_t n, size_t chosen)
 {
-	for (size_t i = 0; i < chosen; i++)
-		if (zn__line_job(v[i].job)->gpus || zn__line_job(v[i].job)->wish)
+	for (size_t i = 0; i < chosen; i++) {
+		const struct zn_job *job = zn__line_job(v[i].job);
+		if (job->gpus || job->wish || zn_job_is_frozen(job))
 			return false;
-	zn_room_future(&q->room);
+	}
+	zn_room_future(&q->room, head->shape->ask.priority);
 	q->room.over_s = now_s + head->limit_s;
 	for (size_t i = 0; i < n; i++) {
 		if (v[i].goes)
@@ -89,7 +91,7 @@ static bool may_go_on(struct zn_jobs *q, const struct zn_job *job)
 {
 	const struct zn_job *other = zn_jobs_get(q, zn_job_run(job)->preempted_for);
 
-	return zn_job_is_frozen(job) && job->places && !job->cancel && !job->requeue &&
+	return zn_job_is_frozen(job) && job->places && !job->cancel &&
 	       (!other || (other->state != ZN_JOB_QUEUED && !zn_job_has_alloc(other->state)));
 }
 
@@ -101,7 +103,7 @@ void zn_jobs_thaw(struct zn_jobs *q, void (*thaw)(void *arg, struct zn_job *job)
 		if (!may_go_on(q, job))
 			continue;
 		if (!zn_room_take_back_cpus(&q->room, job->places))
-			zn_room_claim_cpus(&q->room, job->places);
+			zn_room_claim_cpus(&q->room, job->places, zn_victim_priority(&job->pick, job->priority));
 		else
 			thaw(arg, job);
 	}

@@ -249,6 +249,8 @@ static int op_requeue(struct zn_server *s, struct wish *w)
 		return requeue_finished(s, w, &body);
 	if (!zn_job_has_alloc(job->state))
 		return wrong_state(w, "requeued: it has not started");
+	if (zn_job_is_frozen(job))
+		job->run->preempted_for = 0; /* it is not for that one that it goes */
 	job->requeue = true;
 	rc = zn_change_save(s, job, "requeueing");
 	steer(s, job, (struct zn_msg_steer){ .op = "stop", .reason = "requeued" });
