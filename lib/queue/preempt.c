@@ -86,27 +86,47 @@ static bool needs_only_cpus(struct zn_jobs *q, const struct zn_pick_job *head, d
 	return fits;
 }
 
-/* Whoever it made room for neither waits nor runs any more.  One without a place is to be lost: its node is none any more. */
+/* Whoever it made room for neither waits nor runs any more. */
 static bool may_go_on(struct zn_jobs *q, const struct zn_job *job)
 {
 	const struct zn_job *other = zn_jobs_get(q, zn_job_run(job)->preempted_for);
 
-	return zn_job_is_frozen(job) && job->places && !job->cancel &&
+	return zn_job_is_frozen(job) && !job->cancel &&
 	       (!other || (other->state != ZN_JOB_QUEUED && !zn_job_has_alloc(other->state)));
+}
+
+/* Of all that have a place, which are few beside those that wait. */
+static size_t find_frozen(struct zn_jobs *q, struct zn_job **v)
+{
+	uint32_t n_running = zn_row_size(&q->pick.running);
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < n_running; i++) {
+		v[n] = zn__line_job(zn_pick_job_that_runs(zn_row_nth(&q->pick.running, i)));
+		n += may_go_on(q, v[n]);
+	}
+	return n;
+}
+
+static void go_on(struct zn_jobs *q, struct zn_job *job, void (*thaw)(void *arg, struct zn_job *job), void *arg)
+{
+	if (!zn_room_take_back_cpus(&q->room, job->places))
+		zn_room_claim_cpus(&q->room, job->places, zn_victim_priority(&job->pick, job->priority));
+	else
+		thaw(arg, job);
 }
 
 void zn_jobs_thaw(struct zn_jobs *q, void (*thaw)(void *arg, struct zn_job *job), void *arg)
 {
 	for (uint32_t i = 0; i < q->room.n; i++)
 		q->room.nodes[i].claimed = (struct zn_idset){ 0 };
-	for (struct zn_job *job = q->count[ZN_JOB_SUSPENDED] ? q->by_id : NULL; job; job = job->hh.next) {
-		if (!may_go_on(q, job))
-			continue;
-		if (!zn_room_take_back_cpus(&q->room, job->places))
-			zn_room_claim_cpus(&q->room, job->places, zn_victim_priority(&job->pick, job->priority));
-		else
-			thaw(arg, job);
-	}
+	if (!q->count[ZN_JOB_SUSPENDED])
+		return;
+	struct zn_job **v = calloc(zn_row_size(&q->pick.running) + 1, sizeof(*v));
+	size_t n = v ? find_frozen(q, v) : 0; /* else nobody, then */
+	for (size_t i = 0; i < n; i++)
+		go_on(q, v[i], thaw, arg); /* which moves it in that row */
+	free(v);
 }
 
 /* ---- */
