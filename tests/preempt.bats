@@ -264,6 +264,26 @@ counted() { wc -l <counted; }
 	[ "$(wc -l <begun)" -eq 3 ]
 }
 
+@test "why says what one that is frozen keeps from others, once it waits for its CPUs alone" {
+	[ "$(nproc)" -gt 1 ] || skip "one CPU"
+	counter                                                          # 1
+	until_true exists counted
+	await RUNNING 1
+	quick -p 1 -c 1 -t 1h -- sh -c "until [ -e '$dir/soon' ]; do sleep 0.02; done" # 2
+	await RUNNING 2
+	blocker -p -1 -c 1 >number                                       # 3 takes what 2 leaves
+	await RUNNING 3
+	touch soon
+	zn-queue wait 2
+	quick -c 1 -- true                                               # 4
+	[[ $(zn-queue why -o table 4) == "job 4 is QUEUED: needs 1 cpu; none of $(nproc) is free"* ]]
+	run -1 zn-submit --dry-run -o json -c 1 -- true
+	[[ $output == *'"now":false'* ]]
+	zn-submit --dry-run -o json -p 1 -c 1 -- true | grep -q '"now":true'
+	touch go
+	zn-queue wait 1 3 4
+}
+
 @test "one that is frozen, and requeued by its owner, goes for nobody" {
 	counter                                                          # 1
 	until_true exists counted

@@ -278,6 +278,11 @@ static struct zn_free unclaimed(const struct zn_room_node *n, const struct zn_fr
 	return left;
 }
 
+struct zn_free zn_room_free_for(const struct zn_room_node *n, const struct zn_pick_ask *wanted)
+{
+	return unclaimed(n, &n->free, wanted->priority);
+}
+
 /* Without the place of one who has a reservation, which need not be free yet. */
 static void hold_place(struct zn_free *f, const struct zn_plan *p)
 {

@@ -78,6 +78,8 @@ static inline bool zn_room_suits(const struct zn_room_node *n, const struct zn_p
 
 	return !wanted->constraint || !zn_room_lacks_label(n, wanted, &len);
 }
+/* Of what no job has, what it may have. */
+struct zn_free zn_room_free_for(const struct zn_room_node *n, const struct zn_pick_ask *wanted);
 /* What the planner is asked. */
 struct zn_ask zn_room_ask(const struct zn_pick_ask *a);
 

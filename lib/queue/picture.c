@@ -198,7 +198,7 @@ static struct zn_plan plan_of(const struct zn_job_record *r, const struct zn_job
 	if (alloc->gpu_milli.has)
 		p.part = (struct zn_gpu_part){ .user = zn_part_user(r->user ? r->user : ""), .mem_bytes = r->gpu_mem_bytes.v,
 		                               .milli = (uint32_t)alloc->gpu_milli.v };
-	if (alloc->cpus && alloc->cpu_list && zn_idset_parse(alloc->cpu_list, &p.cpus, NULL) == 0)
+	if (alloc->cpu_list && zn_idset_parse(alloc->cpu_list, &p.cpus, NULL) == 0)
 		p.cpus_held = (uint32_t)alloc->cpus;
 	p.mem_bytes = alloc->mem_bytes.v;
 	return p;
@@ -256,11 +256,25 @@ no_memory:
 	return -ENOMEM;
 }
 
-static void take_place(struct zn_picture *p, const struct zn_places *places)
+/* Frozen, and the one that it made room for neither waits nor runs any more. */
+static bool is_about_to_go_on(const struct zn_picture *p, const struct zn_job_record *r)
+{
+	uint64_t handle;
+
+	if (strcmp(r->state, "SUSPENDED") || !r->reason || strncmp(r->reason, ZN_PREEMPTED, strlen(ZN_PREEMPTED)) ||
+	    zn_handle_parse(r->reason + strlen(ZN_PREEMPTED), &handle) < 0)
+		return false;
+	const struct zn_job_record *other = zn_picture_job(p, handle);
+	return !other || other->end_s.has || !strcmp(other->state, "PENDING");
+}
+
+static void take_place(struct zn_picture *p, const struct zn_job_record *r, const struct zn_places *places)
 {
 	for (uint32_t i = 0; i < places->n; i++)
 		p->nodes[places->v[i].node].jobs.v++;
 	zn_room_take(&p->room, places, NULL);
+	if (is_about_to_go_on(p, r))
+		zn_room_claim_cpus(&p->room, places, r->over_quota.v ? INT64_MIN : r->priority);
 }
 
 /* The record's own number of jobs is that of its writing. */
@@ -272,7 +286,7 @@ static int take_places(struct zn_picture *p)
 		struct zn_arena a = { 0 };
 		const struct zn_places *places = zn_picture_has_place(&p->jobs[i]) ? zn_picture_places(p, &p->jobs[i], &a) : NULL;
 		if (places)
-			take_place(p, places);
+			take_place(p, &p->jobs[i], places);
 		zn_arena_done(&a);
 		if (!places && zn_picture_has_place(&p->jobs[i]))
 			return -ENOMEM;

@@ -66,11 +66,12 @@ static void ask_one(struct zn_picture *p, const struct zn_pick_ask *wanted, stru
 {
 	struct zn_ask ask = zn_room_ask(wanted);
 	const struct zn_room_node *n = &p->room.nodes[0];
+	struct zn_free free = zn_room_free_for(n, wanted);
 	struct zn_why why = { 0 };
 
 	p->room.places->n = 1;
 	p->room.places->v[0] = (struct zn_place){ .node = 0 };
-	w->rc = zn_plan_make(n->facts, &n->free, &ask, &p->room.places->v[0].plan, &why);
+	w->rc = zn_plan_make(n->facts, &free, &ask, &p->room.places->v[0].plan, &why);
 	for (size_t i = 0; i < why.n; i++)
 		add(r, NULL, zn_arena_strdup(r->a, why.reasons[i].text), why.reasons[i].count);
 	if (why.smallest[0])
@@ -86,9 +87,10 @@ static void ask_one(struct zn_picture *p, const struct zn_pick_ask *wanted, stru
 static int refusal(const struct zn_room_node *n, const struct zn_node_record *record, const struct zn_pick_ask *wanted, const struct zn_ask *ask,
                    struct reasons *r, const char **smallest)
 {
+	struct zn_free free = zn_room_free_for(n, wanted);
 	struct zn_why why = { 0 };
 	struct zn_plan plan;
-	int rc = n->facts ? zn_plan_make(n->facts, &n->free, ask, &plan, &why) : -EAGAIN;
+	int rc = n->facts ? zn_plan_make(n->facts, &free, ask, &plan, &why) : -EAGAIN;
 
 	if (!zn_room_suits(n, wanted)) {
 		add(r, record->node_id, other_labels(wanted, n, r), 1);
