@@ -106,6 +106,14 @@ static int payers_room(struct zn_line *l, uint32_t payer)
 	return 0;
 }
 
+void zn_line_count_out(struct zn_line *l, const struct zn_pick_shape *s, bool was, bool is)
+{
+	if (!s->ask.may_exceed || was == is)
+		return;
+	l->n_may_exceed += is ? 1 : (size_t)-1;
+	l->payers[s->ask.payer].n_may_exceed += is ? 1 : (uint32_t)-1;
+}
+
 void zn_line_ask(struct zn_line *l, uint32_t payer)
 {
 	if (!payer || l->payers[payer].is_asked)
@@ -168,7 +176,7 @@ static void shape_unlink(struct zn_line *l, struct zn_pick_shape *s)
 	struct zn_pick_payer *p = &l->payers[s->ask.payer];
 
 	l->n_sleeping -= s->sleeps;
-	l->n_may_exceed -= p->v[s->at].is_out && s->ask.may_exceed;
+	zn_line_count_out(l, s, p->v[s->at].is_out, false);
 	s->sleeps = false;
 	p->v[s->at] = p->v[--p->n];
 	p->v[s->at].shape->at = s->at;

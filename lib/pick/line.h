@@ -155,6 +155,7 @@ struct zn_pick_paid {
 struct zn_pick_payer {
 	struct zn_pick_paid *v;
 	uint32_t n, cap;
+	uint32_t n_may_exceed;        /* of these, that are out and may exceed */
 	bool is_asked;                /* he is among those to ask */
 	bool is_linked;               /* in the lists of his owners: */
 	uint32_t before[2], after[2]; /* other payers; 0: there is none */
@@ -172,7 +173,7 @@ struct zn_line {
 	uint32_t idle_next;           /* who is replaced next */
 	struct zn_pick_job *oldest;   /* of those who are not out; NULL: it is to be looked for */
 	size_t n_sleeping;            /* shapes */
-	size_t n_may_exceed;          /* shapes that are out and may exceed */
+	size_t n_may_exceed;          /* shapes that are out and may exceed, of all */
 	struct zn_pick_payer *payers; /* by their numbers, from 1 on: n_payers */
 	uint32_t n_payers;
 	uint32_t *to_ask, n_to_ask;   /* payers of whom a job came or left since they were asked; and who else is to be: zn_line_ask */
@@ -197,6 +198,8 @@ void zn_line_defer(struct zn_line *l, struct zn_pick_job *job, double until_s);
 void zn_line_set_out(struct zn_line *l, struct zn_pick_shape *s, bool out);
 /* That payer is to be asked; 0 is not. */
 void zn_line_ask(struct zn_line *l, uint32_t payer);
+/* Keeps n_may_exceed, of all and of its payer. */
+void zn_line_count_out(struct zn_line *l, const struct zn_pick_shape *s, bool was, bool is);
 /* Of a shape. */
 struct zn_pick_paid *zn_line_paid(const struct zn_line *l, const struct zn_pick_shape *s);
 /* Sets first and first_head, as they were within the last minute: within a shape the order changes slowly. */

@@ -177,6 +177,7 @@ static void find_blocked(struct zn_pick *p, uint32_t payer, double now_s)
 		if (keeps_back(o))
 			ask_all_of(p, o, now_s);
 		zn_owner_find_left(o, now_s);
+		o->exceeds = p->exceeds;
 	}
 	each_shape(s, p, payer) {
 		s->is_blocked = false;
@@ -213,11 +214,9 @@ static bool put_out(struct zn_pick *p, uint32_t payer, double now_s)
 
 	each_shape(s, p, payer) {
 		bool out = s->is_blocked || is_behind(p, payer, s, now_s);
-		if (out != s->is_out) {
+		if (out != s->is_out)
 			zn_line_set_out(&p->line, s->shape, out);
-			p->line.n_may_exceed += out && s->shape->ask.may_exceed;
-			p->line.n_may_exceed -= !out && s->shape->ask.may_exceed;
-		}
+		zn_line_count_out(&p->line, s->shape, s->is_out, out);
 		came |= s->is_out && !out;
 		s->is_out = out;
 	}
@@ -253,11 +252,22 @@ bool zn_pick_ask_payers(struct zn_pick *p, double now_s)
 	return came;
 }
 
+/* Something of his that is out may exceed: to all others it is the same. */
+static bool could_exceed(const struct zn_pick *p, const struct zn_owner *o)
+{
+	uint32_t i = o->waiting;
+
+	while (i && !p->line.payers[i].n_may_exceed)
+		i = p->line.payers[i].after[o->which];
+	return i;
+}
+
 void zn_pick_exceed(struct zn_pick *p, bool on, double now_s)
 {
 	if (p->exceeds == on)
 		return;
 	p->exceeds = on;
 	for (struct zn_owner *o = p->payers->soft; o; o = o->next_soft)
-		ask_all_of(p, o, now_s);
+		if (on ? could_exceed(p, o) : o->waiting && o->exceeds)
+			ask_all_of(p, o, now_s);
 }

@@ -89,6 +89,7 @@ struct zn_owner {
 	uint32_t waiting;              /* the first of his payers of whom something waits; 0: there is none */
 	struct zn_owner_seen seen;     /* by those */
 	bool stale;
+	bool exceeds;                  /* when they were asked last, some could start beyond the soft limits: zn_pick_exceed */
 	double asked_s;                /* when first was found */
 	struct zn_owner_may may[ZN_QUOTA_LEVELS];
 	struct zn_owner_first first[ZN_QUOTA_LEVELS]; /* of those who may start up to there */
