@@ -178,8 +178,7 @@ no_schedd() { [ -z "$(pid_of zn-schedd)" ]; }
 	blocker -A vision -g 2 --preemptible --grace 1s -t 1h >number    # 3 is beyond
 	await RUNNING 3
 	[ "$(state 2)" = QUEUED ]
-	[ "$(why 2)" = "job 2 is QUEUED: needs 1 gpu; account vision has 4 of the 4 that the quota allows a job that is not preemptible" ] ||
-		[ "$(why 2)" = "job 2 is QUEUED: needs 1 gpus; account vision has 4 of the 4 that the quota allows a job that is not preemptible" ]
+	[ "$(why 2)" = "job 2 is QUEUED: needs 1 gpu; account vision has 4 of the 4 that the quota allows a job that is not preemptible" ]
 	[ "$(field over_quota 3)" = true ]
 	[ -z "$(field over_quota 1)" ]
 	zn-queue quotas -o json | grep -q '"name":"vision".*"running_now":2.*"gpus_now":6,"gpus":7.*"running_over":1,"soft_gpus":4'

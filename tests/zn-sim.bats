@@ -156,6 +156,15 @@ ann_and_bob() {
 	[ "$(starts -g 4 --config conf trace)" = "0:300 1:0 2:0 3:100 " ] # so that 1 keeps 0, its own, out
 }
 
+@test "beyond soft GPU hours start preemptible jobs; their hours count all the same" {
+	printf '%s\n' submit_s,duration_s,gpus,user,preemptible 0,3600,1,ann,0 3600,7200,1,ann,1 3601,100,1,ann,0 >trace
+	printf '[quota user:ann]\nsoft_gpu_hours = 1\nwindow = 2h\n' >conf
+	[ "$(starts -g 4 --config conf trace)" = "0:0 1:3600 2:14400 " ]
+	zn-sim --flat -g 4 --config conf -o json trace >out
+	grep -q '"id":1,.*"over_quota":true' out
+	run ! grep -q '"id":[02],.*over_quota' out
+}
+
 # Four GPUs, of which each job needs two; the first may be sent back, the last two are urgent.
 meek_and_urgent() {
 	printf '%s\n' submit_s,duration_s,gpus,priority,preemptible 0,100,2,0,1 0,1000,2,0, 10,50,2,1,0 70,50,2,1,0

@@ -31,10 +31,11 @@ static const char *says_gpus(struct zn_arena *a, const struct limit *l, const st
 {
 	unsigned long long most = l->most->gpus.v;
 	double asks = zn_use_gpus(use);
+	const char *s = asks == 1 ? "" : "s";
 
 	if (zn_use_all_milli(use) > zn_use_all_milli(&(struct zn_use){ .gpus = most }))
-		return zn_arena_printf(a, "needs %.10g gpus; %s %s %llu: it can never start", asks, l->owner->name, l->never, most);
-	return zn_arena_printf(a, "needs %.10g gpus; %s has %.10g of the %llu that %s", asks, l->owner->name, zn_use_gpus(&l->have), most,
+		return zn_arena_printf(a, "needs %.10g gpu%s; %s %s %llu: it can never start", asks, s, l->owner->name, l->never, most);
+	return zn_arena_printf(a, "needs %.10g gpu%s; %s has %.10g of the %llu that %s", asks, s, l->owner->name, zn_use_gpus(&l->have), most,
 	                       l->quota);
 }
 
@@ -68,7 +69,7 @@ static const char *says_what(struct zn_arena *a, struct zn_owner *o, enum zn_quo
 	case ZN_SCARCE_GPUS:
 		return says_gpus(a, &l, use);
 	case ZN_SCARCE_CPUS:
-		return says(a, &l, "cpus", use->cpus, l.have.cpus, l.most->cpus.v);
+		return says(a, &l, use->cpus == 1 ? "cpu" : "cpus", use->cpus, l.have.cpus, l.most->cpus.v);
 	case ZN_SCARCE_MEM:
 		return says_mem(a, &l, use->mem_bytes);
 	default:
@@ -106,7 +107,7 @@ static int asks_too_many_gpus(const char *name, const struct zn_use *use, struct
 {
 	if (!most.has || zn_use_all_milli(use) <= zn_use_all_milli(&(struct zn_use){ .gpus = most.v }))
 		return 0;
-	return zn_err_set(err, -EBADMSG, "it asks %.10g gpus, and %s may have %llu (%s)", zn_use_gpus(use), name,
+	return zn_err_set(err, -EBADMSG, "it asks %.10g gpu%s, and %s may have %llu (%s)", zn_use_gpus(use), zn_use_gpus(use) == 1 ? "" : "s", name,
 	                  (unsigned long long)most.v, quota);
 }
 

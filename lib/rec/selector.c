@@ -59,8 +59,10 @@ static bool can_be(const struct part *p, const void *arg)
 int zn_selector_check(const char *text, struct zn_err *err)
 {
 	size_t n = strlen(text);
-	const char *bad = n > ZN_SELECTOR_MAX ? text : first_not(text, can_be, NULL, &n);
 
+	if (n > ZN_SELECTOR_MAX)
+		return zn_err_set(err, -EBADMSG, "a selector of labels has %zu bytes: at most %d", n, ZN_SELECTOR_MAX);
+	const char *bad = first_not(text, can_be, NULL, &n);
 	if (!bad)
 		return 0;
 	return zn_err_set(err, -EBADMSG, "'%.*s' selects no label: label, !label, label=value or label!=value, separated by commas",

@@ -84,7 +84,7 @@ static void test_payers(void)
 	       "each has a number, the same again; an account without a quota counts for nothing");
 	struct zn_use two = { .running = 1, .gpus = 2 }, one = { .running = 1, .gpus = 1 };
 	zn_payer_add(&p, (uint32_t)bob, &two);
-	tap_ok(!strcmp(refusal(&p, bob2, one), "needs 1 gpus; user bob has 2 of the 2 that the quota allows"), "what a user has counts, whoever pays");
+	tap_ok(!strcmp(refusal(&p, bob2, one), "needs 1 gpu; user bob has 2 of the 2 that the quota allows"), "what a user has counts, whoever pays");
 	tap_ok(!*refusal(&p, eve, two), "and not for another user");
 	zn_payer_add(&p, (uint32_t)eve, &two);
 	zn_payer_take(&p, (uint32_t)bob, &two);

@@ -23,6 +23,7 @@ static const char *const bad[] = {
 int main(void)
 {
 	char text[ZN_SELECTOR_MAX + 4];
+	struct zn_err err = { "" };
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		size_t n = 0;
@@ -40,6 +41,6 @@ int main(void)
 	tap_ok(zn_selector_check(text, NULL) == 0, "one may be long");
 	text[ZN_SELECTOR_MAX - 1] = ',';
 	text[ZN_SELECTOR_MAX + 1] = '\0';
-	tap_ok(zn_selector_check(text, NULL) == -EBADMSG, "but not longer");
+	tap_ok(zn_selector_check(text, &err) == -EBADMSG && strstr(err.text, "at most 1024"), "but not longer: %s", err.text);
 	return tap_done();
 }
