@@ -221,6 +221,7 @@ counted() { wc -l <counted; }
 	await RUNNING 2
 	[ "$(state 1) $(field preempted 1) $(reason 1)" = "SUSPENDED 1 preempted for job 2" ]
 	zn-queue show -o json 1 | grep -q '"cpus":0,'                    # of its place: it has none just now
+	zn-queue show -o table 1 | grep -q '^placed .* (lent)$'
 	n=$(counted)
 	sleep 0.2
 	[ "$(counted)" = "$n" ]

@@ -49,7 +49,13 @@ static void part_of(const struct zn_job_alloc *a, char *to, size_t size)
 		snprintf(to, size, " (%g of it)", (double)a->gpu_milli.v / 1000);
 }
 
-static void alloc_row(struct zn_buf *to, const struct zn_job_alloc *a)
+/* It is frozen for another one, which may have its CPUs. */
+static bool lends(const struct zn_job_record *j)
+{
+	return !strcmp(j->state, "SUSPENDED") && j->reason && !strncmp(j->reason, ZN_PREEMPTED, strlen(ZN_PREEMPTED));
+}
+
+static void alloc_row(struct zn_buf *to, const struct zn_job_record *j, const struct zn_job_alloc *a)
 {
 	char gpus[256] = "", part[32], mem[ZN_UNIT_TEXT] = "";
 	struct zn_idset set = { 0 };
@@ -61,7 +67,7 @@ static void alloc_row(struct zn_buf *to, const struct zn_job_alloc *a)
 		zn_format_bytes(a->mem_bytes.v, mem);
 	part_of(a, part, sizeof(part));
 	zn_buf_printf(to, "%-14s node %s%s%s%s, cpus %s%s%s%s\n", "placed", a->node ? a->node : "?",
-	              gpus[0] ? ", gpus " : "", gpus, part, a->cpu_list ? a->cpu_list : "", a->cpus ? "" : " (shared)",
+	              gpus[0] ? ", gpus " : "", gpus, part, a->cpu_list ? a->cpu_list : "", a->cpus ? "" : lends(j) ? " (lent)" : " (shared)",
 	              mem[0] ? ", mem " : "", mem);
 }
 
@@ -169,7 +175,7 @@ void zn_show_job(const struct zn_job_record *j, struct zn_buf *to)
 	time_row(to, "ended", j->end_s);
 	end_rows(to, j);
 	for (size_t i = 0; i < j->alloc.n; i++)
-		alloc_row(to, &alloc[i]);
+		alloc_row(to, j, &alloc[i]);
 	used_row(to, j);
 	row(to, "held by", j->confinement);
 	command_row(to, j);
