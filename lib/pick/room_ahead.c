@@ -1,0 +1,231 @@
+/* room_ahead: what zn_pick asks of a room: starts, reservations, and nodes that will be closed. */
+#include <math.h>
+#include <string.h>
+
+#include "pick/room_priv.h"
+
+static void count(const struct zn_room *r, struct zn_pick_gap *gap)
+{
+	for (uint32_t level = 0; level <= gap->n; level++)
+		gap->have[level] = zn__room_have(r, &(struct zn__room_of){ .level = level, .gap = gap });
+}
+
+/* All that a node has, whoever has it. */
+static struct zn_plan all_of(const struct zn_facts *f)
+{
+	struct zn_free idle = zn_plan_idle(f);
+
+	return (struct zn_plan){ .gpus = idle.gpus, .cpus = idle.cpus, .cpus_held = zn_idset_count(&idle.cpus), .mem_bytes = idle.mem_bytes };
+}
+
+/* Which number the closing of such a node has, with n of them there; n: it is a new one. */
+static uint32_t closing_of(const struct zn_room *r, const struct zn_room_node *node, uint32_t n)
+{
+	uint32_t i = 0;
+
+	while (i < n && (r->ahead[i].from_s != node->closes_s || r->ahead[i].until_s != node->opens_s))
+		i++;
+	return i;
+}
+
+/* There is nothing left of this one then, and all of the others. */
+static void close_node(struct zn_room *r, struct zn_room_ahead *a, uint32_t node)
+{
+	a->places->v[a->places->n++] = (struct zn_place){ .node = node, .plan = all_of(r->nodes[node].facts) };
+	a->left[node] = (struct zn_free){ 0 };
+}
+
+static void add_closing(struct zn_room *r, const struct zn_room_node *node, struct zn_pick_gap *gap)
+{
+	struct zn_room_ahead *a = &r->ahead[gap->n];
+
+	a->from_s = node->closes_s;
+	a->until_s = node->opens_s;
+	a->places->n = 0;
+	a->wish = NULL;
+	for (uint32_t i = 0; i < r->n; i++)
+		a->left[i] = r->nodes[i].facts ? zn_plan_idle(r->nodes[i].facts) : (struct zn_free){ 0 };
+	zn_licences_copy(&r->licences, ZN_LICENCES_AHEAD + gap->n, ZN_LICENCES_NOW);
+	zn_gap_add(gap, a->from_s);
+}
+
+static void add_closings(struct zn_room *r, double now_s, struct zn_pick_gap *gap)
+{
+	for (uint32_t i = 0; i < r->n; i++) {
+		struct zn_room_node *node = &r->nodes[i];
+		if (!zn__room_is_open(r, node) || node->closes_s <= now_s)
+			continue;
+		uint32_t number = closing_of(r, node, gap->n);
+		node->is_closed = number == ZN_PICK_CLOSINGS; /* there are too many different times */
+		if (node->is_closed)
+			continue;
+		if (number == gap->n)
+			add_closing(r, node, gap);
+		close_node(r, &r->ahead[number], i);
+	}
+}
+
+static void begin(void *arg, double now_s, struct zn_pick_gap *gap)
+{
+	((struct zn_room *)arg)->now_s = now_s;
+	add_closings(arg, now_s, gap);
+	count(arg, gap);
+}
+
+/* It may be there still when who has the reservation starts. */
+static void take_beside(struct zn_room *r, uint32_t number, const struct zn_wish *wish)
+{
+	for (uint32_t i = 0; i < r->places->n; i++) {
+		const struct zn_place *place = &r->places->v[i];
+		zn__free_take(&r->ahead[number].left[place->node], &place->plan);
+	}
+	zn_licences_add(&r->licences, wish, ZN_LICENCES_AHEAD + number, -1);
+}
+
+bool zn_room_fits(struct zn_room *r, const struct zn_pick_ask *wanted, uint32_t level, const struct zn_pick_gap *gap)
+{
+	const struct zn__room_of of = { .level = level, .gap = gap };
+
+	return zn__room_has_licences(&r->licences, wanted->wish, &of) && zn__room_find(r, wanted, &of);
+}
+
+static bool take(void *arg, struct zn_pick_job *job, uint32_t level, struct zn_pick_gap *gap)
+{
+	struct zn_room *r = arg;
+	const struct zn_wish *wish = job->shape->ask.wish;
+
+	if (!zn_room_fits(r, &job->shape->ask, level, gap))
+		return false;
+	zn_room_take(r, r->places, wish);
+	for (uint32_t i = 0; i < level; i++)
+		take_beside(r, gap->by_time[i], wish);
+	count(r, gap);
+	return true;
+}
+
+/* ---- reservations -------------------------------------------------------------------------------------------- */
+
+static void set_holds(struct zn_room *r, struct zn_room_ahead *a, bool holds)
+{
+	if (a->holds != holds)
+		zn_licences_add(&r->licences, a->wish, ZN_LICENCES_THEN, holds ? -1 : 1);
+	a->holds = holds;
+}
+
+/* One without a known end is there for ever. */
+static bool is_there(const struct zn_room_ahead *a, double at_s)
+{
+	return a->from_s <= at_s && (at_s < a->until_s || a->until_s == HUGE_VAL);
+}
+
+/* Which of them is over first; NULL: none of them holds anything. */
+static struct zn_room_ahead *first_over(struct zn_room *r, uint32_t n)
+{
+	struct zn_room_ahead *first = NULL;
+
+	for (struct zn_room_ahead *a = r->ahead; a < r->ahead + n; a++)
+		if (a->holds && (!first || a->until_s < first->until_s))
+			first = a;
+	return first;
+}
+
+/* Who is over next is over; *ran: so many of what runs were before.  False: nobody is left. */
+static bool end_next(struct zn_room *r, uint32_t n, uint32_t *ran, double *at_s)
+{
+	struct zn_row_node *node = zn_row_nth(r->running, *ran);
+	struct zn_room_ahead *a = first_over(r, n);
+
+	if (node && (!a || node->key <= a->until_s)) {
+		zn_room_future_give(r, zn_pick_job_that_runs(node));
+		*at_s = node->key;
+		++*ran;
+	} else if (a) {
+		set_holds(r, a, false);
+		*at_s = a->until_s;
+	}
+	return node || a;
+}
+
+/* Nodes that will be closed are, for who would run from then on. */
+static void hold_closings(struct zn_room *r, const struct zn_pick_gap *gap, double from_s, double limit_s)
+{
+	double until_s = from_s + limit_s;
+
+	for (uint32_t i = 0; i < gap->closings; i++)
+		set_holds(r, &r->ahead[i], r->ahead[i].from_s < until_s && from_s < r->ahead[i].until_s);
+}
+
+/* When there is room for it beside the n reservations, which are there from now on, and what would be free then.  One of
+ * which nobody knows the time, and that others may pass, is not.  False: never.
+ */
+static bool look_ahead(struct zn_room *r, const struct zn_pick_job *job, double now_s, const struct zn_pick_gap *gap, double *ret_at_s)
+{
+	const struct zn_pick_ask *wanted = &job->shape->ask;
+	uint32_t ran = 0;
+	bool fits, more = true;
+
+	zn_room_future(r, wanted->priority);
+	for (uint32_t i = gap->closings; i < gap->n; i++)
+		set_holds(r, &r->ahead[i], gap->at_s[i] != HUGE_VAL);
+	hold_closings(r, gap, now_s, job->limit_s);
+	while (!(fits = zn_room_future_fits(r, wanted)) && more) {
+		more = end_next(r, gap->n, &ran, ret_at_s);
+		hold_closings(r, gap, fmax(*ret_at_s, now_s), job->limit_s);
+	}
+	return fits;
+}
+
+/* The last one's place, and what is left beside it of what would be free when it starts. */
+static void set_aside(struct zn_room *r, const struct zn_pick_gap *gap)
+{
+	struct zn_room_ahead *mine = &r->ahead[gap->n];
+
+	for (uint32_t i = 0; i < gap->n; i++)
+		set_holds(r, &r->ahead[i], gap->at_s[i] != HUGE_VAL && is_there(&r->ahead[i], mine->from_s));
+	for (uint32_t i = 0; i < r->n; i++)
+		mine->left[i] = zn__room_then(r, i);
+	zn_licences_copy(&r->licences, ZN_LICENCES_AHEAD + gap->n, ZN_LICENCES_THEN);
+	mine->places->n = r->places->n;
+	memcpy(mine->places->v, r->places->v, r->places->n * sizeof(r->places->v[0]));
+}
+
+/* When those start who start later, and were before it in the line, it is there. */
+static void be_there_for_others(struct zn_room *r, const struct zn_pick_gap *gap)
+{
+	const struct zn_room_ahead *mine = &r->ahead[gap->n];
+
+	for (uint32_t i = 0; i < gap->n; i++) {
+		if (!is_there(mine, r->ahead[i].from_s))
+			continue;
+		for (uint32_t k = 0; k < mine->places->n; k++)
+			zn__free_hold(&r->ahead[i].left[mine->places->v[k].node], &mine->places->v[k].plan);
+		zn_licences_add(&r->licences, mine->wish, ZN_LICENCES_AHEAD + i, -1);
+	}
+}
+
+static bool reserve(void *arg, const struct zn_pick_job *job, double now_s, bool must, struct zn_pick_gap *gap)
+{
+	struct zn_room *r = arg;
+	struct zn_room_ahead *mine = &r->ahead[gap->n];
+	double at_s = now_s;
+	bool found = look_ahead(r, job, now_s, gap, &at_s);
+
+	if (found) {
+		at_s = at_s > now_s ? at_s : now_s;
+		mine->from_s = at_s;
+		mine->until_s = at_s + job->limit_s;
+		mine->wish = job->shape->ask.wish;
+		set_aside(r, gap);
+	}
+	for (uint32_t i = 0; i < gap->n; i++)
+		r->ahead[i].holds = false;
+	if (!found)
+		return false;
+	if (at_s < HUGE_VAL || must)
+		be_there_for_others(r, gap);
+	zn_gap_add(gap, at_s == HUGE_VAL && must ? -HUGE_VAL : at_s);
+	count(r, gap);
+	return true;
+}
+
+const struct zn_pick_ops zn_room_ops = { .begin = begin, .take = take, .reserve = reserve };
