@@ -228,7 +228,9 @@ static inline bool zn_job_is_frozen(const struct zn_job *job)
 {
 	return job->state == ZN_JOB_SUSPENDED && zn_job_run(job)->preempted_for && !job->requeue;
 }
-/* At the start of a pass: calls thaw for each that goes on, which has its CPUs again; those of the others that may are claimed. */
+/* At the start of a pass: calls thaw for each that goes on, which has its CPUs again; what others who are frozen had, and those for whom they
+ * are did not take, is claimed: else somebody could take it and keep it for longer.
+ */
 void zn_jobs_thaw(struct zn_jobs *q, void (*thaw)(void *arg, struct zn_job *job), void *arg);
 
 /* At the start of a pass, at now_s by whatever clock: everybody may try again, but for those that were deferred past

@@ -256,8 +256,8 @@ no_memory:
 	return -ENOMEM;
 }
 
-/* Frozen, and the one that it made room for neither waits nor runs any more. */
-static bool is_about_to_go_on(const struct zn_picture *p, const struct zn_job_record *r)
+/* Frozen, and the one that it made room for does not wait any more. */
+static bool claims_its_cpus(const struct zn_picture *p, const struct zn_job_record *r)
 {
 	uint64_t handle;
 
@@ -265,7 +265,7 @@ static bool is_about_to_go_on(const struct zn_picture *p, const struct zn_job_re
 	    zn_handle_parse(r->reason + strlen(ZN_PREEMPTED), &handle) < 0)
 		return false;
 	const struct zn_job_record *other = zn_picture_job(p, handle);
-	return !other || other->end_s.has || !strcmp(other->state, "PENDING");
+	return !other || strcmp(other->state, "QUEUED");
 }
 
 static void take_place(struct zn_picture *p, const struct zn_job_record *r, const struct zn_places *places)
@@ -273,7 +273,7 @@ static void take_place(struct zn_picture *p, const struct zn_job_record *r, cons
 	for (uint32_t i = 0; i < places->n; i++)
 		p->nodes[places->v[i].node].jobs.v++;
 	zn_room_take(&p->room, places, NULL);
-	if (is_about_to_go_on(p, r))
+	if (claims_its_cpus(p, r))
 		zn_room_claim_cpus(&p->room, places, r->over_quota.v ? INT64_MIN : r->priority);
 }
 

@@ -86,13 +86,19 @@ static bool needs_only_cpus(struct zn_jobs *q, const struct zn_pick_job *head, d
 	return fits;
 }
 
-/* Whoever it made room for neither waits nor runs any more. */
+/* Whoever it made room for waits for it no more: he has his place, or is over. */
+static bool may_claim(struct zn_jobs *q, const struct zn_job *job)
+{
+	const struct zn_job *other = zn_jobs_get(q, zn_job_run(job)->preempted_for);
+
+	return zn_job_is_frozen(job) && !job->cancel && (!other || other->state != ZN_JOB_QUEUED);
+}
+
 static bool may_go_on(struct zn_jobs *q, const struct zn_job *job)
 {
 	const struct zn_job *other = zn_jobs_get(q, zn_job_run(job)->preempted_for);
 
-	return zn_job_is_frozen(job) && !job->cancel &&
-	       (!other || (other->state != ZN_JOB_QUEUED && !zn_job_has_alloc(other->state)));
+	return !other || !zn_job_has_alloc(other->state);
 }
 
 /* Of all that have a place, which are few beside those that wait. */
@@ -103,14 +109,14 @@ static size_t find_frozen(struct zn_jobs *q, struct zn_job **v)
 
 	for (uint32_t i = 0; i < n_running; i++) {
 		v[n] = zn__line_job(zn_pick_job_that_runs(zn_row_nth(&q->pick.running, i)));
-		n += may_go_on(q, v[n]);
+		n += may_claim(q, v[n]);
 	}
 	return n;
 }
 
 static void go_on(struct zn_jobs *q, struct zn_job *job, void (*thaw)(void *arg, struct zn_job *job), void *arg)
 {
-	if (!zn_room_take_back_cpus(&q->room, job->places))
+	if (!may_go_on(q, job) || !zn_room_take_back_cpus(&q->room, job->places))
 		zn_room_claim_cpus(&q->room, job->places, zn_victim_priority(&job->pick, job->priority));
 	else
 		thaw(arg, job);
