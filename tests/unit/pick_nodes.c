@@ -530,7 +530,7 @@ static bool has_clear_time(const struct zn_pick_gap *gap, uint32_t number, doubl
 	unsigned ends = 0;
 
 	for (const struct job *j = jobs; j < jobs + JOBS; j++)
-		ends += runs(j) && !j->early && over_by(j) == at;
+		ends += runs(j) && over_by(j) == at;
 	return fabs(gap->at_s[number]) < HUGE_VAL && at > now && ends <= 1;
 }
 
