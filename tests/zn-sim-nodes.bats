@@ -150,15 +150,15 @@ reason() { zn-sim -c nodes -o json trace | sed -n 's/.*"reason":"\([^"]*\)".*/\1
 	printf '%s\n' node_id,gpus,rack a,4,r1 b,4,r2 c,4,r2 d,4,r2 >nodes
 	job() { printf '{"kind":"job","id":%s,"submit_s":0,"start_s":0,"end_s":10,"gpus":%s%s}\n' "$@"; }
 	nodes_of() { zn-sim -c nodes -o json jobs | sed -n 's/.*"id":'"$1"',.*"alloc":\[\(.*\)\],.*/\1/p' | grep -o '"node":"."' | cut -d'"' -f4 | paste -sd,; }
-	job 1 16 ',"same_switch":true' >jobs                             # more than the largest rack has
+	job 1 16 ',"same_switch":true' >./jobs                             # more than the largest rack has
 	zn-sim -c nodes -o json jobs | grep -q '"reason":"it can never start here: all nodes in one rack together have no room for 16 tasks of 1 gpus"'
-	job 1 12 ',"same_switch":true' >jobs
+	job 1 12 ',"same_switch":true' >./jobs
 	[ "$(nodes_of 1)" = b,c,d ]
 	zn-sim -c nodes -o json jobs | grep -q '"same_switch":true'
-	job 1 4 ',"spread":true,"nodes_min":2,"nodes_max":3' >jobs       # on 3 it does not come out even
+	job 1 4 ',"spread":true,"nodes_min":2,"nodes_max":3' >./jobs       # on 3 it does not come out even
 	[[ $(nodes_of 1) == ?,? ]]
-	job 1 4 ',"spread":true,"nodes_min":1,"nodes_max":8' >jobs       # there are no more than 4
+	job 1 4 ',"spread":true,"nodes_min":1,"nodes_max":8' >./jobs       # there are no more than 4
 	[ "$(nodes_of 1)" = a,b,c,d ]
-	job 1 8 ',"spread":true,"nodes_min":1,"nodes_max":8,"same_switch":true' >jobs
+	job 1 8 ',"spread":true,"nodes_min":1,"nodes_max":8,"same_switch":true' >./jobs
 	[[ $(nodes_of 1) == [bcd],[bcd] ]]
 }
