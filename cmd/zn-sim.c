@@ -232,9 +232,12 @@ static int make_world(struct sim *s, const struct zn_sim_pool *pool, struct worl
 		for (size_t i = 0; i < s->cluster.n_nodes; i++)
 			max += is_in(s->cluster.nodes[i].vc, pool);
 		w->nodes = zn_cli_must(zn_arena_array(&s->places, max, sizeof(struct zn_sim_node *)));
-		return zn_sim_hall(&s->cluster, o.per_vc ? pool->vc : NULL, policy(), &w->models, &w->hall, w->nodes, err);
+		int rc = zn_sim_hall(&s->cluster, o.per_vc ? pool->vc : NULL, policy(), &w->models, &w->hall, w->nodes, err);
+		w->hall.pick.line.weights = s->conf.weights;
+		return rc;
 	}
 	zn_pool_init(&w->pool, policy(), pool->gpus);
+	w->pool.pick.line.weights = s->conf.weights;
 	return 0;
 }
 

@@ -149,3 +149,20 @@ load queue
 	[ "$(state 2)" = QUEUED ]
 	touch go
 }
+
+@test "the weights of the order are minded, told in why, and by forecasts" {
+	printf '[order]\nestimate = 0\nsize = 0\n' >conf
+	export ZENITH_CONFIG=$dir/conf
+	blocker -g 8 -t 1h >number                                       # 1
+	await RUNNING 1
+	zn-submit --output /dev/null -g 8 -t 10h -- true                 # 2 came first
+	sleep 0.05
+	zn-submit --output /dev/null -g 8 -t 1m -- true                  # 3 is the shortest
+	run -0 zn-queue why -o table 3
+	[[ $output == *"waiting before it: 1"* ]]
+	[[ $output == *"  urgency: 60"*", for a wait of "*", an estimate of 1m00s and a size of 8"* ]]
+	zn-queue why -o json 3 | grep -q '"waited_s":[0-9.]*,"estimate_s":60.0,"size":8.0,.*"urgency":6'
+	touch go
+	zn-queue wait 2 3
+	awk "BEGIN { exit !($(field start_s 2) <= $(field start_s 3)) }"
+}

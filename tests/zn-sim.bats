@@ -144,6 +144,22 @@ ann_and_bob() {
 	[ "$stderr" = "zn-sim: 'conf': [quota user:ann] gpus = 'many' makes no sense" ]
 }
 
+@test "the weights of a configuration say how much the order minds how long and how large a job is" {
+	# 0 has all; 1 is long and narrow, 2 short and wide, 3 came first
+	printf '%s\n' submit_s,duration_s,gpus 0,1000,8 1,5000,2 2,900,8 3,4000,4 >trace
+	[ "$(starts -g 8 trace)" = "0:0 1:1900 2:1000 3:1900 " ]
+	printf '[order]\nestimate = 0\nsize = 0\n' >conf                 # by the wait alone
+	[ "$(starts -g 8 --config conf trace)" = "0:0 1:1000 2:6000 3:1000 " ]
+	printf '[order]\nestimate = 0\nsize = 2\n' >conf                 # narrow ones first
+	[ "$(starts -g 8 --config conf trace | cut -d' ' -f2-3)" = "1:1000 2:6000" ]
+	printf '[order]\nsize = 5\n' >conf
+	run --separate-stderr -64 zn-sim --flat -g 8 --config conf trace
+	[ "$stderr" = "zn-sim: 'conf': [order] size = '5': a number from 0 to 4" ]
+	printf '[order]\nage = 1\n' >conf
+	run --separate-stderr -64 zn-sim --flat -g 8 --config conf trace
+	[ "$stderr" = "zn-sim: 'conf': [order] has no key 'age'" ]
+}
+
 @test "beyond a soft limit start preemptible jobs, when nobody within his own can, and go for who can" {
 	printf '%s\n' submit_s,duration_s,gpus,user,preemptible 0,500,2,ann,0 0,300,2,ann,1 0,40,1,ann,0 100,200,2,bob,0 >trace
 	printf '[quota user:ann]\nsoft_gpus = 2\n' >conf

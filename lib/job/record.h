@@ -90,6 +90,7 @@ struct zn_node_record {
 	struct zn_strmap labels;
 	struct zn_obool share_between_users; /* true, or absent */
 	struct zn_ou64 reservations;   /* of the queue; absent: 1 */
+	struct zn_of64 order_estimate, order_size, order_fair_share; /* the same: its weights; absent: 1, 0.5 and 1 */
 	struct zn_list held;           /* struct zn_node_held: GPUs that somebody outside the queue uses */
 	struct zn_bytes topology;      /* an array of the records that zn-topo prints */
 };

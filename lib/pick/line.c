@@ -389,11 +389,21 @@ static double key_of(const struct zn_line *l, const struct zn_pick_job *job)
 	return l->order == ZN_PICK_SHORTEST ? job->estimate_s : 0;
 }
 
+double zn_weigh_job(const struct zn_pick_weights *w, double estimate_s, double size)
+{
+	double estimate = estimate_s > 1 ? estimate_s : 1;
+
+	return 1 / ((w->estimate.has ? pow(estimate, w->estimate.v) : estimate) * (w->size.has ? pow(size, w->size.v) : sqrt(size)));
+}
+
+double zn_weigh_share(const struct zn_pick_weights *w, double fair_share)
+{
+	return w->fair_share.has ? pow(fair_share, w->fair_share.v) : fair_share;
+}
+
 static double urgency_of(const struct zn_line *l, const struct zn_pick_job *job)
 {
-	if (l->order != ZN_PICK_SLOWDOWN)
-		return -key_of(l, job);
-	return 1 / ((job->estimate_s > 1 ? job->estimate_s : 1) * sqrt((double)job->size));
+	return l->order == ZN_PICK_SLOWDOWN ? zn_weigh_job(&l->weights, job->estimate_s, (double)job->size) : -key_of(l, job);
 }
 
 static double excused_s(const struct zn_line *l, const struct zn_pick_shape *s)

@@ -5,7 +5,8 @@
  *
  *     (wait + 60 s) / (estimate * sqrt(size))
  *
- * that is a slowdown, weighted for width; times the fair share of who asks.  Nothing is sorted for it: jobs of one
+ * that is a slowdown, weighted for width; times the fair share of who asks; each of the three to a power that can be
+ * configured.  Nothing is sorted for it: jobs of one
  * shape (what they ask) and nearly one
  * estimate are a class, in which the first to arrive is the first; only the heads of the classes are compared.
  *
@@ -162,8 +163,13 @@ struct zn_pick_payer {
 	struct zn_owner_seen seen[2]; /* his owners, when he left those */
 };
 
+/* What the default order minds beside the wait, as exponents, from 0; absent: 1, 1/2 and 1, as above. */
+struct zn_pick_weights { struct zn_of64 estimate, size, fair_share; };
+enum { ZN_PICK_WEIGHT_MAX = 4 };
+
 struct zn_line {
 	enum zn_pick_order order;
+	struct zn_pick_weights weights; /* set before the first job comes */
 	double total;                 /* the size of all there is */
 	struct zn_row all;            /* by arrival, or by what ZN_PICK_SHORTEST says */
 	struct zn_pick_kind *kinds;   /* of which something waits */
@@ -187,6 +193,9 @@ struct zn_line {
 struct zn_line_ahead { const struct zn_pick_job *v[ZN_PICK_RESERVATIONS]; uint32_t n; };
 
 void zn_line_done(struct zn_line *l);
+/* What the wait, and a minute, are multiplied by; and what the fair share comes to. */
+double zn_weigh_job(const struct zn_pick_weights *w, double estimate_s, double size);
+double zn_weigh_share(const struct zn_pick_weights *w, double fair_share);
 int zn_line_add(struct zn_line *l, struct zn_pick_job *job, const struct zn_pick_ask *ask); /* -ENOMEM: it is not in it */
 /* Returns its kind, unless it was the last of it. */
 struct zn_pick_kind *zn_line_remove(struct zn_line *l, struct zn_pick_job *job);

@@ -64,9 +64,11 @@ void zn_pick_set_limit(struct zn_pick *p, struct zn_pick_job *job, double estima
 
 /* ---- a pass ------------------------------------------------------------------------------------------------ */
 
-static double factor(const void *payers, uint32_t payer)
+static double factor(const void *arg, uint32_t payer)
 {
-	return zn_payer_factor(payers, payer);
+	const struct zn_pick *p = arg;
+
+	return zn_weigh_share(&p->line.weights, zn_payer_factor(p->payers, payer));
 }
 
 void zn_pick_begin(struct zn_pick_pass *pass, struct zn_pick *p, double now_s)
@@ -77,7 +79,7 @@ void zn_pick_begin(struct zn_pick_pass *pass, struct zn_pick *p, double now_s)
 	if (!p->payers)
 		return;
 	zn_pick_exceed(p, false, now_s);
-	zn_line_set_factors(&p->line, p->weighed_s != p->payers->leaves.weighed_s, (uint32_t)p->payers->n, factor, p->payers);
+	zn_line_set_factors(&p->line, p->weighed_s != p->payers->leaves.weighed_s, (uint32_t)p->payers->n, factor, p);
 	p->weighed_s = p->payers->leaves.weighed_s;
 }
 

@@ -16,7 +16,7 @@
 #include "base/units.h"
 #include "pick/gap.h"
 
-enum kind { DURATION, YES_NO, TEXT, COUNT, SIZE, HOURS, RESERVATIONS };
+enum kind { DURATION, YES_NO, TEXT, COUNT, SIZE, HOURS, RESERVATIONS, WEIGHT };
 
 struct row {
 	const char *section, *key;
@@ -37,6 +37,9 @@ static const struct row rows[] = {
 	{ "queue", "share_between_users", YES_NO, offsetof(struct zn_conf, share_between_users) },
 	{ "queue", "system_accounts", YES_NO, offsetof(struct zn_conf, system_accounts) },
 	{ "operators", "users", TEXT, offsetof(struct zn_conf, operators) },
+	{ "order", "estimate", WEIGHT, offsetof(struct zn_conf, weights.estimate) },
+	{ "order", "size", WEIGHT, offsetof(struct zn_conf, weights.size) },
+	{ "order", "fair_share", WEIGHT, offsetof(struct zn_conf, weights.fair_share) },
 	{ "fair_share", "half_life", DURATION, offsetof(struct zn_conf, shares.half_life_s) },
 };
 
@@ -78,12 +81,12 @@ static int yes_no(const char *text, bool *ret)
 	return 0;
 }
 
-static int hours(const char *text, struct zn_of64 *ret)
+static int number(const char *text, double most, struct zn_of64 *ret)
 {
 	char *end;
 	double v = strtod(text, &end);
 
-	if (end == text || *end || !(v >= 0) || v > 1e12)
+	if (end == text || *end || !(v >= 0) || v > most)
 		return -EINVAL;
 	*ret = ZN_SOME_F64(v);
 	return 0;
@@ -93,7 +96,7 @@ static int hours(const char *text, struct zn_of64 *ret)
 static int set(struct zn_conf *conf, void *of, const struct row *row, const char *value)
 {
 	void *to = (char *)of + row->at;
-	struct zn_ou64 *number = to;
+	struct zn_ou64 *count = to;
 
 	switch (row->kind) {
 	case DURATION:
@@ -104,13 +107,15 @@ static int set(struct zn_conf *conf, void *of, const struct row *row, const char
 		*(const char **)to = zn_arena_strdup(&conf->arena, value);
 		return *(const char **)to ? 0 : -ENOMEM;
 	case COUNT:
-		number->has = true;
-		return zn_parse_u64(value, 0, INT64_MAX, &number->v, NULL);
+		count->has = true;
+		return zn_parse_u64(value, 0, INT64_MAX, &count->v, NULL);
 	case SIZE:
-		number->has = true;
-		return zn_parse_bytes(value, &number->v, NULL);
+		count->has = true;
+		return zn_parse_bytes(value, &count->v, NULL);
 	case HOURS:
-		return hours(value, to);
+		return number(value, 1e12, to);
+	case WEIGHT:
+		return number(value, ZN_PICK_WEIGHT_MAX, to);
 	case RESERVATIONS:
 		return zn_parse_u64(value, 1, ZN_PICK_RESERVATIONS, to, NULL);
 	}
@@ -145,7 +150,9 @@ static void take_row(struct reading *r, void *of, const struct row *row, unsigne
 	*seen |= bit;
 	if (set(r->conf, of, row, value) == 0)
 		return;
-	if (row->kind == RESERVATIONS)
+	if (row->kind == WEIGHT)
+		complain(r, "[%s] %s = '%s': a number from 0 to %d", section, row->key, value, ZN_PICK_WEIGHT_MAX);
+	else if (row->kind == RESERVATIONS)
 		complain(r, "[%s] %s = '%s': a number from 1 to %d", section, row->key, value, ZN_PICK_RESERVATIONS);
 	else
 		complain(r, "[%s] %s = '%s' makes no sense", section, row->key, value);

@@ -15,6 +15,8 @@
  *   [operators]  users = ann, bob
  *   [quota user:ann], [quota user:*], [quota account:vision]
  *             running, queued, gpus, cpus = number; mem = size; gpu_hours = number in window = 7d
+ *             soft_running and the like   the same, before a job is over the quota
+ *   [order]   estimate = 1, size = 0.5, fair_share = 1      how much it minds these beside the wait, from 0 to 4
  *   [licences] matlab = 5               how many there are, of any name
  *   [fair_share] half_life = 7d         of what was used; 0: there is none
  *   [share user:ann], [share account:vision]
@@ -28,6 +30,7 @@
 
 #include "base/arena.h"
 #include "job/licences.h"
+#include "pick/line.h"
 #include "quota/quota.h"
 #include "zenith.h"
 
@@ -36,6 +39,7 @@ struct zn_conf {
 	double default_limit_s, grace_s, silence_s, history_s, idle_exit_s;
 	bool autostart, system_accounts, default_preemptible, share_between_users;
 	uint64_t reservations;
+	struct zn_pick_weights weights;
 	const char *on_finish;      /* NULL: none */
 	const char *operators;      /* comma-separated, NULL: none */
 	struct zn_quotas quotas;

@@ -18,7 +18,11 @@ static const struct zn_field explained_fields[] = {
 	ZN_FIELD(E, state, STR, "STATE", "its state"),
 	ZN_FIELD(E, answer, STR, "WHY", "one sentence"),
 	ZN_FIELD(E, ahead, OU64, "AHEAD", "waiting jobs that come before it"),
+	ZN_FIELD(E, waited_s, ODUR, "", "how long it has waited in line"),
+	ZN_FIELD(E, estimate_s, ODUR, "", "how long it may take, as the order has it"),
+	ZN_FIELD(E, size, OF64, "", "the part of all there is that it takes, in GPUs"),
 	ZN_FIELD(E, fair_share, OF64, "FAIR", "what its urgency is multiplied by for what its user used lately"),
+	ZN_FIELD(E, urgency, OF64, "", "what that comes to: among jobs of one priority the highest is first"),
 	ZN_FIELD(E, expected_s, OTIME, "START", "when it starts, should each job take as long as its limit and nobody else come"),
 	ZN_FIELD_SUB(E, reasons, SUBS, &zn__reason_kind, "", "each thing that rejected it, with a count"),
 	ZN_FIELD(E, smallest, STR, "", "the smallest change with which it would start now"),
@@ -73,6 +77,20 @@ static struct zn_of64 fair_share(struct zn_picture *p, const struct zn_job_recor
 	int64_t payer = p->n_shares ? zn_payers_get(&p->payers, job->user, job->account) : 0;
 
 	return payer > 0 ? ZN_SOME_F64(zn_payer_factor(&p->payers, (uint32_t)payer)) : (struct zn_of64){ 0 };
+}
+
+/* What the order has of it. */
+static void weigh(const struct zn_picture *p, const struct zn_order *order, E *e)
+{
+	struct zn_pick_weights w = zn_picture_weights(p);
+	struct zn_pick_job job = { 0 };
+
+	zn_order_set(order, &p->room, &job);
+	double waited_s = fmax(0, zn_now_s() - job.submit_s), share = zn_weigh_share(&w, e->fair_share.has ? e->fair_share.v : 1);
+	e->waited_s = ZN_SOME_F64(waited_s);
+	e->estimate_s = ZN_SOME_F64(job.estimate_s);
+	e->size = ZN_SOME_F64((double)job.size);
+	e->urgency = ZN_SOME_F64((waited_s + ZN_LINE_PATIENCE_S) * zn_weigh_job(&w, job.estimate_s, (double)job.size) * share);
 }
 
 /* As many of an array run as may at once; 0: there is room for one. */
@@ -146,6 +164,7 @@ static int explain_queued(struct zn_picture *p, const struct zn_job_record *job,
 	uint32_t full = full_of(p, job);
 	const struct zn_job_record *goes = who_goes_for(p, job);
 	e->fair_share = fair_share(p, job);
+	weigh(p, &order, e);
 	if (quota || full || goes)
 		e->smallest = NULL;
 	const char *first = where.answer ? where.answer : e->reasons.n ? ((struct zn_explained_reason *)e->reasons.v)->text : "it does not fit";

@@ -264,6 +264,7 @@ int zn__future_init(struct zn__future *f, const struct zn_picture *p, size_t n)
 	struct zn_pick_policy policy = zn_order_policy(zn_picture_reservations(p));
 	int rc = copy_room(f, &p->room, policy.reservations ? policy.reservations : 1);
 	zn_pick_init(&f->pick, policy, fmax(1, zn_room_total(&f->room)), &zn_room_ops, &f->room);
+	f->pick.line.weights = zn_picture_weights(p);
 	f->pick.payers = &f->payers;
 	f->pick.part = part;
 	f->pick.part_arg = f;

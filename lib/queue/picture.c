@@ -168,6 +168,13 @@ uint32_t zn_picture_waiters(const struct zn_job_record *job)
 	return n;
 }
 
+struct zn_pick_weights zn_picture_weights(const struct zn_picture *p)
+{
+	const struct zn_node_record *n = p->nodes;
+
+	return p->n_nodes ? (struct zn_pick_weights){ n->order_estimate, n->order_size, n->order_fair_share } : (struct zn_pick_weights){ 0 };
+}
+
 uint64_t zn_picture_reservations(const struct zn_picture *p)
 {
 	uint64_t n = p->n_nodes ? p->nodes[0].reservations.v : 0;

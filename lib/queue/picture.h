@@ -45,6 +45,7 @@ struct zn_shares zn_picture_shares(const struct zn_picture *p);
 int zn_picture_weigh(const struct zn_picture *p, struct zn_payers *payers);
 /* How many of the first in line have reservations; 0 is 1. */
 uint64_t zn_picture_reservations(const struct zn_picture *p);
+struct zn_pick_weights zn_picture_weights(const struct zn_picture *p);
 bool zn_picture_has_place(const struct zn_job_record *job);
 /* What it has or had; none: it never had a place, or had it where there is no node any more.  NULL: out of memory. */
 const struct zn_places *zn_picture_places(const struct zn_picture *p, const struct zn_job_record *job, struct zn_arena *a);
@@ -72,6 +73,7 @@ struct zn_explained {
 	const char *state, *reason;
 	const char *answer;            /* one sentence */
 	struct zn_ou64 ahead;          /* waiting jobs that come before it */
+	struct zn_of64 waited_s, estimate_s, size, urgency; /* what the order has of it */
 	struct zn_of64 fair_share;     /* what its urgency is multiplied by for what its user used lately; absent: 1 */
 	struct zn_of64 expected_s;     /* when it starts, by the limits; absent: they don't say */
 	struct zn_list reasons;        /* struct zn_explained_reason: what rejected it, and how many */

@@ -115,6 +115,7 @@ void zn_node_publish(struct zn_node *n)
 		.state = reason ? "down" : "up", .reason = reason,
 		.jobs = ZN_SOME_U64(count_jobs(n)), .held = { n->held_by, n->n_held },
 		.labels = n->labels,
+		.order_estimate = s->conf.weights.estimate, .order_size = s->conf.weights.size, .order_fair_share = s->conf.weights.fair_share,
 		.reservations = { .has = s->conf.reservations > 1, .v = s->conf.reservations },
 		.share_between_users = { .has = s->jobs.share_between_users, .v = true },
 	};

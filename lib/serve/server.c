@@ -424,6 +424,7 @@ static int start(struct zn_server *s, const struct zn_serve_opts *opts, struct z
 	zn_jobs_set_quotas(&s->jobs, s->conf.quotas, s->conf.shares);
 	s->jobs.pick.preempt = zn_preempt;
 	s->jobs.pick.preempt_arg = s;
+	s->jobs.pick.line.weights = s->conf.weights;
 	s->jobs.pick.policy.reservations = (uint32_t)s->conf.reservations;
 	s->jobs.share_between_users = s->conf.share_between_users;
 	rc = zn_licence_set(s);

@@ -210,7 +210,7 @@ void zn_show_blame(const struct zn_blame *b, struct zn_buf *to)
 void zn_show_why(const struct zn_explained *e, struct zn_buf *to)
 {
 	const struct zn_explained_reason *r = e->reasons.v;
-	char when[ZN_UNIT_TEXT], number[ZN_NUMBER_TEXT];
+	char when[ZN_UNIT_TEXT], waited[ZN_UNIT_TEXT], estimate[ZN_UNIT_TEXT], number[ZN_NUMBER_TEXT];
 
 	struct zn_job_record named = { .id = e->id, .index = e->index };
 	zn_buf_printf(to, "job %s is %s: ", zn_handle_text(zn_record_handle(&named), number), e->state);
@@ -225,6 +225,9 @@ void zn_show_why(const struct zn_explained *e, struct zn_buf *to)
 		zn_buf_printf(to, "  waiting before it: %llu\n", (unsigned long long)e->ahead.v);
 	if (e->fair_share.has)
 		zn_buf_printf(to, "  fair share: %.3g of its urgency\n", e->fair_share.v);
+	if (e->urgency.has)
+		zn_buf_printf(to, "  urgency: %.3g, for a wait of %s, an estimate of %s and a size of %.3g\n", e->urgency.v,
+		              zn_format_duration(e->waited_s.v, waited), zn_format_duration(e->estimate_s.v, estimate), e->size.v);
 	if (e->expected_s.has)
 		zn_buf_printf(to, "  by the time limits it starts at %s\n", zn_format_time(e->expected_s.v, when));
 	if (e->smallest)

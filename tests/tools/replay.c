@@ -273,6 +273,8 @@ int main(int argc, char **argv)
 	r.q.pick.preempt = preempt;
 	r.q.pick.preempt_arg = &r;
 	zn_jobs_set_quotas(&r.q, conf.quotas, conf.shares);
+	r.q.pick.line.weights = conf.weights;
+	r.q.pick.policy.reservations = (uint32_t)conf.reservations;
 	for (size_t i = 0; i < conf.n_licences; i++)
 		zn_jobs_set_licence(&r.q, conf.licences[i].name, conf.licences[i].total);
 	zn_jobs_set_facts(&r.q, 0, facts);
