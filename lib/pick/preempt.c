@@ -159,13 +159,13 @@ size_t zn_victims_choose(const struct zn_then_ops *then, void *arg, uint64_t lac
 
 /* ---- in a room --------------------------------------------------------------------------------------------- */
 
-struct room_then { struct zn_room *room; const struct zn_pick_ask *ask; };
+struct room_then { struct zn_room *room; const struct zn_pick_ask *ask; double over_s; };
 
 static void room_begin(void *arg)
 {
 	struct room_then *t = arg;
 
-	zn_room_future(t->room, t->ask->priority);
+	zn_room_future(t->room, t->ask->priority, t->over_s);
 }
 
 static void room_give(void *arg, const struct zn_pick_job *job)
@@ -190,8 +190,6 @@ size_t zn_room_preempt(struct zn_room *r, const struct zn_pick_job *head, double
 	for (uint32_t i = 0; i < r->n; i++)
 		free += zn_idset_count(&r->nodes[i].free.gpus);
 	uint64_t lacks = ask->part.milli || ask->gpus < free ? 0 : ask->gpus - free;
-	r->over_s = now_s + head->limit_s;
-	size_t chosen = zn_victims_choose(&room_then_ops, &(struct room_then){ r, ask }, lacks, v, n, ret_enough);
-	r->over_s = 0;
-	return chosen;
+	struct room_then then = { r, ask, now_s + head->limit_s };
+	return zn_victims_choose(&room_then_ops, &then, lacks, v, n, ret_enough);
 }

@@ -58,7 +58,7 @@ struct zn_room {
 	struct zn_room_ahead *ahead;   /* by the numbers of the gap */
 	uint32_t n_ahead;              /* as many as there may be */
 	double now_s;                  /* of the pass */
-	double over_s;                 /* in a look at what would be: nobody is put on a node that closes before that; 0: he is */
+	double over_s;                 /* of the last look at what would be */
 };
 
 extern const struct zn_pick_ops zn_room_ops; /* arg: a zn_room */
@@ -106,10 +106,10 @@ void zn_room_lend_cpus(struct zn_room *r, struct zn_places *places);
 bool zn_room_take_back_cpus(struct zn_room *r, struct zn_places *places);
 void zn_room_claim_cpus(struct zn_room *r, const struct zn_places *places, int64_t priority);
 
-/* What would be, for somebody of that priority: as it is now, when that job is over as well, and so on; whether there would be room
+/* What would be, for somebody of that priority, on nodes that do not close before over_s (0: on all): as it is now, when that job is over as well, and so on; whether there would be room
  * for it, which takes that.
  */
-void zn_room_future(struct zn_room *r, int64_t priority);
+void zn_room_future(struct zn_room *r, int64_t priority, double over_s);
 void zn_room_future_give(struct zn_room *r, const struct zn_pick_job *job);
 void zn_room_future_lend_cpus(struct zn_room *r, const struct zn_pick_job *job); /* its CPUs alone */
 bool zn_room_future_fits(struct zn_room *r, const struct zn_pick_ask *wanted);

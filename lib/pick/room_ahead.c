@@ -164,7 +164,7 @@ static bool look_ahead(struct zn_room *r, const struct zn_pick_job *job, double 
 	uint32_t ran = 0;
 	bool fits, more = true;
 
-	zn_room_future(r, wanted->priority);
+	zn_room_future(r, wanted->priority, 0); /* what closes is held: hold_closings */
 	for (uint32_t i = gap->closings; i < gap->n; i++)
 		set_holds(r, &r->ahead[i], gap->at_s[i] != HUGE_VAL);
 	hold_closings(r, gap, now_s, job->limit_s);

@@ -52,6 +52,12 @@ const char *zn_room_lacks_label(const struct zn_room_node *n, const struct zn_pi
 	return zn_selector_lacks(wanted->constraint, n->labels ? n->labels : &none, ret_len);
 }
 
+/* Before who is looked for would be over. */
+static bool closes_too_soon(const struct zn_room *r, const struct zn_room_node *n)
+{
+	return n->closes_s && n->closes_s < r->over_s && r->now_s < n->opens_s;
+}
+
 /* All nodes that would do. */
 static uint32_t find_choices(struct zn_room *r, const struct zn_pick_ask *wanted, const struct zn__room_of *of)
 {
@@ -61,7 +67,7 @@ static uint32_t find_choices(struct zn_room *r, const struct zn_pick_ask *wanted
 	for (uint32_t i = 0; i < r->n; i++) {
 		const struct zn_room_node *n = &r->nodes[i];
 		struct zn_room_choice *c = &r->choices[found];
-		if (!zn__room_is_open(r, n) || !zn_room_suits(n, wanted) || (of->then && n->closes_s && n->closes_s < r->over_s))
+		if (!zn__room_is_open(r, n) || !zn_room_suits(n, wanted) || (of->then && closes_too_soon(r, n)))
 			continue;
 		struct zn_free from = zn__room_part(r, i, of);
 		if (!of->then)

@@ -132,11 +132,8 @@ static void note_behind(struct zn__future *f, const struct zn_pick_pass *pass, s
 /* Whether there is room for it now, on nodes that stay open until then. */
 static bool has_room_until(struct zn__future *f, double until_s)
 {
-	zn_room_future(&f->room, f->wanted->order.ask.priority);
-	f->room.over_s = until_s;
-	bool has = zn_room_future_fits(&f->room, &f->wanted->order.ask);
-	f->room.over_s = 0;
-	return has;
+	zn_room_future(&f->room, f->wanted->order.ask.priority, until_s);
+	return zn_room_future_fits(&f->room, &f->wanted->order.ask);
 }
 
 /* What there is room for is to be drained before it would be over. */

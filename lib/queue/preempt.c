@@ -73,17 +73,14 @@ static bool needs_only_cpus(struct zn_jobs *q, const struct zn_pick_job *head, d
 		if (job->gpus || job->wish || zn_job_is_frozen(job))
 			return false;
 	}
-	zn_room_future(&q->room, head->shape->ask.priority);
-	q->room.over_s = now_s + head->limit_s;
+	zn_room_future(&q->room, head->shape->ask.priority, now_s + head->limit_s);
 	for (size_t i = 0; i < n; i++) {
 		if (v[i].goes)
 			zn_room_future_give(&q->room, v[i].job);
 		else if (i < chosen)
 			zn_room_future_lend_cpus(&q->room, v[i].job);
 	}
-	bool fits = zn_room_future_fits(&q->room, &head->shape->ask);
-	q->room.over_s = 0;
-	return fits;
+	return zn_room_future_fits(&q->room, &head->shape->ask);
 }
 
 /* Whoever it made room for waits for it no more: he has his place, or is over. */
