@@ -2,15 +2,6 @@
 # Where a job wishes to be: --spread, --pack, --near, --same-switch.
 load queue
 
-# nodes LINE...: zn-schedd serves these, and all of them have said what they have.
-nodes() {
-	unset ZENITH_MOCK_GPUS
-	printf '%s\n' "$@" >nodes
-	start --nodes nodes
-	export ZENITH_AUTOSTART=no
-	until_true all_up "$#"
-}
-all_up() { [ "$(zn-queue nodes -o json | grep -c '"state":"up"')" -eq "$1" ]; }
 until_go() { zn-submit "$@" -- /bin/sh -c "until [ -e '$dir/go' ]; do sleep 0.05; done"; }
 gpus_of() { zn-queue show -o json "$1" | sed -n 's/.*"gpus":\(\[[^]]*\]\).*/\1/p'; }
 # planned OPTION...: "NODES GPUS" of a dry run.

@@ -2,15 +2,6 @@
 # Several nodes, each with an agent of its own: zn-schedd --nodes.  They are mocks on this machine.
 load queue
 
-# nodes LINE...: zn-schedd serves these, and all of them have said what they have.
-nodes() {
-	unset ZENITH_MOCK_GPUS
-	printf '%s\n' "$@" >nodes
-	start --nodes nodes
-	export ZENITH_AUTOSTART=no
-	until_true all_up "$#"
-}
-all_up() { [ "$(zn-queue nodes -o json | grep -c '"state":"up"')" -eq "$1" ]; }
 is_node() { zn-queue nodes -o json | grep -q '"node_id":"'"$1"'".*"state":"'"$2"'"'; }
 where_is() { zn-queue show -o json "$1" | sed -n 's/.*"alloc":\[{"node":"\([^"]*\)","gpus":\(\[[^]]*\]\).*/\1 \2/p'; }
 agent_of() { local p; for p in $(pid_of zn-noded); do tr '\0' '\n' <"/proc/$p/cmdline" | grep -qx "$1" && echo "$p"; done; return 0; }

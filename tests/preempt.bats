@@ -212,13 +212,17 @@ again() { # kill -9 of zn-schedd, and the next one
 # One that counts, on all CPUs and with no GPU.
 counter() { quick --preemptible -g 0 -c "$(nproc)" "$@" -- sh -c "echo begun >>'$dir/begun'; until [ -e '$dir/go' ]; do echo >>'$dir/counted'; sleep 0.02; done"; }
 counted() { wc -l <counted; }
-
-@test "one of which an urgent job needs the CPUs alone is frozen, and goes on after it where it was" {
-	counter                                                          # 1
+one_is_frozen() { # as another one needs a CPU of it until "soon" is there
+	counter
 	until_true exists counted
 	await RUNNING 1
-	quick -p 1 -c 1 -t 1h -- sh -c "until [ -e '$dir/soon' ]; do sleep 0.02; done" # 2
+	quick -p 1 -c 1 -t 1h -- sh -c "until [ -e '$dir/soon' ]; do sleep 0.02; done"
+	await SUSPENDED 1
 	await RUNNING 2
+}
+
+@test "one of which an urgent job needs the CPUs alone is frozen, and goes on after it where it was" {
+	one_is_frozen                                                    # 1, for 2
 	[ "$(state 1) $(field preempted 1) $(reason 1)" = "SUSPENDED 1 preempted for job 2" ]
 	zn-queue show -o json 1 | grep -q '"cpus":0,'                    # of its place: it has none just now
 	zn-queue show -o table 1 | grep -q '^placed .* (lent)$'
@@ -241,11 +245,7 @@ counted() { wc -l <counted; }
 }
 
 @test "one that is frozen can be cancelled; one whose memory is needed is sent back" {
-	counter                                                          # 1
-	until_true exists counted
-	await RUNNING 1
-	quick -p 1 -c 1 -t 1h -- sh -c "until [ -e '$dir/soon' ]; do sleep 0.02; done" # 2
-	await SUSPENDED 1
+	one_is_frozen                                                    # 1, for 2
 	zn-queue cancel --grace 0 1
 	await CANCELLED 1
 	[ "$(state 2)" = RUNNING ]
@@ -266,11 +266,7 @@ counted() { wc -l <counted; }
 
 @test "why says what one that is frozen keeps from others, once it waits for its CPUs alone" {
 	[ "$(nproc)" -gt 1 ] || skip "one CPU"
-	counter                                                          # 1
-	until_true exists counted
-	await RUNNING 1
-	quick -p 1 -c 1 -t 1h -- sh -c "until [ -e '$dir/soon' ]; do sleep 0.02; done" # 2
-	await RUNNING 2
+	one_is_frozen                                                    # 1, for 2
 	blocker -p 1 -c 1 >number                                        # 3 takes what 2 leaves
 	await RUNNING 3
 	touch soon
@@ -285,11 +281,7 @@ counted() { wc -l <counted; }
 }
 
 @test "one that is frozen, and requeued by its owner, goes for nobody" {
-	counter                                                          # 1
-	until_true exists counted
-	await RUNNING 1
-	quick -p 1 -c 1 -t 1h -- sh -c "until [ -e '$dir/soon' ]; do sleep 0.02; done" # 2
-	await SUSPENDED 1
+	one_is_frozen                                                    # 1, for 2
 	zn-queue requeue 1
 	await QUEUED 1
 	[ "$(field preempted 1): $(reason 1)" = "1: requeued" ]
@@ -299,11 +291,7 @@ counted() { wc -l <counted; }
 }
 
 @test "one that is frozen goes on on a machine that is drained, so that the drain has an end" {
-	counter                                                          # 1
-	until_true exists counted
-	await RUNNING 1
-	quick -p 1 -c 1 -t 1h -- sh -c "until [ -e '$dir/soon' ]; do sleep 0.02; done" # 2
-	await SUSPENDED 1
+	one_is_frozen                                                    # 1, for 2
 	zn-queue node drain
 	touch soon
 	zn-queue wait 2

@@ -68,3 +68,12 @@ await() { until_true is_state "$1" "$2" || { zn-queue show -o table "$2" >&2; re
 # A job that runs until the file "go" is there.
 blocker() { zn-submit "$@" -- /bin/sh -c "until [ -e '$dir/go' ]; do sleep 0.05; done"; }
 start() { zn-schedd --detach --spool "$ZENITH_SPOOL" "$@"; }
+# nodes LINE...: zn-schedd serves these, and all of them have said what they have.
+nodes() {
+	unset ZENITH_MOCK_GPUS
+	printf '%s\n' "$@" >nodes
+	start --nodes nodes
+	export ZENITH_AUTOSTART=no
+	until_true all_up "$#"
+}
+all_up() { [ "$(zn-queue nodes -o json | grep -c '"state":"up"')" -eq "$1" ]; }
