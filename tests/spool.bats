@@ -58,7 +58,7 @@ journal_of() { mkdir -m 700 "$ZENITH_SPOOL" "$ZENITH_SPOOL/journal" && cp "$1"/*
 		cmp bad "$f"
 	}
 	export size at # for the pieces of shell
-	size=$(stat -c %s good)
+	size=$(perl -0777 -pe 's/\0+\z//' good | wc -c)
 	at=$(grep -abo marker2 good | head -n 1 | cut -d: -f1)
 	damage 'printf X | dd of=bad bs=1 seek=$at conv=notrunc status=none'        # a byte of a record
 	damage 'printf "\1\2\3\4" | dd of=bad bs=1 seek=0 conv=notrunc status=none' # the head of the first one

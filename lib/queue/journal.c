@@ -225,7 +225,8 @@ static int open_for_reading(struct zn_journal *j, uint64_t file)
 	if (j->open_fd >= 0 && j->open_file == file)
 		return j->open_fd;
 	zn__file_name(file, name);
-	int fd = openat(j->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	/* The time of a read would be one more thing to write at the next sync. */
+	int fd = openat(j->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | (j->read_only ? 0 : O_NOATIME));
 	if (fd < 0)
 		return -errno;
 	if (j->open_fd >= 0)

@@ -14,6 +14,8 @@
 
 #include "queue/journal_priv.h"
 
+enum { AHEAD_BYTES = 256 << 10 };
+
 static int write_all_at(int fd, const char *p, size_t n, uint64_t offset)
 {
 	while (n) {
@@ -29,12 +31,10 @@ static int write_all_at(int fd, const char *p, size_t n, uint64_t offset)
 	return 0;
 }
 
-/* Also gives back what was preallocated beyond its end: truncating to the same size does that. */
+/* Also gives back what was preallocated and cleared beyond its end. */
 static int close_segment(struct zn__segment *s)
 {
-	off_t size = lseek(s->fd, 0, SEEK_END);
-
-	if (size < 0 || ftruncate(s->fd, size) < 0 || fsync(s->fd) < 0)
+	if (ftruncate(s->fd, (off_t)s->end) < 0 || fsync(s->fd) < 0)
 		return -errno;
 	zn__segment_free(s);
 	return 0;
@@ -65,15 +65,38 @@ static int switch_segment(struct zn_journal *j, struct zn__segment *to)
 	return name_segment(j, to);
 }
 
+static int write_batch(struct zn__segment *s, const struct zn__batch *b)
+{
+	int rc = write_all_at(s->fd, b->data.data, b->data.len, b->offset);
+
+	s->end = b->offset + b->data.len;
+	return rc;
+}
+
+/* A sync of records that overwrite zeros need not write how long the file is: it takes two thirds of the time, and
+ * less where the filesystem has a journal.  That zeros can't be written costs nothing but that.
+ */
+static void clear_ahead(const struct zn_journal *j, struct zn__segment *s)
+{
+	static const char zeros[AHEAD_BYTES];
+	uint64_t room = j->segment_bytes > s->end ? j->segment_bytes - s->end : 0;
+
+	if (s->end <= s->cleared)
+		return;
+	ssize_t n = pwrite(s->fd, zeros, room < AHEAD_BYTES ? room : AHEAD_BYTES, (off_t)s->end);
+	s->cleared = s->end + (n > 0 ? (uint64_t)n : 0);
+}
+
 static int write_batches(struct zn_journal *j, const struct zn__batch *b)
 {
 	for (; b; b = b->next) {
 		int rc = b->segment == j->writing ? 0 : switch_segment(j, b->segment);
 		if (rc == 0)
-			rc = write_all_at(j->writing->fd, b->data.data, b->data.len, b->offset);
+			rc = write_batch(j->writing, b);
 		if (rc < 0)
 			return rc;
 	}
+	clear_ahead(j, j->writing);
 	return fdatasync(j->writing->fd) < 0 ? -errno : 0;
 }
 

@@ -105,7 +105,7 @@ static int resume_segment(struct zn_journal *j, const struct zn__tail *tail, str
 		return -errno;
 	s->nonce = tail->nonce;
 	s->file = tail->file;
-	s->allocated = tail->end;
+	s->allocated = s->end = s->cleared = tail->end;
 	j->offset = tail->end;
 	/* On a full disk the rest of the segment is not certain, and the next append takes the spare. */
 	int rc = tail->end < j->segment_bytes ? zn__segment_extend(j, s, j->segment_bytes) : 0;

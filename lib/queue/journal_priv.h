@@ -31,6 +31,7 @@ struct zn__segment {
 	int fd;
 	uint32_t nonce;
 	uint64_t allocated;       /* bytes of it that can't run out of disk */
+	uint64_t end, cleared;    /* the commit thread's: what was written, and where the zeros behind it end */
 	bool queued;              /* a batch for it was made: from then on `spare` belongs to the commit thread */
 	unsigned spare;           /* it is still called spare-N; 0: it has its own name */
 };

@@ -192,6 +192,7 @@ struct scan {
 	size_t at;                /* in the window */
 	bool damaged;             /* at lies in a damaged range */
 	uint64_t damaged_from, good_end;
+	uint64_t written_end;     /* behind it are zeros */
 };
 
 static void path_of(const struct scan *s, char *to, size_t size)
@@ -288,23 +289,36 @@ static int step(struct scan *s)
 	return rc;
 }
 
-static bool is_zero(const char *p, size_t n)
+static size_t without_zeros(const char *p, size_t n)
 {
-	return n == 0 || (*p == 0 && memcmp(p, p + 1, n - 1) == 0);
+	while (n && !p[n - 1])
+		n--;
+	return n;
 }
 
-/* What follows the last good frame.  A reader beside a living writer may meet half a frame: no damage. */
+/* Half a frame: its head, and of the rest no more than it says. */
+static bool is_cut_short(const struct scan *s, const char *p, size_t n)
+{
+	uint32_t len, nonce;
+
+	if (n < ZN_FRAME_HEAD)
+		return memcmp(p, "ZNF1", n < 4 ? n : 4) == 0;
+	memcpy(&len, p + 4, 4);
+	memcpy(&nonce, p + 16, 4);
+	return memcmp(p, "ZNF1", 4) == 0 && le32toh(nonce) == s->nonce && n <= (size_t)ZN_FRAME_HEAD + le32toh(len);
+}
+
+/* What follows the last good frame and is not cleared space.  A reader beside a living writer may meet half a
+ * frame: no damage.
+ */
 static void judge_tail(struct scan *s, bool newest)
 {
 	size_t from = s->good_end > s->w.base ? (size_t)(s->good_end - s->w.base) : 0;
-	size_t len = s->w.b.len - from;
-	struct zn_frame f;
+	size_t len = without_zeros(s->w.b.data + from, s->w.b.len - from);
 
-	if (len == 0 || is_zero(s->w.b.data + from, len))
-		return;
-	if (newest && s->j->read_only && zn_frame_get(s->w.b.data + from, len, &f) == 0)
-		return;
-	report_damage(s, s->good_end, len);
+	s->written_end = s->good_end + len;
+	if (len && !(newest && s->j->read_only && is_cut_short(s, s->w.b.data + from, len)))
+		report_damage(s, s->good_end, len);
 }
 
 static int scan_file(struct scan *s, bool newest, uint64_t *ret_bytes)
@@ -410,9 +424,8 @@ static int read_segment(struct scan *s, bool newest, struct zn__tail *tail)
 		return rc;
 	uint64_t next = s->last_seq + 1;
 	if (newest) {
-		uint64_t cut = tail->bytes - before - s->good_end;
-		next += numbers_in(cut);
-		tail->bytes -= cut;
+		next += numbers_in(s->written_end - s->good_end);
+		tail->bytes = before + s->good_end;
 		tail->file = s->file;
 		tail->end = s->good_end;
 		tail->nonce = s->good_end ? s->nonce : 0;

@@ -103,20 +103,25 @@ static struct image five(struct zn_arena *a, char path[256], size_t begin[6])
 	append_ids(j, 0, 5, loc);
 	zn_journal_close(j);
 	find_files(dir, ".zj", path);
-	struct image im = load(a, path);
+	struct image im = load_records(a, path);
 	for (int i = 0; i < 5; i++)
 		begin[i] = loc[i].offset - ZN_FRAME_HEAD;
 	begin[5] = im.len;
 	return im;
 }
 
-static bool survives_cut(struct image im, const char *path, const size_t begin[6], size_t cut)
+/* With a file as long as what was written, and with cleared space behind it, in which a head's last zeros can't be seen. */
+static bool survives_cut(struct image im, const char *path, const size_t begin[6], size_t cut, bool cleared)
 {
-	size_t whole = 0;
+	size_t whole = 0, was = cut;
 
 	while (whole < 5 && begin[whole + 1] <= cut)
 		whole++;
 	store(path, im.data, cut);
+	while (cut > begin[whole] && !im.data[cut - 1])
+		cut--;
+	if (cleared && truncate(path, (off_t)was + 3000) < 0)
+		return false;
 	struct zn_journal *j = open_journal(dir, SMALL);
 	bool good = j && saw_ids(0, whole) && seen.damaged == (cut > begin[whole]);
 	if (seen.damaged)
@@ -137,8 +142,9 @@ static void test_cuts(void)
 	struct image im = five(&a, path, begin);
 
 	for (size_t cut = begin[3]; cut <= im.len; cut++)
-		bad += !survives_cut(im, path, begin, cut);
-	bad += !survives_cut(im, path, begin, 0) + !survives_cut(im, path, begin, 1);
+		for (int cleared = 0; cleared < 2; cleared++)
+			bad += !survives_cut(im, path, begin, cut, cleared);
+	bad += !survives_cut(im, path, begin, 0, false) + !survives_cut(im, path, begin, 1, false);
 	tap_ok(bad == 0, "cut at any byte of the last frames, all before is there and appends go on (%zu bad)", bad);
 	zn_arena_done(&a);
 }
@@ -218,7 +224,7 @@ static void test_forgery(void)
 	zn_journal_append(j, forged.data, forged.len, NULL);
 	zn_journal_close(j);
 	find_files(dir, ".zj", path);
-	struct image im = load(&a, path);
+	struct image im = load_records(&a, path);
 	store(path, im.data, im.len - 1);
 	j = open_journal(dir, 0);
 	tap_ok(j && saw_ids(0, 3) && seen.damaged == 1, "frames inside a torn record are not believed");
@@ -251,6 +257,37 @@ static int count(void *arg, uint64_t seq, struct zn_loc loc, const void *payload
 	((size_t *)arg)[0]++;
 	((size_t *)arg)[1] += len;
 	return 0;
+}
+
+static off_t size_of(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 ? st.st_size : -1;
+}
+
+/* What makes a sync cheap: it has no new length to write. */
+static void test_cleared(void)
+{
+	struct zn_journal *j = open_journal(fresh("cleared"), 0);
+	struct zn_loc loc[1000];
+	char path[256];
+
+	append_ids(j, 0, 1, loc);
+	find_files(dir, ".zj", path);
+	off_t size = size_of(path);
+	tap_ok(size > (off_t)loc[0].offset + 100000, "behind the first record space is cleared");
+	tap_ok(append_ids(j, 1, 1000, loc) && size_of(path) == size, "a thousand more do not make the file longer");
+	zn_journal_close(j);
+
+	j = open_journal(fresh("cleared"), SMALL);
+	append_ids(j, 0, 100, loc);
+	snprintf(path, sizeof(path), "%.128s/%016x.zj", dir, 1);
+	struct zn_arena a = { 0 };
+	tap_ok(find_files(dir, ".zj", NULL) > 1 && load(&a, path).len == load_records(&a, path).len,
+	       "a segment that is full ends with its last record");
+	zn_arena_done(&a);
+	zn_journal_close(j);
 }
 
 static void test_large(void)
@@ -473,6 +510,7 @@ int main(void)
 	test_old_segment_damage();
 	test_forgery();
 	test_rotation();
+	test_cleared();
 	test_large();
 	test_burst();
 	test_get();

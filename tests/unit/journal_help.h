@@ -173,6 +173,16 @@ static inline struct image load(struct zn_arena *a, const char *path)
 	return im;
 }
 
+/* Without the cleared space behind the records, none of which ends with a zero here. */
+static inline struct image load_records(struct zn_arena *a, const char *path)
+{
+	struct image im = load(a, path);
+
+	while (im.len && !im.data[im.len - 1])
+		im.len--;
+	return im;
+}
+
 static inline void store(const char *path, const void *p, size_t n)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
