@@ -63,6 +63,18 @@ first_of() {
 	touch go
 }
 
+@test "who comes before a job is counted by what was used, too" {
+	ahead() { zn-queue why -o json "$1" | sed -n 's/.*"ahead":\([0-9]*\).*/\1/p'; }
+	wait_in_line
+	sleep 1.1
+	quick -g 8 -A b -- true                                          # 5: somebody comes: it is looked at anew
+	until_true test "$(shares | wc -l)" -eq 3
+	[ "$(ahead 3) $(ahead 4) $(ahead 5)" = "2 0 1" ]
+	touch go
+	zn-queue wait 3 4 5
+	[ "$(zn-queue history -o csv --fields start_s,id --no-heading | sort -n | cut -d, -f2 | paste -sd' ')" = "1 2 4 5 3" ]
+}
+
 @test "shares that make no sense are named with their file, and nothing starts" {
 	bad() { printf '%s\n' "$1" >bad.conf; run --separate-stderr -64 zn-schedd --config "$dir/bad.conf" --spool "$dir/spool"; [ "$stderr" = "zn-schedd: '$dir/bad.conf': $2" ] || { echo "$stderr"; false; }; }
 	bad $'[share user:ann]\nshares = 0' "[share user:ann] shares = '0': a number from 0.001 to 1e9"

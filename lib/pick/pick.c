@@ -71,6 +71,12 @@ static double factor(const void *arg, uint32_t payer)
 	return zn_weigh_share(&p->line.weights, zn_payer_factor(p->payers, payer));
 }
 
+void zn_pick_weigh(struct zn_pick *p)
+{
+	zn_line_set_factors(&p->line, p->weighed_s != p->payers->leaves.weighed_s, (uint32_t)p->payers->n, factor, p);
+	p->weighed_s = p->payers->leaves.weighed_s;
+}
+
 void zn_pick_begin(struct zn_pick_pass *pass, struct zn_pick *p, double now_s)
 {
 	*pass = (struct zn_pick_pass){ .pick = p, .now_s = now_s, .gap.pass = ++p->passes };
@@ -79,8 +85,7 @@ void zn_pick_begin(struct zn_pick_pass *pass, struct zn_pick *p, double now_s)
 	if (!p->payers)
 		return;
 	zn_pick_exceed(p, false, now_s);
-	zn_line_set_factors(&p->line, p->weighed_s != p->payers->leaves.weighed_s, (uint32_t)p->payers->n, factor, p);
-	p->weighed_s = p->payers->leaves.weighed_s;
+	zn_pick_weigh(p);
 }
 
 static struct zn_pick_job *start(struct zn_pick_pass *pass, struct zn_pick_job *job)

@@ -102,6 +102,8 @@ static inline struct zn_pick_job *zn_pick_job_that_runs(struct zn_row_node *node
 	return zn_pick_job_of(node, running);
 }
 
+/* Takes the factors of the payers, who are there; each pass begins with it. */
+void zn_pick_weigh(struct zn_pick *p);
 void zn_pick_begin(struct zn_pick_pass *pass, struct zn_pick *p, double now_s);
 /* Of each owner who has all that he is allowed, puts out what he may not have (owners.c).  True: something is not out any
  * more, as one that kept it back is now kept back by an owner of his own.

@@ -78,7 +78,10 @@ static int fill(struct zn__future *f, const struct zn_picture *p, const struct z
 		rc = rc < 0 ? rc : zn__future_wait(f, f->wanted);
 	}
 	zn_payers_take_ledgers(&f->payers, &p->payers);
-	return rc == 0 ? zn_picture_weigh(p, &f->payers) : rc;
+	rc = rc == 0 ? zn_picture_weigh(p, &f->payers) : rc;
+	if (rc == 0)
+		zn_pick_weigh(&f->pick);
+	return rc;
 }
 
 static uint64_t count_ahead(const struct zn__future *f, double now_s)
