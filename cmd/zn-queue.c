@@ -441,8 +441,10 @@ static int add_all(struct answer *a, struct zn_job_record *job, struct zn_err *e
 {
 	static struct zn_client *c; /* for all of them, and dropped with the process */
 	struct zn_reply reply;
+	int rc = zn_picture_add_order(&a->picture, job, err);
 
-	(void)err;
+	if (rc < 0)
+		return rc;
 	zn_job_add_private(spool, &c, job, &reply);
 	if (a->w)
 		zn_writer_put(a->w, &zn_job_kind, job);

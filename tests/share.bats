@@ -60,6 +60,8 @@ first_of() {
 	why=$(zn-queue why -o json 3 | sed -n 's/.*"fair_share":\([0-9.]*\).*/\1/p')
 	awk -F, -v w="$why" '$1 == "a" { d = w - $4; exit !(d < 1e-6 && d > -1e-6) }' list
 	[[ $(zn-queue why -o table 4) == *"fair share: 1 of its urgency"* ]]
+	zn-queue show -o table 4 | grep -qx 'fair share     1 of its urgency'
+	[ "$(zn-queue show -o json 3 | sed -n 's/.*"fair_share":\([0-9.]*\).*/\1/p')" = "$why" ]
 	touch go
 }
 

@@ -73,6 +73,12 @@ static const struct zn_field job_fields[] = {
 	ZN_FIELD(J, output, STR, "", "standard output; of your own jobs only"),
 	ZN_FIELD(J, error, STR, "", "standard error; of your own jobs only"),
 	ZN_FIELD(J, reason, STR, "REASON", "why it is in this state"),
+	ZN_FIELD(J, ahead, OU64, "", "with show, of one that waits for room: waiting jobs that come before it"),
+	ZN_FIELD_AS(J, factors.waited_s, "waited_s", ODUR, "", "with show: how long it has waited in line"),
+	ZN_FIELD_AS(J, factors.estimate_s, "estimate_s", ODUR, "", "with show: how long it may take, as the order has it"),
+	ZN_FIELD_AS(J, factors.size, "size", OF64, "", "with show: the part of all there is that it takes, in GPUs"),
+	ZN_FIELD_AS(J, factors.fair_share, "fair_share", OF64, "", "with show: what its urgency is multiplied by for what its user used lately"),
+	ZN_FIELD_AS(J, factors.urgency, "urgency", OF64, "", "with show: what that comes to: among jobs of one priority the highest is first"),
 	{ 0 },
 };
 const struct zn_kind zn_job_kind = { "job", "a job and its state", job_fields, sizeof(J),

@@ -16,6 +16,12 @@ struct zn_job_alloc {
 };
 extern const struct zn_kind zn_job_alloc_kind;
 
+/* What the order has of a job that waits for room, and what it makes of it. */
+struct zn_job_factors {
+	struct zn_of64 waited_s, estimate_s, size, urgency;
+	struct zn_of64 fair_share;     /* what its urgency is multiplied by for what its user used lately; absent: 1 */
+};
+
 /* What the reason of a job begins with that makes room, or made room, for another one. */
 #define ZN_PREEMPTED "preempted for job "
 
@@ -60,6 +66,9 @@ struct zn_job_record {
 	/* only for those who may see them (zn-queue show of an own job) */
 	const char *command, *directory, *output, *error;
 	struct zn_strs arguments;
+	/* only in zn-queue show of one that waits for room */
+	struct zn_ou64 ahead;          /* waiting jobs that come before it */
+	struct zn_job_factors factors;
 };
 
 /* One change of one job.  In the view the job's whole record stands in job. */

@@ -247,14 +247,23 @@ bool zn_line_must(const struct zn_line *l, const struct zn_pick_job *job);
 /* Of one that started: whether it was. */
 bool zn_line_was_last(const struct zn_pick_job *job);
 
-/* How urgent it is now.  A clock may have been set back. */
+/* A clock may have been set back. */
+static inline double zn_line_waited_s(double submit_s, double now_s)
+{
+	return now_s > submit_s ? now_s - submit_s : 0;
+}
+
+/* How urgent it is after that wait: by zn_weigh_job and zn_weigh_share. */
+static inline double zn_line_urgency(double waited_s, double weight, double share)
+{
+	return (waited_s + ZN_LINE_PATIENCE_S) * weight * share;
+}
+
 static inline double zn_line_score(const struct zn_line *l, const struct zn_line_head *h, double now_s)
 {
-	double wait_s = now_s - h->submit_s;
-
 	if (l->order != ZN_PICK_SLOWDOWN)
 		return h->urgency;
-	return ((wait_s > 0 ? wait_s : 0) + ZN_LINE_PATIENCE_S) * h->urgency * l->factors[h->payer];
+	return zn_line_urgency(zn_line_waited_s(h->submit_s, now_s), h->urgency, l->factors[h->payer]);
 }
 
 /* A higher priority comes first, then a higher score, then who came first. */

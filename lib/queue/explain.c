@@ -18,11 +18,11 @@ static const struct zn_field explained_fields[] = {
 	ZN_FIELD(E, state, STR, "STATE", "its state"),
 	ZN_FIELD(E, answer, STR, "WHY", "one sentence"),
 	ZN_FIELD(E, ahead, OU64, "AHEAD", "waiting jobs that come before it"),
-	ZN_FIELD(E, waited_s, ODUR, "", "how long it has waited in line"),
-	ZN_FIELD(E, estimate_s, ODUR, "", "how long it may take, as the order has it"),
-	ZN_FIELD(E, size, OF64, "", "the part of all there is that it takes, in GPUs"),
-	ZN_FIELD(E, fair_share, OF64, "FAIR", "what its urgency is multiplied by for what its user used lately"),
-	ZN_FIELD(E, urgency, OF64, "", "what that comes to: among jobs of one priority the highest is first"),
+	ZN_FIELD_AS(E, factors.waited_s, "waited_s", ODUR, "", "how long it has waited in line"),
+	ZN_FIELD_AS(E, factors.estimate_s, "estimate_s", ODUR, "", "how long it may take, as the order has it"),
+	ZN_FIELD_AS(E, factors.size, "size", OF64, "", "the part of all there is that it takes, in GPUs"),
+	ZN_FIELD_AS(E, factors.fair_share, "fair_share", OF64, "FAIR", "what its urgency is multiplied by for what its user used lately"),
+	ZN_FIELD_AS(E, factors.urgency, "urgency", OF64, "", "what that comes to: among jobs of one priority the highest is first"),
 	ZN_FIELD(E, expected_s, OTIME, "START", "when it starts, should each job take as long as its limit and nobody else come"),
 	ZN_FIELD_SUB(E, reasons, SUBS, &zn__reason_kind, "", "each thing that rejected it, with a count"),
 	ZN_FIELD(E, smallest, STR, "", "the smallest change with which it would start now"),
@@ -72,25 +72,26 @@ static void explain_closing(const struct zn_forecast *forecast, struct zn_arena 
 	e->smallest = left_s >= 1 ? zn_arena_printf(a, "with --time %s it would start now", zn_format_duration(left_s, limit)) : NULL;
 }
 
-static struct zn_of64 fair_share(struct zn_picture *p, const struct zn_job_record *job)
+static struct zn_of64 fair_share(struct zn_picture *p, const struct zn_order *order)
 {
-	int64_t payer = p->n_shares ? zn_payers_get(&p->payers, job->user, job->account) : 0;
+	int64_t payer = p->n_shares ? zn_payers_get(&p->payers, order->user, order->account) : 0;
 
 	return payer > 0 ? ZN_SOME_F64(zn_payer_factor(&p->payers, (uint32_t)payer)) : (struct zn_of64){ 0 };
 }
 
-/* What the order has of it. */
-static void weigh(const struct zn_picture *p, const struct zn_order *order, E *e)
+/* In the picture's room. */
+static struct zn_job_factors factors_of(struct zn_picture *p, const struct zn_order *order)
 {
 	struct zn_pick_weights w = zn_picture_weights(p);
+	struct zn_of64 fair = fair_share(p, order);
 	struct zn_pick_job job = { 0 };
 
 	zn_order_set(order, &p->room, &job);
-	double waited_s = fmax(0, zn_now_s() - job.submit_s), share = zn_weigh_share(&w, e->fair_share.has ? e->fair_share.v : 1);
-	e->waited_s = ZN_SOME_F64(waited_s);
-	e->estimate_s = ZN_SOME_F64(job.estimate_s);
-	e->size = ZN_SOME_F64((double)job.size);
-	e->urgency = ZN_SOME_F64((waited_s + ZN_LINE_PATIENCE_S) * zn_weigh_job(&w, job.estimate_s, (double)job.size) * share);
+	double waited_s = zn_line_waited_s(job.submit_s, zn_now_s()), weight = zn_weigh_job(&w, job.estimate_s, (double)job.size);
+	return (struct zn_job_factors){
+		.waited_s = ZN_SOME_F64(waited_s), .estimate_s = ZN_SOME_F64(job.estimate_s), .size = ZN_SOME_F64((double)job.size),
+		.fair_share = fair, .urgency = ZN_SOME_F64(zn_line_urgency(waited_s, weight, zn_weigh_share(&w, fair.has ? fair.v : 1))),
+	};
 }
 
 /* As many of an array run as may at once; 0: there is room for one. */
@@ -163,8 +164,7 @@ static int explain_queued(struct zn_picture *p, const struct zn_job_record *job,
 	const char *quota = zn_forecast_over_quota(p, &order);
 	uint32_t full = full_of(p, job);
 	const struct zn_job_record *goes = who_goes_for(p, job);
-	e->fair_share = fair_share(p, job);
-	weigh(p, &order, e);
+	e->factors = factors_of(p, &order);
 	if (quota || full || goes)
 		e->smallest = NULL;
 	const char *first = where.answer ? where.answer : e->reasons.n ? ((struct zn_explained_reason *)e->reasons.v)->text : "it does not fit";
@@ -237,6 +237,25 @@ int zn_picture_explain(struct zn_picture *p, const struct zn_job_record *job, E 
 	if (rc == 0)
 		*ret = e;
 	return rc;
+}
+
+int zn_picture_add_order(struct zn_picture *p, struct zn_job_record *job, struct zn_err *err)
+{
+	struct zn_order order = zn_forecast_order(job);
+	uint64_t ahead;
+
+	if (strcmp(job->state, "QUEUED") || (job->elements.has && !job->array))
+		return 0;
+	int rc = zn_picture_room(p, err);
+	if (rc < 0)
+		return rc == -ENODATA ? 0 : rc;
+	zn_room_fill_in(&p->room, &order.ask.part);
+	rc = zn_forecast_ahead(p, &order, zn_now_s(), &ahead);
+	if (rc < 0)
+		return rc;
+	job->ahead = ZN_SOME_U64(ahead);
+	job->factors = factors_of(p, &order);
+	return 0;
 }
 
 static int fill_place(const struct zn_plan *plan, struct zn_arena *a, P *p)

@@ -219,13 +219,31 @@ static void run_on(struct zn__future *f, double now_s, struct zn_forecast *ret)
 	}
 }
 
+/* The caller ends it, also when this fails. */
+static int begin(struct zn__future *f, const struct zn_picture *p, const struct zn_order *job, double now_s)
+{
+	int rc = zn__future_init(f, p, p->n_jobs);
+
+	return rc == 0 ? fill(f, p, job, now_s) : rc;
+}
+
+int zn_forecast_ahead(const struct zn_picture *p, const struct zn_order *job, double now_s, uint64_t *ret)
+{
+	struct zn__future f;
+	int rc = begin(&f, p, job, now_s);
+
+	rc = f.failed ? -ENOMEM : rc;
+	if (rc == 0)
+		*ret = count_ahead(&f, now_s);
+	zn__future_done(&f);
+	return rc;
+}
+
 int zn_forecast(const struct zn_picture *p, const struct zn_order *job, double now_s, struct zn_forecast *ret)
 {
 	struct zn__future f;
-	int rc = zn__future_init(&f, p, p->n_jobs);
+	int rc = begin(&f, p, job, now_s);
 
-	if (rc == 0)
-		rc = fill(&f, p, job, now_s);
 	if (rc == 0) {
 		*ret = (struct zn_forecast){ .ahead = count_ahead(&f, now_s) };
 		run_on(&f, now_s, ret);

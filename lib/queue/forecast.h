@@ -18,6 +18,8 @@ struct zn_forecast {
 
 /* When job, which waits in the picture or would, starts in its room.  -ENOMEM. */
 int zn_forecast(const struct zn_picture *p, const struct zn_order *job, double now_s, struct zn_forecast *ret);
+/* Only how many come before it. */
+int zn_forecast_ahead(const struct zn_picture *p, const struct zn_order *job, double now_s, uint64_t *ret);
 /* What of a quota keeps it from starting now, as a sentence in the picture's arena; NULL: nothing. */
 const char *zn_forecast_over_quota(struct zn_picture *p, const struct zn_order *order);
 struct zn_order zn_forecast_order(const struct zn_job_record *job);

@@ -73,8 +73,7 @@ struct zn_explained {
 	const char *state, *reason;
 	const char *answer;            /* one sentence */
 	struct zn_ou64 ahead;          /* waiting jobs that come before it */
-	struct zn_of64 waited_s, estimate_s, size, urgency; /* what the order has of it */
-	struct zn_of64 fair_share;     /* what its urgency is multiplied by for what its user used lately; absent: 1 */
+	struct zn_job_factors factors;
 	struct zn_of64 expected_s;     /* when it starts, by the limits; absent: they don't say */
 	struct zn_list reasons;        /* struct zn_explained_reason: what rejected it, and how many */
 	const char *smallest;          /* the smallest change with which it would start now */
@@ -84,6 +83,8 @@ extern const struct zn_kind zn_explained_kind;
 
 int zn_picture_explain(struct zn_picture *p, const struct zn_job_record *job, struct zn_explained *ret,
                        struct zn_err *err);
+/* Of one that waits for room, while it is known what there is: adds what the order has of it, and how many come before it. */
+int zn_picture_add_order(struct zn_picture *p, struct zn_job_record *job, struct zn_err *err);
 
 /* Where a job with this ask would go now, on which node: the "plan" record of zn-submit --dry-run. */
 struct zn_planned {

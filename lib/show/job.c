@@ -150,6 +150,34 @@ static void array_row(struct zn_buf *to, const struct zn_job_record *j)
 	row(to, "waiting", j->array);
 }
 
+/* "60.5, for a wait of 0.5s, an estimate of 1m00s and a size of 8" */
+static void add_urgency(struct zn_buf *to, const struct zn_job_factors *f)
+{
+	char waited[ZN_UNIT_TEXT], estimate[ZN_UNIT_TEXT];
+
+	zn_buf_printf(to, "%.3g, for a wait of %s, an estimate of %s and a size of %.3g\n", f->urgency.v,
+	              zn_format_duration(f->waited_s.v, waited), zn_format_duration(f->estimate_s.v, estimate), f->size.v);
+}
+
+static void add_fair_share(struct zn_buf *to, const struct zn_job_factors *f)
+{
+	zn_buf_printf(to, "%.3g of its urgency\n", f->fair_share.v);
+}
+
+static void order_rows(struct zn_buf *to, const struct zn_job_record *j)
+{
+	if (j->ahead.has)
+		zn_buf_printf(to, "%-14s %llu\n", "waiting before", (unsigned long long)j->ahead.v);
+	if (j->factors.fair_share.has) {
+		zn_buf_printf(to, "%-14s ", "fair share");
+		add_fair_share(to, &j->factors);
+	}
+	if (j->factors.urgency.has) {
+		zn_buf_printf(to, "%-14s ", "urgency");
+		add_urgency(to, &j->factors);
+	}
+}
+
 void zn_show_job(const struct zn_job_record *j, struct zn_buf *to)
 {
 	const struct zn_job_alloc *alloc = j->alloc.v;
@@ -163,6 +191,7 @@ void zn_show_job(const struct zn_job_record *j, struct zn_buf *to)
 	row(to, "user", j->user);
 	row(to, "account", j->account);
 	zn_buf_printf(to, "%-14s %lld\n", "priority", (long long)j->priority);
+	order_rows(to, j);
 	asked_row(to, j);
 	locality_row(to, j);
 	row(to, "licences", j->licences);
@@ -210,7 +239,7 @@ void zn_show_blame(const struct zn_blame *b, struct zn_buf *to)
 void zn_show_why(const struct zn_explained *e, struct zn_buf *to)
 {
 	const struct zn_explained_reason *r = e->reasons.v;
-	char when[ZN_UNIT_TEXT], waited[ZN_UNIT_TEXT], estimate[ZN_UNIT_TEXT], number[ZN_NUMBER_TEXT];
+	char when[ZN_UNIT_TEXT], number[ZN_NUMBER_TEXT];
 
 	struct zn_job_record named = { .id = e->id, .index = e->index };
 	zn_buf_printf(to, "job %s is %s: ", zn_handle_text(zn_record_handle(&named), number), e->state);
@@ -223,11 +252,14 @@ void zn_show_why(const struct zn_explained *e, struct zn_buf *to)
 	}
 	if (e->ahead.has)
 		zn_buf_printf(to, "  waiting before it: %llu\n", (unsigned long long)e->ahead.v);
-	if (e->fair_share.has)
-		zn_buf_printf(to, "  fair share: %.3g of its urgency\n", e->fair_share.v);
-	if (e->urgency.has)
-		zn_buf_printf(to, "  urgency: %.3g, for a wait of %s, an estimate of %s and a size of %.3g\n", e->urgency.v,
-		              zn_format_duration(e->waited_s.v, waited), zn_format_duration(e->estimate_s.v, estimate), e->size.v);
+	if (e->factors.fair_share.has) {
+		zn_buf_addstr(to, "  fair share: ");
+		add_fair_share(to, &e->factors);
+	}
+	if (e->factors.urgency.has) {
+		zn_buf_addstr(to, "  urgency: ");
+		add_urgency(to, &e->factors);
+	}
 	if (e->expected_s.has)
 		zn_buf_printf(to, "  by the time limits it starts at %s\n", zn_format_time(e->expected_s.v, when));
 	if (e->smallest)
