@@ -47,6 +47,28 @@ names() { zn-queue show -o json "$1" | grep -o '"node":"[^"]*"' | cut -d'"' -f4 
 	[ "$(numas -g 2 --pack)" = 0 ]
 }
 
+@test "a job is told the NICs beside its GPUs, and each rank of a gang those beside its own" {
+	[[ $(zn-submit --dry-run -o json -g 2 --near mlx5_6 -- true) == *'"gpus":[4,6],'*'"nics":"mlx5_4,mlx5_6",'* ]]
+	zn-submit -w -g 2 --near mlx5_6 --output out -- sh -c 'echo $ZENITH_NICS' # 1
+	[ "$(cat out)" = mlx5_4,mlx5_6 ]
+	zn-queue show -o json 1 | grep -q '"nics":"mlx5_4,mlx5_6"'
+	zn-queue show -o table 1 | grep -q '^placed .*, gpus 4,6, .*, nics mlx5_4,mlx5_6$'
+	zn-submit -w --tasks 2 -g 4 --near mlx5_6 --output 'o.%r' -- sh -c 'echo $ZENITH_RANK_GPUS $ZENITH_NICS' # 2
+	for r in 0 1; do
+		read -r gpus nics <o.$r
+		[ "$(sed 's/[0-9]/mlx5_&/g' <<<"$gpus")" = "$nics" ]
+	done
+	ZENITH_NICS=mlx5_9 zn-submit -w --output none -- sh -c 'echo ${ZENITH_NICS-none}' # nor what its submitter was told
+	[ "$(cat none)" = none ]
+}
+
+@test "a gang of several nodes has the NICs of each" {
+	nodes 'n1 mock=2' 'n2 mock=2'
+	zn-submit -w -N 2 -g 4 --output 'o.%r' -- sh -c 'echo $ZENITH_NODE $ZENITH_NICS'
+	[ "$(sort o.*)" = $'n1 mlx5_0,mlx5_1\nn2 mlx5_0,mlx5_1' ]
+	[ "$(zn-queue show -o json 1 | grep -o '"nics":"mlx5_0,mlx5_1"' | wc -l)" -eq 2 ]
+}
+
 @test "where no node has the device it never starts, and is told so" {
 	run -1 --separate-stderr zn-submit --dry-run -o json -g 1 --near mlx5_9 -- true
 	[[ $output == *'"now":false'*"no node has a device 'mlx5_9'"*'"smallest":"without --near it would start now"'* ]]

@@ -270,6 +270,16 @@ list() { [ $(($1 + 1)) -eq "$2" ] && echo "$1-$2" || echo "$1,$2"; }
 	[ "$output" = none ]
 }
 
+@test "the NICs beside its GPUs are named, without GPUs none" {
+	export ZENITH_MOCK_GPUS=8
+	run --separate-stderr -0 zn-pin --gpu 1,4-5 -- printenv ZENITH_NICS
+	[ "$output" = mlx5_1,mlx5_4,mlx5_5 ]
+	run --separate-stderr -0 zn-pin --gpu 3 --dry-run -o json
+	[[ $output == *'"ZENITH_NICS":"mlx5_3"'* ]]
+	run -0 zn-pin --cpus "$first" -- sh -c 'echo ${ZENITH_NICS-none}'
+	[ "$output" = none ]
+}
+
 @test "a GPU of a driver is named by its UUID, whatever the order of devices" {
 	mkdir driver
 	ln -s "$B/tests/nvidia-ml.so" driver/libnvidia-ml.so.1

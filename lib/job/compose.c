@@ -31,6 +31,7 @@ static const char *const of_a_process[] = {
 	"ROLE_WORLD_SIZE", "ROLE_NAME", "MASTER_ADDR", "MASTER_PORT", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER",
 	"OMP_NUM_THREADS", "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT",
 };
+static const char *const of_a_task[] = { "ZENITH_NODES", "ZENITH_ARRAY_INDEX", "ZENITH_RANK_GPUS", "ZENITH_NICS" };
 static const char *const of_a_launcher[] = { "ZENITH_JOB_", "SLURM_", "SLURMD_", "SLURMSTEPD_", "TORCHELASTIC_",
                                              "OMPI_COMM_WORLD_", "PMI_", "PMIX_" };
 /* One of these: somebody launched us. */
@@ -61,8 +62,9 @@ static bool describes_a_job(const char *entry, bool launched)
 {
 	if (is_named(entry, "SLURM_CONF", 10)) /* where Slurm is, not who we are in it */
 		return false;
-	if (is_named(entry, "ZENITH_NODES", 12) || is_named(entry, "ZENITH_ARRAY_INDEX", 18))
-		return true;
+	for (size_t i = 0; i < sizeof(of_a_task) / sizeof(*of_a_task); i++)
+		if (is_named(entry, of_a_task[i], strlen(of_a_task[i])))
+			return true;
 	for (size_t i = 0; i < sizeof(of_a_launcher) / sizeof(*of_a_launcher); i++)
 		if (!strncmp(entry, of_a_launcher[i], strlen(of_a_launcher[i])))
 			return true;

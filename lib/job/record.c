@@ -7,6 +7,7 @@ static const struct zn_field alloc_fields[] = {
 	ZN_FIELD(struct zn_job_alloc, cpus, U64, "CPUS", "hardware threads that are its alone; 0: shared"),
 	ZN_FIELD(struct zn_job_alloc, cpu_list, STR, "", "where it may run"),
 	ZN_FIELD(struct zn_job_alloc, mem_bytes, OBYTES, "MEM", "memory given"),
+	ZN_FIELD(struct zn_job_alloc, nics, STR, "", "the network devices nearest to its GPUs"),
 	{ 0 },
 };
 const struct zn_kind zn_job_alloc_kind = { NULL, "what a job was given on one node", alloc_fields,

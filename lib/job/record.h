@@ -13,6 +13,7 @@ struct zn_job_alloc {
 	uint64_t cpus;                 /* how many hardware threads are its alone; 0: shared */
 	const char *cpu_list;
 	struct zn_ou64 mem_bytes;
+	const char *nics;              /* network devices beside its GPUs, comma-separated */
 };
 extern const struct zn_kind zn_job_alloc_kind;
 

@@ -115,6 +115,17 @@ static void set_gpus(struct env *e, const struct zn_task_job *j, const struct zn
 	zn_buf_done(&list);
 }
 
+/* Those beside the rank's own GPUs, in a gang too: each rank sends by what is next to its device. */
+static void set_nics(struct env *e, const struct zn_facts *f, const struct zn_idset *gpus)
+{
+	const char *nics = NULL;
+
+	if (f && zn_plan_nics(f, gpus, e->a, &nics) < 0)
+		e->failed = true;
+	if (nics)
+		env_set(e, "ZENITH_NICS", nics);
+}
+
 /* What the driver's MPS holds a process to, if its daemon runs: each task to an even part of what the job has.  Memory is by the
  * number that the task sees, and there is but one.
  */
@@ -172,6 +183,7 @@ static char *const *make_env(const struct zn_task_job *j, uint32_t rank, const s
 	if (s->name)
 		env_set(&e, "ZENITH_JOB_NAME", s->name);
 	set_gpus(&e, j, &share->gpus);
+	set_nics(&e, j->home->facts, &share->gpus);
 	set_part(&e, s);
 	set_ranks(&e, j, rank);
 	unsigned threads = share->cpus_held ? share->cpus_held : zn_idset_count(&share->cpus);

@@ -1,10 +1,12 @@
 #include "plan/near.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "plan/cpus.h"
 #include "plan/links.h"
+#include "plan/plan.h"
 
 /* "0000:18:00.0", "18:00.0", "00000000:18:00.0" */
 static bool parse_pci(const char *text, size_t n, unsigned part[4])
@@ -88,4 +90,63 @@ struct zn_idset zn__near_nodes(const struct zn_facts *f, const char *near)
 			zn_idset_add(&nodes, node);
 	}
 	return nodes;
+}
+
+/* ---- what is near to GPUs ---------------------------------------------------------------------- */
+
+/* A bare function of the bus has no name that a program could use. */
+static bool is_usable(const struct zn_nic *nic)
+{
+	return nic->rdma.has && (!nic->state || !strcmp(nic->state, "up"));
+}
+
+static bool has_rdma(const struct zn_facts *f)
+{
+	for (size_t i = 0; i < f->n_nics; i++)
+		if (is_usable(&f->nics[i]) && f->nics[i].rdma.v)
+			return true;
+	return false;
+}
+
+/* The better the lower: the nearer, of equally near ones the faster. */
+static int compare(const struct zn_facts *f, const uint8_t *steps, size_t a, size_t b)
+{
+	double x = f->nics[a].link_gbps.v, y = f->nics[b].link_gbps.v;
+
+	return steps[a] != steps[b] ? steps[a] - steps[b] : (x < y) - (x > y);
+}
+
+/* Of the GPU at that position: all that are as good as the best. */
+static void mark_nearest(const struct zn_facts *f, unsigned at, bool rdma, bool *marks)
+{
+	const uint8_t *steps = &f->wiring->steps[at * f->wiring->n_devices];
+	size_t best = f->n_nics;
+
+	for (size_t i = 0; i < f->n_nics; i++)
+		if (is_usable(&f->nics[i]) && f->nics[i].rdma.v == rdma && (best == f->n_nics || compare(f, steps, i, best) < 0))
+			best = i;
+	for (size_t i = best; i < f->n_nics; i++)
+		marks[i] |= is_usable(&f->nics[i]) && f->nics[i].rdma.v == rdma && !compare(f, steps, i, best);
+}
+
+int zn_plan_nics(const struct zn_facts *f, const struct zn_idset *gpus, struct zn_arena *a, const char **ret)
+{
+	bool *marks = zn_arena_array(a, f->n_nics + 1, sizeof(*marks)), rdma = has_rdma(f);
+	struct zn_buf names = { 0 };
+
+	if (!marks)
+		return -ENOMEM;
+	zn_idset_each(gpu, gpus)
+		if (f->wiring->position[gpu])
+			mark_nearest(f, f->wiring->position[gpu] - 1u, rdma, marks);
+	for (size_t i = 0; i < f->n_nics; i++)
+		if (marks[i])
+			zn_buf_printf(&names, "%s%s", names.len ? "," : "", f->nics[i].nic);
+	const char *text = names.len ? zn_arena_strdup(a, zn_buf_text(&names)) : NULL;
+	bool failed = names.failed || (names.len && !text);
+	zn_buf_done(&names);
+	if (failed)
+		return -ENOMEM;
+	*ret = text;
+	return 0;
 }

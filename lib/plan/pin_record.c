@@ -80,15 +80,18 @@ static void add_huge(const char *old, struct zn_arena *a, struct zn_strmap *env)
 int zn_pin_env_make(const struct zn_facts *f, const struct zn_pin *pin, const struct zn_pin_env *env,
                     struct zn_arena *a, struct zn_strmap *ret)
 {
-	enum { MOST = 4 };
+	enum { MOST = 5 };
+	const char *nics = NULL;
 	struct zn_strmap map = { .v = zn_arena_array(a, MOST, sizeof(*map.v)) };
 
-	if (!map.v)
+	if (!map.v || (env->gpus && zn_plan_nics(f, &pin->gpus, a, &nics) < 0))
 		return -ENOMEM;
 	if (!env->omp_num_threads)
 		add(&map, "OMP_NUM_THREADS", zn_arena_printf(a, "%u", pin->cores));
 	if (env->gpus)
 		add_gpus(f, pin, a, &map);
+	if (nics)
+		add(&map, "ZENITH_NICS", nics);
 	if (env->huge)
 		add_huge(env->tunables, a, &map);
 	for (size_t i = 0; i < map.n; i++)

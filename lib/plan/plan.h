@@ -81,6 +81,12 @@ struct zn_free zn_plan_idle(const struct zn_facts *f);
  */
 struct zn_plan zn_plan_rank(const struct zn_facts *f, const struct zn_plan *job, uint32_t rank, uint32_t tasks);
 
+/* The network devices that these GPUs are best served by, "mlx5_0,mlx5_1" in a: RDMA devices that are up, where there are any, else
+ * interfaces; of each GPU the nearest, of equally near ones the fastest, and all that are equal in both.  NULL: there is
+ * none.  -ENOMEM.
+ */
+int zn_plan_nics(const struct zn_facts *f, const struct zn_idset *gpus, struct zn_arena *a, const char **ret);
+
 /* ---- parts of GPUs (part.c) ---- */
 
 /* A user's number: the same name has the same one everywhere.  Never 0. */

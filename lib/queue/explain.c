@@ -41,6 +41,7 @@ static const struct zn_field planned_fields[] = {
 	ZN_FIELD(P, cpus_held, U64, "HELD", "how many of them would be its alone; 0: shared"),
 	ZN_FIELD(P, numas, STR, "NUMA", "NUMA nodes whose memory it would use"),
 	ZN_FIELD(P, mem_bytes, OBYTES, "MEM", "memory it would be given"),
+	ZN_FIELD(P, nics, STR, "", "the network devices nearest to these GPUs"),
 	ZN_FIELD_SUB(P, alloc, SUBS, &zn_job_alloc_kind, "", "of a gang, what it would have of each node"),
 	ZN_FIELD(P, ahead, OU64, "AHEAD", "waiting jobs that come before it"),
 	ZN_FIELD(P, expected_s, OTIME, "START", "when it would start, should each job take as long as its limit and nobody else come"),
@@ -258,10 +259,11 @@ int zn_picture_add_order(struct zn_picture *p, struct zn_job_record *job, struct
 	return 0;
 }
 
-static int fill_place(const struct zn_plan *plan, struct zn_arena *a, P *p)
+static int fill_place(const struct zn_facts *f, const struct zn_plan *plan, struct zn_arena *a, P *p)
 {
 	int rc = zn_ids_numbers(&plan->gpus, a, &p->gpus);
 
+	rc = rc == 0 ? zn_plan_nics(f, &plan->gpus, a, &p->nics) : rc;
 	p->cpus = zn_ids_text(&plan->cpus, a);
 	p->numas = zn_ids_text(&plan->numas, a);
 	p->cpus_held = plan->cpus_held;
@@ -277,8 +279,10 @@ static int fill_alloc(const struct zn_picture *picture, const struct zn_places *
 	struct zn_job_alloc *v = zn_arena_array(a, places->n, sizeof(*v));
 	int rc = v ? 0 : -ENOMEM;
 
-	for (uint32_t i = 0; rc == 0 && i < places->n; i++)
-		rc = zn_plan_record(&places->v[i].plan, zn_arena_strdup(a, picture->nodes[places->v[i].node].node_id), a, &v[i]);
+	for (uint32_t i = 0; rc == 0 && i < places->n; i++) {
+		const struct zn_place *at = &places->v[i];
+		rc = zn_plan_record(&at->plan, zn_arena_strdup(a, picture->nodes[at->node].node_id), picture->room.nodes[at->node].facts, a, &v[i]);
+	}
 	p->alloc = (struct zn_list){ v, v ? places->n : 0 };
 	return rc;
 }
@@ -318,7 +322,8 @@ int zn_picture_plan(struct zn_picture *picture, const struct zn_pick_ask *ask, s
 		return rc;
 	/* of one node it is said even when it is not there now */
 	P p = { .now = where.rc == 0, .node = where.rc == 0 || picture->n_nodes == 1 ? node_names(picture, where.places, a) : NULL };
-	rc = where.rc == 0 ? fill_place(&where.places->v[0].plan, a, &p) : copy_reasons(&where, a, &p);
+	const struct zn_place *first = where.rc == 0 ? where.places->v : NULL;
+	rc = first ? fill_place(picture->room.nodes[first->node].facts, &first->plan, a, &p) : copy_reasons(&where, a, &p);
 	if (rc == 0 && where.rc == 0 && where.places->n > 1)
 		rc = fill_alloc(picture, where.places, a, &p);
 	*ret = p;

@@ -277,21 +277,22 @@ int zn_jobs_drain(struct zn_jobs *q, uint32_t node, const char *by, const char *
 	return rc;
 }
 
-int zn_plan_record(const struct zn_plan *plan, const char *node, struct zn_arena *a, struct zn_job_alloc *alloc)
+int zn_plan_record(const struct zn_plan *plan, const char *node, const struct zn_facts *facts, struct zn_arena *a, struct zn_job_alloc *alloc)
 {
+	const char *nics = NULL;
 	unsigned n = zn_idset_count(&plan->gpus);
 	uint32_t *gpus = zn_arena_array(a, n ? n : 1, sizeof(*gpus));
 	size_t len = zn_idset_format(&plan->cpus, NULL, 0) + 1;
 	char *cpus = zn_arena_alloc(a, len);
 
-	if (!gpus || !cpus)
+	if (!gpus || !cpus || (facts && zn_plan_nics(facts, &plan->gpus, a, &nics) < 0))
 		return -ENOMEM;
 	zn_idset_format(&plan->cpus, cpus, len);
 	unsigned i = 0;
 	zn_idset_each(gpu, &plan->gpus)
 		gpus[i++] = (uint32_t)gpu;
 	*alloc = (struct zn_job_alloc){ .node = node, .gpus = { gpus, n }, .cpus = plan->cpus_held,
-	                                .cpu_list = cpus };
+	                                .cpu_list = cpus, .nics = nics };
 	if (plan->part.milli)
 		alloc->gpu_milli = ZN_SOME_U64(plan->part.milli);
 	if (plan->mem_bytes)
@@ -304,8 +305,10 @@ static int public_alloc(const struct zn_jobs *q, const struct zn_job *job, struc
 	struct zn_job_alloc *alloc = zn_arena_array(a, job->places->n, sizeof(*alloc));
 	int rc = alloc ? 0 : -ENOMEM;
 
-	for (uint32_t i = 0; rc == 0 && i < job->places->n; i++)
-		rc = zn_plan_record(&job->places->v[i].plan, q->nodes[job->places->v[i].node].name, a, &alloc[i]);
+	for (uint32_t i = 0; rc == 0 && i < job->places->n; i++) {
+		const struct zn_place *at = &job->places->v[i];
+		rc = zn_plan_record(&at->plan, q->nodes[at->node].name, q->room.nodes[at->node].facts, a, &alloc[i]);
+	}
 	r->alloc = (struct zn_list){ alloc, alloc ? job->places->n : 0 };
 	return rc;
 }

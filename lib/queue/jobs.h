@@ -257,8 +257,8 @@ void zn__line_remove(struct zn_jobs *q, struct zn_job *job);
 void zn__line_clock(struct zn_jobs *q, struct zn_job *job); /* its limit stands still while it is suspended */
 
 /* The public record; what it points to lives in q, job and a. */
-/* What a job has, or would have, of a node. */
-int zn_plan_record(const struct zn_plan *plan, const char *node, struct zn_arena *a, struct zn_job_alloc *ret);
+/* What a job has, or would have, of a node; facts NULL: they are not known. */
+int zn_plan_record(const struct zn_plan *plan, const char *node, const struct zn_facts *facts, struct zn_arena *a, struct zn_job_alloc *ret);
 int zn_job_public(const struct zn_jobs *q, const struct zn_job *job, struct zn_arena *a, struct zn_job_record *ret);
 /* Into the record of an array: how many of its elements ended, which is said of one that has ended, and to who asks. */
 void zn_job_count_elements(const struct zn_job *job, struct zn_job_record *r);

@@ -95,6 +95,7 @@ struct zn_planned {
 	const char *cpus, *numas;
 	uint64_t cpus_held;
 	struct zn_ou64 mem_bytes;
+	const char *nics;              /* network devices beside its GPUs */
 	struct zn_list alloc;          /* struct zn_job_alloc: of a gang, what it would have of each node */
 	struct zn_ou64 ahead;          /* waiting jobs that come before it */
 	struct zn_of64 expected_s;     /* when it would start, by the limits; absent: they don't say */

@@ -66,9 +66,14 @@ static void alloc_row(struct zn_buf *to, const struct zn_job_record *j, const st
 	if (a->mem_bytes.has)
 		zn_format_bytes(a->mem_bytes.v, mem);
 	part_of(a, part, sizeof(part));
-	zn_buf_printf(to, "%-14s node %s%s%s%s, cpus %s%s%s%s\n", "placed", a->node ? a->node : "?",
+	zn_buf_printf(to, "%-14s node %s%s%s%s, cpus %s%s%s%s", "placed", a->node ? a->node : "?",
 	              gpus[0] ? ", gpus " : "", gpus, part, a->cpu_list ? a->cpu_list : "", a->cpus ? "" : lends(j) ? " (lent)" : " (shared)",
 	              mem[0] ? ", mem " : "", mem);
+	if (a->nics) {
+		zn_buf_addstr(to, ", nics ");
+		add_safe(to, a->nics);
+	}
+	zn_buf_addch(to, '\n');
 }
 
 static void asked_row(struct zn_buf *to, const struct zn_job_record *j)

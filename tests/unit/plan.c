@@ -627,6 +627,130 @@ static void test_near_part(void)
 	machine_free(f);
 }
 
+/* ---- the network devices beside GPUs ---- */
+
+/* u: an RDMA device that is up, f: a faster one, d: one that is down, e: an interface alone, p: a bare PCI function */
+static void set_nics(struct zn_facts *f, const char *kinds)
+{
+	for (size_t i = 0; i < f->n_nics; i++) {
+		struct zn_nic *nic = &f->nics[i];
+		nic->rdma = kinds[i] == 'p' ? (struct zn_obool){ 0 } : ZN_SOME_BOOL(kinds[i] != 'e');
+		nic->state = kinds[i] == 'p' ? NULL : kinds[i] == 'd' ? "down" : "up";
+		nic->link_gbps = ZN_SOME_F64(kinds[i] == 'f' ? 400 : 200);
+	}
+}
+
+static const char *nics_of(const struct zn_facts *f, const struct zn_idset *gpus, struct zn_arena *a)
+{
+	const char *nics = "none";
+
+	return zn_plan_nics(f, gpus, a, &nics) < 0 ? "failed" : nics ? nics : "";
+}
+
+static void test_nics(void)
+{
+	static const struct { unsigned table; const char *kinds, *gpus, *want; } served[] = {
+		{ 0, "uuuu", "0", "mlx5_0" },
+		{ 0, "uuuu", "2,0", "mlx5_0,mlx5_1" },
+		{ 0, "uuuu", "", "" },
+		{ 0, "duuu", "0", "mlx5_1" },             /* the next one on its node */
+		{ 0, "dduu", "0", "mlx5_2,mlx5_3" },      /* those of the other one: alike from here */
+		{ 0, "dduf", "0", "mlx5_3" },
+		{ 0, "uuuf", "4", "mlx5_2" },             /* near comes before fast */
+		{ 0, "euuu", "0", "mlx5_1" },             /* and RDMA before near */
+		{ 0, "eddd", "7", "mlx5_0" },
+		{ 0, "pddd", "7", "" },
+		{ 2, "uuu", "4-7", "mlx5_2" },
+		{ 2, "uuu", "1,3", "mlx5_0,mlx5_1" },
+		{ 1, "", "0-3", "" },
+	};
+	struct zn_arena a = { 0 };
+
+	for (size_t i = 0; i < sizeof(served) / sizeof(*served); i++) {
+		struct zn_facts *f = table_machine(served[i].table);
+		struct zn_idset gpus = ids(served[i].gpus);
+		set_nics(f, served[i].kinds);
+		const char *got = nics_of(f, &gpus, &a);
+		if (!tap_ok(!strcmp(got, served[i].want), "%s, nics %s: gpus %s have %s", tables[served[i].table].name, served[i].kinds,
+		            served[i].gpus, served[i].want))
+			printf("# got %s\n", got);
+		machine_free(f);
+	}
+	zn_arena_done(&a);
+}
+
+static int way_between(const struct zn_facts *f, unsigned gpu, size_t nic)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "gpu%u", gpu);
+	return (int)way_of(zn_facts_link(f, name, f->nics[nic].nic)->type);
+}
+
+/* It is named when for one of the GPUs nothing that counts is nearer, or as near and faster. */
+static bool is_named(const struct zn_facts *f, const char *kinds, const struct zn_idset *gpus, size_t nic)
+{
+	const char *counts = strpbrk(kinds, "uf") ? "uf" : "e";
+
+	if (!strchr(counts, kinds[nic]))
+		return false;
+	zn_idset_each(gpu, gpus) {
+		bool best = true;
+		for (size_t i = 0; i < f->n_nics; i++) {
+			int nearer = way_between(f, (unsigned)gpu, nic) - way_between(f, (unsigned)gpu, i);
+			best &= !strchr(counts, kinds[i]) || nearer < 0 || (nearer == 0 && !(kinds[i] == 'f' && kinds[nic] == 'u'));
+		}
+		if (best)
+			return true;
+	}
+	return false;
+}
+
+static void test_random_nics(void)
+{
+	struct zn_arena a = { 0 };
+	unsigned wrong = 0;
+
+	for (unsigned i = 0; i < 3000; i++) {
+		struct zn_facts *f = table_machine(i % 3 ? i % 3 + 1 : 0);
+		struct zn_idset gpus = { .w = { draw(256) } };
+		char kinds[MACHINE_NICS + 1] = "", want[64] = "";
+		for (size_t k = 0; k < f->n_nics; k++)
+			kinds[k] = "ufdep"[draw(5)];
+		set_nics(f, kinds);
+		for (size_t k = 0; k < f->n_nics; k++)
+			if (is_named(f, kinds, &gpus, k))
+				sprintf(want + strlen(want), "%s%s", *want ? "," : "", f->nics[k].nic);
+		wrong += strcmp(nics_of(f, &gpus, &a), want) != 0;
+		machine_free(f);
+	}
+	tap_ok(!wrong, "3000 times on three machines: those that a look at each pair finds");
+	zn_arena_done(&a);
+}
+
+static void test_recorded_nics(void)
+{
+	static const struct { const char *machine, *gpus, *want; } served[] = {
+		{ "lassen-p9-4v100", "0", "mlx5_0,mlx5_1" }, { "lassen-p9-4v100", "1,3", "mlx5_0,mlx5_1,mlx5_2,mlx5_3" },
+		{ "corona-8numa-4mi-ocl", "0-3", "mlx5_0" }, { "g4dnmetal-8t4", "0", "rdmap197s0" }, { "dgx2-16v100-hwloc", "0-15", "" },
+	};
+	const char *shared = getenv("ZENITH_SHARED");
+	struct zn_arena a = { 0 };
+
+	for (size_t i = 0; shared && i < sizeof(served) / sizeof(*served); i++) {
+		char path[512];
+		struct zn_topo_opts opts = { .from = path };
+		struct zn_facts *f;
+		struct zn_idset gpus = ids(served[i].gpus);
+		snprintf(path, sizeof(path), "%s/machines/%s.xml", shared, served[i].machine);
+		bool read = zn_facts_read(&opts, &f, NULL) == 0;
+		tap_ok(read && !strcmp(nics_of(f, &gpus, &a), served[i].want), "%s: gpus %s have '%s'", served[i].machine, served[i].gpus, served[i].want);
+		if (read)
+			zn_facts_free(f);
+	}
+	zn_arena_done(&a);
+}
+
 static void test_why_nvlink(void)
 {
 	struct zn_facts *f = table_machine(0);
@@ -963,6 +1087,9 @@ int main(void)
 	test_why();
 	test_why_nvlink();
 	test_near_part();
+	test_nics();
+	test_random_nics();
+	test_recorded_nics();
 	test_parts();
 	test_ranks();
 	test_rank_links();
