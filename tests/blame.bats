@@ -25,6 +25,17 @@ quick() { zn-submit --output /dev/null "$@"; }
 	zn-queue blame -o json 3 | grep -q '"causes":\[{"text":"the other jobs of '
 }
 
+@test "GPU hours of a quota that were used before are a cause" {
+	printf '[quota user:%s]\ngpu_hours = 0.001\nwindow = 30s\n' "$(id -un)" >conf # 3.6 GPU seconds
+	export ZENITH_CONFIG=$dir/conf
+	quick -w -g 8 -t 10s -- sleep 1                                  # 1
+	quick -g 1 -t 10s -- true                                        # 2
+	until_true eval '[[ $(zn-queue why -o table 2) == *"GPU hours"* ]]'
+	run -0 zn-queue blame -o table 2
+	[[ $output == *" less without quotas of GPU hours"* && $output == *" less without the other jobs of $(id -un)"* ]]
+	[[ $output != *"without quotas"$'\n'* ]]
+}
+
 @test "what never waited for room, or is no job, is said so" {
 	quick --hold -- true
 	run -1 --separate-stderr zn-queue blame 1

@@ -34,11 +34,16 @@ const struct zn_kind zn_blame_kind = { "blame", "what a job's wait was made of",
 
 /* ---- what was going on --------------------------------------------------------------------------------------- */
 
+/* A run that was over when the wait began, and counts for hours of a quota. */
+struct spent { const char *user, *account; struct zn_gpu_run run; };
+
 struct past {
 	struct zn_picture *p;
 	const struct zn_job_record *wanted;
 	struct zn_job_record *v;       /* all that waited or ran then, by arrival */
 	size_t n, cap;
+	struct spent *spent;           /* in the window of quotas, before that */
+	size_t n_spent, cap_spent;
 	double from_s, to_s;           /* when wanted might have started, and did, or now */
 	double now_s;
 	struct zn_err *err;
@@ -76,6 +81,34 @@ static int keep(struct past *past, const struct zn_job_record *r)
 	return 0;
 }
 
+static int spend(struct past *past, const struct zn_job_record *r)
+{
+	struct zn_gpu_run v[2];
+	unsigned n = zn_picture_runs(r, v);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (v[i].end_s > past->from_s)
+			continue;
+		if (past->n_spent == past->cap_spent) {
+			size_t cap = past->cap_spent ? 2 * past->cap_spent : 256;
+			struct spent *more = reallocarray(past->spent, cap, sizeof(*more));
+			if (!more)
+				return -ENOMEM;
+			past->spent = more;
+			past->cap_spent = cap;
+		}
+		past->spent[past->n_spent++] = (struct spent){ r->user, r->account, v[i] };
+	}
+	return 0;
+}
+
+static int take_one(struct past *past, const struct zn_job_record *r)
+{
+	int rc = spend(past, r);
+
+	return rc == 0 && matters(past, r) ? keep(past, r) : rc;
+}
+
 static int take_ended(void *arg, struct zn_bytes event)
 {
 	struct past *past = arg;
@@ -86,7 +119,7 @@ static int take_ended(void *arg, struct zn_bytes event)
 		return 0;
 	int rc = zn_raw_decode(&zn_job_kind, zn_raw_get(event, "job"), &past->p->arena, &r, past->err);
 
-	return rc == 0 && matters(past, &r) ? keep(past, &r) : rc;
+	return rc == 0 ? take_one(past, &r) : rc;
 }
 
 static int by_arrival(const void *a, const void *b)
@@ -98,12 +131,12 @@ static int by_arrival(const void *a, const void *b)
 
 static int collect(struct past *past, const char *spool)
 {
-	int rc = zn_history_each(spool, past->from_s, false, take_ended, past, past->err);
+	int rc = zn_history_each(spool, past->from_s - zn_picture_window_s(past->p), false, take_ended, past, past->err);
 
 	for (size_t i = 0; rc >= 0 && i < past->p->n_jobs; i++) {
 		const struct zn_job_record *r = &past->p->jobs[i];
-		if (!r->end_s.has && matters(past, r)) /* else the history has it */
-			rc = keep(past, r);
+		if (!r->end_s.has) /* else the history has it */
+			rc = take_one(past, r);
 	}
 	if (rc >= 0 && past->n)
 		qsort(past->v, past->n, sizeof(*past->v), by_arrival);
@@ -114,7 +147,7 @@ static int collect(struct past *past, const char *spool)
 
 struct without {
 	const char *user;              /* his jobs; NULL: nobody's */
-	bool padding, priorities, quotas;
+	bool padding, priorities, quotas, hours; /* hours: of quotas */
 };
 
 /* How long it took, or takes at most; HUGE_VAL: nobody knows. */
@@ -136,9 +169,14 @@ static bool is_wanted(const struct past *past, const struct zn_job_record *r)
 	       (r->array && r->id == past->wanted->id && zn_record_has_element(r, zn_handle_index(wanted)));
 }
 
+static bool is_his(const struct without *w, const char *user)
+{
+	return w->user && user && !strcmp(w->user, user);
+}
+
 static bool is_left_out(const struct past *past, const struct without *w, const struct zn_job_record *r)
 {
-	return w->user && r->user && !strcmp(w->user, r->user) && !is_wanted(past, r);
+	return is_his(w, r->user) && !is_wanted(past, r);
 }
 
 static bool ran_already(const struct past *past, const struct zn_job_record *r)
@@ -202,14 +240,47 @@ static int put_in(struct zn__future *f, const struct past *past, const struct wi
 	return 0;
 }
 
+/* In the picture's arena. */
+static int quotas_without(const struct past *past, const struct without *w, struct zn_quotas *ret)
+{
+	const struct zn_quotas *all = &past->p->quotas;
+
+	*ret = w->quotas ? (struct zn_quotas){ 0 } : *all;
+	if (!w->hours)
+		return 0;
+	ret->v = zn_arena_array(&past->p->arena, all->n, sizeof(*ret->v));
+	for (size_t i = 0; ret->v && i < all->n; i++) {
+		ret->v[i] = all->v[i];
+		ret->v[i].hard.gpu_hours = ret->v[i].soft.gpu_hours = (struct zn_of64){ 0 };
+	}
+	return ret->v ? 0 : -ENOMEM;
+}
+
+/* Fair share stays. */
+static int set_quotas(struct zn__future *f, const struct past *past, const struct without *w)
+{
+	struct zn_quotas quotas;
+	int rc = quotas_without(past, w, &quotas);
+
+	if (rc < 0)
+		return rc;
+	zn_payers_done(&f->payers);
+	zn_payers_init(&f->payers, quotas, zn_picture_shares(past->p));
+	f->payers.now_s = past->from_s; /* else what was used is taken to be of a clock that was set back */
+	for (size_t i = 0; i < past->n_spent; i++) {
+		const struct spent *s = &past->spent[i];
+		int64_t payer = is_his(w, s->user) ? 0 : zn_payers_get(&f->payers, s->user, s->account);
+		if (payer < 0)
+			return -ENOMEM;
+		zn_payer_ran(&f->payers, (uint32_t)payer, &s->run.use, s->run.start_s, s->run.end_s);
+	}
+	return 0;
+}
+
 static int fill(struct zn__future *f, const struct past *past, const struct without *w, struct coming *to, size_t *n)
 {
-	int rc = 0;
+	int rc = set_quotas(f, past, w);
 
-	if (w->quotas) { /* fair share stays */
-		zn_payers_done(&f->payers);
-		zn_payers_init(&f->payers, (struct zn_quotas){ 0 }, zn_picture_shares(past->p));
-	}
 	for (size_t i = 0; rc == 0 && i < past->n; i++)
 		if (!is_left_out(past, w, &past->v[i]))
 			rc = put_in(f, past, w, &past->v[i], to, n);
@@ -361,13 +432,26 @@ static int by_saved(const void *a, const void *b)
 	return (x->saved_s < y->saved_s) - (x->saved_s > y->saved_s);
 }
 
+static bool is_limit(const struct zn_limits *l)
+{
+	return l->running.has || l->gpus.has || l->cpus.has || l->mem_bytes.has;
+}
+
+static bool limit_more_than_hours(const struct zn_quotas *q)
+{
+	for (size_t i = 0; i < q->n; i++)
+		if (is_limit(&q->v[i].hard) || is_limit(&q->v[i].soft))
+			return true;
+	return false;
+}
+
 static int find_causes(const struct past *past, B *b)
 {
 	struct zn_arena *a = &past->p->arena;
 	struct user *users = zn_arena_array(a, past->n + 1, sizeof(*users));
 	int rc = 0;
 
-	b->causes.v = zn_arena_array(a, USERS_MAX + 3, sizeof(struct zn_blame_cause));
+	b->causes.v = zn_arena_array(a, USERS_MAX + 4, sizeof(struct zn_blame_cause));
 	if (!users || !b->causes.v)
 		return -ENOMEM;
 	size_t n = list_users(past, users, USERS_MAX);
@@ -380,8 +464,10 @@ static int find_causes(const struct past *past, B *b)
 		rc = add_cause(past, &(struct without){ .padding = true }, "time limits longer than what the jobs took", b);
 	if (rc == 0)
 		rc = add_cause(past, &(struct without){ .priorities = true }, "priorities", b);
-	if (rc == 0 && past->p->quotas.n)
+	if (rc == 0 && limit_more_than_hours(&past->p->quotas))
 		rc = add_cause(past, &(struct without){ .quotas = true }, "quotas", b);
+	if (rc == 0 && zn_picture_window_s(past->p) > 0)
+		rc = add_cause(past, &(struct without){ .hours = true }, "quotas of GPU hours", b);
 	if (b->causes.n)
 		qsort(b->causes.v, b->causes.n, sizeof(struct zn_blame_cause), by_saved);
 	return rc;
@@ -415,6 +501,7 @@ int zn_picture_blame(struct zn_picture *p, const char *spool, const struct zn_jo
 		return rc;
 	rc = look_back(&past, spool, &b);
 	free(past.v);
+	free(past.spent);
 	if (rc == 0)
 		*ret = b;
 	return rc;

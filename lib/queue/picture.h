@@ -40,6 +40,11 @@ uint32_t zn_picture_waiters(const struct zn_job_record *job);
 
 /* Counts what everybody has, and used lately by the history, against the quotas; before anything below. */
 int zn_picture_count(struct zn_picture *p, const char *spool, struct zn_err *err);
+/* The longest window in which hours of a quota are counted; 0: there is none. */
+double zn_picture_window_s(const struct zn_picture *p);
+/* What hours count of a job: its run that is over, and before it those before a requeue, as one.  Returns how many. */
+struct zn_gpu_run { struct zn_use use; double start_s, end_s; };
+unsigned zn_picture_runs(const struct zn_job_record *r, struct zn_gpu_run v[2]);
 /* Whether there is fair share; and its factors, as zn-schedd said them last.  -ENOMEM. */
 struct zn_shares zn_picture_shares(const struct zn_picture *p);
 int zn_picture_weigh(const struct zn_picture *p, struct zn_payers *payers);

@@ -8,22 +8,26 @@
 #include "queue/forecast.h"
 #include "rec/raw.h"
 
-/* The GPUs that it was given. */
-static struct zn_use gpus_of(const struct zn_job_record *r)
+unsigned zn_picture_runs(const struct zn_job_record *r, struct zn_gpu_run v[2])
 {
 	struct zn_order o = zn_forecast_order(r);
-	struct zn_use use = zn_pick_use(&o.ask);
-
-	return (struct zn_use){ .gpus = use.gpus, .gpu_milli = use.gpu_milli };
-}
-
-/* Its runs before a requeue. */
-static void count_before(struct zn_payers *p, uint32_t payer, const struct zn_job_record *r)
-{
-	struct zn_use use = gpus_of(r);
+	struct zn_use all = zn_pick_use(&o.ask), use = { .gpus = all.gpus, .gpu_milli = all.gpu_milli };
+	unsigned n = 0;
 
 	if (r->gpus && r->before_gpu_s.has && r->before_end_s.has)
-		zn_payer_ran(p, payer, &use, r->before_end_s.v - r->before_gpu_s.v / zn_use_gpus(&use), r->before_end_s.v);
+		v[n++] = (struct zn_gpu_run){ use, r->before_end_s.v - r->before_gpu_s.v / zn_use_gpus(&use), r->before_end_s.v };
+	if (r->gpus && r->start_s.has && r->end_s.has)
+		v[n++] = (struct zn_gpu_run){ use, r->start_s.v, r->end_s.v };
+	return n;
+}
+
+static void count_runs(struct zn_payers *p, uint32_t payer, const struct zn_job_record *r)
+{
+	struct zn_gpu_run v[2];
+	unsigned n = zn_picture_runs(r, v);
+
+	for (unsigned i = 0; i < n; i++)
+		zn_payer_ran(p, payer, &v[i].use, v[i].start_s, v[i].end_s);
 }
 
 static int count_job(struct zn_picture *p, const struct zn_job_record *r)
@@ -35,7 +39,7 @@ static int count_job(struct zn_picture *p, const struct zn_job_record *r)
 	if (payer <= 0)
 		return (int)payer;
 	if (!r->end_s.has) /* else the history tells */
-		count_before(&p->payers, (uint32_t)payer, r);
+		count_runs(&p->payers, (uint32_t)payer, r);
 	if (!strcmp(r->state, "PENDING") || !strcmp(r->state, "QUEUED"))
 		zn_payer_add(&p->payers, (uint32_t)payer, &waits);
 	if (!zn_picture_has_place(r))
@@ -59,17 +63,14 @@ static int count_ended(void *arg, struct zn_bytes event)
 	int64_t payer = rc == 0 && r.gpus ? zn_payers_get(&past->p->payers, r.user, r.account) : 0;
 
 	if (payer > 0)
-		count_before(&past->p->payers, (uint32_t)payer, &r);
-	struct zn_use use = payer > 0 ? gpus_of(&r) : (struct zn_use){ 0 };
-	if (payer > 0 && r.start_s.has && r.end_s.has)
-		zn_payer_ran(&past->p->payers, (uint32_t)payer, &use, r.start_s.v, r.end_s.v);
+		count_runs(&past->p->payers, (uint32_t)payer, &r);
 	zn_arena_done(&a);
 	return payer < 0 ? (int)payer : rc;
 }
 
-/* 0: no hours are counted. */
-static double longest_window_s(const struct zn_quotas *q)
+double zn_picture_window_s(const struct zn_picture *p)
 {
+	const struct zn_quotas *q = &p->quotas;
 	double longest_s = 0;
 
 	for (size_t i = 0; i < q->n; i++)
@@ -97,7 +98,7 @@ int zn_picture_weigh(const struct zn_picture *p, struct zn_payers *payers)
 
 int zn_picture_count(struct zn_picture *p, const char *spool, struct zn_err *err)
 {
-	double window_s = longest_window_s(&p->quotas), now_s = zn_now_s();
+	double window_s = zn_picture_window_s(p), now_s = zn_now_s();
 	struct past past = { p, err };
 	int rc = 0;
 

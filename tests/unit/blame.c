@@ -49,11 +49,13 @@ static bool is_about(double a, double b)
 static struct zn_facts *facts;
 static struct zn_node_record node;
 
+static struct zn_quotas quotas;
+
 static int blame(struct zn_job_record *v, size_t n, uint64_t id, struct zn_picture *p, struct zn_blame *ret)
 {
 	struct zn_err err = { "" };
 
-	*p = (struct zn_picture){ .jobs = v, .n_jobs = n, .nodes = &node, .n_nodes = 1 };
+	*p = (struct zn_picture){ .jobs = v, .n_jobs = n, .nodes = &node, .n_nodes = 1, .quotas = quotas };
 	zn_payers_init(&p->payers, p->quotas, zn_picture_shares(p));
 	int rc = zn_picture_blame(p, "/nonexistent", zn_picture_job(p, id), ret, &err);
 	if (rc < 0)
@@ -110,6 +112,47 @@ static void elements(void)
 	zn_picture_done(&p);
 }
 
+/* Eve may use a GPU hour in 6400 s.  One of hers, which runs from 4000 s ago for 7200 s, used it up before she came again, and a
+ * run before it: of one that was requeued, half an hour of a GPU, until 5000 s ago.
+ */
+static void hours_of_a_quota(void)
+{
+	struct zn_quota q = { .of = "user", .name = "eve", .hard.gpu_hours = ZN_SOME_F64(1), .window_s = 6400 };
+	struct zn_job_record v[] = { job(1, "eve", 4000, 0, 1, 7200, 0), job(2, "eve", 50, -1, 1, 100, 0) };
+	const double part_s = q.window_s / ZN_LEDGER_PARTS;
+	struct zn_picture p;
+	struct zn_blame b;
+
+	quotas = (struct zn_quotas){ &q, 1 };
+	/* the window has an hour of it left when its far end is 3600 s before its end, at most a part later */
+	double want = 3200 + 6400 - 3600 + 50;
+	int rc = blame(v, 2, 2, &p, &b);
+	tap_ok(rc == 0 && b.replayed_s.v >= want - part_s && b.replayed_s.v <= want + 2 * part_s, "it waits until hours have passed out of the window: %.0f s of %.0f", b.replayed_s.v, want);
+	tap_ok(is_about(saved(&b, "quotas of GPU hours"), b.replayed_s.v), "without hours it would have started at once");
+	tap_ok(is_about(saved(&b, "the other jobs of eve"), b.replayed_s.v) && b.causes.n == 2, "or had she not run the other one; nothing else kept it");
+	zn_picture_done(&p);
+
+	v[0].submit_s = now_s - 400;
+	v[0].start_s = ZN_SOME_F64(now_s - 400);
+	v[0].time_limit_s = ZN_SOME_F64(500);
+	v[0].before_gpu_s = ZN_SOME_F64(3500);
+	v[0].before_end_s = ZN_SOME_F64(now_s - 500);
+	rc = blame(v, 2, 2, &p, &b);
+	tap_ok(rc == 0 && b.replayed_s.v > 2000 && is_about(saved(&b, "quotas of GPU hours"), b.replayed_s.v), "what ran before a requeue counts, too: %.0f", b.replayed_s.v);
+	zn_picture_done(&p);
+
+	v[0].user = "bob";
+	rc = blame(v, 2, 2, &p, &b);
+	tap_ok(rc == 0 && is_about(b.replayed_s.v, 0), "but not of somebody else: %.2f", b.replayed_s.v);
+	zn_picture_done(&p);
+	q.hard.running = ZN_SOME_U64(1);
+	v[0].user = "eve";
+	rc = blame(v, 2, 2, &p, &b);
+	tap_ok(rc == 0 && saved(&b, "quotas") > saved(&b, "quotas of GPU hours"), "quotas are all of them: %.0f, and %.0f for hours alone", saved(&b, "quotas"), saved(&b, "quotas of GPU hours"));
+	zn_picture_done(&p);
+	quotas = (struct zn_quotas){ 0 };
+}
+
 int main(void)
 {
 	struct zn_buf topology = { 0 };
@@ -122,6 +165,7 @@ int main(void)
 	one_after_the_other();
 	nothing_known();
 	elements();
+	hours_of_a_quota();
 	zn_buf_done(&topology);
 	machine_free(facts);
 	return tap_done();
