@@ -36,6 +36,17 @@ quick() { zn-submit --output /dev/null "$@"; }
 	[[ $output != *"without quotas"$'\n'* ]]
 }
 
+@test "how many of an array may run at once is a cause, also when all have ended" {
+	quick -g 1 -t 1m --array 0-2%1 -- sleep 1                        # 1
+	await RUNNING 1.0
+	run -0 zn-queue blame -o table 1.2
+	[[ $output == *" less without limits of how many of an array may run at once"* ]]
+	zn-queue wait 1
+	[ "$(zn-queue show -o csv --no-heading --fields at_once 1.2)" = 1 ]
+	run -0 zn-queue blame -o json 1.2
+	[[ $output == *'"causes":['*'"limits of how many of an array may run at once","saved_s":2.'* ]]
+}
+
 @test "what never waited for room, or is no job, is said so" {
 	quick --hold -- true
 	run -1 --separate-stderr zn-queue blame 1

@@ -59,9 +59,22 @@ bool zn_record_has_element(const struct zn_job_record *r, uint32_t index)
 	return has;
 }
 
+uint32_t zn_record_at_once(const struct zn_job_record *r)
+{
+	const char *mark = r->array ? strchr(r->array, '%') : NULL;
+	uint64_t n = r->at_once.has ? r->at_once.v : 0;
+
+	if (mark && zn_parse_u64(mark + 1, 1, UINT32_MAX, &n, NULL) < 0)
+		return 0;
+	return n < UINT32_MAX ? (uint32_t)n : 0;
+}
+
 void zn_record_of_element(struct zn_job_record *r, uint32_t index)
 {
+	uint32_t at_once = zn_record_at_once(r);
+
 	r->index = ZN_SOME_U64(index);
+	r->at_once = (struct zn_ou64){ .has = at_once > 0, .v = at_once };
 	r->array = NULL;
 	r->elements = r->elements_completed = r->elements_failed = r->elements_cancelled = (struct zn_ou64){ 0 };
 	if (r->array_never)

@@ -52,6 +52,8 @@ uint64_t zn_handle_of_arrival(uint64_t arrival);
 const char *zn_handle_text(uint64_t handle, char to[ZN_NUMBER_TEXT]);
 int zn_handle_parse(const char *text, uint64_t *ret);      /* -EINVAL */
 uint64_t zn_record_handle(const struct zn_job_record *job);
+/* Of an array, or an element of one: how many of it may run at once; 0: all. */
+uint32_t zn_record_at_once(const struct zn_job_record *job);
 /* The record of an array becomes that of an element, which waits with the others, or never begins. */
 void zn_record_of_element(struct zn_job_record *array, uint32_t index);
 /* Whether that element of an array waits with the others, or never begins. */

@@ -45,6 +45,7 @@ static const struct zn_field job_fields[] = {
 	ZN_FIELD(J, every, STR, "", "when it comes again, as a calendar expression"),
 	ZN_FIELD(J, array, STR, "", "of an array: its elements that wait, and how many may run at once"),
 	ZN_FIELD(J, array_never, STR, "", "of an array that was cancelled: its elements that never begin"),
+	ZN_FIELD(J, at_once, OU64, "", "of an element: how many of its array may run at once, if not all"),
 	ZN_FIELD(J, elements, OU64, "", "of an array: how many it has"),
 	ZN_FIELD(J, elements_completed, OU64, "", "of them that ended well"),
 	ZN_FIELD(J, elements_failed, OU64, "", "of them that failed"),

@@ -47,6 +47,7 @@ struct zn_job_record {
 	const char *every;             /* of a job that comes again: when, as a calendar expression */
 	const char *array;             /* of an array: its elements that wait, and how many may run at once: "5-99%8" */
 	const char *array_never;       /* of one that was cancelled: its elements that never begin */
+	struct zn_ou64 at_once;        /* of an element: so many of its array may run at once; absent: all */
 	struct zn_ou64 elements;       /* of an array: how many it has */
 	struct zn_ou64 elements_completed, elements_failed, elements_cancelled; /* of one that has ended, or to who asks */
 	const char *after;             /* the jobs that it still waits for: "12:ok,13:any" */

@@ -147,7 +147,7 @@ static int collect(struct past *past, const char *spool)
 
 struct without {
 	const char *user;              /* his jobs; NULL: nobody's */
-	bool padding, priorities, quotas, hours; /* hours: of quotas */
+	bool padding, priorities, quotas, hours, arrays; /* hours: of quotas; arrays: how many of one may run at once */
 };
 
 /* How long it took, or takes at most; HUGE_VAL: nobody knows. */
@@ -229,6 +229,7 @@ static int put_in(struct zn__future *f, const struct past *past, const struct wi
 		o.limit_s = fmax(run_s, 0.001);
 	struct zn__one *one = zn__future_add(f, &o);
 	one->run_s = run_s;
+	one->at_once = w->arrays ? 0 : zn_record_at_once(r);
 	if (is_wanted(past, r))
 		f->wanted = one;
 	if (ran_already(past, r)) {
@@ -238,6 +239,36 @@ static int put_in(struct zn__future *f, const struct past *past, const struct wi
 		to[(*n)++] = (struct coming){ one, r, fmax(ready_s(r), past->from_s) };
 	}
 	return 0;
+}
+
+/* Behind the elements of one array that are jobs of their own, n in all, is the array itself, if some of it wait. */
+static void link_array(struct zn__future *f, struct zn__one *elements, size_t n)
+{
+	struct zn__one *behind = elements + n, *whole = behind;
+
+	if (behind == f->v + f->n || behind->order.id != zn_handle_number(elements->order.id))
+		whole = zn__future_add(f, &elements->order);
+	whole->pick.many = true;
+	whole->at_once = elements->at_once;
+	for (struct zn__one *e = elements; e < elements + n; e++) {
+		e->whole = whole;
+		whole->busy += e->pick.runs;
+	}
+}
+
+/* So that no more of one run at once than may. */
+static void link_arrays(struct zn__future *f)
+{
+	size_t n = f->n;
+
+	for (size_t i = 0, k; i < n; i = k) {
+		uint64_t array = zn_handle_number(f->v[i].order.id);
+		for (k = i; k < n && zn_handle_is_element(f->v[k].order.id) && zn_handle_number(f->v[k].order.id) == array;)
+			k++;
+		if (k > i && f->v[i].at_once)
+			link_array(f, &f->v[i], k - i);
+		k += k == i;
+	}
 }
 
 /* In the picture's arena. */
@@ -286,6 +317,7 @@ static int fill(struct zn__future *f, const struct past *past, const struct with
 			rc = put_in(f, past, w, &past->v[i], to, n);
 	if (rc == 0)
 		rc = zn_picture_weigh(past->p, &f->payers);
+	link_arrays(f);
 	qsort(to, *n, sizeof(*to), by_ready);
 	return rc;
 }
@@ -305,13 +337,19 @@ static struct zn__one *next_end(const struct zn__future *f)
 	return first;
 }
 
-static int come(struct zn__future *f, const struct past *past, const struct coming *c)
+static int come(struct zn__future *f, const struct past *past, const struct without *w, const struct coming *c)
 {
-	return c->record->array ? zn__future_wait_array(f, c->record, c->one, zn_record_handle(past->wanted)) : zn__future_wait(f, c->one);
+	struct zn_job_record r = *c->record;
+
+	if (!r.array)
+		return c->one->whole ? zn__future_wait_element(f, c->one) : zn__future_wait(f, c->one);
+	if (w->arrays)
+		r.array = zn_arena_printf(&f->elements, "%.*s", (int)strcspn(r.array, "%"), r.array);
+	return r.array ? zn__future_wait_array(f, &r, c->one, zn_record_handle(past->wanted)) : -ENOMEM;
 }
 
 /* One step: who is next to come or to end.  1: nobody is. */
-static int step(struct zn__future *f, const struct past *past, const struct coming *v, size_t n, size_t *at, double *now_s)
+static int step(struct zn__future *f, const struct past *past, const struct without *w, const struct coming *v, size_t n, size_t *at, double *now_s)
 {
 	struct zn__one *ends = next_end(f);
 	double end_s = ends ? ends->end_s : HUGE_VAL, come_s = *at < n ? v[*at].ready_s : HUGE_VAL;
@@ -324,7 +362,7 @@ static int step(struct zn__future *f, const struct past *past, const struct comi
 	if (next_s == HUGE_VAL)
 		return 1;
 	*now_s = fmax(*now_s, next_s);
-	return end_s <= come_s ? zn__future_end(f, ends, *now_s) : come(f, past, &v[(*at)++]);
+	return end_s <= come_s ? zn__future_end(f, ends, *now_s) : come(f, past, w, &v[(*at)++]);
 }
 
 /* Of one of these, and of all that are at the same time. */
@@ -335,7 +373,7 @@ static bool is_due(const struct zn__future *f, const struct coming *v, size_t n,
 	return (at < n && v[at].ready_s <= now_s) || (ends && ends->end_s <= now_s);
 }
 
-static int decide(struct zn__future *f, const struct past *past, const struct coming *v, size_t n, double *ret_s)
+static int decide(struct zn__future *f, const struct past *past, const struct without *w, const struct coming *v, size_t n, double *ret_s)
 {
 	struct zn_pick_pass pass;
 	double now_s = past->from_s;
@@ -345,13 +383,13 @@ static int decide(struct zn__future *f, const struct past *past, const struct co
 	*ret_s = HUGE_VAL;
 	for (int i = 0; rc == 0 && i < STEPS_MAX; i++) {
 		while (rc == 0 && is_due(f, v, n, at, now_s))
-			rc = step(f, past, v, n, &at, &now_s);
+			rc = step(f, past, w, v, n, &at, &now_s);
 		if (rc == 0 && zn__future_pass(f, now_s, &pass)) {
 			*ret_s = now_s - past->from_s;
 			return 0;
 		}
 		if (rc == 0)
-			rc = f->failed ? -ENOMEM : step(f, past, v, n, &at, &now_s);
+			rc = f->failed ? -ENOMEM : step(f, past, w, v, n, &at, &now_s);
 	}
 	return rc < 0 ? rc : 0;
 }
@@ -361,14 +399,14 @@ static int replay(const struct past *past, const struct without *w, double *ret_
 	struct coming *v = calloc(past->n + 1, sizeof(*v));
 	struct zn__future f;
 	size_t n = 0;
-	int rc = zn__future_init(&f, past->p, past->n);
+	int rc = zn__future_init(&f, past->p, 2 * past->n); /* each may be of an array that is no more */
 
 	if (rc == 0)
 		take_places(&f, past, w);
 	if (rc == 0)
 		rc = v ? fill(&f, past, w, v, &n) : -ENOMEM;
 	if (rc == 0)
-		rc = decide(&f, past, v, n, ret_s);
+		rc = decide(&f, past, w, v, n, ret_s);
 	zn__future_done(&f);
 	free(v);
 	return rc;
@@ -445,13 +483,21 @@ static bool limit_more_than_hours(const struct zn_quotas *q)
 	return false;
 }
 
+static bool is_array_limited(const struct past *past)
+{
+	for (size_t i = 0; i < past->n; i++)
+		if (zn_record_at_once(&past->v[i]))
+			return true;
+	return false;
+}
+
 static int find_causes(const struct past *past, B *b)
 {
 	struct zn_arena *a = &past->p->arena;
 	struct user *users = zn_arena_array(a, past->n + 1, sizeof(*users));
 	int rc = 0;
 
-	b->causes.v = zn_arena_array(a, USERS_MAX + 4, sizeof(struct zn_blame_cause));
+	b->causes.v = zn_arena_array(a, USERS_MAX + 5, sizeof(struct zn_blame_cause));
 	if (!users || !b->causes.v)
 		return -ENOMEM;
 	size_t n = list_users(past, users, USERS_MAX);
@@ -468,6 +514,8 @@ static int find_causes(const struct past *past, B *b)
 		rc = add_cause(past, &(struct without){ .quotas = true }, "quotas", b);
 	if (rc == 0 && zn_picture_window_s(past->p) > 0)
 		rc = add_cause(past, &(struct without){ .hours = true }, "quotas of GPU hours", b);
+	if (rc == 0 && is_array_limited(past))
+		rc = add_cause(past, &(struct without){ .arrays = true }, "limits of how many of an array may run at once", b);
 	if (b->causes.n)
 		qsort(b->causes.v, b->causes.n, sizeof(struct zn_blame_cause), by_saved);
 	return rc;

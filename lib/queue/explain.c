@@ -99,11 +99,9 @@ static struct zn_job_factors factors_of(struct zn_picture *p, const struct zn_or
 static uint32_t full_of(const struct zn_picture *p, const struct zn_job_record *array)
 {
 	const struct zn_job_record *whole = zn_picture_job(p, array->id);
-	const char *mark = whole && whole->array ? strchr(whole->array, '%') : NULL;
-	uint64_t at_once = 0;
-	uint32_t busy = 0;
+	uint32_t at_once = whole ? zn_record_at_once(whole) : 0, busy = 0;
 
-	if (!mark || zn_parse_u64(mark + 1, 1, UINT32_MAX, &at_once, NULL) < 0)
+	if (!at_once)
 		return 0;
 	for (const struct zn_job_record *e = whole; e > p->jobs && e[-1].id == array->id; e--)
 		busy += zn_picture_has_place(&e[-1]) || !strcmp(e[-1].state, "QUEUED");

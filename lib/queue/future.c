@@ -52,6 +52,34 @@ int zn__future_wait(struct zn__future *f, struct zn__one *one)
 	return zn_pick_wait(&f->pick, &one->pick, &one->order.ask);
 }
 
+int zn__future_wait_element(struct zn__future *f, struct zn__one *one)
+{
+	struct zn__one *whole = one->whole;
+
+	if (!is_full(whole)) {
+		whole->busy++;
+		return zn__future_wait(f, one);
+	}
+	if (whole->held)
+		whole->held_last->next_held = one;
+	else
+		whole->held = one;
+	whole->held_last = one;
+	return 0;
+}
+
+/* One of it is over: another one may begin. */
+static int let_next(struct zn__future *f, struct zn__one *whole)
+{
+	struct zn__one *next = whole->held;
+
+	whole->busy--;
+	if (!next || is_full(whole))
+		return zn__future_wait(f, whole);
+	whole->held = next->next_held;
+	return zn__future_wait_element(f, next);
+}
+
 static struct zn_use use_of(const struct zn__one *one)
 {
 	struct zn_use use = zn_pick_use(&one->order.ask);
@@ -174,6 +202,7 @@ static struct zn_pick_job *part(void *arg, struct zn_pick_job *picked, bool *ret
 int zn__future_wait_array(struct zn__future *f, const struct zn_job_record *r, struct zn__one *array, uint64_t wanted)
 {
 	array->pick.many = true;
+	array->busy = 0;
 	for (struct zn__one *e = array; e > f->v && zn_handle_is_element(e[-1].order.id) && zn_handle_number(e[-1].order.id) == r->id; e--) {
 		e[-1].whole = array;
 		array->busy += e[-1].pick.runs || e[-1].pick.shape;
@@ -242,10 +271,7 @@ int zn__future_end(struct zn__future *f, struct zn__one *one, double now_s)
 	zn_pick_gone(&f->pick, &one->pick, now_s);
 	if (one->goes)
 		return come_back(f, one);
-	if (!one->whole)
-		return 0;
-	one->whole->busy--; /* another of the array may begin */
-	return zn__future_wait(f, one->whole);
+	return one->whole ? let_next(f, one->whole) : 0;
 }
 
 static int copy_room(struct zn__future *f, const struct zn_room *from, uint32_t reservations)

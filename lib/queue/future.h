@@ -17,6 +17,8 @@ struct zn__one {
 	struct zn__one *whole;         /* of an element: its array */
 	struct zn_spans rest;          /* of an array: who waits; how many begun, may at once, and do */
 	uint32_t begun, at_once, busy;
+	struct zn__one *held, *held_last; /* of an array: elements that are to wait when others of it have ended; */
+	struct zn__one *next_held;     /* of such an element: the next one */
 	const struct zn_job_record *record; /* of what runs: whether it may be preempted */
 	uint32_t preempted;
 	bool goes;                     /* it makes room, and waits again then */
@@ -46,6 +48,8 @@ int zn__future_know(struct zn__future *f, struct zn_order *o);
 /* One that is known. */
 struct zn__one *zn__future_add(struct zn__future *f, const struct zn_order *o);
 int zn__future_wait(struct zn__future *f, struct zn__one *one);         /* -ENOMEM */
+/* An element that is a job of its own, and has whole: as soon as so many of its array may run.  -ENOMEM. */
+int zn__future_wait_element(struct zn__future *f, struct zn__one *one);
 /* one, the last that was added, is an array: its elements are just before it; wanted is the element that is meant, if any. */
 int zn__future_wait_array(struct zn__future *f, const struct zn_job_record *r, struct zn__one *array, uint64_t wanted);
 /* It runs since then, where the record says; what it takes of the room is the caller's. */

@@ -369,6 +369,8 @@ static void public_ask(const struct zn_job *job, struct zn_arena *a, struct zn_j
 {
 	if (zn_handle_is_element(job->id))
 		r->index = ZN_SOME_U64(zn_handle_index(job->id));
+	if (job->whole && job->whole->array->at_once)
+		r->at_once = ZN_SOME_U64(job->whole->array->at_once);
 	if (job->array)
 		public_array(job, a, r);
 	if (job->gpu_share_milli)

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "job/number.h"
 #include "machine.h"
 #include "queue/blame.h"
 #include "tap.h"
@@ -112,6 +113,43 @@ static void elements(void)
 	zn_picture_done(&p);
 }
 
+/* One of an array runs for 200 s more, and one may at once; the machine has room for all. */
+static void limited_array(void)
+{
+	struct zn_job_record v[] = { job(1, "eve", 100, 0, 1, 300, 0), job(1, "eve", 100, -1, 1, 100, 0) };
+	struct zn_picture p;
+	struct zn_blame b;
+
+	v[0].index = ZN_SOME_U64(0);
+	v[0].at_once = ZN_SOME_U64(1);
+	v[1].array = "1-4%1";
+	v[1].elements = ZN_SOME_U64(5);
+	struct zn_job_record third = v[1];
+	zn_record_of_element(&third, 2);
+	tap_ok(zn_record_at_once(&third) == 1 && zn_record_at_once(&v[1]) == 1, "an element that waits with the others knows the limit");
+	p = (struct zn_picture){ .jobs = v, .n_jobs = 2, .nodes = &node, .n_nodes = 1 };
+	zn_payers_init(&p.payers, p.quotas, zn_picture_shares(&p));
+	int rc = zn_picture_blame(&p, "/nonexistent", &third, &b, NULL);
+	tap_ok(rc == 0 && is_about(b.replayed_s.v, 300 + 100), "it comes after the one that runs and the one before it: %.2f", b.replayed_s.v);
+	tap_ok(is_about(saved(&b, "limits of how many of an array may run at once"), 400), "else it had started at once: %.2f",
+	       saved(&b, "limits of how many of an array may run at once"));
+	zn_picture_done(&p);
+
+	/* the same when each of it is a job of its own, as those are that were asked for one by one */
+	struct zn_job_record w[] = { v[0], v[1], v[1] };
+	for (uint32_t i = 1; i <= 2; i++)
+		zn_record_of_element(&w[i], i);
+	rc = blame(w, 3, zn_handle(1, 2), &p, &b);
+	tap_ok(rc == 0 && is_about(b.replayed_s.v, 400), "so it does when the array is no more: %.2f", b.replayed_s.v);
+	tap_ok(is_about(saved(&b, "limits of how many of an array may run at once"), 400), "for the same cause");
+	zn_picture_done(&p);
+	for (uint32_t i = 0; i <= 2; i++)
+		w[i].at_once = ZN_SOME_U64(2);
+	rc = blame(w, 3, zn_handle(1, 2), &p, &b);
+	tap_ok(rc == 0 && is_about(b.replayed_s.v, 100), "two at once: after the second, which is over sooner than the first: %.2f", b.replayed_s.v);
+	zn_picture_done(&p);
+}
+
 /* Eve may use a GPU hour in 6400 s.  One of hers, which runs from 4000 s ago for 7200 s, used it up before she came again, and a
  * run before it: of one that was requeued, half an hour of a GPU, until 5000 s ago.
  */
@@ -166,6 +204,7 @@ int main(void)
 	nothing_known();
 	elements();
 	hours_of_a_quota();
+	limited_array();
 	zn_buf_done(&topology);
 	machine_free(facts);
 	return tap_done();
