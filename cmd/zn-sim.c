@@ -286,6 +286,20 @@ static bool may_start(struct sim *s, const struct zn_trace_job *t, struct zn_sim
 	                    &s->lacks[t - s->trace.jobs]);
 }
 
+/* The elements of one are one after the other, before is the job before it; NULL: it is of none, or has no limit. */
+static struct zn_sim_array *array_of(struct sim *s, const struct zn_trace_job *t, const struct zn_sim_job *before)
+{
+	const struct zn_trace_job *last = before ? &s->trace.jobs[before->trace] : NULL;
+
+	if (!t->at_once || !t->index.has)
+		return NULL;
+	if (last && before->array && last->id == t->id && last->submit_s == t->submit_s)
+		return before->array;
+	struct zn_sim_array *a = zn_cli_must(zn_arena_new(&s->places, struct zn_sim_array));
+	a->at_once = t->at_once;
+	return a;
+}
+
 /* The jobs of one pool, behind those that are there; returns how many. */
 static size_t gather(struct sim *s, uint32_t number, struct world *w)
 {
@@ -304,7 +318,7 @@ static size_t gather(struct sim *s, uint32_t number, struct world *w)
 			.priority = minds_priorities() ? t->priority : 0,
 			.preemptible = (minds_priorities() || o.config) && !strcmp(o.policy, "default") && is_preemptible(t),
 			.submit_s = t->submit_s * s->scale, .estimate_s = estimate(t), .duration_s = t->duration_s,
-			.trace = i, .pool = number,
+			.trace = i, .pool = number, .array = array_of(s, t, n ? &to[n - 1] : NULL),
 		};
 		if (!fits(s, pool, w, t, &to[n]))
 			continue;
@@ -400,6 +414,8 @@ static void put_job(struct zn_writer *w, struct zn_arena *a, const struct sim *s
 	};
 	char reason[320];
 
+	if (t->at_once)
+		r.at_once = ZN_SOME_U64(t->at_once);
 	if (is_preemptible(t))
 		r.preemptible = ZN_SOME_BOOL(true);
 	if (t->same_switch)

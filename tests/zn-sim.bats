@@ -281,6 +281,14 @@ curve() { sed -n 's/^<path class="area" d="\(.*\)"\/>$/\1/p' plot.svg | sed -n "
 	for i in 2 0 1; do echo '{"kind":"job","id":7,"index":'$i',"gpus":3,"submit_s":1,"start_s":5,"end_s":15}'; done >array
 	echo '{"kind":"job","id":7,"gpus":3,"submit_s":1,"elements":3,"end_s":15}' >>array
 	[ "$(zn-sim --flat -g 4 -o csv --no-heading --fields id,index,start_s,jobs array | paste -sd' ')" = "7,0,1.0, 7,1,11.0, 7,2,21.0, ,,,3" ]
+	sed 's/"index"/"at_once":1,&/; s/"gpus":3/"gpus":1/' array >limited
+	[ "$(zn-sim --flat -g 4 -o csv --no-heading --fields id,index,start_s,at_once limited | paste -sd' ')" = "7,0,1.0,1 7,1,11.0,1 7,2,21.0,1" ]
+	sed -i 's/"at_once":1/"at_once":2/' limited
+	printf 'node_id,gpus,cpu_milli,memory_mib\nn1,4,64000,100000\n' >nodes
+	for where in '--flat -g 4' '-c nodes'; do
+		# shellcheck disable=SC2086
+		[ "$(zn-sim $where -o csv --no-heading --fields index,start_s limited | paste -sd' ')" = "0,1.0 1,1.0 2,11.0" ]
+	done
 	echo '{"kind":"job","id":9,"gpus":1,"submit_s":0,"start_s":5,"end_s":4}' >bad
 	run --separate-stderr -65 zn-sim --flat -g 4 bad
 	[ "$stderr" = "zn-sim: 'bad', line 1: job 9 ends before it starts" ]

@@ -191,21 +191,53 @@ static void count_end(struct run *r, const struct zn_sim_job *job)
 	zn_payer_ended(r->pick->payers, job->payer, &job->use, job->start_s, r->now_s);
 }
 
+static int enter(struct run *r, struct zn_sim_job *job)
+{
+	return turn_begin(&r->turns, job, (uint64_t)(job - r->jobs)) ? wait(&r->world, job) : -ENOMEM;
+}
+
+/* Unless as many of its array wait or run as may. */
+static int submit(struct run *r, struct zn_sim_job *job)
+{
+	struct zn_sim_array *a = job->array;
+
+	if (!a || a->open++ < a->at_once)
+		return enter(r, job);
+	if (a->held)
+		a->held_last->next_held = job;
+	else
+		a->held = job;
+	a->held_last = job;
+	return 0;
+}
+
+/* One of it has ended: the first that was held back comes. */
+static int let_next(struct run *r, struct zn_sim_array *a)
+{
+	struct zn_sim_job *next = a->held;
+
+	a->open--;
+	if (!next)
+		return 0;
+	a->held = next->next_held;
+	return enter(r, next);
+}
+
 static int take_events(struct run *r)
 {
-	while (r->ends.n && r->ends.heap[0]->end_s <= r->now_s) {
+	int rc = 0;
+
+	while (rc == 0 && r->ends.n && r->ends.heap[0]->end_s <= r->now_s) {
 		struct zn_sim_job *job = ends_pop(&r->ends);
 		count_end(r, job);
 		end(&r->world, job, r->now_s);
 		turn_end(&r->turns, job);
 		r->done++;
+		rc = job->array ? let_next(r, job->array) : 0;
 	}
-	for (; r->submitted < r->n && r->jobs[r->submitted].submit_s <= r->now_s; r->submitted++) {
-		struct zn_sim_job *job = &r->jobs[r->submitted];
-		if (!turn_begin(&r->turns, job, r->submitted) || wait(&r->world, job) < 0)
-			return -ENOMEM;
-	}
-	return 0;
+	while (rc == 0 && r->submitted < r->n && r->jobs[r->submitted].submit_s <= r->now_s)
+		rc = submit(r, &r->jobs[r->submitted++]);
+	return rc;
 }
 
 static int decide(struct run *r, struct zn_sim_times *times)

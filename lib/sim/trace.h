@@ -15,6 +15,7 @@
 struct zn_trace_job {
 	uint64_t id;
 	struct zn_ou64 index;         /* in the array that it is of */
+	uint32_t at_once;             /* of which so many may run at once; 0: all */
 	double submit_s, duration_s;
 	double walltime_s;            /* what the user asked for; 0: it is not known */
 	uint32_t gpus;                /* or processors, in a log of a machine that has none */

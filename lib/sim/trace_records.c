@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "job/record.h"
+#include "job/number.h"
 #include "rec/reader.h"
 #include "sim/trace_priv.h"
 
@@ -61,7 +61,7 @@ static int take_job(struct zn_trace *t, size_t *cap, const struct zn_rec *rec, c
 	const char *user = keep(t, j->user), *vc = keep(t, j->account);
 	if (!to || !user || !vc)
 		return zn_err_set(err, -ENOMEM, "out of memory");
-	*to = (struct zn_trace_job){ .id = j->id, .index = j->index, .submit_s = j->submit_s, .duration_s = j->end_s.v - j->start_s.v,
+	*to = (struct zn_trace_job){ .id = j->id, .index = j->index, .at_once = zn_record_at_once(j), .submit_s = j->submit_s, .duration_s = j->end_s.v - j->start_s.v,
 	                             .walltime_s = j->time_limit_s.has ? j->time_limit_s.v : 0, .gpus = (uint32_t)j->gpus,
 	                             .gpu_milli = milli_of(j), .cpus = fmin((double)j->cpus.v, 1e9),
 	                             .mem_mb = fmin((double)j->mem_bytes.v / (1 << 20), 1e12),
