@@ -1,0 +1,96 @@
+/* bench: which there are, and how measurements become a result. */
+#include "bench/bench.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct zn_bench zn_benches[] = {
+	{ "ring", "items a second through a ring between two CPUs, one, 16 and 64 at a time, and there and back", "ck_ring", zn_bench_ring },
+	{ "latency", "from an event's entry into a ring until the other CPU has handled it", NULL, zn_bench_latency },
+	{ 0 },
+};
+
+const struct zn_bench *zn_bench_find(const char *name)
+{
+	for (const struct zn_bench *b = zn_benches; b->name; b++)
+		if (!strcmp(b->name, name))
+			return b;
+	return NULL;
+}
+
+#define R struct zn_bench_result
+static const struct zn_field fields[] = {
+	ZN_FIELD(R, bench, STR, "BENCH", "which one"),
+	ZN_FIELD(R, name, STR, "WHAT", "what of it"),
+	ZN_FIELD(R, value, F64, "VALUE", "the figure: the median"),
+	ZN_FIELD(R, unit, STR, "UNIT", "of all that is measured"),
+	ZN_FIELD(R, n, U64, "N", "measurements"),
+	ZN_FIELD(R, median, F64, "", "of them"),
+	ZN_FIELD(R, p99, F64, "P99", "99 of 100 are not above it"),
+	ZN_FIELD(R, p999, OF64, "", "999 of 1,000 are not above it"),
+	ZN_FIELD(R, min, F64, "MIN", "the smallest"),
+	ZN_FIELD(R, max, F64, "MAX", "the largest"),
+	ZN_FIELD(R, spread, F64, "", "largest less smallest, by the median"),
+	ZN_FIELD(R, against, STR, "AGAINST", "a peer that was measured by turns, or a file of results"),
+	ZN_FIELD(R, peer_median, OF64, "THEIRS", "its median"),
+	ZN_FIELD(R, ratio, OF64, "RATIO", "ours to theirs"),
+	ZN_FIELD(R, machine, STR, "", "where it was"),
+	{ 0 },
+};
+const struct zn_kind zn_bench_kind = { "bench", "a figure, measured", fields, sizeof(R), NULL };
+
+static int by_size(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double at_part(const double *v, size_t n, double part)
+{
+	size_t i = (size_t)(part * (double)n);
+
+	return v[i < n ? i : n - 1];
+}
+
+void zn_bench_sum_up(double *v, size_t n, R *to)
+{
+	qsort(v, n, sizeof(*v), by_size);
+	to->n = n;
+	to->value = to->median = at_part(v, n, 0.5);
+	to->p99 = at_part(v, n, 0.99);
+	if (n >= 10000)
+		to->p999 = ZN_SOME_F64(at_part(v, n, 0.999));
+	to->min = v[0];
+	to->max = v[n - 1];
+	to->spread = to->median > 0 ? (to->max - to->min) / to->median : 0;
+}
+
+static double median_ratio(const double *ours, const double *peer, size_t n)
+{
+	double *v = malloc(n * sizeof(*v)), median = 0;
+
+	for (size_t i = 0; v && i < n; i++)
+		v[i] = peer[i] > 0 ? ours[i] / peer[i] : 0;
+	if (v) {
+		qsort(v, n, sizeof(*v), by_size);
+		median = at_part(v, n, 0.5);
+	}
+	free(v);
+	return median;
+}
+
+int zn_bench_hand_over(const struct zn_bench_ask *ask, R *r, double *ours, double *peer, size_t n)
+{
+	r->machine = ask->machine;
+	if (peer) {
+		R theirs = { 0 };
+		r->against = ask->against;
+		r->ratio = ZN_SOME_F64(median_ratio(ours, peer, n));
+		zn_bench_sum_up(peer, n, &theirs);
+		r->peer_median = ZN_SOME_F64(theirs.median);
+	}
+	zn_bench_sum_up(ours, n, r);
+	return ask->result(ask->arg, r);
+}
