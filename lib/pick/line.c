@@ -46,6 +46,7 @@ static void copy_ask(struct zn_pick_ask *to, const struct zn_pick_ask *from)
 	to->same_switch = from->same_switch;
 	to->near = from->near;
 	to->constraint = from->constraint;
+	to->booking = from->booking;
 	to->part.user = from->part.user;
 	to->part.mem_bytes = from->part.mem_bytes;
 	to->part.milli = from->part.milli;

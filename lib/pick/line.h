@@ -44,7 +44,7 @@ struct zn_pick_ask {
 	bool nvlink_required;
 	bool may_exceed;              /* its payer's soft limits, when nobody else starts */
 	bool spread, same_switch;     /* in a room: over much of a node, and many nodes; on nodes of one domain */
-	const char *near, *constraint; /* in a room: a device; labels; NULL: none; of equal texts always the same pointer */
+	const char *near, *constraint, *booking; /* in a room: a device; labels; what is booked; NULL: none; of equal texts always the same pointer */
 	struct zn_gpu_part part;      /* in a room: of the one GPU */
 	const struct zn_wish *wish;   /* in a room: what licences; NULL: none */
 };

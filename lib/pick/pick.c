@@ -357,6 +357,7 @@ static struct zn_pick_job *next(struct zn_pick_pass *pass)
 		if (reserve_first(pass, head, must))
 			zn_gap_move_last(&pass->gap, -HUGE_VAL); /* they may be gone sooner than they must */
 	}
+	pass->filling |= pass->gap.closings > 0; /* who could never start may have kept back who is shorter */
 	if (!pass->filling)
 		return NULL;
 	job = pass->reserved ? NULL : start_or_reserve(pass);

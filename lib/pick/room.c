@@ -46,6 +46,7 @@ void zn_room_close(struct zn_room *r)
 		free(r->ahead[i].left);
 	}
 	zn_licences_done(&r->licences);
+	free(r->booked);
 	free(r->ahead);
 	free(r->nodes);
 	free(r->places);
@@ -54,7 +55,9 @@ void zn_room_close(struct zn_room *r)
 	r->places = NULL;
 	r->choices = NULL;
 	r->ahead = NULL;
+	r->booked = NULL;
 	r->n = r->n_ahead = 0;
+	r->n_booked = 0;
 }
 
 struct zn_places *zn_places_copy(const struct zn_places *p)

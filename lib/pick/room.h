@@ -24,6 +24,17 @@ struct zn_place {
 /* All that it has: one alone but for a gang, whose ranks are in this order. */
 struct zn_places { uint32_t n; struct zn_place v[]; };
 
+/* What is some jobs' alone from one time until another: of those whose ask names it.  Others start nothing there that is not over
+ * when it begins; those start nothing elsewhere, nor what is not over when it ends.  Later ones are closings to all (gap.h).
+ */
+struct zn_room_booked {
+	const char *name;
+	double from_s, until_s;
+	uint32_t node;
+	bool is_whole;                 /* all that the node has */
+	struct zn_idset gpus;          /* else these */
+};
+
 struct zn_room_node {
 	const char *domain;            /* where it is in the network, from the spine on: "row1/leaf2"; NULL or "": below the spine */
 	const struct zn_strmap *labels; /* NULL: none */
@@ -34,6 +45,8 @@ struct zn_room_node {
 	int64_t claimed_by;            /* than the most urgent of these is */
 	bool is_closed;                /* nothing starts there, and who waits does not count on it */
 	double closes_s, opens_s;      /* it will be, from then on until then; closes_s 0: it won't; opens_s HUGE_VAL: nobody knows */
+	const struct zn_room_booked *booked; /* of it, n_booked of the room's */
+	uint32_t n_booked;
 	struct zn_free then;           /* what would be free */
 };
 
@@ -58,7 +71,9 @@ struct zn_room {
 	struct zn_room_ahead *ahead;   /* by the numbers of the gap */
 	uint32_t n_ahead;              /* as many as there may be */
 	double now_s;                  /* of the pass */
-	double over_s;                 /* of the last look at what would be */
+	double then_s, over_s;         /* of the last look at what would be: when it would run */
+	struct zn_room_booked *booked; /* by nodes */
+	size_t n_booked;
 };
 
 extern const struct zn_pick_ops zn_room_ops; /* arg: a zn_room */
@@ -70,13 +85,26 @@ void zn_room_close(struct zn_room *r);
 /* A node with these facts, which live as long as it, and without a job.  NULL: nothing is known. */
 void zn_room_set_facts(struct zn_room *r, uint32_t node, const struct zn_facts *facts);
 
+/* Instead of all that was booked; equal names may be several texts, which live as long.  No two have the same part of a node at the
+ * same time.  -ENOMEM.
+ */
+int zn_room_book(struct zn_room *r, const struct zn_room_booked *v, size_t n);
+/* Some time. */
+bool zn_room_is_booked_for(const struct zn_room_node *n, const char *name);
+/* One that is not the ask's, now; NULL: there is none. */
+const struct zn_room_booked *zn_room_booked_now(const struct zn_room *r, const struct zn_room_node *n, const struct zn_pick_ask *wanted);
+/* Of what a node has free, what is left for it now; false: nothing. */
+bool zn_room_leaves_now(const struct zn_room *r, const struct zn_room_node *n, const struct zn_pick_ask *wanted, struct zn_free *f);
+/* When the next one begins or ends; HUGE_VAL: there is none. */
+double zn_room_next_booked(const struct zn_room *r, double at_s);
+
 /* What of the labels that are asked it has not, and its length; NULL: it has all. */
 const char *zn_room_lacks_label(const struct zn_room_node *n, const struct zn_pick_ask *wanted, size_t *ret_len);
 static inline bool zn_room_suits(const struct zn_room_node *n, const struct zn_pick_ask *wanted)
 {
 	size_t len;
 
-	return !wanted->constraint || !zn_room_lacks_label(n, wanted, &len);
+	return (!wanted->constraint || !zn_room_lacks_label(n, wanted, &len)) && (!wanted->booking || zn_room_is_booked_for(n, wanted->booking));
 }
 /* Of what no job has, what it may have. */
 struct zn_free zn_room_free_for(const struct zn_room_node *n, const struct zn_pick_ask *wanted);
@@ -106,7 +134,8 @@ void zn_room_lend_cpus(struct zn_room *r, struct zn_places *places);
 bool zn_room_take_back_cpus(struct zn_room *r, struct zn_places *places);
 void zn_room_claim_cpus(struct zn_room *r, const struct zn_places *places, int64_t priority);
 
-/* What would be, for somebody of that priority, on nodes that do not close before over_s (0: on all): as it is now, when that job is over as well, and so on; whether there would be room
+/* What would be, for somebody of that priority who is over by over_s, on nodes that do not close before that and of what is not
+ * booked for others (0: on all, and now): as it is now, when that job is over as well, and so on; whether there would be room
  * for it, which takes that.
  */
 void zn_room_future(struct zn_room *r, int64_t priority, double over_s);

@@ -1,4 +1,4 @@
-/* room_ahead: what zn_pick asks of a room: starts, reservations, and nodes that will be closed. */
+/* room_ahead: what zn_pick asks of a room: starts, reservations, and what will be closed. */
 #include <math.h>
 #include <string.h>
 
@@ -18,29 +18,39 @@ static struct zn_plan all_of(const struct zn_facts *f)
 	return (struct zn_plan){ .gpus = idle.gpus, .cpus = idle.cpus, .cpus_held = zn_idset_count(&idle.cpus), .mem_bytes = idle.mem_bytes };
 }
 
-/* Which number the closing of such a node has, with n of them there; n: it is a new one. */
-static uint32_t closing_of(const struct zn_room *r, const struct zn_room_node *node, uint32_t n)
+/* Which number what is closed from then until then has, with n of them there; n: it is a new one. */
+static uint32_t closing_of(const struct zn_room *r, double from_s, double until_s, uint32_t n)
 {
 	uint32_t i = 0;
 
-	while (i < n && (r->ahead[i].from_s != node->closes_s || r->ahead[i].until_s != node->opens_s))
+	while (i < n && (r->ahead[i].from_s != from_s || r->ahead[i].until_s != until_s))
 		i++;
 	return i;
 }
 
-/* There is nothing left of this one then, and all of the others. */
-static void close_node(struct zn_room *r, struct zn_room_ahead *a, uint32_t node)
+/* There is nothing left of that part of a node then, and all of the others. */
+static void close_part(struct zn_room_ahead *a, uint32_t node, const struct zn_plan *part)
 {
-	a->places->v[a->places->n++] = (struct zn_place){ .node = node, .plan = all_of(r->nodes[node].facts) };
-	a->left[node] = (struct zn_free){ 0 };
+	struct zn_places *p = a->places;
+
+	zn__free_hold(&a->left[node], part);
+	if (!p->n || p->v[p->n - 1].node != node)
+		p->v[p->n++] = (struct zn_place){ .node = node };
+	struct zn_plan *plan = &p->v[p->n - 1].plan;
+	plan->gpus = zn_idset_or(&plan->gpus, &part->gpus);
+	if (!part->cpus_held)
+		return;
+	plan->cpus = part->cpus;
+	plan->cpus_held = part->cpus_held;
+	plan->mem_bytes = part->mem_bytes;
 }
 
-static void add_closing(struct zn_room *r, const struct zn_room_node *node, struct zn_pick_gap *gap)
+static void add_closing(struct zn_room *r, double from_s, double until_s, struct zn_pick_gap *gap)
 {
 	struct zn_room_ahead *a = &r->ahead[gap->n];
 
-	a->from_s = node->closes_s;
-	a->until_s = node->opens_s;
+	a->from_s = from_s;
+	a->until_s = until_s;
 	a->places->n = 0;
 	a->wish = NULL;
 	for (uint32_t i = 0; i < r->n; i++)
@@ -49,19 +59,32 @@ static void add_closing(struct zn_room *r, const struct zn_room_node *node, stru
 	zn_gap_add(gap, a->from_s);
 }
 
+/* These GPUs of it; NULL: all of it. */
+static void close_from(struct zn_room *r, double from_s, double until_s, uint32_t node, const struct zn_idset *gpus, struct zn_pick_gap *gap)
+{
+	struct zn_plan part = gpus ? (struct zn_plan){ .gpus = *gpus } : all_of(r->nodes[node].facts);
+	uint32_t number = closing_of(r, from_s, until_s, gap->n);
+
+	r->nodes[node].is_closed = number == ZN_PICK_CLOSINGS; /* there are too many different times */
+	if (r->nodes[node].is_closed)
+		return;
+	if (number == gap->n)
+		add_closing(r, from_s, until_s, gap);
+	close_part(&r->ahead[number], node, &part);
+}
+
+/* Nodes that will be drained, and what will be booked. */
 static void add_closings(struct zn_room *r, double now_s, struct zn_pick_gap *gap)
 {
 	for (uint32_t i = 0; i < r->n; i++) {
-		struct zn_room_node *node = &r->nodes[i];
-		if (!zn__room_is_open(r, node) || node->closes_s <= now_s)
-			continue;
-		uint32_t number = closing_of(r, node, gap->n);
-		node->is_closed = number == ZN_PICK_CLOSINGS; /* there are too many different times */
-		if (node->is_closed)
-			continue;
-		if (number == gap->n)
-			add_closing(r, node, gap);
-		close_node(r, &r->ahead[number], i);
+		const struct zn_room_node *node = &r->nodes[i];
+		if (zn__room_is_open(r, node) && node->closes_s > now_s)
+			close_from(r, node->closes_s, node->opens_s, i, NULL, gap);
+		for (uint32_t k = 0; k < node->n_booked && zn__room_is_open(r, node); k++) {
+			const struct zn_room_booked *b = &node->booked[k];
+			if (b->from_s > now_s)
+				close_from(r, b->from_s, b->until_s, i, b->is_whole ? NULL : &b->gpus, gap);
+		}
 	}
 }
 
@@ -129,12 +152,17 @@ static struct zn_room_ahead *first_over(struct zn_room *r, uint32_t n)
 	return first;
 }
 
-/* Who is over next is over; *ran: so many of what runs were before.  False: nobody is left. */
+/* Who is over next is over, or what is booked changes; *ran: so many of what runs were before.  False: nobody is left. */
 static bool end_next(struct zn_room *r, uint32_t n, uint32_t *ran, double *at_s)
 {
 	struct zn_row_node *node = zn_row_nth(r->running, *ran);
 	struct zn_room_ahead *a = first_over(r, n);
+	double booked_s = zn_room_next_booked(r, fmax(*at_s, r->now_s));
 
+	if (booked_s < fmin(node ? node->key : HUGE_VAL, a ? a->until_s : HUGE_VAL)) {
+		*at_s = booked_s;
+		return true;
+	}
 	if (node && (!a || node->key <= a->until_s)) {
 		zn_room_future_give(r, zn_pick_job_that_runs(node));
 		*at_s = node->key;
@@ -146,11 +174,13 @@ static bool end_next(struct zn_room *r, uint32_t n, uint32_t *ran, double *at_s)
 	return node || a;
 }
 
-/* Nodes that will be closed are, for who would run from then on. */
+/* Nodes that will be closed are, for who would run from then on: as the look at what would be has it. */
 static void hold_closings(struct zn_room *r, const struct zn_pick_gap *gap, double from_s, double limit_s)
 {
 	double until_s = from_s + limit_s;
 
+	r->then_s = from_s;
+	r->over_s = until_s;
 	for (uint32_t i = 0; i < gap->closings; i++)
 		set_holds(r, &r->ahead[i], r->ahead[i].from_s < until_s && from_s < r->ahead[i].until_s);
 }

@@ -120,6 +120,7 @@ struct zn_pick_have zn__room_have(const struct zn_room *r, const struct zn__room
 
 void zn_room_future(struct zn_room *r, int64_t priority, double over_s)
 {
+	r->then_s = r->now_s;
 	r->over_s = over_s;
 	for (uint32_t i = 0; i < r->n; i++) {
 		struct zn_free now = now_of(&r->nodes[i]);

@@ -33,6 +33,8 @@ struct zn_free zn__room_part(const struct zn_room *r, uint32_t node, const struc
 struct zn_free zn__room_then(const struct zn_room *r, uint32_t node);
 /* Of what a node has, what somebody of that priority may. */
 struct zn_free zn__room_unclaimed(const struct zn_room_node *n, const struct zn_free *f, int64_t priority);
+/* As zn_room_leaves_now, for who would run from then until then. */
+bool zn__room_leaves(const struct zn_room_node *n, const struct zn_pick_ask *wanted, double from_s, double over_s, struct zn_free *f);
 /* What all nodes have together, but of the GPUs that are given out in parts the one with the most left. */
 struct zn_pick_have zn__room_have(const struct zn_room *r, const struct zn__room_of *of);
 bool zn__room_has_licences(const struct zn_licences *l, const struct zn_wish *wish, const struct zn__room_of *of);

@@ -55,12 +55,13 @@ const char *zn_room_lacks_label(const struct zn_room_node *n, const struct zn_pi
 /* Before who is looked for would be over. */
 static bool closes_too_soon(const struct zn_room *r, const struct zn_room_node *n)
 {
-	return n->closes_s && n->closes_s < r->over_s && r->now_s < n->opens_s;
+	return n->closes_s && n->closes_s < r->over_s && r->then_s < n->opens_s;
 }
 
 /* All nodes that would do. */
 static uint32_t find_choices(struct zn_room *r, const struct zn_pick_ask *wanted, const struct zn__room_of *of)
 {
+	double from_s = of->then ? r->then_s : r->now_s, over_s = of->then ? r->over_s : r->now_s;
 	struct zn_ask ask = zn_room_ask(wanted);
 	uint32_t found = 0;
 
@@ -72,6 +73,8 @@ static uint32_t find_choices(struct zn_room *r, const struct zn_pick_ask *wanted
 		struct zn_free from = zn__room_part(r, i, of);
 		if (!of->then)
 			from = zn__room_unclaimed(n, &from, wanted->priority);
+		if (!zn__room_leaves(n, wanted, from_s, over_s, &from))
+			continue;
 		c->place = (struct zn_place){ .node = i };
 		if (zn_plan_make(n->facts, &from, &ask, &c->place.plan, NULL) < 0)
 			continue;
