@@ -21,10 +21,11 @@
 #include "queue/picture.h"
 #include "queue/spool.h"
 #include "queue/watch.h"
+#include "rec/ids.h"
 #include "show/show.h"
 
 static struct {
-	struct zn_strs users, states, names;
+	struct zn_strs users, states, names, accounts, nodes, devices;
 	bool all, mine, usage;
 	bool follow, error;
 	struct zn_ou64 since;
@@ -194,13 +195,25 @@ static int run_shares(int argc, char **argv)
 	return zn_cli_end(w, ZN_EXIT_OK);
 }
 
+/* What is done or refused. */
+static int ask_once(const struct zn_request *r)
+{
+	static struct zn_client *c; /* dropped with the process when something fails */
+	struct zn_reply reply;
+	struct zn_err err = { 0 };
+	int rc = zn_client_ask(spool, &c, r, &reply, &err);
+
+	if (rc < 0)
+		return fail(rc, &err);
+	int code = reply.ok ? ZN_EXIT_OK : zn_cli_fail((enum zn_exit)reply.code, "%s", reply.error);
+	zn_client_close(c);
+	return zn_cli_end(NULL, code);
+}
+
 /* "drain" or "resume", and the node's name where there are several. */
 static int run_node(int argc, char **argv)
 {
 	struct zn_request r = { .reason = o.reason, .from_s = o.from, .until_s = o.until, .node = argc > 1 ? argv[1] : NULL };
-	static struct zn_client *c; /* dropped with the process when something fails */
-	struct zn_reply reply;
-	struct zn_err err = { 0 };
 	bool drain = argc && !strcmp(argv[0], "drain");
 
 	if (argc < 1 || argc > 2 || (!drain && strcmp(argv[0], "resume")))
@@ -208,12 +221,76 @@ static int run_node(int argc, char **argv)
 	if (!drain && (o.reason || o.from.has || o.until.has))
 		zn_cli_usage("options '--reason', '--from' and '--until' go with drain");
 	r.op = drain ? "drain" : "undrain";
-	int rc = zn_client_ask(spool, &c, &r, &reply, &err);
-	if (rc < 0)
-		return fail(rc, &err);
-	int code = reply.ok ? ZN_EXIT_OK : zn_cli_fail((enum zn_exit)reply.code, "%s", reply.error);
-	zn_client_close(c);
-	return zn_cli_end(NULL, code);
+	return ask_once(&r);
+}
+
+static const struct zn_kind *const booking_kinds[] = { &zn_booking_kind, NULL };
+
+static int run_reservations(int argc, char **argv)
+{
+	struct zn_picture p;
+
+	read_picture(argc, argv, false, &p);
+	struct zn_writer *w = zn_cli_writer(booking_kinds, false);
+	for (size_t i = 0; i < p.bookings.n; i++)
+		zn_writer_put(w, &zn_booking_kind, zn_bookings_get(&p.bookings, i));
+	zn_picture_done(&p);
+	return zn_cli_end(w, ZN_EXIT_OK);
+}
+
+/* "ann,bob", as often as it was given, one by one. */
+static struct zn_strs split(const struct zn_strs *lists)
+{
+	struct zn_strs all = { 0 };
+	size_t most = lists->n;
+
+	for (size_t i = 0; i < lists->n; i++)
+		for (const char *at = lists->v[i]; (at = strchr(at, ',')); at++)
+			most++;
+	all.v = zn_cli_must(zn_arena_array(&arena, most + 1, sizeof(*all.v)));
+	for (size_t i = 0; i < lists->n; i++) {
+		char *list = zn_cli_must(zn_arena_strdup(&arena, lists->v[i]));
+		for (char *item; (item = strsep(&list, ","));)
+			all.v[all.n++] = item;
+	}
+	return all;
+}
+
+static struct zn_u32s parse_devices(const struct zn_strs *lists)
+{
+	struct zn_idset all = { 0 }, some;
+	struct zn_u32s numbers;
+	struct zn_err err;
+
+	for (size_t i = 0; i < lists->n; i++) {
+		if (zn_idset_parse(lists->v[i], &some, &err) < 0)
+			zn_cli_usage("option '--device': %s", err.text);
+		all = zn_idset_or(&all, &some);
+	}
+	if (lists->n && zn_idset_is_empty(&all))
+		zn_cli_usage("option '--device' names none");
+	zn_cli_must(zn_ids_numbers(&all, &arena, &numbers) < 0 ? NULL : &numbers);
+	return numbers;
+}
+
+static int run_reserve(int argc, char **argv)
+{
+	struct zn_request r = { .op = "reserve", .from_s = o.from, .until_s = o.until };
+
+	if (argc != 1)
+		zn_cli_usage("reserve makes one reservation: give it a name");
+	if (!o.until.has)
+		zn_cli_usage("until when is it: give --until");
+	r.reservation = (struct zn_booking){ .name = argv[0], .users = split(&o.users), .accounts = split(&o.accounts), .nodes = split(&o.nodes),
+	                                     .gpus = parse_devices(&o.devices) };
+	return ask_once(&r);
+}
+
+static int run_unreserve(int argc, char **argv)
+{
+	if (argc != 1)
+		zn_cli_usage("unreserve takes the name of one reservation");
+	return ask_once(&(struct zn_request){ .op = "unreserve", .reservation.name = argv[0] });
 }
 
 /* ---- job numbers ---- */
@@ -615,6 +692,15 @@ static const struct zn_opt node_opts[] = {
 	{ 0, "until", ZN_OPT_TIME, "TIME", &o.until, NULL, "it gets jobs again then: 18:30, +2h, 2026-12-31T18:30" },
 	{ 0 },
 };
+static const struct zn_opt reserve_opts[] = {
+	{ 0, "from", ZN_OPT_TIME, "TIME", &o.from, NULL, "when it begins (default: at once): 18:30, +2h, 2026-12-31T18:30" },
+	{ 0, "until", ZN_OPT_TIME, "TIME", &o.until, NULL, "when it ends" },
+	{ 'u', "user", ZN_OPT_STRS, "USER,...", &o.users, "user", "whose jobs may use it" },
+	{ 0, "account", ZN_OPT_STRS, "NAME,...", &o.accounts, NULL, "of which accounts these have to be" },
+	{ 0, "node", ZN_OPT_STRS, "NODE,...", &o.nodes, NULL, "what is reserved; of one machine alone it need not be said" },
+	{ 0, "device", ZN_OPT_STRS, "LIST", &o.devices, NULL, "of each of these only such GPUs, by their indices: 0-3 (default: all of the machine)" },
+	{ 0 },
+};
 static const struct zn_opt cancel_opts[] = {
 	{ 0, "signal", ZN_OPT_STR, "NAME", &o.signal, NULL, "first signal instead of TERM" },
 	{ 0, "grace", ZN_OPT_DUR, "TIME", &o.grace, NULL, "from that signal to SIGKILL" },
@@ -672,6 +758,9 @@ static const struct zn_cmd verbs[] = {
 	{ .name = "quotas", .brief = "list what users and accounts may use, and use", .synopsis = "[options]", .opts = record_opts, .run = run_quotas },
 	{ .name = "shares", .brief = "list what users used lately of their share", .synopsis = "[options]", .opts = record_opts, .run = run_shares },
 	{ .name = "licences", .brief = "list licences, how many there are and how many jobs have", .synopsis = "[options]", .opts = record_opts, .run = run_licences },
+	{ .name = "reserve", .brief = "keep a machine, or GPUs of it, for some users from one time until another", .synopsis = "[options] NAME", .opts = reserve_opts, .run = run_reserve },
+	{ .name = "unreserve", .brief = "end a reservation, or take it away before it begins", .synopsis = "NAME", .run = run_unreserve },
+	{ .name = "reservations", .brief = "list reservations", .synopsis = "[options]", .opts = record_opts, .run = run_reservations },
 	{ .name = "node", .brief = "keep new jobs from a machine, or let them on it again", .synopsis = "[options] drain|resume [NODE]", .opts = node_opts, .run = run_node },
 	{ .name = "nodes", .brief = "list the machines that run jobs", .synopsis = "[options]", .opts = nodes_opts, .run = run_nodes },
 	{ 0 },

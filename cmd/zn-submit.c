@@ -22,7 +22,7 @@
 #include "queue/watch.h"
 
 static struct {
-	const char *name, *directory, *output, *error, *key, *nvlink, *near, *constraint, *signal, *on_end, *mail, *mail_on, *after, *account, *array, *every, *licences;
+	const char *name, *directory, *output, *error, *key, *nvlink, *near, *constraint, *signal, *on_end, *mail, *mail_on, *after, *account, *array, *every, *licences, *reservation;
 	struct zn_ou64 gpus, gpus_per_node, gpu_mem, cpus, mem, tasks, tasks_per_node, requeue;
 	const char *nodes;
 	struct zn_of64 gpu_share, limit, begin, deadline, grace, timeout;
@@ -43,6 +43,7 @@ static const struct zn_opt opts[] = {
 	{ 't', "time", ZN_OPT_DUR, "TIME", &o.limit, NULL, "longest running time: 90, 1h30m, 02:00:00" },
 	{ 'p', "priority", ZN_OPT_I64, "N", &o.priority, NULL, "larger is more urgent (default 0)" },
 	{ 'A', "account", ZN_OPT_STR, "NAME", &o.account, NULL, "who pays: whose quota it counts for, beside the user's" },
+	{ 0, "reservation", ZN_OPT_STR, "NAME", &o.reservation, NULL, "in this reservation, while it lasts: zn-queue reservations lists them" },
 	{ 'N', "nodes", ZN_OPT_STR, "N[-M]", &o.nodes, NULL, "nodes that start together, each with an equal part of all it asks for (default 1)" },
 	{ 0, "gpus-per-node", ZN_OPT_U64, "N", &o.gpus_per_node, NULL, "GPUs on each of them, instead of --gpus" },
 	{ 0, "tasks", ZN_OPT_U64, "N", &o.tasks, NULL, "processes that start together, each with its rank (default 1)" },
@@ -180,6 +181,7 @@ static int take_options(struct zn_spec *s, struct zn_err *err)
 	s->policy.array = o.array;
 	s->policy.every = o.every;
 	s->policy.account = o.account;
+	s->policy.reservation = o.reservation;
 	s->locality.nvlink = o.nvlink;
 	s->locality.near = o.near;
 	s->locality.constraint = o.constraint;

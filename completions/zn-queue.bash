@@ -316,6 +316,56 @@ _zn_queue()
 			:
 		fi
 		;;
+	reserve)
+		case $prev in
+		--from) :; return ;;
+		--until) :; return ;;
+		-u|--user) _zn_reply -u; return ;;
+		--account) :; return ;;
+		--node) :; return ;;
+		--device) :; return ;;
+		-s|--state) _zn_reply -W 'PENDING QUEUED SCHEDULED RUNNING SUSPENDED COMPLETED FAILED CANCELLED'; return ;;
+		-n|--name) :; return ;;
+		-o|--output) _zn_reply -W 'table json csv msgpack'; return ;;
+		--fields) :; return ;;
+		--complete) _zn_reply -W 'bash zsh fish'; return ;;
+		esac
+		if [[ $cur == -* ]]; then
+			_zn_reply -W '--from --until -u --user --account --node --device -m --mine -s --state -n --name -a --all -o --output --fields --no-heading -h --help --version --complete'
+		else
+			:
+		fi
+		;;
+	unreserve)
+		case $prev in
+		-u|--user) _zn_reply -u; return ;;
+		-s|--state) _zn_reply -W 'PENDING QUEUED SCHEDULED RUNNING SUSPENDED COMPLETED FAILED CANCELLED'; return ;;
+		-n|--name) :; return ;;
+		-o|--output) _zn_reply -W 'table json csv msgpack'; return ;;
+		--fields) :; return ;;
+		--complete) _zn_reply -W 'bash zsh fish'; return ;;
+		esac
+		if [[ $cur == -* ]]; then
+			_zn_reply -W '-u --user -m --mine -s --state -n --name -a --all -o --output --fields --no-heading -h --help --version --complete'
+		else
+			:
+		fi
+		;;
+	reservations)
+		case $prev in
+		-o|--output) _zn_reply -W 'table json csv msgpack'; return ;;
+		--fields) :; return ;;
+		-u|--user) _zn_reply -u; return ;;
+		-s|--state) _zn_reply -W 'PENDING QUEUED SCHEDULED RUNNING SUSPENDED COMPLETED FAILED CANCELLED'; return ;;
+		-n|--name) :; return ;;
+		--complete) _zn_reply -W 'bash zsh fish'; return ;;
+		esac
+		if [[ $cur == -* ]]; then
+			_zn_reply -W '-o --output --fields --no-heading -u --user -m --mine -s --state -n --name -a --all -h --help --version --complete'
+		else
+			:
+		fi
+		;;
 	node)
 		case $prev in
 		--reason) :; return ;;
@@ -361,7 +411,7 @@ _zn_queue()
 		if [[ $cur == -* ]]; then
 			_zn_reply -W '-u --user -m --mine -s --state -n --name -a --all -o --output --fields --no-heading -h --help --version --complete'
 		else
-			_zn_reply -W 'list show why blame cancel hold release suspend resume requeue modify adopt wait log events history quotas shares licences node nodes'
+			_zn_reply -W 'list show why blame cancel hold release suspend resume requeue modify adopt wait log events history quotas shares licences reserve unreserve reservations node nodes'
 		fi
 		;;
 	esac

@@ -14,7 +14,7 @@ _zn_submit()
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
 		--) dashes=1; ((i++)); break ;;
-		--complete|-n|--name|-g|--gpus|--gpu-share|--gpu-mem|-c|--cpus|-m|--mem|--licences|-t|--time|-p|--priority|-A|--account|-N|--nodes|--gpus-per-node|--tasks|--tasks-per-node|--nvlink|--near|-C|--constraint|--env|-D|--chdir|--output|--error|--begin|--every|--deadline|--array|--after|--requeue|--signal|--grace|--on-end|--mail|--mail-on|--key|--timeout|-o|--format) [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++)); ((i++)) ;;
+		--complete|-n|--name|-g|--gpus|--gpu-share|--gpu-mem|-c|--cpus|-m|--mem|--licences|-t|--time|-p|--priority|-A|--account|--reservation|-N|--nodes|--gpus-per-node|--tasks|--tasks-per-node|--nvlink|--near|-C|--constraint|--env|-D|--chdir|--output|--error|--begin|--every|--deadline|--array|--after|--requeue|--signal|--grace|--on-end|--mail|--mail-on|--key|--timeout|-o|--format) [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++)); ((i++)) ;;
 		-*) ;;
 		*) break ;;
 		esac
@@ -36,6 +36,7 @@ _zn_submit()
 	-t|--time) :; return ;;
 	-p|--priority) :; return ;;
 	-A|--account) :; return ;;
+	--reservation) :; return ;;
 	-N|--nodes) :; return ;;
 	--gpus-per-node) :; return ;;
 	--tasks) :; return ;;
@@ -64,7 +65,7 @@ _zn_submit()
 	--complete) _zn_reply -W 'bash zsh fish'; return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		_zn_reply -W '-n --name -g --gpus --gpu-share --gpu-mem -c --cpus -m --mem --licences -t --time -p --priority -A --account -N --nodes --gpus-per-node --tasks --tasks-per-node --nvlink --pack --spread --near -C --constraint --same-switch --env -D --chdir --output --error --begin --every --deadline --array --after --hold --requeue --preemptible --signal --grace --on-end --mail --mail-on --key -w --wait -f --follow --pty --timeout --dry-run --records -o --format -h --help --version --complete'
+		_zn_reply -W '-n --name -g --gpus --gpu-share --gpu-mem -c --cpus -m --mem --licences -t --time -p --priority -A --account --reservation -N --nodes --gpus-per-node --tasks --tasks-per-node --nvlink --pack --spread --near -C --constraint --same-switch --env -D --chdir --output --error --begin --every --deadline --array --after --hold --requeue --preemptible --signal --grace --on-end --mail --mail-on --key -w --wait -f --follow --pty --timeout --dry-run --records -o --format -h --help --version --complete'
 	else
 		_zn_reply -c
 	fi

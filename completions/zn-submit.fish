@@ -10,6 +10,7 @@ complete -c zn-submit -l licences -x -d 'licences, as many of each as it says (d
 complete -c zn-submit -s t -l time -x -d 'longest running time: 90, 1h30m, 02:00:00'
 complete -c zn-submit -s p -l priority -x -d 'larger is more urgent (default 0)'
 complete -c zn-submit -s A -l account -x -d 'who pays: whose quota it counts for, beside the user\'s'
+complete -c zn-submit -l reservation -x -d 'in this reservation, while it lasts: zn-queue reservations lists them'
 complete -c zn-submit -s N -l nodes -x -d 'nodes that start together, each with an equal part of all it asks for (default 1)'
 complete -c zn-submit -l gpus-per-node -x -d 'GPUs on each of them, instead of --gpus'
 complete -c zn-submit -l tasks -x -d 'processes that start together, each with its rank (default 1)'
@@ -48,4 +49,4 @@ complete -c zn-submit -s o -l format -x -a 'table json csv msgpack' -d 'a record
 complete -c zn-submit -s h -l help -d 'print this help'
 complete -c zn-submit -l version -d 'print the version'
 complete -c zn-submit -l complete -x -a 'bash zsh fish' -d 'print the completions for a shell'
-complete -c zn-submit -x -a '(__fish_complete_subcommand -- -n --name -g --gpus --gpu-share --gpu-mem -c --cpus -m --mem --licences -t --time -p --priority -A --account -N --nodes --gpus-per-node --tasks --tasks-per-node --nvlink --near -C --constraint --env -D --chdir --output --error --begin --every --deadline --array --after --requeue --signal --grace --on-end --mail --mail-on --key --timeout -o --format)'
+complete -c zn-submit -x -a '(__fish_complete_subcommand -- -n --name -g --gpus --gpu-share --gpu-mem -c --cpus -m --mem --licences -t --time -p --priority -A --account --reservation -N --nodes --gpus-per-node --tasks --tasks-per-node --nvlink --near -C --constraint --env -D --chdir --output --error --begin --every --deadline --array --after --requeue --signal --grace --on-end --mail --mail-on --key --timeout -o --format)'

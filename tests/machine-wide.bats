@@ -240,6 +240,22 @@ key_of() { as "$1" zn-queue show -o json "$2" | sed -n 's/.*"key":"\([^"]*\)".*/
 	[ "$(field reason "$id")" = "cancelled by carl" ]
 }
 
+@test "operators alone make and end reservations, and only who is named starts in one" {
+	printf '[operators]\nusers = carl\n' >conf
+	serve --config "$dir/conf"
+	run -77 as ann zn-queue reserve course --until +1h --user ann
+	[ "$output" = "zn-queue: only an operator may make or end reservations" ]
+	as carl zn-queue reserve course --until +1h --user ann,carl --device 0-6
+	run -77 as ann zn-queue unreserve course
+	run -65 as bob zn-submit -t 1m --reservation course -- true
+	[ "$output" = "zn-submit: reservation 'course' is for others: zn-queue reservations says for whom" ]
+	as ann zn-submit --wait --output /dev/null -g 7 -t 1m --reservation course -- true
+	id=$(as bob zn-submit --output /dev/null -g 2 -t 1m -- true)
+	[ "$(field state "$id")" = QUEUED ]
+	as carl zn-queue unreserve course
+	as bob zn-queue wait "$id"
+}
+
 @test "an operator may adopt another's process, but run nothing as him; others may not even adopt it" {
 	printf '[operators]\nusers = carl\n' >conf
 	serve --config "$dir/conf"

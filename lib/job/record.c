@@ -38,6 +38,7 @@ static const struct zn_field job_fields[] = {
 	ZN_FIELD(J, same_switch, OBOOL, "", "all of its nodes at one switch, else absent"),
 	ZN_FIELD(J, near, STR, "", "the device that it is to be near"),
 	ZN_FIELD(J, constraint, STR, "", "which labels its nodes are to have"),
+	ZN_FIELD(J, reservation, STR, "", "in which it is to run"),
 	ZN_FIELD(J, licences, STR, "", "licences asked, by name and count"),
 	ZN_FIELD(J, submit_s, TIME, "SUBMITTED", "when it was accepted"),
 	ZN_FIELD(J, begin_s, OTIME, "", "not before"),

@@ -39,6 +39,7 @@ struct zn_job_record {
 	struct zn_of64 time_limit_s;
 	const char *nvlink;
 	const char *constraint;        /* labels of its nodes: rec/selector.h */
+	const char *reservation;
 	struct zn_obool pack, spread, same_switch; /* true, or absent */
 	const char *near;              /* a device */
 	const char *licences;          /* "matlab:2,vcs:1" */

@@ -332,6 +332,7 @@ static const struct option {
 	{ 'd', "dependency", DEPENDENCY, NULL, 0 },
 	{ 'L', "licenses", LICENSES, NULL, 0 },
 	{ 'A', "account", TEXT, "--account", 0 },
+	{ 0, "reservation", TEXT, "--reservation", 0 },
 	{ 'p', "partition", IGNORED, NULL, 0 }, { 'q', "qos", IGNORED, NULL, 0 },
 	{ 'C', "constraint", CONSTRAINT, "--constraint", 0 }, { 'w', "nodelist", IGNORED, NULL, 0 }, { 'x', "exclude", IGNORED, NULL, 0 },
 	{ 'M', "clusters", IGNORED, NULL, 0 }, { 'B', "extra-node-info", IGNORED, NULL, 0 }, { 'm', "distribution", IGNORED, NULL, 0 },

@@ -50,6 +50,7 @@ static const struct zn_field policy_fields[] = {
 	ZN_FIELD(struct zn_spec_policy, priority, OI64, "PRIO", "larger is more urgent"),
 	ZN_FIELD(struct zn_spec_policy, account, STR, "", "who pays"),
 	ZN_FIELD(struct zn_spec_policy, queue, STR, "", "which queue"),
+	ZN_FIELD(struct zn_spec_policy, reservation, STR, "", "in which reservation"),
 	ZN_FIELD(struct zn_spec_policy, preemptible, OBOOL, "", "may be preempted"),
 	ZN_FIELD(struct zn_spec_policy, signal, STR, "", "first signal when it must end"),
 	ZN_FIELD(struct zn_spec_policy, grace_s, ODUR, "", "from that signal to SIGKILL"),
@@ -295,6 +296,8 @@ static int check_names(const struct zn_spec *s, struct zn_err *err)
 		rc = zn_spec_check_name("key", s->key, err);
 	if (rc == 0 && s->policy.account)
 		rc = zn_spec_check_name("account", s->policy.account, err);
+	if (rc == 0 && s->policy.reservation)
+		rc = zn_spec_check_name("reservation", s->policy.reservation, err);
 	return rc;
 }
 
@@ -327,9 +330,9 @@ static int check_adopt(const struct zn_spec *s, struct zn_err *err)
 		return zn_err_set(err, -EBADMSG, "what is adopted is named by pid, from 2, and start_ticks");
 	if (s->command || s->script || s->arguments.n || s->error || (s->hold.has && s->hold.v) || s->policy.begin_s.has || s->policy.deadline_s.has ||
 	    s->policy.preemptible.v || s->policy.requeue.v || s->policy.after.n || r->cpus.has || r->tasks.v > 1 || r->gpus_per_node.has ||
-	    r->gpu_share.has || r->gpu_mem_bytes.has || r->licences.p || has_locality(&s->locality))
+	    r->gpu_share.has || r->gpu_mem_bytes.has || r->licences.p || s->policy.reservation || has_locality(&s->locality))
 		return zn_err_set(err, -EBADMSG, "a process that runs already can be given no command, arguments, error file, "
-		                  "begin, deadline, after, hold, requeue, cpus, tasks, part of a gpu, locality or licences, nor be preemptible");
+		                  "begin, deadline, after, hold, requeue, cpus, tasks, part of a gpu, locality, licences or reservation, nor be preemptible");
 	if (r->gpus.has && r->gpus.v != a->gpus.n)
 		return zn_err_set(err, -EBADMSG, "gpus must be as many as adopt names");
 	for (size_t i = 0; i < a->gpus.n; i++)

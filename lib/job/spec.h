@@ -23,7 +23,7 @@ struct zn_spec_locality {
 
 struct zn_spec_policy {
 	struct zn_oi64 priority;
-	const char *account, *queue;
+	const char *account, *queue, *reservation;
 	struct zn_obool preemptible;
 	const char *signal;
 	struct zn_of64 grace_s;

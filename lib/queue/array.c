@@ -116,7 +116,7 @@ static void fill(const struct zn_job *array, uint32_t index, struct zn_job *to)
 		.id = zn_handle(array->id, index), .state = array->state, .uid = array->uid, .gid = array->gid,
 		.user = array->user, .account = array->account, .priority = array->priority, .hold = array->hold,
 		.nvlink_required = array->nvlink_required, .pack = array->pack, .spread = array->spread, .same_switch = array->same_switch,
-		.near = array->near, .constraint = array->constraint, .preemptible = array->preemptible, .gpus = array->gpus, .tasks = array->tasks, .cpus = array->cpus,
+		.near = array->near, .constraint = array->constraint, .booking = array->booking, .preemptible = array->preemptible, .gpus = array->gpus, .tasks = array->tasks, .cpus = array->cpus,
 		.gpu_share_milli = array->gpu_share_milli, .part = array->part,
 		.mem_bytes = array->mem_bytes, .wish = array->wish, .limit_s = array->limit_s, .grace_s = array->grace_s,
 		.submit_s = array->submit_s, .begin_s = array->begin_s, .deadline_s = array->deadline_s,

@@ -187,6 +187,7 @@ static bool ran_already(const struct past *past, const struct zn_job_record *r)
 /* What those who ran already had. */
 static void take_places(struct zn__future *f, const struct past *past, const struct without *w)
 {
+	zn_room_book(&f->room, NULL, 0); /* what was reserved is not on record */
 	for (uint32_t i = 0; i < f->room.n; i++) {
 		zn_room_set_facts(&f->room, i, past->p->room.nodes[i].facts);
 		f->room.nodes[i].free.mixes_users = past->p->nodes[i].share_between_users.v;
@@ -223,6 +224,7 @@ static int put_in(struct zn__future *f, const struct past *past, const struct wi
 
 	if (rc < 0)
 		return rc;
+	o.ask.booking = NULL; /* there is none here */
 	if (w->priorities)
 		o.ask.priority = 0;
 	if (w->padding && run_s < HUGE_VAL)

@@ -37,6 +37,7 @@ static const struct zn_field request_fields[] = {
 	ZN_FIELD(R, reason, STR, "", "why"),
 	ZN_FIELD(R, from_s, OTIME, "", "from when on"),
 	ZN_FIELD(R, until_s, OTIME, "", "until when"),
+	ZN_FIELD_SUB(R, reservation, SUB, &zn_booking_kind, "", "what is reserved, and for whom"),
 	{ 0 },
 };
 const struct zn_kind zn_request_kind = { "request", "a wish to zn-schedd", request_fields, sizeof(R), NULL };

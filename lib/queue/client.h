@@ -4,6 +4,7 @@
 #ifndef ZN_QUEUE_CLIENT_H
 #define ZN_QUEUE_CLIENT_H
 
+#include "job/booking.h"
 #include "job/record.h"
 #include "job/spec.h"
 
@@ -22,7 +23,8 @@ struct zn_request {
 	struct zn_of64 grace_s;
 	bool force;                    /* stop: end running jobs too */
 	const char *node, *reason;     /* drain, undrain: NULL is the only one; why */
-	struct zn_of64 from_s, until_s; /* drain: absent: at once, and until somebody ends it */
+	struct zn_of64 from_s, until_s; /* drain, reserve: absent: at once, and until somebody ends it */
+	struct zn_booking reservation; /* reserve: but for its times; unreserve: its name */
 };
 
 struct zn_reply {

@@ -7,6 +7,7 @@
 #include "base/account.h"
 #include "base/clock.h"
 #include "base/units.h"
+#include "job/booking.h"
 #include "job/calendar.h"
 #include "job/number.h"
 #include "queue/forecast.h"
@@ -28,7 +29,7 @@ static struct zn_order order_of(const struct zn_spec *s, double now_s)
 		         .mem_bytes = r->mem_bytes.v, .tasks = zn_spec_tasks(r), .nodes_min = nodes_min, .nodes_max = nodes_max,
 		         .nvlink_required = s->locality.nvlink && !strcmp(s->locality.nvlink, "require"), .may_exceed = s->policy.preemptible.v,
 		         .spread = s->locality.spread.v, .same_switch = s->locality.same_switch.v, .near = s->locality.near,
-		         .constraint = s->locality.constraint },
+		         .constraint = s->locality.constraint, .booking = s->policy.reservation },
 	};
 }
 
@@ -37,7 +38,7 @@ static const char *in_the_way(struct zn_picture *p, const struct zn_spec *s, con
                               struct zn_arena *a)
 {
 	const char *quota = zn_forecast_over_quota(p, o);
-	char number[ZN_NUMBER_TEXT], time[ZN_UNIT_TEXT];
+	char number[ZN_NUMBER_TEXT];
 
 	const char *closed = zn_picture_closed(p);
 	if (closed)
@@ -54,7 +55,7 @@ static const char *in_the_way(struct zn_picture *p, const struct zn_spec *s, con
 		return zn_arena_printf(a, "it would come after job %s of the same user or account, which waits for the quota",
 		                       zn_handle_text(f->kept_by, number));
 	if (f->closes_s.has)
-		return zn_arena_printf(a, "it would not be over when the node is to be drained, %s", zn_format_time(f->closes_s.v, time));
+		return zn_arena_printf(a, "it %s", zn_forecast_closing(f, a));
 	return f->behind ? zn_arena_printf(a, "it would delay job %s, which comes before it", zn_handle_text(f->behind, number)) : NULL;
 }
 
@@ -96,6 +97,26 @@ static int foretell(struct zn_picture *p, const struct zn_spec *s, struct zn_ord
 	if (why)
 		add_reason(ret, why, a);
 	return 0;
+}
+
+/* In a reservation it does not begin before that; false: never there. */
+static bool heed_booking(const struct zn_picture *p, const struct zn_spec *s, struct zn_order *o, struct zn_arena *a, struct zn_planned *ret)
+{
+	const struct zn_booking_ask ask = { s->policy.reservation, o->user, o->account, o->limit_s };
+	const struct zn_booking *b = ask.name ? zn_bookings_find(&p->bookings, ask.name) : NULL;
+
+	if (!ask.name)
+		return true;
+	const char *never = zn_booking_never(b, &ask, fmax(o->submit_s, o->begin_s), a);
+	const char *why = never ? never : zn_booking_not_now(b, &ask, o->submit_s, a);
+	if (why) {
+		ret->reasons.n = 0;
+		ret->smallest = NULL;
+		add_reason(ret, why, a);
+	}
+	if (!never)
+		o->begin_s = fmax(o->begin_s, b->from_s);
+	return !never;
 }
 
 /* The user whose it would be, and how large the part of a GPU. */
@@ -164,7 +185,7 @@ static int plan(struct zn_picture *p, const struct zn_spec *s, struct zn_arena *
 	if (rc != -ENOMEM)
 		rc = zn_picture_lacks(p, o.licences, rc, a, &ret->reasons, &ret->smallest);
 	ret->now = rc == 0;
-	if (rc != -ENOMEM && rc != -EINVAL) /* else it never starts */
+	if (rc != -ENOMEM && heed_booking(p, s, &o, a, ret) && rc != -EINVAL) /* else it never starts */
 		rc = foretell(p, s, &o, a, ret);
 	return rc == -ENOMEM ? rc : 0;
 }

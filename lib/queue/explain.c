@@ -66,10 +66,10 @@ static void explain_behind(const struct zn_forecast *forecast, struct zn_arena *
 /* There is room for it, but not for so long. */
 static void explain_closing(const struct zn_forecast *forecast, struct zn_arena *a, E *e)
 {
-	char limit[ZN_UNIT_TEXT], at[ZN_UNIT_TEXT];
+	char limit[ZN_UNIT_TEXT];
 	double left_s = floor(forecast->closes_s.v - zn_now_s());
 
-	e->answer = zn_arena_printf(a, "it fits, but would not be over when the node is to be drained, %s", zn_format_time(forecast->closes_s.v, at));
+	e->answer = zn_arena_printf(a, "it fits, but %s", zn_forecast_closing(forecast, a));
 	e->smallest = left_s >= 1 ? zn_arena_printf(a, "with --time %s it would start now", zn_format_duration(left_s, limit)) : NULL;
 }
 
@@ -208,7 +208,7 @@ static const char *pending_answer(const struct zn_picture *p, const struct zn_jo
 	char when[ZN_UNIT_TEXT];
 
 	(void)p;
-	if (!job->after && job->begin_s.has && job->begin_s.v > zn_now_s())
+	if (!job->after && !job->reservation && job->begin_s.has && job->begin_s.v > zn_now_s())
 		return zn_arena_printf(a, "it begins at %s", zn_format_time(job->begin_s.v, when));
 	return job->reason ? job->reason : "it is held";
 }

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/units.h"
 #include "job/number.h"
 #include "queue/future.h"
 
@@ -34,7 +35,8 @@ struct zn_order zn_forecast_order(const struct zn_job_record *r)
 		         .cpus = (uint32_t)r->cpus.v, .tasks = (uint32_t)r->tasks,
 		         .nodes_min = (uint32_t)r->nodes_min.v, .nodes_max = (uint32_t)r->nodes_max.v,
 		         .nvlink_required = r->nvlink && !strcmp(r->nvlink, "require"), .may_exceed = r->preemptible.v,
-		         .spread = r->spread.v, .same_switch = r->same_switch.v, .near = r->near, .constraint = r->constraint, .part = part_of(r) },
+		         .spread = r->spread.v, .same_switch = r->same_switch.v, .near = r->near, .constraint = r->constraint, .booking = r->reservation,
+		         .part = part_of(r) },
 	};
 }
 
@@ -139,24 +141,39 @@ static bool has_room_until(struct zn__future *f, double until_s)
 	return zn_room_future_fits(&f->room, &f->wanted->order.ask);
 }
 
-/* What there is room for is to be drained before it would be over. */
+/* It is to be drained, or will be reserved: for that. */
+static void note_one_closing(struct zn__future *f, double now_s, double from_s, const char *reserved, struct zn_forecast *ret)
+{
+	if (from_s <= now_s || from_s <= ret->closes_s.v || !has_room_until(f, from_s))
+		return;
+	ret->closes_s = ZN_SOME_F64(from_s);
+	ret->closes_for = reserved;
+}
+
+/* What there is room for is somebody else's, or nobody's, before it would be over: the last of these times. */
 static void note_closing(struct zn__future *f, double now_s, struct zn_forecast *ret)
 {
-	double last_s = 0;
-
 	if (!f->wanted->pick.shape || has_room_until(f, now_s + f->wanted->pick.limit_s))
 		return;
 	for (const struct zn_room_node *n = f->room.nodes; n < f->room.nodes + f->room.n; n++)
-		if (n->closes_s > now_s && n->closes_s > last_s && has_room_until(f, n->closes_s))
-			last_s = n->closes_s;
-	if (last_s > 0)
-		ret->closes_s = ZN_SOME_F64(last_s);
+		note_one_closing(f, now_s, n->closes_s, NULL, ret);
+	for (size_t i = 0; i < f->room.n_booked; i++)
+		note_one_closing(f, now_s, f->room.booked[i].from_s, f->room.booked[i].name, ret);
 }
 
-/* When a node closes or opens, after now_s. */
+const char *zn_forecast_closing(const struct zn_forecast *f, struct zn_arena *a)
+{
+	char at[ZN_UNIT_TEXT];
+
+	zn_format_time(f->closes_s.v, at);
+	return f->closes_for ? zn_arena_printf(a, "would not be over when reservation '%s' begins, %s", f->closes_for, at)
+	                     : zn_arena_printf(a, "would not be over when the node is to be drained, %s", at);
+}
+
+/* When a node closes or opens, or what is reserved changes, after now_s. */
 static double next_opening(const struct zn__future *f, double now_s)
 {
-	double next_s = HUGE_VAL;
+	double next_s = zn_room_next_booked(&f->room, now_s);
 
 	for (const struct zn_room_node *n = f->room.nodes; n < f->room.nodes + f->room.n; n++) {
 		if (!n->closes_s)

@@ -13,7 +13,8 @@ struct zn_forecast {
 	uint64_t behind;               /* a job for which something is set aside now, so that there is no room; 0: nothing is, or for this one as the first */
 	uint64_t kept_by;              /* a job of the same user or account that comes before it and waits for their quota; 0: none */
 	struct zn_of64 gap_s;          /* how long it might take now without delaying that one; absent: that is not known */
-	struct zn_of64 closes_s;       /* there is room for it only where it would not be over by then, when the node is to be drained */
+	struct zn_of64 closes_s;       /* there is room for it only where it would not be over by then, when the node is to be drained, */
+	const char *closes_for;        /* or is reserved: for this; lives as long as the picture */
 };
 
 /* When job, which waits in the picture or would, starts in its room.  -ENOMEM. */
@@ -22,6 +23,8 @@ int zn_forecast(const struct zn_picture *p, const struct zn_order *job, double n
 int zn_forecast_ahead(const struct zn_picture *p, const struct zn_order *job, double now_s, uint64_t *ret);
 /* What of a quota keeps it from starting now, as a sentence in the picture's arena; NULL: nothing. */
 const char *zn_forecast_over_quota(struct zn_picture *p, const struct zn_order *order);
+/* With closes_s: "would not be over when ...", in a. */
+const char *zn_forecast_closing(const struct zn_forecast *f, struct zn_arena *a);
 struct zn_order zn_forecast_order(const struct zn_job_record *job);
 
 #endif

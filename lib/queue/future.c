@@ -37,6 +37,8 @@ int zn__future_know(struct zn__future *f, struct zn_order *o)
 		return -ENOMEM;
 	if (o->ask.constraint && !(o->ask.constraint = zn_words_get(&f->words, o->ask.constraint)))
 		return -ENOMEM;
+	if (o->ask.booking && !(o->ask.booking = zn_words_get(&f->words, o->ask.booking)))
+		return -ENOMEM;
 	return payer < 0 ? (int)payer : zn_licences_wish(&f->room.licences, o->licences, &o->ask.wish);
 }
 
@@ -280,7 +282,7 @@ static int copy_room(struct zn__future *f, const struct zn_room *from, uint32_t 
 	if (zn_room_open(&f->room, from->n, reservations) < 0)
 		return -ENOMEM;
 	memcpy(f->room.nodes, from->nodes, from->n * sizeof(*from->nodes));
-	return 0;
+	return zn_room_book(&f->room, from->booked, from->n_booked);
 }
 
 int zn__future_init(struct zn__future *f, const struct zn_picture *p, size_t n)

@@ -36,7 +36,7 @@ struct zn__future {
 	struct zn__one *wanted;
 	uint32_t wanted_at;            /* of an array: so many of it start before the one that is meant */
 	struct zn_arena elements;      /* that began since, and the places of all */
-	struct zn_word *words;         /* devices that jobs are to be near, and constraints */
+	struct zn_word *words;         /* devices that jobs are to be near, constraints, and what is booked */
 	bool failed;                   /* for want of memory */
 };
 

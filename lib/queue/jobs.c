@@ -146,6 +146,7 @@ void zn_jobs_done(struct zn_jobs *q)
 	zn_payers_done(&q->payers);
 	zn_pick_done(&q->pick);
 	zn_room_close(&q->room);
+	zn_bookings_done(&q->bookings);
 	zn_words_free(q->words);
 }
 
@@ -275,6 +276,18 @@ int zn_jobs_drain(struct zn_jobs *q, uint32_t node, const char *by, const char *
 	d->from_s = from_s;
 	d->until_s = until_s;
 	return rc;
+}
+
+static int64_t node_of(const void *q, const char *name)
+{
+	return zn_jobs_node(q, name);
+}
+
+int zn_jobs_book(struct zn_jobs *q, const struct zn_booking *b)
+{
+	int rc = zn_bookings_set(&q->bookings, b);
+
+	return rc < 0 ? rc : zn_bookings_lay(&q->bookings, &q->room, node_of, q);
 }
 
 int zn_plan_record(const struct zn_plan *plan, const char *node, const struct zn_facts *facts, struct zn_arena *a, struct zn_job_alloc *alloc)
@@ -454,7 +467,7 @@ int zn_job_public(const struct zn_jobs *q, const struct zn_job *job, struct zn_a
 		.cpus = job->cpus,
 		.submit_s = job->submit_s,
 		.nvlink = job->nvlink_required ? "require" : NULL,
-		.near = job->near, .constraint = job->constraint,
+		.near = job->near, .constraint = job->constraint, .reservation = job->booking,
 		.licences = job->wish ? job->wish->text : NULL,
 	};
 

@@ -16,6 +16,7 @@
 #include "job/state.h"
 #include "pick/preempt.h"
 #include "pick/room.h"
+#include "queue/bookings.h"
 #include "queue/journal.h"
 
 enum { ZN_DIGEST = 16 };
@@ -69,7 +70,7 @@ struct zn_job {
 	uint32_t attempt;              /* starts so far */
 	uid_t uid;
 	gid_t gid;
-	const char *user, *account, *every, *near, *constraint; /* interned; all but user may be NULL: none */
+	const char *user, *account, *every, *near, *constraint, *booking; /* interned; all but user may be NULL: none */
 	char *name, *reason;           /* malloc'ed or NULL */
 	struct zn_array *array;        /* NULL: it is none */
 	struct zn_job *whole;          /* of an element: its array */
@@ -129,6 +130,7 @@ struct zn_jobs {
 	struct zn_awaited *awaited;    /* by number */
 	struct zn_pick pick;           /* how many have reservations is said before the nodes are */
 	struct zn_room room;
+	struct zn_bookings bookings;   /* the room knows them */
 	struct zn_jobs_node *nodes;    /* as many as the room has, with the same numbers */
 	bool share_between_users;      /* parts of one GPU may be several users'; said before the first job comes */
 	struct zn_payers payers;
@@ -208,6 +210,8 @@ enum zn_job_state zn_job_shown_state(const struct zn_job *job);
 
 /* by NULL: it is drained no more.  -ENOMEM. */
 int zn_jobs_drain(struct zn_jobs *q, uint32_t node, const char *by, const char *reason, double from_s, double until_s);
+/* That is booked, or no more.  -ENOMEM. */
+int zn_jobs_book(struct zn_jobs *q, const struct zn_booking *b);
 /* What a node has is this now; facts live until they are replaced.  Those that wait are in line from now on, and what
  * jobs have is taken.  -ENOMEM: not all of them are.
  */

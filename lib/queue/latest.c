@@ -124,6 +124,13 @@ static int take_node(struct zn_latest *l, struct zn_bytes record)
 	return at < 0 ? (int)at : keep(l, record, &l->nodes[at]);
 }
 
+static int take_booking(struct zn_latest *l, struct zn_bytes record)
+{
+	ssize_t at = place_of(record, (const char *const[]){ "name", "name" }, &l->bookings, &l->n_bookings);
+
+	return at < 0 ? (int)at : keep(l, record, &l->bookings[at]);
+}
+
 static int take(struct zn_latest *l, struct zn_bytes record, struct zn_err *err)
 {
 	struct zn_bytes kind = zn_raw_get(record, "kind");
@@ -136,6 +143,8 @@ static int take(struct zn_latest *l, struct zn_bytes record, struct zn_err *err)
 		return append(l, record, &l->quotas, &l->n_quotas);
 	if (zn_raw_is_text(kind, "licence"))
 		return append(l, record, &l->licences, &l->n_licences);
+	if (zn_raw_is_text(kind, zn_booking_kind.name))
+		return take_booking(l, record);
 	return zn_raw_is_text(kind, "node") ? take_node(l, record) : 0;
 }
 
@@ -254,7 +263,7 @@ int zn_latest_read(struct zn_view_reader *r, struct zn_latest *ret, struct zn_er
 
 	while (taken == 0 && (rc = zn_view_next(r, &record, err)) > 0) {
 		if (rc == 2)
-			l.n_jobs = l.n_nodes = l.n_quotas = l.n_shares = l.n_licences = 0;
+			l.n_jobs = l.n_nodes = l.n_quotas = l.n_shares = l.n_licences = l.n_bookings = 0;
 		else
 			taken = take(&l, record, err);
 	}
@@ -282,6 +291,7 @@ void zn_latest_done(struct zn_latest *l)
 	free(l->quotas);
 	free(l->shares);
 	free(l->licences);
+	free(l->bookings);
 	zn_arena_done(&l->arena);
 	*l = (struct zn_latest){ 0 };
 }

@@ -19,6 +19,8 @@ struct zn_latest {
 	size_t n_quotas;
 	struct zn_bytes *licences;
 	size_t n_licences;
+	struct zn_bytes *bookings;     /* the last of each name */
+	size_t n_bookings;
 	struct zn_bytes *shares;       /* the last of each user in each account */
 	size_t n_shares;
 };

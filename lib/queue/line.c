@@ -37,7 +37,7 @@ static struct zn_order order_of(const struct zn_job *job)
 		.ask = { .priority = job->priority, .mem_bytes = job->mem_bytes, .gpus = job->gpus,
 		         .cpus = job->cpus.has ? (uint32_t)job->cpus.v : 0, .tasks = job->tasks, .nodes_min = job->nodes_min, .nodes_max = job->nodes_max,
 		         .payer = job->payer, .nvlink_required = job->nvlink_required, .may_exceed = job->preemptible,
-		         .spread = job->spread, .same_switch = job->same_switch, .near = job->near, .constraint = job->constraint, .part = job->part, .wish = job->wish },
+		         .spread = job->spread, .same_switch = job->same_switch, .near = job->near, .constraint = job->constraint, .booking = job->booking, .part = job->part, .wish = job->wish },
 	};
 }
 

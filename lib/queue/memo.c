@@ -190,6 +190,8 @@ int zn_memo_job(struct zn_jobs *q, const struct zn_memo_submit *m, struct zn_loc
 		goto fail;
 	if (m->spec.locality.constraint && !(job->constraint = zn_jobs_intern(q, m->spec.locality.constraint)))
 		goto fail;
+	if (m->spec.policy.reservation && !(job->booking = zn_jobs_intern(q, m->spec.policy.reservation)))
+		goto fail;
 	if (m->spec.locality.near && !(job->near = zn_jobs_intern(q, m->spec.locality.near)))
 		goto fail;
 	if (m->spec.policy.account && !(job->account = zn_jobs_intern(q, m->spec.policy.account)))
@@ -508,6 +510,16 @@ static int replay_drain(struct zn_jobs *q, const msgpack_object *map, struct zn_
 	return rc < 0 || node < 0 ? rc : zn_jobs_drain(q, (uint32_t)node, m.by, m.reason, m.from_s, m.until_s);
 }
 
+static int replay_booking(struct zn_jobs *q, const msgpack_object *map, struct zn_arena *a, struct zn_err *err)
+{
+	struct zn_booking b;
+	int rc = zn_decode(&zn_booking_kind, map, a, &b, err);
+
+	if (rc == 0 && !b.name)
+		rc = zn_err_set(err, -EBADMSG, "a reservation has no name");
+	return rc < 0 ? rc : zn_jobs_book(q, &b);
+}
+
 int zn_memo_replay(struct zn_jobs *q, struct zn_loc loc, const void *payload, size_t len, struct zn_arena *a,
                    const char **ret_event, struct zn_job **ret_job, double *ret_time_s, struct zn_err *err)
 {
@@ -532,6 +544,8 @@ int zn_memo_replay(struct zn_jobs *q, struct zn_loc loc, const void *payload, si
 		return replay_env(q, &map, loc, a, err);
 	if (kind && zn_val_is_text(kind, "drain"))
 		return replay_drain(q, &map, a, err);
+	if (kind && zn_val_is_text(kind, zn_booking_kind.name))
+		return replay_booking(q, &map, a, err);
 	if (kind && zn_val_is_text(kind, "meta"))
 		return replay_meta(q, &map, a, err);
 	return 0;
@@ -555,6 +569,14 @@ static int put_drain(const struct zn_jobs_node *node, struct zn_buf *b, struct z
 	b->len = 0;
 	int rc = m.by ? zn_encode(&zn_memo_drain_kind, &m, b) : 0;
 	return rc < 0 || !m.by ? rc : zn_snapshot_put(s, 0, b->data, b->len);
+}
+
+static int put_booking(const struct zn_booking *booking, struct zn_buf *b, struct zn_snapshot *s)
+{
+	b->len = 0;
+	int rc = zn_encode(&zn_booking_kind, booking, b);
+
+	return rc < 0 ? rc : zn_snapshot_put(s, 0, b->data, b->len);
 }
 
 /* What the submission does not say; an array has what its elements left, in the order in which they ended. */
@@ -582,6 +604,8 @@ int zn_memo_snapshot(struct zn_jobs *q, struct zn_snapshot *s)
 
 	for (uint32_t i = 0; rc == 0 && i < q->room.n; i++)
 		rc = put_drain(&q->nodes[i], &b, s);
+	for (size_t i = 0; rc == 0 && i < q->bookings.n; i++)
+		rc = put_booking(zn_bookings_get(&q->bookings, i), &b, s);
 	for (struct zn_env *e = q->envs; rc == 0 && e; e = e->hh.next)
 		rc = zn_snapshot_copy(s, ZN_TAG_ENV + n++, e->loc);
 	for (struct zn_job *job = q->by_id; rc == 0 && job; job = job->hh.next)

@@ -1,10 +1,11 @@
 /* memo: the queue's journal records, and the queue out of them again.
  *
- *   env      an environment, once for all jobs of a user that share it
- *   submit   a job as it was asked; its place in the journal is the job's body
- *   change   everything of a job that can change, after each change (so the last one stands)
- *   drain    a node gets no new jobs, or gets them again
- *   meta     the next job number, in snapshots
+ *   env           an environment, once for all jobs of a user that share it
+ *   submit        a job as it was asked; its place in the journal is the job's body
+ *   change        everything of a job that can change, after each change (so the last one stands)
+ *   drain         a node gets no new jobs, or gets them again
+ *   reservation   what is some users' for a while, or no more: job/booking.h
+ *   meta          the next job number, in snapshots
  */
 #ifndef ZN_QUEUE_MEMO_H
 #define ZN_QUEUE_MEMO_H

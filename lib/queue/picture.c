@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "job/number.h"
 #include "job/spans.h"
 #include "queue/latest.h"
@@ -70,6 +71,19 @@ static int take_licences(struct zn_picture *p, const struct zn_latest *l, struct
 	return rc;
 }
 
+static int take_bookings(struct zn_picture *p, const struct zn_latest *l, struct zn_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < l->n_bookings; i++) {
+		struct zn_booking b;
+		rc = zn_raw_decode(&zn_booking_kind, l->bookings[i], &p->arena, &b, err);
+		if (rc == 0 && b.name && b.until_s > zn_now_s())
+			rc = zn_bookings_set(&p->bookings, &b);
+	}
+	return rc;
+}
+
 int zn_picture_read(struct zn_view_reader *r, struct zn_picture *ret, struct zn_err *err)
 {
 	struct zn_picture p = { 0 };
@@ -85,6 +99,8 @@ int zn_picture_read(struct zn_view_reader *r, struct zn_picture *ret, struct zn_
 		rc = take_shares(&p, &l, err);
 	if (rc == 0)
 		rc = take_licences(&p, &l, err);
+	if (rc == 0)
+		rc = take_bookings(&p, &l, err);
 	if (rc == 0)
 		rc = take_jobs(&p, &l, err);
 	zn_latest_done(&l);
@@ -124,6 +140,7 @@ void zn_picture_done(struct zn_picture *p)
 	zn_payers_done(&p->payers);
 	zn_licences_done(&p->counted);
 	forget_room(p);
+	zn_bookings_done(&p->bookings);
 	zn_arena_done(&p->arena);
 }
 
@@ -188,8 +205,10 @@ bool zn_picture_has_place(const struct zn_job_record *job)
 }
 
 /* One alone may have been renamed since. */
-static int64_t node_of(const struct zn_picture *p, const char *name)
+static int64_t node_of(const void *picture, const char *name)
 {
+	const struct zn_picture *p = picture;
+
 	for (uint32_t i = 0; i < p->n_nodes; i++)
 		if (name && p->nodes[i].node_id && !strcmp(p->nodes[i].node_id, name))
 			return i;
@@ -314,8 +333,11 @@ static int fill_room(struct zn_picture *p, struct zn_err *err)
 	}
 	if (rc == 0)
 		rc = take_places(p);
+	if (rc == 0)
+		rc = zn_bookings_lay(&p->bookings, &p->room, node_of, p);
 	if (rc < 0)
 		return rc;
+	p->room.now_s = zn_now_s();
 	for (uint32_t i = 0; i < p->n_nodes; i++) {
 		struct zn_room_node *n = &p->room.nodes[i];
 		const struct zn_node_held *held = p->nodes[i].held.v;

@@ -8,6 +8,7 @@
 #include "job/spec.h"
 #include "pick/room.h"
 #include "plan/plan.h"
+#include "queue/bookings.h"
 #include "queue/view.h"
 
 struct zn_picture {
@@ -23,6 +24,7 @@ struct zn_picture {
 	size_t n_shares;
 	struct zn_licence_record *licences;
 	size_t n_licences;
+	struct zn_bookings bookings;   /* that have not ended */
 	struct zn_licences counted;    /* of them, and of others that jobs have: what is in use: zn_picture_count */
 	struct zn_payers payers;       /* what they have now: zn_picture_count */
 };

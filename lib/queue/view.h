@@ -2,7 +2,7 @@
  * ask the daemon.
  *
  * SPOOL/view/ holds one generation, %016llx.zv: a plain stream of records (zn-fmt reads it).  It opens with
- * a base: node, quota, share and licence records and, for every job that has not ended, an event "is"; then events follow as they
+ * a base: node, quota, share, licence and reservation records and, for every job that has not ended, an event "is"; then events follow as they
  * happen, each with the whole job record, so the last one of a job stands.  When too much of it is old, the
  * daemon writes the next generation beside it, renames it into place and removes the old one.  A reader that
  * comes to the end of its file looks for a newer one and goes on there; "is" events at or below the sequence
@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "job/booking.h"
 #include "job/licences.h"
 #include "job/record.h"
 #include "quota/quota.h"
@@ -41,6 +42,7 @@ int zn_view_put_node(struct zn_view *v, uint64_t seq, const struct zn_node_recor
 int zn_view_put_quota(struct zn_view *v, uint64_t seq, const struct zn_quota *quota);
 int zn_view_put_share(struct zn_view *v, uint64_t seq, const struct zn_leaf *leaf);
 int zn_view_put_licence(struct zn_view *v, uint64_t seq, const struct zn_licence_record *licence);
+int zn_view_put_booking(struct zn_view *v, uint64_t seq, const struct zn_booking *b);
 int zn_view_put_history(struct zn_view *v, const struct zn_event *event);
 /* Writes what belongs to sequence numbers up to durable.  After an error (a full disk) the next call goes on where
  * this one had to stop.

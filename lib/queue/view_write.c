@@ -303,6 +303,13 @@ int zn_view_put_licence(struct zn_view *v, uint64_t seq, const struct zn_licence
 	return rc < 0 ? rc : mark(v, seq);
 }
 
+int zn_view_put_booking(struct zn_view *v, uint64_t seq, const struct zn_booking *b)
+{
+	int rc = zn_encode(&zn_booking_kind, b, &v->out);
+
+	return rc < 0 ? rc : mark(v, seq);
+}
+
 static void day_of(double epoch_s, char day[16])
 {
 	time_t t = (time_t)epoch_s;

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/units.h"
+
 static const struct zn_field reason_fields[] = {
 	ZN_FIELD(struct zn_explained_reason, text, STR, "REASON", "what rejected it"),
 	ZN_FIELD(struct zn_explained_reason, count, U64, "COUNT", "how many devices or nodes this rejected"),
@@ -53,12 +55,43 @@ static void add_strangers(struct reasons *r, const struct zn_node_record *node)
 	}
 }
 
-static const char *other_labels(const struct zn_pick_ask *wanted, const struct zn_room_node *n, struct reasons *r)
+/* Why it never suits. */
+static const char *unsuited(const struct zn_pick_ask *wanted, const struct zn_room_node *n, struct reasons *r)
 {
 	size_t len = 0;
-	const char *lacks = zn_room_lacks_label(n, wanted, &len);
+	const char *lacks = wanted->constraint ? zn_room_lacks_label(n, wanted, &len) : NULL;
 
-	return zn_arena_printf(r->a, "its labels are not '%.*s'", (int)len, lacks);
+	return lacks ? zn_arena_printf(r->a, "its labels are not '%.*s'", (int)len, lacks)
+	             : zn_arena_printf(r->a, "reservation '%s' has nothing of it", wanted->booking);
+}
+
+/* Of its GPUs alone it can have some; NULL: of all. */
+static const char *own_part(const struct zn_pick_ask *wanted, const struct zn_room_node *n, struct reasons *r)
+{
+	for (uint32_t i = 0; i < n->n_booked; i++) {
+		const struct zn_room_booked *b = &n->booked[i];
+		if (!strcmp(b->name, wanted->booking) && !b->is_whole)
+			return zn_arena_printf(r->a, "of its GPUs reservation '%s' has %u", b->name, zn_idset_count(&b->gpus));
+	}
+	return NULL;
+}
+
+/* What is reserved that it could have else; leaves: something is left for it.  NULL: nothing. */
+static const char *booked(const struct zn_room *room, const struct zn_pick_ask *wanted, const struct zn_ask *ask, const struct zn_room_node *n,
+                          bool leaves, struct reasons *r)
+{
+	const struct zn_room_booked *b = zn_room_booked_now(room, n, wanted);
+	struct zn_free all = zn_room_free_for(n, wanted);
+	struct zn_plan plan;
+	char until[ZN_UNIT_TEXT];
+
+	if (leaves && wanted->booking)
+		return own_part(wanted, n, r);
+	if (leaves && zn_plan_make(n->facts, &all, ask, &plan, NULL) < 0)
+		return NULL;
+	if (!b) /* its own begins later */
+		return zn_arena_printf(r->a, "reservation '%s' does not have it now", wanted->booking);
+	return zn_arena_printf(r->a, "%s reserved until %s: '%s'", b->is_whole ? "it is" : "of its GPUs some are", zn_format_time(b->until_s, until), b->name);
 }
 
 /* One node: all that the planner says, with how many devices. */
@@ -68,41 +101,52 @@ static void ask_one(struct zn_picture *p, const struct zn_pick_ask *wanted, stru
 	const struct zn_room_node *n = &p->room.nodes[0];
 	struct zn_free free = zn_room_free_for(n, wanted);
 	struct zn_why why = { 0 };
+	bool leaves = zn_room_leaves_now(&p->room, n, wanted, &free);
 
 	p->room.places->n = 1;
 	p->room.places->v[0] = (struct zn_place){ .node = 0 };
 	w->rc = zn_plan_make(n->facts, &free, &ask, &p->room.places->v[0].plan, &why);
 	for (size_t i = 0; i < why.n; i++)
 		add(r, NULL, zn_arena_strdup(r->a, why.reasons[i].text), why.reasons[i].count);
-	if (why.smallest[0])
+	if (why.smallest[0] && leaves)
 		w->smallest = zn_arena_strdup(r->a, why.smallest);
-	if (zn_room_suits(n, wanted))
+	if (!zn_room_suits(n, wanted)) {
+		add(r, NULL, unsuited(wanted, n, r), 1);
+		w->rc = -EINVAL;
+		w->smallest = NULL;
 		return;
-	add(r, NULL, other_labels(wanted, n, r), 1);
-	w->rc = -EINVAL;
-	w->smallest = NULL;
+	}
+	if (w->rc == 0 && !leaves)
+		w->rc = -EAGAIN;
+	const char *whose = w->rc == -EAGAIN && n->n_booked ? booked(&p->room, wanted, &ask, n, leaves, r) : NULL;
+	if (whose)
+		add(r, NULL, whose, 1);
 }
 
 /* Why it can't be there now: -EAGAIN, or -EINVAL, never; 0: it can. */
-static int refusal(const struct zn_room_node *n, const struct zn_node_record *record, const struct zn_pick_ask *wanted, const struct zn_ask *ask,
-                   struct reasons *r, const char **smallest)
+static int refusal(const struct zn_room *room, const struct zn_room_node *n, const struct zn_node_record *record, const struct zn_pick_ask *wanted,
+                   const struct zn_ask *ask, struct reasons *r, const char **smallest)
 {
 	struct zn_free free = zn_room_free_for(n, wanted);
 	struct zn_why why = { 0 };
 	struct zn_plan plan;
+	bool leaves = n->facts && zn_room_leaves_now(room, n, wanted, &free);
 	int rc = n->facts ? zn_plan_make(n->facts, &free, ask, &plan, &why) : -EAGAIN;
 
 	if (!zn_room_suits(n, wanted)) {
-		add(r, record->node_id, other_labels(wanted, n, r), 1);
+		add(r, record->node_id, unsuited(wanted, n, r), 1);
 		return -EINVAL;
 	}
-	if (rc == 0 && !n->is_closed)
+	if (rc == 0 && leaves && !n->is_closed)
 		return 0;
+	const char *whose = n->facts && n->n_booked && rc != -EINVAL && (!leaves || !wanted->booking) ? booked(room, wanted, ask, n, leaves, r) : NULL;
 	if (n->is_closed || !n->facts)
 		add(r, record->node_id, record->reason ? record->reason : record->state, 1);
+	else if (whose)
+		add(r, record->node_id, whose, 1);
 	else
 		add(r, record->node_id, why.n ? zn_arena_strdup(r->a, why.reasons[0].text) : "it does not fit", 1);
-	if (!n->is_closed && why.smallest[0] && !*smallest)
+	if (!n->is_closed && leaves && why.smallest[0] && !*smallest)
 		*smallest = zn_arena_strdup(r->a, why.smallest);
 	return rc == -EINVAL ? rc : -EAGAIN;
 }
@@ -191,7 +235,7 @@ static void ask_several(struct zn_picture *p, const struct zn_pick_ask *wanted, 
 		return;
 	uint32_t need = ask_each(&p->room, wanted, could, &ask);
 	for (uint32_t i = 0; i < p->room.n; i++) {
-		int rc = refusal(&p->room.nodes[i], &p->nodes[i], wanted, &ask, r, &w->smallest);
+		int rc = refusal(&p->room, &p->room.nodes[i], &p->nodes[i], wanted, &ask, r, &w->smallest);
 		fits[i] = rc == 0;
 		could[i] = rc != -EINVAL;
 	}

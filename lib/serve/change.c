@@ -165,6 +165,7 @@ int zn_view_rebuild(struct zn_server *s)
 		zn_node_publish(&s->nodes[i]);
 	zn_quota_publish(s);
 	zn_licence_publish(s);
+	zn_booking_publish(s);
 	for (job = s->jobs.by_id; job; job = job->hh.next)
 		if (!zn_job_is_finished(job->state))
 			zn_change_view(s, job, "is", job->submit_s);

@@ -87,18 +87,37 @@ bool zn_drain_holds(struct zn_node *n)
 	return true;
 }
 
-uint32_t zn_drain_times(const struct zn_server *s, const struct zn_node *but, double from_s, double until_s)
-{
-	uint32_t times = 1;
+/* Pairs of times, each once; one more than may be. */
+struct planned { double (*v)[2]; uint32_t n; };
 
-	for (uint32_t i = 0; i < s->n_nodes; i++) {
+static void note(struct planned *p, double from_s, double until_s)
+{
+	uint32_t i = 0;
+
+	while (i < p->n && (p->v[i][0] != from_s || p->v[i][1] != until_s))
+		i++;
+	p->v[i][0] = from_s;
+	p->v[i][1] = until_s;
+	p->n += i == p->n;
+}
+
+uint32_t zn_planned_times(const struct zn_server *s, const struct zn_node *but, double from_s, double until_s)
+{
+	double v[ZN_PICK_CLOSINGS + 1][2], now_s = zn_now_s();
+	struct planned p = { .v = v };
+
+	note(&p, from_s, until_s);
+	for (uint32_t i = 0; i < s->n_nodes && p.n <= ZN_PICK_CLOSINGS; i++) {
 		const struct zn_drain *d = &s->jobs.nodes[i].drain;
-		bool is_new = i != but->number && d->by && d->from_s > zn_now_s() && (d->from_s != from_s || d->until_s != until_s);
-		for (uint32_t k = 0; is_new && k < i; k++)
-			is_new = k == but->number || s->jobs.nodes[k].drain.from_s != d->from_s || s->jobs.nodes[k].drain.until_s != d->until_s;
-		times += is_new;
+		if (&s->nodes[i] != but && d->by && d->from_s > now_s)
+			note(&p, d->from_s, d->until_s);
 	}
-	return times;
+	for (size_t i = 0; i < s->jobs.bookings.n && p.n <= ZN_PICK_CLOSINGS; i++) {
+		const struct zn_booking *b = zn_bookings_get(&s->jobs.bookings, i);
+		if (b->from_s > now_s)
+			note(&p, b->from_s, b->until_s);
+	}
+	return p.n;
 }
 
 const char *zn_drain_text(struct zn_node *n, struct zn_arena *a)

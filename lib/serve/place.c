@@ -139,6 +139,9 @@ void zn_place_pass(struct zn_server *s)
 	event_del(s->on_deferred);
 	if (s->stopping)
 		return;
+	zn_bookings_come(s);
+	if (s->times_first && s->times_first <= zn_now_s()) /* who may start no more does not */
+		zn_times_come(s);
 	bool any = open_nodes(s);
 	zn_preempt_thaw(s); /* on a node that is drained, too: it ends there */
 	if (!any)

@@ -301,6 +301,8 @@ static int op_modify(struct zn_server *s, struct wish *w)
 	}
 	if (zn_jobs_reorder(&s->jobs, job) < 0)
 		return -ENOMEM;
+	if (job->booking && job->state == ZN_JOB_PENDING && !job->hold)
+		zn_submit_promote(s, job); /* by its limit it may start, or not */
 	zn_place_soon(s);
 	zn_times_note(s, job);
 	return zn_change_save(s, job, "modified");
@@ -379,8 +381,8 @@ static int op_drain(struct zn_server *s, struct wish *w)
 		rc = zn_err_set(&w->err, -EBADMSG, "from when on it is drained must be in the future");
 	if (rc == 0 && r->from_s.has && r->until_s.has && !(r->until_s.v > r->from_s.v))
 		rc = zn_err_set(&w->err, -EBADMSG, "it can't be drained until a time before it is");
-	if (rc == 0 && r->from_s.has && zn_drain_times(s, n, r->from_s.v, r->until_s.v) > ZN_PICK_CLOSINGS)
-		rc = zn_err_set(&w->err, -EAGAIN, "drains are planned for %d other times already", ZN_PICK_CLOSINGS);
+	if (rc == 0 && r->from_s.has && zn_planned_times(s, n, r->from_s.v, r->until_s.v) > ZN_PICK_CLOSINGS)
+		rc = zn_err_set(&w->err, -EAGAIN, ZN_PLANNED_ENOUGH, ZN_PICK_CLOSINGS);
 	if (rc == 0 && r->until_s.has && !(r->until_s.v > zn_now_s() && r->until_s.v <= zn_now_s() + ZN_SPEC_SECONDS_MAX))
 		rc = zn_err_set(&w->err, -EBADMSG, "until when it is drained must be in the future");
 	return rc < 0 ? rc : zn_drain_begin(n, zn_uid_name(s, zn_conn_uid(w->conn)), r->reason, r->from_s.v, r->until_s.v);
@@ -394,6 +396,32 @@ static int op_undrain(struct zn_server *s, struct wish *w)
 	if (rc == 0 && !s->jobs.nodes[n->number].drain.by)
 		rc = zn_err_set(&w->err, -EALREADY, "node '%s' is not drained", n->name);
 	return rc < 0 ? rc : zn_drain_end(n);
+}
+
+static int may_reserve(struct zn_server *s, struct wish *w, size_t room)
+{
+	if (!zn_is_operator(s, zn_conn_uid(w->conn)))
+		return zn_err_set(&w->err, -EPERM, "only an operator may make or end reservations");
+	if (zn_journal_room(s->journal) < room)
+		return zn_err_set(&w->err, -EAGAIN, "the disk of the spool '%s' is full", s->spool);
+	return 0;
+}
+
+static int op_reserve(struct zn_server *s, struct wish *w)
+{
+	int rc = may_reserve(s, w, ZN_ROOM_SUBMIT);
+
+	return rc < 0 ? rc : zn_booking_make(s, w->r, zn_conn_uid(w->conn), &w->err);
+}
+
+static int op_unreserve(struct zn_server *s, struct wish *w)
+{
+	const char *name = w->r->reservation.name ? w->r->reservation.name : "";
+	int rc = may_reserve(s, w, ZN_ROOM_END);
+
+	if (rc == 0 && !zn_bookings_find(&s->jobs.bookings, name))
+		rc = zn_err_set(&w->err, -ENOENT, "there is no reservation '%s'", name);
+	return rc < 0 ? rc : zn_booking_end(s, name);
 }
 
 static int op_ping(struct zn_server *s, struct wish *w)
@@ -421,6 +449,7 @@ static const struct {
 	{ "release", op_release, true }, { "suspend", op_suspend, true }, { "resume", op_resume, true },
 	{ "requeue", op_requeue, true }, { "modify", op_modify, true },   { "show", op_show, true },
 	{ "drain", op_drain, false },    { "undrain", op_undrain, false },
+	{ "reserve", op_reserve, false }, { "unreserve", op_unreserve, false },
 	{ "find", op_find, false },      { "ping", op_ping, false },      { "stop", op_stop, false },
 };
 

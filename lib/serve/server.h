@@ -196,9 +196,23 @@ int zn_licence_set(struct zn_server *s);                 /* as they are configur
 int zn_licence_accepts(struct zn_server *s, const struct zn_spec *spec, struct zn_err *err); /* -EBADMSG */
 void zn_licence_publish(struct zn_server *s);
 
+/* booking.c: as drain.c */
+int zn_booking_make(struct zn_server *s, const struct zn_request *r, uid_t uid, struct zn_err *err); /* -EBADMSG, -EEXIST, -ENOENT, -EAGAIN, too */
+int zn_booking_end(struct zn_server *s, const char *name);
+void zn_bookings_come(struct zn_server *s);              /* at the start of a pass: those whose time has come end */
+void zn_booking_publish(struct zn_server *s);
+int zn_booking_accepts(struct zn_server *s, const struct zn_spec *spec, uid_t uid, struct zn_err *err); /* -EBADMSG */
+/* Why a job can't start in what it asks for, now or when it may begin; NULL: it can, or asks for none. */
+const char *zn_booking_keeps(struct zn_server *s, const struct zn_job *job);
+/* Of one that asks for one: when it may start, HUGE_VAL: never as it is; and until when. */
+double zn_booking_begins_s(struct zn_server *s, const struct zn_job *job);
+double zn_booking_latest_s(struct zn_server *s, const struct zn_job *job);
+void zn_booking_look(struct zn_server *s, struct zn_job *job); /* it waits: in line or not, as it may now */
+
 /* drain.c: by, an operator, wants it; -ENOMEM, or what the journal said, after which the server ends */
-/* How many different times there would be for which drains are planned, with this one of that node. */
-uint32_t zn_drain_times(const struct zn_server *s, const struct zn_node *but, double from_s, double until_s);
+/* For how many different times to come drains and reservations would be planned, with this one: of that node; NULL: a reservation. */
+uint32_t zn_planned_times(const struct zn_server *s, const struct zn_node *but, double from_s, double until_s);
+#define ZN_PLANNED_ENOUGH "drains and reservations are planned for %d other times already"
 int zn_drain_begin(struct zn_node *n, const char *by, const char *reason, double from_s, double until_s);
 int zn_drain_end(struct zn_node *n);
 bool zn_drain_holds(struct zn_node *n);                  /* now; ends it when its time has come */

@@ -225,6 +225,8 @@ int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, 
 		spec.resources.time_limit_s = ZN_SOME_F64(s->conf.default_limit_s);
 	if (rc == 0 && spec.policy.every && !for_us)
 		rc = zn_every_begin(&spec, err);
+	if (rc == 0 && !for_us)
+		rc = zn_booking_accepts(s, &spec, uid, err);
 	if (rc == -EBADMSG)
 		return rc;
 	if (rc == 0 && spec.policy.deadline_s.has && zn_now_s() + spec.resources.time_limit_s.v > spec.policy.deadline_s.v)
@@ -246,13 +248,15 @@ void zn_submit_promote(struct zn_server *s, struct zn_job *job)
 		return;
 	if ((job->whole ? job->whole : job)->cancel) /* it is about to end */
 		return;
-	const char *kept = job->whole && !job->hold ? zn_array_keeps(s, job) : NULL;
+	const char *kept = job->whole && !job->hold ? zn_array_keeps(s, job) : NULL, *booked = zn_booking_keeps(s, job);
 	if (job->hold) {
 		zn_job_set_text(&job->reason, "held by its owner");
 	} else if (kept) {
 		zn_job_set_text(&job->reason, kept);
 	} else if (job->after) {
 		zn_job_set_text(&job->reason, zn_after_waits(job->after, &s->arena));
+	} else if (booked) {
+		zn_job_set_text(&job->reason, booked);
 	} else if (job->begin_s > zn_now_s()) {
 		zn_job_set_text(&job->reason, "waits for its begin time");
 	} else if (zn_jobs_move(&s->jobs, job, ZN_JOB_QUEUED) == 0) {

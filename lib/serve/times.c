@@ -1,5 +1,5 @@
-/* times: when a job may begin, and when it is given up: one that has not started when it could not end by its deadline any
- * more is cancelled.
+/* times: when a job may begin, or could not be over in its reservation any more; and when it is given up: one that has not
+ * started when it could not end by its deadline any more is cancelled.
  */
 #include <math.h>
 
@@ -18,9 +18,22 @@ static double latest_s(const struct zn_job *job)
 	return job->deadline_s > 0 && waits(job) ? job->deadline_s - job->limit_s : HUGE_VAL;
 }
 
-static double begins_s(const struct zn_job *job)
+static double begins_s(struct zn_server *s, const struct zn_job *job)
 {
-	return job->state == ZN_JOB_PENDING && !job->hold && !job->after && !job->is_kept && job->begin_s > 0 ? job->begin_s : HUGE_VAL;
+	if (job->state != ZN_JOB_PENDING || job->hold || job->after || job->is_kept)
+		return HUGE_VAL;
+	return job->booking ? zn_booking_begins_s(s, job) : job->begin_s > 0 ? job->begin_s : HUGE_VAL;
+}
+
+/* When it is in line no more. */
+static double leaves_s(struct zn_server *s, const struct zn_job *job)
+{
+	return job->state == ZN_JOB_QUEUED && job->booking ? zn_booking_latest_s(s, job) : HUGE_VAL;
+}
+
+static double next_s(struct zn_server *s, const struct zn_job *job)
+{
+	return fmin(fmin(begins_s(s, job), leaves_s(s, job)), latest_s(job));
 }
 
 /* One timer, for the first of all. */
@@ -39,7 +52,7 @@ static void arm(struct zn_server *s, double first_s)
 
 void zn_times_note(struct zn_server *s, const struct zn_job *job)
 {
-	double first_s = fmin(begins_s(job), latest_s(job));
+	double first_s = next_s(s, job);
 
 	if (first_s < HUGE_VAL && (!s->times_first || first_s < s->times_first))
 		arm(s, first_s);
@@ -50,7 +63,7 @@ void zn_times_arm(struct zn_server *s)
 	double first_s = HUGE_VAL;
 
 	for (const struct zn_job *job = s->jobs.by_id; job; job = job->hh.next)
-		first_s = fmin(first_s, fmin(begins_s(job), latest_s(job)));
+		first_s = fmin(first_s, next_s(s, job));
 	arm(s, first_s);
 }
 
@@ -71,7 +84,9 @@ void zn_times_come(struct zn_server *s)
 	HASH_ITER(hh, s->jobs.by_id, job, next) {
 		if (latest_s(job) < now_s) {
 			give_up(s, job);
-		} else if (begins_s(job) <= now_s) {
+		} else if (leaves_s(s, job) < now_s) {
+			zn_booking_look(s, job);
+		} else if (begins_s(s, job) <= now_s) {
 			zn_submit_promote(s, job);
 			if (job->state == ZN_JOB_QUEUED)
 				zn_change_save(s, job, "queued");

@@ -199,6 +199,7 @@ void zn_show_job(const struct zn_job_record *j, struct zn_buf *to)
 	order_rows(to, j);
 	asked_row(to, j);
 	locality_row(to, j);
+	row(to, "reservation", j->reservation);
 	row(to, "licences", j->licences);
 	time_row(to, "submitted", ZN_SOME_F64(j->submit_s));
 	time_row(to, "begins", j->begin_s);
