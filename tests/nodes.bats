@@ -2,12 +2,6 @@
 # Several nodes, each with an agent of its own: zn-schedd --nodes.  They are mocks on this machine.
 load queue
 
-is_node() { zn-queue nodes -o json | grep -q '"node_id":"'"$1"'".*"state":"'"$2"'"'; }
-where_is() { zn-queue show -o json "$1" | sed -n 's/.*"alloc":\[{"node":"\([^"]*\)","gpus":\(\[[^]]*\]\).*/\1 \2/p'; }
-agent_of() { local p; for p in $(pid_of zn-noded); do tr '\0' '\n' <"/proc/$p/cmdline" | grep -qx "$1" && echo "$p"; done; return 0; }
-start_after_kill() { kill -9 "$(pid_of zn-schedd)"; until_true start; } # its lock goes with the last of its threads
-until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sleep 0.05; done"; }
-
 @test "a job goes where its GPUs are, and where it leaves the least" {
 	nodes 'n1 mock=8' 'n2 mock=4   # half of it' 'n3 mock=2'
 	for g in 2 3 5; do until_there go -g $g; done >numbers

@@ -55,7 +55,7 @@ none_is_left() { [ -z "$(daemons)" ]; }
 
 until_true() { local i; for ((i = 0; i < 3000; i++)); do "$@" && return; read -rt 0.01 <> <(:) || :; done; return 1; }
 in_state() { [[ $(sed 's/.*) \(.\).*/\1/' "/proc/$2/stat" 2>/dev/null) == ["$1"] ]]; }
-ended() { [ -z "$1" ] || [ ! -e "/proc/$1" ] || in_state Z "$1"; }
+ended() { [ -z "$1" ] || [ ! -e "/proc/$1" ] || in_state Z "$1" || [ ! -e "/proc/$1" ]; }
 has_lines() { [ "$(grep -c '' "$2" 2>/dev/null)" -ge "$1" ]; }
 exists() { [ -e "$1" ]; }
 
@@ -76,4 +76,11 @@ nodes() {
 	export ZENITH_AUTOSTART=no
 	until_true all_up "$#"
 }
-all_up() { [ "$(zn-queue nodes -o json | grep -c '"state":"up"')" -eq "$1" ]; }
+nodes_are() { zn-queue nodes -o csv --no-heading --fields node_id,state; }
+all_up() { [ "$(nodes_are | grep -c ',up$')" -eq "$1" ]; }
+is_node() { nodes_are | grep -qx "$1,$2"; } # NAME STATE
+where_is() { zn-queue show -o json "$1" | sed -n 's/.*"alloc":\[{"node":"\([^"]*\)","gpus":\(\[[^]]*\]\).*/\1 \2/p'; }
+agent_of() { local p; for p in $(pid_of zn-noded); do tr '\0' '\n' <"/proc/$p/cmdline" | grep -qx "$1" && echo "$p"; done; return 0; }
+start_after_kill() { kill -9 "$(pid_of zn-schedd)"; until_true start; } # its lock goes with the last of its threads
+# until_there FILE OPTION...: a job that runs until that file is there.
+until_there() { zn-submit "${@:2}" -- /bin/sh -c "until [ -e '$dir/$1' ]; do sleep 0.05; done"; }
