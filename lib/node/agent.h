@@ -173,6 +173,10 @@ void zn__peer_accept(struct agent *a, struct watch *w, uint32_t events);
 void zn__peer_send(struct agent *a, const struct zn_kind *kind, const void *msg);
 void zn__peer_send_body(struct agent *a, uint64_t seq, const struct zn_buf *body);
 void zn__peer_drop(struct agent *a, struct conn *c);
+/* Whoever asked is gone, and another waits to be heard, who knows what became of that and asks again for what is still wanted:
+ * after a while in which we were stopped it may be given to another node.
+ */
+bool zn__peer_is_replaced(const struct agent *a);
 void zn__peer_expire(struct agent *a, uint64_t now_ns);
 
 /* look.c */

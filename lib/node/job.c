@@ -272,7 +272,7 @@ void zn__job_start(struct agent *a, const struct zn_msg_start *asked)
 	struct zn_msg_start m = *asked;
 	struct zn_err err = { 0 };
 
-	if (zn__agent_resend(a, &key))
+	if (zn__peer_is_replaced(a) || zn__agent_resend(a, &key))
 		return;
 	m.tasks = m.tasks ? m.tasks : 1;
 	m.grace_s = m.grace_s > 0 ? m.grace_s < GRACE_MAX_S ? m.grace_s : GRACE_MAX_S : 0;

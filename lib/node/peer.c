@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -275,6 +276,13 @@ void zn__peer_drop(struct agent *a, struct conn *c)
 	zn_buf_done(&c->in);
 	zn_buf_done(&c->out);
 	free(c);
+}
+
+bool zn__peer_is_replaced(const struct agent *a)
+{
+	struct pollfd fds[] = { { .fd = a->peer ? a->peer->watch.fd : -1 }, { .fd = a->listener.fd, .events = POLLIN } };
+
+	return poll(fds, 2, 0) == 2 && fds[0].revents & POLLHUP;
 }
 
 static bool may_talk(const struct agent *a, int fd)

@@ -28,6 +28,7 @@ static const struct row rows[] = {
 	{ "queue", "default_time_limit", DURATION, offsetof(struct zn_conf, default_limit_s) },
 	{ "queue", "grace", DURATION, offsetof(struct zn_conf, grace_s) },
 	{ "queue", "silence", DURATION, offsetof(struct zn_conf, silence_s) },
+	{ "queue", "lost", DURATION, offsetof(struct zn_conf, lost_s) },
 	{ "queue", "history", DURATION, offsetof(struct zn_conf, history_s) },
 	{ "queue", "idle_exit", DURATION, offsetof(struct zn_conf, idle_exit_s) },
 	{ "queue", "autostart", YES_NO, offsetof(struct zn_conf, autostart) },
@@ -307,7 +308,7 @@ static bool usual_file(char *path, size_t size)
 
 int zn_conf_read(const char *file, struct zn_conf *ret, struct zn_err *err)
 {
-	struct zn_conf conf = { .grace_s = 30, .silence_s = 30, .history_s = 30 * 86400.0, .idle_exit_s = 3600, .autostart = true, .reservations = 1,
+	struct zn_conf conf = { .grace_s = 30, .silence_s = 30, .lost_s = 300, .history_s = 30 * 86400.0, .idle_exit_s = 3600, .autostart = true, .reservations = 1,
 	                        .shares.half_life_s = 7 * 86400.0 };
 	char path[4096];
 

@@ -6,6 +6,7 @@
  *             default_preemptible = no    may jobs that don't say be sent back to the queue for more urgent ones?
  *             grace = 30s                 between SIGTERM and SIGKILL
  *             silence = 30s               an agent that does not answer for so long is taken to be down (0: never)
+ *             lost = 5m                   one of several nodes that is down for so long has lost its jobs (0: never)
  *             history = 30d               how long ended jobs, their output paths and keys are kept
  *             idle_exit = 1h              a started-on-demand zn-schedd goes away after this (0: never)
  *             autostart = yes             may zn-submit start zn-schedd?
@@ -36,7 +37,7 @@
 
 struct zn_conf {
 	struct zn_arena arena;
-	double default_limit_s, grace_s, silence_s, history_s, idle_exit_s;
+	double default_limit_s, grace_s, silence_s, lost_s, history_s, idle_exit_s;
 	bool autostart, system_accounts, default_preemptible, share_between_users;
 	uint64_t reservations;
 	struct zn_pick_weights weights;

@@ -123,7 +123,7 @@ static void cant_start(struct zn_server *s, struct zn_job *job, uint32_t place, 
 		job->requeues_left = 0;
 		m = (struct zn_msg_report){ .what = "exited", .reason = "lost: its description in the spool is damaged", .time_s = zn_now_s() };
 		if (job->places->n > 1)
-			zn_report_refused(s, job, &job->places->v[place], &m);
+			zn_report_end(s, job, &job->places->v[place], &m);
 		else
 			zn_job_lost(s, job, m.reason);
 		return;
@@ -133,7 +133,7 @@ static void cant_start(struct zn_server *s, struct zn_job *job, uint32_t place, 
 	else
 		snprintf(reason, sizeof(reason), "its description can't be read: %s", strerror(-rc));
 	if (job->places->n > 1) /* others may have begun */
-		zn_report_refused(s, job, &job->places->v[place], &m);
+		zn_report_end(s, job, &job->places->v[place], &m);
 	else
 		zn_job_put_off(s, job, reason);
 }
@@ -342,6 +342,7 @@ void zn_agent_disconnect(struct zn_node *n)
 	n->greeted = n->settled = n->watching = n->is_silent = false;
 	n->asked_s = 0;
 	n->acks[0].seq = n->acks[1].seq = 0;
+	zn_lost_note(n);
 }
 
 static void on_event(struct bufferevent *bev, short what, void *arg)
@@ -406,4 +407,16 @@ void zn_agent_connect(struct zn_node *n)
 	}
 	struct zn_msg_hello hello = { .version = PROTOCOL, .node = n->name, .pid = (uint32_t)getpid() };
 	send_record(n, &zn_msg_hello_kind, &hello);
+}
+
+void zn_agent_renew(struct zn_node *n)
+{
+	struct bufferevent *old = n->bev;
+
+	if (!n->greeted)
+		return;
+	n->bev = NULL;
+	zn_agent_disconnect(n);
+	zn_agent_connect(n);
+	bufferevent_free(old);
 }

@@ -83,6 +83,8 @@ static const char *why_down(const struct zn_node *n)
 {
 	if (!n->settled || n->is_silent)
 		return "its agent does not answer";
+	if (n->n_running)
+		return "jobs that it had lost are ended there first";
 	return n->facts ? NULL : n->unread;
 }
 

@@ -90,6 +90,8 @@ void zn_nodes_close(struct zn_server *s)
 		struct zn_node *n = &s->nodes[i];
 		if (n->retry)
 			event_free(n->retry);
+		if (n->on_lost)
+			event_free(n->on_lost);
 		zn_facts_free(n->facts);
 		free(n->running);
 		free(n->home);

@@ -122,7 +122,7 @@ static bool open_nodes(struct zn_server *s)
 
 	for (uint32_t i = 0; i < s->n_nodes; i++) {
 		struct zn_node *n = &s->nodes[i];
-		bool is_open = n->settled && n->facts && !n->is_silent && !zn_drain_holds(n);
+		bool is_open = n->settled && n->facts && !n->is_silent && !n->n_running && !zn_drain_holds(n);
 		s->jobs.room.nodes[i].is_closed = !is_open;
 		any |= is_open;
 	}

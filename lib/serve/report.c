@@ -177,7 +177,7 @@ static void take_refused(struct zn_server *s, struct zn_job *job, const struct z
 }
 
 /* Of a gang the last part's is all of its.  One that was to be cancelled or requeued ends as that whatever its parts say. */
-static void take_end(struct zn_server *s, struct zn_job *job, struct zn_place *place, struct zn_msg_report *m)
+void zn_report_end(struct zn_server *s, struct zn_job *job, struct zn_place *place, struct zn_msg_report *m)
 {
 	bool is_gang = job->places->n > 1;
 
@@ -198,6 +198,7 @@ void zn_report_take(struct zn_node *n, const struct zn_msg_report *m)
 	struct zn_place *place;
 	char number[ZN_NUMBER_TEXT];
 
+	zn_lost_ended(n, m);
 	if (!job || job->attempt != m->attempt || !zn_job_has_alloc(job->state) || !(place = zn_place_on(job, n))) {
 		if (!job)
 			zn_log("the agent reports '%s' of job %s, which is unknown here", m->what, zn_handle_text(m->job, number));
@@ -207,7 +208,7 @@ void zn_report_take(struct zn_node *n, const struct zn_msg_report *m)
 	if (!strcmp(m->what, "started") && zn_gang_started(s, place, job))
 		take_started(s, job, m);
 	else if (!strcmp(m->what, "exited") || !strcmp(m->what, "refused"))
-		take_end(s, job, place, &said);
+		zn_report_end(s, job, place, &said);
 }
 
 void zn_job_unstarted(struct zn_server *s, struct zn_job *job)
@@ -218,13 +219,8 @@ void zn_job_unstarted(struct zn_server *s, struct zn_job *job)
 		struct zn_place *p = &job->places->v[i];
 		struct zn_msg_report never = { .what = "refused", .time_s = zn_now_s(), .reason = "a part of it ended before it began" };
 		if (!p->told && !p->started && s->nodes[p->node].settled)
-			take_end(s, job, p, &never);
+			zn_report_end(s, job, p, &never);
 	}
-}
-
-void zn_report_refused(struct zn_server *s, struct zn_job *job, struct zn_place *place, struct zn_msg_report *m)
-{
-	take_end(s, job, place, m);
 }
 
 static const struct zn_msg_running *running_find(const struct zn_node *n, const struct zn_job *job)
@@ -273,7 +269,7 @@ static void settle_lost(struct zn_node *n, struct zn_job *job, struct zn_place *
 	                           .reason = n->rebooted ? "lost: the machine restarted" : "lost: its agent does not know it" };
 
 	if (job->places->n > 1)
-		take_end(n->server, job, place, &m);
+		zn_report_end(n->server, job, place, &m);
 	else
 		zn_job_lost(n->server, job, m.reason);
 }
@@ -290,21 +286,10 @@ static void settle_job(struct zn_node *n, struct zn_job *job, struct zn_place *p
 	else if (job->state != ZN_JOB_SCHEDULED || n->rebooted)
 		settle_lost(n, job, place);
 	else if (job->cancel || job->requeue || zn_gang_is_ending(n->server, job))
-		take_end(n->server, job, place, &never);
+		zn_report_end(n->server, job, place, &never);
 	else {
 		place->told = false;
 		zn_later_start(n->server, job); /* the agent never heard of this start, or answers it from its log */
-	}
-}
-
-/* Parts of gangs that were lost with another node. */
-static void stop_strays(struct zn_node *n)
-{
-	for (size_t i = 0; i < n->n_running; i++) {
-		const struct zn_msg_running *r = &n->running[i];
-		const struct zn_job *job = zn_jobs_get(&n->server->jobs, r->job);
-		if (job && (job->attempt != r->attempt || !zn_job_has_alloc(job->state)))
-			zn_agent_steer(n, &(struct zn_msg_steer){ .op = "stop", .job = r->job, .attempt = r->attempt, .reason = "lost" });
 	}
 }
 
@@ -338,12 +323,9 @@ void zn_report_settle(struct zn_node *n)
 	HASH_ITER(hh, s->jobs.by_id, job, next)
 		if (zn_job_has_alloc(job->state) && (place = zn_place_on(job, n)))
 			settle_job(n, job, place);
-	if (s->named.n)
-		stop_strays(n);
-	free(n->running);
-	n->running = NULL;
-	n->n_running = 0;
+	zn_lost_end(n);
 	n->rebooted = false;
+	zn_lost_note(n);
 	zn_owed_make(s); /* one that died between a job's end, or its begin, and this */
 	zn_boot_settled(s);
 	zn_node_publish(n);

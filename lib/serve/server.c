@@ -401,7 +401,7 @@ static int make_events(struct zn_server *s, const struct zn_serve_opts *opts, st
 	if (!s->on_durable || !s->on_deferred || !s->on_after || !s->on_owed || !s->on_silence || !s->on_view)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < s->n_nodes; i++)
-		if (!(s->nodes[i].retry = event_new(s->base, -1, 0, on_retry, &s->nodes[i])))
+		if (!(s->nodes[i].retry = event_new(s->base, -1, 0, on_retry, &s->nodes[i])) || zn_lost_open(&s->nodes[i]) < 0)
 			return -ENOMEM;
 	if (event_add(s->on_durable, NULL) < 0)
 		return cant_watch(err);
@@ -552,8 +552,10 @@ int zn_serve(const struct zn_serve_opts *opts, struct zn_err *err)
 	int rc = start(s, opts, err);
 	if (rc == 0) {
 		say_ready(opts->ready_fd);
-		for (uint32_t i = 0; i < s->n_nodes; i++)
+		for (uint32_t i = 0; i < s->n_nodes; i++) {
+			zn_lost_note(&s->nodes[i]);
 			zn_agent_connect(&s->nodes[i]);
+		}
 		zn_times_arm(s);
 		zn_turn_end(s);
 		event_base_dispatch(s->base);

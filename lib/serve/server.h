@@ -38,12 +38,13 @@ struct zn_node {
 	bool rebooted;                 /* whatever ran there ran before its machine was started, until settled */
 	struct bufferevent *bev;       /* NULL: not connected */
 	struct event *retry;
+	struct event *on_lost;         /* it is down, and until then its jobs wait for it; NULL: for ever */
 	unsigned retries;
 	bool is_draining;              /* as the view was told: it is drained, not only planned to be */
 	bool has_drained;              /* as the view was told: it is drained, and nothing runs on it */
 	uint32_t version;              /* of its hello */
 	bool greeted, settled;         /* hello came; the log was replayed and jobs compared */
-	struct zn_msg_running *running;/* of hello, until settled */
+	struct zn_msg_running *running;/* of hello, until settled; then those that must end before anything starts there */
 	size_t n_running;
 	struct zn_facts *facts;        /* NULL until the agent said */
 	const char *unread;            /* why it can't say; NULL: it can */
@@ -268,6 +269,8 @@ void zn_agent_connect(struct zn_node *n);
 int zn_agent_start(struct zn_server *s, const struct zn_job *job, uint32_t place);
 int zn_agent_steer(struct zn_node *n, const struct zn_msg_steer *m);
 void zn_agent_disconnect(struct zn_node *n);
+/* Another connection, and then the end of this one: so the agent takes none of the starts that it has not read yet. */
+void zn_agent_renew(struct zn_node *n);
 void zn_agent_ack(struct zn_server *s);
 
 /* silence.c */
@@ -275,11 +278,17 @@ void zn_silence_heard(struct zn_node *n);                /* its agent said somet
 void zn_silence_arm(struct zn_server *s);                /* if any is to be asked whether it is there */
 void zn_silence_look(struct zn_server *s);               /* it is time to ask */
 
+/* lost.c */
+int zn_lost_open(struct zn_node *n);                     /* -ENOMEM */
+void zn_lost_note(struct zn_node *n);                    /* it is down, or up again */
+void zn_lost_end(struct zn_node *n);                     /* it is back: what it still runs of what was lost is ended */
+void zn_lost_ended(struct zn_node *n, const struct zn_msg_report *m); /* perhaps such a one has */
+
 /* report.c: what the agent said happened. */
 void zn_report_take(struct zn_node *n, const struct zn_msg_report *m);
 void zn_report_settle(struct zn_node *n);
-/* Of a gang: that part of it can't start, or was lost. */
-void zn_report_refused(struct zn_server *s, struct zn_job *job, struct zn_place *place, struct zn_msg_report *m);
+/* What was there of it can't start, is over or was lost. */
+void zn_report_end(struct zn_server *s, struct zn_job *job, struct zn_place *place, struct zn_msg_report *m);
 /* A placed job was cancelled or requeued: agents that its start was not sent to never hear of it. */
 void zn_job_unstarted(struct zn_server *s, struct zn_job *job);
 void zn_job_lost(struct zn_server *s, struct zn_job *job, const char *reason);

@@ -1,6 +1,6 @@
 /* silence: an agent that is connected and says nothing.  While jobs have places on its node, or wait for some, it is asked now
  * and then whether it is there; when it has not answered for a while the node is down: nothing new goes there, and what has a place
- * there stays as it is, as it may well run.  With the first word it is up again.
+ * there stays as it is, as it may well run, until it is lost (lost.c).  With the first word it is up again.
  */
 #include "base/clock.h"
 #include "serve/server.h"
@@ -25,6 +25,7 @@ static void fall_silent(struct zn_node *n)
 {
 	zn_log("the agent of node '%s' does not answer: it gets no jobs until it does", n->name);
 	n->is_silent = true;
+	zn_lost_note(n);
 	zn_node_publish(n);
 	zn_place_soon(n->server);
 }
@@ -36,6 +37,7 @@ void zn_silence_heard(struct zn_node *n)
 		return;
 	zn_log("the agent of node '%s' answers again", n->name);
 	n->is_silent = false;
+	zn_lost_note(n);
 	zn_node_publish(n);
 	zn_place_soon(n->server);
 }
