@@ -24,7 +24,7 @@ take_agent() { # NODE PID...
 	kill -STOP "$(pid_of zn-schedd)" "$agent"
 	[ $# -eq 1 ] || kill -KILL "${@:2}"
 	kill -KILL "$agent"
-	exec 8<>"$ZENITH_SPOOL/nodes/$1/lock"
+	exec 8<>"$ZENITH_SPOOL/nodes/$1/${holding-lock}"
 	until_true flock -n 8
 	kill -CONT "$(pid_of zn-schedd)"
 }
@@ -134,6 +134,16 @@ back() { exec 8<&-; }
 	is_attempt 2 1
 	touch go
 	zn-queue wait 1
+}
+
+@test "an agent that takes long to come up, as something of the one before is in its way, keeps nobody else waiting" {
+	nodes 'n1 mock=1' 'n2 mock=1'
+	holding=hands take_agent n1                                      # as one does that does not end
+	until_true eval '[ "$(agent_of n1)" ]'
+	timeout 5 zn-submit -w -C node=n2 -- true 8<&-
+	is_node n1 down
+	back
+	until_true is_node n1 up
 }
 
 @test "a gang that lost one of its nodes ends on the others first, and goes as a whole" {

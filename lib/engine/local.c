@@ -36,12 +36,11 @@ static char **environment_of(const struct zn_local_mock *mock, struct zn_arena *
 	return v[n - 1] && v[n - 2] ? v : NULL;
 }
 
-int zn_local_start_agent(const char *program, const char *spool, const char *const *more, const struct zn_local_mock *mock,
-                         struct zn_err *err)
+int zn_local_launch_agent(const char *program, const char *spool, const char *const *more, const struct zn_local_mock *mock,
+                          struct zn_err *err)
 {
 	struct zn_arena a = { 0 };
 	const char *argv[4 + ZN_LOCAL_MORE_MAX + 1] = { "zn-noded", "--detach", "--spool", spool };
-	int status = 0;
 	pid_t pid;
 
 	for (int i = 0; more && more[i] && i < ZN_LOCAL_MORE_MAX; i++)
@@ -50,14 +49,25 @@ int zn_local_start_agent(const char *program, const char *spool, const char *con
 	int rc = environment ? posix_spawnp(&pid, program, NULL, NULL, (char *const *)argv, environment) : ENOMEM;
 	zn_arena_done(&a);
 
-	if (rc)
-		return zn_err_set(err, -rc, "can't start '%s': %s", program, strerror(rc));
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	return rc ? zn_err_set(err, -rc, "can't start '%s': %s", program, strerror(rc)) : pid;
+}
+
+int zn_local_agent_launched(int status, struct zn_err *err)
+{
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 75)
 		return -EBUSY;
 	return zn_err_set(err, -ECONNREFUSED, "zn-noded did not start (status %d)",
 	                  WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
+}
+
+int zn_local_start_agent(const char *program, const char *spool, const char *const *more, const struct zn_local_mock *mock,
+                         struct zn_err *err)
+{
+	int status = 0, pid = zn_local_launch_agent(program, spool, more, mock, err);
+
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return pid < 0 ? pid : zn_local_agent_launched(status, err);
 }

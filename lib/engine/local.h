@@ -14,5 +14,9 @@ struct zn_local_mock { const char *gpus, *leases; };
 enum { ZN_LOCAL_MORE_MAX = 4 };
 int zn_local_start_agent(const char *program, const char *spool, const char *const *more, const struct zn_local_mock *mock,
                          struct zn_err *err);
+/* The same without waiting: returns the pid of who does, and what his status says once he ended. */
+int zn_local_launch_agent(const char *program, const char *spool, const char *const *more, const struct zn_local_mock *mock,
+                          struct zn_err *err);
+int zn_local_agent_launched(int status, struct zn_err *err);
 
 #endif

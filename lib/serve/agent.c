@@ -3,9 +3,11 @@
  */
 #include <errno.h>
 #include <math.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <event2/buffer.h>
 
@@ -17,7 +19,10 @@
 #include "rec/val.h"
 #include "serve/server.h"
 
-enum { PROTOCOL = 1 };
+enum {
+	PROTOCOL = 1,
+	FIRST_MS = 1000,      /* most agents are there in a twentieth of that */
+};
 
 /* One alone needs no name. */
 static void log_of(const struct zn_node *n, const char *what, const char *why)
@@ -278,7 +283,7 @@ static void ack(struct zn_node *n)
 		n->acks[1].seq = 0;
 	}
 	if (n->server->farewell && !n->has_retired)
-		n->has_retired = zn_agent_steer(n, &(struct zn_msg_steer){ .op = "retire" }) == 0;
+		n->has_retired = send_record(n, &zn_msg_steer_kind, &(struct zn_msg_steer){ .op = "retire" }) == 0;
 }
 
 void zn_agent_ack(struct zn_server *s)
@@ -358,8 +363,10 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 		go_away(n, "the agent went away; looking for it again");
 }
 
-/* Each under its own name, when there are several; a mock's GPUs are its alone. */
-static int start_agent(const struct zn_node *n, struct zn_err *err)
+/* Each under its own name, when there are several; a mock's GPUs are its alone.  It may take long to come up, as long as what the
+ * one before left there does to end.
+ */
+static int launch(struct zn_node *n, struct zn_err *err)
 {
 	const struct zn_server *s = n->server;
 	const char *const more[] = { "--node", n->name, NULL };
@@ -368,33 +375,22 @@ static int start_agent(const struct zn_node *n, struct zn_err *err)
 
 	zn_program_beside("zn-noded", program, sizeof(program));
 	snprintf(leases, sizeof(leases), "%s/leases", n->home);
-	return zn_local_start_agent(program, s->spool, s->named.n ? more : NULL, n->mock ? &mock : NULL, err);
+	int pid = zn_local_launch_agent(program, s->spool, s->named.n ? more : NULL, n->mock ? &mock : NULL, err);
+	if (pid > 0)
+		n->launcher = pid;
+	return pid;
 }
 
-static int connect_or_start(struct zn_node *n, struct zn_err *err)
+static int reach(const struct zn_node *n, struct zn_err *err)
 {
 	char path[4300];
 
 	snprintf(path, sizeof(path), "%s/sock", n->home);
-	int fd = zn_spool_connect(path, err);
-
-	if (!n->server->is_private || (fd != -ENOENT && fd != -ECONNREFUSED)) /* machine-wide: only root could start it */
-		return fd;
-	int rc = start_agent(n, err);
-	return rc < 0 ? rc : zn_spool_connect(path, err);
+	return zn_spool_connect(path, err);
 }
 
-void zn_agent_connect(struct zn_node *n)
+static void greet(struct zn_node *n, int fd)
 {
-	struct zn_err err = { 0 };
-	int fd = connect_or_start(n, &err);
-
-	if (fd < 0) {
-		if (n->retries % 10 == 3)
-			log_of(n, "can't reach the agent", err.text[0] ? err.text : strerror(-fd));
-		retry_later(n);
-		return;
-	}
 	evutil_make_socket_nonblocking(fd);
 	n->bev = bufferevent_socket_new(n->server->base, fd, BEV_OPT_CLOSE_ON_FREE);
 	if (!n->bev)
@@ -407,6 +403,89 @@ void zn_agent_connect(struct zn_node *n)
 	}
 	struct zn_msg_hello hello = { .version = PROTOCOL, .node = n->name, .pid = (uint32_t)getpid() };
 	send_record(n, &zn_msg_hello_kind, &hello);
+}
+
+static void cant_reach(struct zn_node *n, int rc, const struct zn_err *err)
+{
+	if (n->retries % 10 == 3)
+		log_of(n, "can't reach the agent", err->text[0] ? err->text : strerror(-rc));
+	retry_later(n);
+}
+
+static void launched(struct zn_node *n, int status)
+{
+	struct zn_err err = { 0 };
+	int rc = zn_local_agent_launched(status, &err);
+
+	n->launcher = 0;
+	event_del(n->retry);
+	if (rc == 0)
+		rc = reach(n, &err);
+	if (rc < 0)
+		cant_reach(n, rc, &err);
+	else
+		greet(n, rc);
+}
+
+static bool reap(struct zn_node *n, int flags)
+{
+	int status, rc;
+
+	do
+		rc = n->launcher ? waitpid(n->launcher, &status, flags) : 0;
+	while (rc < 0 && errno == EINTR);
+	if (rc > 0)
+		launched(n, status);
+	return rc > 0;
+}
+
+void zn_agent_reap(struct zn_server *s, bool wait)
+{
+	for (uint32_t i = 0; i < s->n_nodes; i++)
+		reap(&s->nodes[i], wait ? 0 : WNOHANG);
+}
+
+static bool any_is_launched(const struct zn_server *s)
+{
+	for (uint32_t i = 0; i < s->n_nodes; i++)
+		if (s->nodes[i].launcher)
+			return true;
+	return false;
+}
+
+void zn_agent_await(struct zn_server *s)
+{
+	uint64_t until_ns = zn_boot_ns() + FIRST_MS * 1000000ULL;
+
+	while (any_is_launched(s) && zn_boot_ns() < until_ns) {
+		poll(NULL, 0, 1);
+		zn_agent_reap(s, false);
+	}
+}
+
+static void connect_or_launch(struct zn_node *n)
+{
+	struct zn_err err = { 0 };
+	int rc = reach(n, &err);
+
+	if (rc >= 0) {
+		greet(n, rc);
+		return;
+	}
+	if (n->server->is_private && (rc == -ENOENT || rc == -ECONNREFUSED)) /* machine-wide: only root could start it */
+		rc = launch(n, &err);
+	if (rc < 0)
+		cant_reach(n, rc, &err);
+	else
+		retry_later(n); /* should the signal get lost that says that it was started */
+}
+
+void zn_agent_connect(struct zn_node *n)
+{
+	if (!n->launcher)
+		connect_or_launch(n);
+	else if (!reap(n, WNOHANG))
+		retry_later(n);
 }
 
 void zn_agent_renew(struct zn_node *n)

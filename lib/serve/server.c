@@ -340,10 +340,12 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 	struct zn_server *s = arg;
 
 	(void)what;
-	if (number == SIGCHLD)
+	if (number == SIGCHLD) {
 		zn_hook_reap(s);
-	else
+		zn_agent_reap(s, false);
+	} else {
 		zn_server_stop(s);
+	}
 	zn_turn_end(s);
 }
 
@@ -468,6 +470,8 @@ static void last_words(struct zn_server *s)
 	if (!s->base)
 		return;
 	zn_later_run(s);
+	if (s->farewell) /* an agent that just begins is to hear it, too */
+		zn_agent_reap(s, true);
 	zn_agent_ack(s);
 	for (int i = 0; i < 3; i++)
 		event_base_loop(s->base, EVLOOP_NONBLOCK);
@@ -556,6 +560,7 @@ int zn_serve(const struct zn_serve_opts *opts, struct zn_err *err)
 			zn_lost_note(&s->nodes[i]);
 			zn_agent_connect(&s->nodes[i]);
 		}
+		zn_agent_await(s);
 		zn_times_arm(s);
 		zn_turn_end(s);
 		event_base_dispatch(s->base);

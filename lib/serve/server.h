@@ -37,6 +37,7 @@ struct zn_node {
 	char *home;                    /* where its agent listens */
 	bool rebooted;                 /* whatever ran there ran before its machine was started, until settled */
 	struct bufferevent *bev;       /* NULL: not connected */
+	pid_t launcher;                /* who waits until its agent listens; 0: nobody */
 	struct event *retry;
 	struct event *on_lost;         /* it is down, and until then its jobs wait for it; NULL: for ever */
 	unsigned retries;
@@ -265,7 +266,9 @@ int zn_gang_steer(struct zn_server *s, const struct zn_job *job, const struct zn
 uint32_t zn_gang_port(const struct zn_job *job);
 
 /* agent.c */
-void zn_agent_connect(struct zn_node *n);
+void zn_agent_connect(struct zn_node *n);                /* at once, or once it could be started */
+void zn_agent_reap(struct zn_server *s, bool wait);      /* those who started some may have ended */
+void zn_agent_await(struct zn_server *s);                /* the same at the beginning: whoever asks first finds them up, if that takes no second */
 int zn_agent_start(struct zn_server *s, const struct zn_job *job, uint32_t place);
 int zn_agent_steer(struct zn_node *n, const struct zn_msg_steer *m);
 void zn_agent_disconnect(struct zn_node *n);
