@@ -93,16 +93,17 @@ after() {
 	[[ $output != *"not ok"* && $output == *"ok 3 - "* ]]
 }
 
-@test "so do they at some points of arrays, dependencies, a drain, a deadline, preemption and a series" {
+@test "so do they at some points of arrays, dependencies, drains, a deadline, preemption, freezing, quotas and a series" {
 	case ${SANITIZED-} in ?*) skip "of the sanitizers' builds the long form alone is worth its time" ;; esac
-	run -0 scripts/check-crash -n 2 schedd-array schedd-after schedd-drain schedd-deadline schedd-preempt schedd-every noded-array noded-preempt
+	run -0 scripts/check-crash -n 2 schedd-array schedd-after schedd-drain schedd-deadline schedd-preempt schedd-freeze schedd-over schedd-drain-from \
+		schedd-every noded-array noded-preempt noded-freeze
 	echo "$output"
-	[[ $output != *"not ok"* && $output == *"ok 8 - "* ]]
+	[[ $output != *"not ok"* && $output == *"ok 12 - "* ]]
 }
 
-@test "so do they at some points of gangs on two nodes" {
+@test "so do they at some points of gangs on two nodes, one of which may be lost" {
 	case ${SANITIZED-} in ?*) skip "of the sanitizers' builds the long form alone is worth its time" ;; esac
-	run -0 scripts/check-crash -n 2 schedd-gang schedd-gang-preempt noded-gang noded-gang-preempt
+	run -0 scripts/check-crash -n 2 schedd-gang schedd-gang-preempt schedd-lost noded-gang noded-gang-preempt
 	echo "$output"
-	[[ $output != *"not ok"* && $output == *"ok 4 - "* ]]
+	[[ $output != *"not ok"* && $output == *"ok 5 - "* ]]
 }
