@@ -77,6 +77,12 @@ after() {
 	after noded-preempt EMFILE "1 open spool/node/events #2"
 }
 
+@test "a job that can't be thawed just now is thawed later" {
+	scripts/check-crash --one noded-freeze list$'\t'"$BATS_TEST_TMPDIR/points"
+	point=$(grep -o '^1 open .*/cgroup.freeze #2' "$BATS_TEST_TMPDIR/points") || skip "no cgroups"
+	after noded-freeze EMFILE "$point"
+}
+
 @test "the next of a series, and what is run at a job's end, are made later when they can't be made just now" {
 	after schedd-every EIO "0 pread spool/journal/N.zj #1"
 	for n in 3 5 7; do after schedd-after EIO "0 pread spool/journal/N.zj #$n"; done # of one the command at its end

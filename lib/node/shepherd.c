@@ -22,7 +22,7 @@
 
 enum {
 	MOMENT_MS = 2,
-	RETRY_MS = 1000,      /* after the log took no word of a start */
+	RETRY_MS = 1000,      /* after the log took no word of a start, or it could not be frozen */
 	HERD_MS = 1000,       /* between looks after an adopted job */
 	HERD_ENDING_MS = 20,  /* and while it is ended, since nobody tells us when the last one is gone */
 };
@@ -218,7 +218,7 @@ static int patience_ms(const struct shepherd *s, bool tried)
 	if (!tried)
 		return MOMENT_MS;
 	if (!zn__shepherd_is_adopted(s))
-		return s->told_started ? -1 : RETRY_MS;
+		return s->told_started && !s->freezes_later ? -1 : RETRY_MS;
 	return s->phase == RUNNING ? HERD_MS : HERD_ENDING_MS;
 }
 
@@ -235,6 +235,8 @@ static void tend(struct shepherd *s)
 			read_commands(s);
 		look_at_terminal(s, p[4].revents);
 		look_at_clock(s);
+		if (s->freezes_later)
+			zn__shepherd_freeze(s, s->suspended_since != 0);
 		arm(s);
 		p[2].fd = s->agent_lives ? s->sock : -1;
 		p[3].fd = s->n_running ? s->herd.pidfd : -1;

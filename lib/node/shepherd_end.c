@@ -26,10 +26,9 @@ void zn__shepherd_signal(struct shepherd *s, int sig)
 
 void zn__shepherd_freeze(struct shepherd *s, bool freeze)
 {
-	if (zn__shepherd_is_adopted(s))
-		zn_herd_freeze(&s->herd, freeze);
-	else
-		zn_hold_freeze(&s->hold, freeze);
+	int rc = zn__shepherd_is_adopted(s) ? zn_herd_freeze(&s->herd, freeze) : zn_hold_freeze(&s->hold, freeze);
+
+	s->freezes_later = rc < 0;
 }
 
 void zn__shepherd_end(struct shepherd *s, int sig, double grace_s)

@@ -44,6 +44,7 @@ struct shepherd {
 	double limit_s;               /* 0: none */
 	double start_s;
 	uint64_t start_ns, suspended_ns, suspended_since; /* the last: 0 when not suspended */
+	bool freezes_later;           /* or thaws: it could not just now */
 	uint64_t kill_ns, killing_since, nap_ns;
 	bool gave_up, told_started;
 	pid_t first_pid;

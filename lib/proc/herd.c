@@ -218,18 +218,17 @@ static bool is_grouped(const struct zn_herd *h)
 	return h->hold && h->hold->v2[0] && !h->left_out;
 }
 
-void zn_herd_freeze(struct zn_herd *h, bool freeze)
+int zn_herd_freeze(struct zn_herd *h, bool freeze)
 {
-	if (is_grouped(h)) {
-		zn_hold_freeze(h->hold, freeze);
-		return;
-	}
+	if (is_grouped(h))
+		return zn_hold_freeze(h->hold, freeze);
 	if (freeze)
 		stop(h);
 	else
 		zn_herd_signal(h, SIGCONT);
 	if (h->hold)
 		h->hold->frozen = freeze;
+	return 0;
 }
 
 struct zn_tree_count zn_herd_kill(struct zn_herd *h)

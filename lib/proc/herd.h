@@ -31,7 +31,7 @@ int zn_herd_open(const struct zn_proc_id *root, struct zn_hold *hold, struct zn_
 bool zn_herd_look(struct zn_herd *h);
 /* As zn_hold_signal, zn_hold_freeze and zn_hold_kill, for the herd; each looks first. */
 struct zn_tree_count zn_herd_signal(struct zn_herd *h, int sig);
-void zn_herd_freeze(struct zn_herd *h, bool freeze);
+int zn_herd_freeze(struct zn_herd *h, bool freeze);
 struct zn_tree_count zn_herd_kill(struct zn_herd *h);
 bool zn_herd_is_empty(struct zn_herd *h);
 /* The root has ended.  With its status as wait(2) has it: 1; -ENODATA: this kernel does not tell. 0: it runs. */

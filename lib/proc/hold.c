@@ -16,18 +16,19 @@
 
 /* ---- two ways to stop and end: through the cgroup, or process by process --------------------- */
 
-static void cgroup_freeze(struct zn_hold *h, bool freeze)
+static int cgroup_freeze(struct zn_hold *h, bool freeze)
 {
-	zn__cg_write(h->v2, "cgroup.freeze", freeze ? "1" : "0");
+	return zn__cg_write(h->v2, "cgroup.freeze", freeze ? "1" : "0");
 }
 
-static void tree_freeze(struct zn_hold *h, bool freeze)
+static int tree_freeze(struct zn_hold *h, bool freeze)
 {
 	(void)h;
 	if (freeze)
 		zn_tree_stop(getpid(), NULL);
 	else
 		zn_tree_signal(getpid(), NULL, SIGCONT);
+	return 0;
 }
 
 /* A process can leave the cgroup where its user may write to another one, but not the tree. */
@@ -45,7 +46,7 @@ static struct zn_tree_count tree_kill(struct zn_hold *h)
 
 struct backend {
 	const char *name;
-	void (*freeze)(struct zn_hold *h, bool freeze);
+	int (*freeze)(struct zn_hold *h, bool freeze);
 	struct zn_tree_count (*kill)(struct zn_hold *h);
 };
 
@@ -59,10 +60,13 @@ static const struct backend *backend_of(const struct zn_hold *h)
 	return &backends[h->v2[0] != '\0'];
 }
 
-void zn_hold_freeze(struct zn_hold *h, bool freeze)
+int zn_hold_freeze(struct zn_hold *h, bool freeze)
 {
-	backend_of(h)->freeze(h, freeze);
-	h->frozen = freeze;
+	int rc = backend_of(h)->freeze(h, freeze);
+
+	if (rc == 0)
+		h->frozen = freeze;
+	return rc;
 }
 
 struct zn_tree_count zn_hold_signal(struct zn_hold *h, int sig)

@@ -145,8 +145,8 @@ void zn_hold_open(const struct zn_confine *c, const struct zn_hold_ask *ask, str
                   struct zn_buf *notes);
 /* How often a process was refused because the hold had as many as it may have. */
 uint64_t zn_hold_pids_refused(const struct zn_hold *h);
-/* Suspends or resumes every process of the hold; the caller is its subreaper. */
-void zn_hold_freeze(struct zn_hold *h, bool freeze);
+/* Suspends or resumes every process of the hold; the caller is its subreaper.  -EMFILE and the like: not now. */
+int zn_hold_freeze(struct zn_hold *h, bool freeze);
 struct zn_tree_count zn_hold_signal(struct zn_hold *h, int sig);
 /* SIGKILL for every process of the hold, frozen and daemonised ones too. */
 struct zn_tree_count zn_hold_kill(struct zn_hold *h);
