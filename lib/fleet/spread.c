@@ -12,7 +12,7 @@
 
 int zn__room_make(struct zn__room *r, const struct zn_fleet *f)
 {
-	*r = (struct zn__room){ .on = calloc(f->n + 1, sizeof(*r->on)) };
+	*r = (struct zn__room){ .on = calloc(f->n + 1, sizeof(*r->on)), .nodes[0] = (uint32_t)f->n };
 	bool made = r->on != NULL;
 
 	for (uint32_t i = 0; f->domains && i <= f->domains->n; i++) {
@@ -36,6 +36,8 @@ void zn__room_copy(struct zn__room *to, const struct zn__room *from, const struc
 	for (uint32_t i = 0; f->domains && i <= f->domains->n; i++)
 		memcpy(to->in[i], from->in[i], f->domains->v[i].n * sizeof(*to->in[i]));
 	to->all = from->all;
+	to->most = from->most;
+	memcpy(to->nodes, from->nodes, sizeof(to->nodes));
 }
 
 void zn__room_set(struct zn__room *r, const struct zn_fleet *f, uint32_t node, uint16_t tasks)
@@ -45,6 +47,9 @@ void zn__room_set(struct zn__room *r, const struct zn_fleet *f, uint32_t node, u
 	if (!more)
 		return;
 	r->all += (uint64_t)(int32_t)more;
+	r->most = tasks > r->most ? tasks : r->most;
+	r->nodes[r->on[node]]--;
+	r->nodes[tasks]++;
 	for (uint32_t i = 0; f->domains && i <= f->domains->n; i++)
 		r->in[i][f->domains->v[i].of[node]] += more;
 	r->on[node] = tasks;
@@ -187,7 +192,7 @@ struct zn__spread *zn__spread_get(struct zn_fleet *f, const struct zn_fleet_gang
  * much room the rest goes.
  */
 struct fill {
-	uint32_t first, last, most;
+	uint32_t first, last;
 	uint32_t nodes[ZN__SPREAD_MAX + 1], filled[ZN__SPREAD_MAX + 1];
 	uint32_t rest, rest_on;        /* rest 0: there is none */
 	uint32_t used;                 /* nodes */
@@ -195,11 +200,7 @@ struct fill {
 
 static void count_nodes(struct fill *w, const struct zn__room *room)
 {
-	w->most = 0;
-	for (uint32_t i = w->first; i < w->last; i++)
-		w->most = room->on[i] > w->most ? room->on[i] : w->most;
-	memset(w->nodes, 0, (w->most + 1) * sizeof(*w->nodes));
-	memset(w->filled, 0, (w->most + 1) * sizeof(*w->filled));
+	memset(w->nodes, 0, (room->most + 1u) * sizeof(*w->nodes));
 	for (uint32_t i = w->first; i < w->last; i++)
 		w->nodes[room->on[i]]++;
 }
@@ -207,9 +208,9 @@ static void count_nodes(struct fill *w, const struct zn__room *room)
 /* The roomiest nodes are filled, so that they are as few as can be; the rest goes where it fits best. */
 static void fill(struct fill *w, const struct zn__room *room, uint32_t n)
 {
-	count_nodes(w, room);
+	memset(w->filled, 0, (room->most + 1u) * sizeof(*w->filled));
 	w->used = w->rest = 0;
-	for (uint32_t k = w->most; k && n; k--) {
+	for (uint32_t k = room->most; k && n; k--) {
 		uint32_t of = n / k < w->nodes[k] ? n / k : w->nodes[k];
 		w->filled[k] = of;
 		w->used += of;
@@ -223,6 +224,22 @@ static void fill(struct fill *w, const struct zn__room *room, uint32_t n)
 	while (w->nodes[w->rest_on] == w->filled[w->rest_on])
 		w->rest_on++;
 	w->used++;
+}
+
+static void fill_all(struct fill *w, const struct zn__room *room, const struct zn_fleet *f, uint32_t n)
+{
+	w->first = 0;
+	w->last = (uint32_t)f->n;
+	memcpy(w->nodes, room->nodes, (room->most + 1u) * sizeof(*w->nodes));
+	fill(w, room, n);
+}
+
+static void fill_domain(struct fill *w, const struct zn__room *room, const struct zn__level *l, uint32_t domain, uint32_t n)
+{
+	w->first = l->first[domain];
+	w->last = l->first[domain + 1];
+	count_nodes(w, room);
+	fill(w, room, n);
 }
 
 static uint32_t take_nodes(struct fill *w, const struct zn__room *room, struct zn_fleet_spot *ret)
@@ -242,26 +259,26 @@ static uint32_t take_nodes(struct fill *w, const struct zn__room *room, struct z
 	return n;
 }
 
-/* Of one level the domain where it takes the fewest nodes, and of these the one with the least room. */
-static bool choose_domain(const struct zn__level *l, const uint32_t *in, const struct zn__room *room, uint32_t n, struct fill *best)
+/* Of one level the domain where it takes the fewest nodes, and of these the one with the least room.  Nowhere it takes fewer than
+ * least: where that is enough the others need no count.
+ */
+static bool choose_domain(const struct zn__level *l, const uint32_t *in, const struct zn__room *room, uint32_t n, uint32_t least,
+                          struct fill *ret)
 {
-	struct fill w;
-	uint32_t least = 0;
-	bool found = false;
+	uint32_t best = l->n, used = 0;
 
 	for (uint32_t d = 0; d < l->n; d++) {
-		if (in[d] < n)
+		if (in[d] < n || (best < l->n && used == least && in[d] >= in[best]))
 			continue;
-		w.first = l->first[d];
-		w.last = l->first[d + 1];
-		fill(&w, room, n);
-		if (found && (w.used > best->used || (w.used == best->used && in[d] >= least)))
+		fill_domain(ret, room, l, d, n);
+		if (best < l->n && (ret->used > used || (ret->used == used && in[d] >= in[best])))
 			continue;
-		*best = w;
-		least = in[d];
-		found = true;
+		best = d;
+		used = ret->used;
 	}
-	return found;
+	if (best < l->n)
+		fill_domain(ret, room, l, best, n);
+	return best < l->n;
 }
 
 /* Where no node says where it is there is one switch for all. */
@@ -283,15 +300,13 @@ bool zn__room_has(const struct zn__room *room, const struct zn_fleet *f, const s
 uint32_t zn__spread_out(const struct zn_fleet *f, const struct zn__room *room, const struct zn_fleet_gang *gang, struct zn_fleet_spot *ret)
 {
 	uint32_t n = gang->n;
-	struct fill w;
+	struct fill w, all;
 
-	if (is_bound(f, gang) && choose_domain(&f->domains->v[f->domains->n], room->in[f->domains->n], room, n, &w))
+	fill_all(&all, room, f, n);
+	if (is_bound(f, gang) && choose_domain(&f->domains->v[f->domains->n], room->in[f->domains->n], room, n, all.used, &w))
 		return take_nodes(&w, room, ret);
 	for (uint32_t i = 0; f->domains && i < f->domains->n; i++)
-		if (choose_domain(&f->domains->v[i], room->in[i], room, n, &w))
+		if (choose_domain(&f->domains->v[i], room->in[i], room, n, all.used, &w))
 			return take_nodes(&w, room, ret);
-	w.first = 0;
-	w.last = (uint32_t)f->n;
-	fill(&w, room, n);
-	return take_nodes(&w, room, ret);
+	return take_nodes(&all, room, ret);
 }

@@ -13,6 +13,8 @@ struct zn__room {
 	uint16_t *on;                  /* of each node */
 	uint32_t *in[ZN_FLEET_LEVELS + 1]; /* of each domain */
 	uint64_t all;
+	uint16_t most;                 /* no node ever had more */
+	uint32_t nodes[ZN__SPREAD_MAX + 1]; /* that have so many */
 };
 
 struct zn__spread_key { struct zn_fleet_task task; uint32_t per_node, pad; };
