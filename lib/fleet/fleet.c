@@ -67,7 +67,7 @@ int zn_fleet_add(struct zn_fleet *f, uint32_t gpus, uint32_t model, uint64_t cpu
 static void note_change(struct zn_fleet *f, uint32_t at)
 {
 	f->nodes[at].frag_by = 0;
-	f->log[f->changes % f->cap] = at;
+	f->log[f->changes & (f->cap - 1)] = at;
 	f->nodes[at].changed = f->changes++;
 }
 

@@ -81,7 +81,7 @@ struct zn__usual;
 struct zn_fleet {
 	enum zn_fleet_policy policy;
 	struct zn_fleet_node *nodes;
-	size_t n, cap;
+	size_t n, cap;                /* cap: a power of two */
 	uint64_t cpu_milli_max, mem_bytes_max; /* of the largest node */
 	uint32_t gpus_max;
 	uint64_t gpu_milli, used_milli;

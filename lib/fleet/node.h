@@ -11,7 +11,7 @@ void zn__node_hold(struct zn_fleet_node *node, const struct zn_fleet_task *task,
 /* Whether the change of that number was the last one of its node: else that changed again after it. */
 static inline bool zn__node_changed(const struct zn_fleet *f, uint64_t change, uint32_t *ret_node)
 {
-	*ret_node = f->log[change % f->cap];
+	*ret_node = f->log[change & (f->cap - 1)];
 	return f->nodes[*ret_node].changed == change;
 }
 

@@ -1,4 +1,5 @@
 #define HASH_NONFATAL_OOM 1
+#include "base/hash.h"
 #include "fleet/shape.h"
 
 struct zn__shape *zn__shape_get(struct zn_fleet *f, const struct zn_fleet_task *task)

@@ -1,4 +1,5 @@
 #define HASH_NONFATAL_OOM 1
+#include "base/hash.h"
 #include "fleet/spread.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 #define HASH_NONFATAL_OOM 1
+#include "base/hash.h"
 #include "pick/hall.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 #define HASH_NONFATAL_OOM 1
-#define HASH_FUNCTION(key, len, hashv) ((hashv) = hash_words(key, len))
+#include "base/hash.h"
 #include "pick/line.h"
 
 #include <errno.h>
@@ -13,18 +13,6 @@ static const double buckets_per_octave = 4;
 
 /* ---- kinds and shapes ---------------------------------------------------------------------------------- */
 
-/* Byte by byte, as uthash does it, the hash would take longer than all else about a job that comes. */
-static unsigned hash_words(const void *key, size_t len)
-{
-	uint64_t hash = 0, word;
-
-	for (size_t at = 0; at < len; at += sizeof(word)) {
-		memcpy(&word, (const char *)key + at, sizeof(word));
-		hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
-		hash ^= hash >> 32;
-	}
-	return (unsigned)hash;
-}
 _Static_assert(sizeof(struct zn_pick_ask) % sizeof(uint64_t) == 0, "it is hashed word by word");
 
 /* Padding is hashed, too. */
