@@ -133,6 +133,7 @@ static void kind_link(struct zn_line *l, struct zn_pick_kind *k)
 {
 	k->growth = l->growth;
 	k->has_rest = false;
+	k->low_s = HUGE_VAL;
 	DL_APPEND2(l->kinds, k, prev, next_kind);
 }
 
@@ -266,16 +267,16 @@ struct zn_line_head zn_line_head_of(const struct zn_pick_job *job)
 static void head_put(struct zn_line *l, struct zn_pick_class *c)
 {
 	struct zn_pick_kind *k = c->shape->kind;
-	struct zn_line_head head = zn_line_head_of(c->first);
-	bool same = c->head != ZN_PICK_NO_HEAD && k->heads[c->head].seq == head.seq;
+	bool same = c->at != ZN_PICK_NO_HEAD && k->heads[c->at].seq == c->head.seq;
 
-	if (c->head == ZN_PICK_NO_HEAD)
-		c->head = k->n_heads++;
-	k->heads[c->head] = head;
-	if (l->oldest && head.seq < l->oldest->seq)
+	if (c->at == ZN_PICK_NO_HEAD)
+		c->at = k->n_heads++;
+	k->heads[c->at] = c->head;
+	k->low_s = c->head.low_s < k->low_s ? c->head.low_s : k->low_s;
+	if (l->oldest && c->head.seq < l->oldest->seq)
 		l->oldest = c->first;
 	if (!same && !c->in_top)
-		zn_line_top_note(l, k, &head);
+		zn_line_top_note(l, k, &c->head);
 }
 
 static void head_drop(struct zn_line *l, struct zn_pick_class *c)
@@ -284,11 +285,11 @@ static void head_drop(struct zn_line *l, struct zn_pick_class *c)
 
 	if (l->oldest && l->oldest->class == c)
 		l->oldest = NULL;
-	if (c->head == ZN_PICK_NO_HEAD)
+	if (c->at == ZN_PICK_NO_HEAD)
 		return;
-	k->heads[c->head] = k->heads[--k->n_heads];
-	k->heads[c->head].class->head = c->head;
-	c->head = ZN_PICK_NO_HEAD;
+	k->heads[c->at] = k->heads[--k->n_heads];
+	k->heads[c->at].class->at = c->at;
+	c->at = ZN_PICK_NO_HEAD;
 	if (c->in_top)
 		zn_line_top_forget(k, c);
 }
@@ -338,7 +339,7 @@ static struct zn_pick_class *class_get(struct zn_pick_shape *s, unsigned bucket)
 	struct zn_pick_class *c = s->classes[s->n_classes];
 	if (!c && !(c = malloc(sizeof(*c))))
 		return NULL;
-	*c = (struct zn_pick_class){ .shape = s, .bucket = bucket, .head = ZN_PICK_NO_HEAD };
+	*c = (struct zn_pick_class){ .shape = s, .bucket = bucket, .at = ZN_PICK_NO_HEAD };
 	memmove(s->classes + at + 1, s->classes + at, (s->n_classes - at) * sizeof(*s->classes));
 	s->classes[at] = c;
 	s->n_classes++;
@@ -409,10 +410,10 @@ static void find_first(const struct zn_line *l, struct zn_pick_class *c)
 {
 	struct zn_pick_job *first = zn_pick_job_of(zn_row_first(&c->jobs), in_class);
 
-	if (first == c->first)
-		return;
+	if (first != c->first)
+		zn_line_paid(l, c->shape)->first = NULL;
 	c->first = first;
-	zn_line_paid(l, c->shape)->first = NULL;
+	c->head = zn_line_head_of(first);
 }
 
 int zn_line_add(struct zn_line *l, struct zn_pick_job *job, const struct zn_pick_ask *ask)
@@ -550,11 +551,19 @@ void zn_line_find_first(const struct zn_line *l, struct zn_pick_paid *paid, doub
 
 	if (paid->first && now_s >= paid->first_s && now_s < paid->first_s + ZN_LINE_SLOWLY_S)
 		return;
-	paid->first = s->classes[0]->first;
+	const struct zn_line_head *best = &s->classes[0]->head;
+	double score = zn_line_score(l, best, now_s);
+	for (size_t i = 1; i < s->n_classes; i++) {
+		const struct zn_line_head *one = &s->classes[i]->head;
+		double its = zn_line_score(l, one, now_s);
+		if (!zn_line_head_before(one, its, best, score))
+			continue;
+		best = one;
+		score = its;
+	}
+	paid->first = best->class->first;
 	paid->first_s = now_s;
-	for (size_t i = 1; i < s->n_classes; i++)
-		paid->first = zn_line_goes_before(l, s->classes[i]->first, paid->first, now_s) ? s->classes[i]->first : paid->first;
-	paid->first_head = zn_line_head_of(paid->first);
+	paid->first_head = *best;
 }
 
 /* In that pass none of it found room, or could ever have it. */

@@ -77,17 +77,6 @@ struct zn_pick_job {
 #define zn_pick_job_of(node, member) ((struct zn_pick_job *)((char *)(node) - offsetof(struct zn_pick_job, member)))
 enum { ZN_PICK_BUCKETS = 128, ZN_PICK_TOP = 8, ZN_PICK_IDLE = 64 };
 
-/* Jobs of one shape and nearly one estimate. */
-struct zn_pick_class {
-	struct zn_pick_shape *shape;
-	unsigned bucket;
-	uint32_t head;                /* where its first is in the heads of its kind; ZN_PICK_NO_HEAD: the shape is out */
-	bool in_top;
-	struct zn_pick_job *first;
-	struct zn_row jobs;           /* by arrival; at least one */
-};
-#define ZN_PICK_NO_HEAD UINT32_MAX
-
 /* The first of a class, with all that the order asks of it; and the lowest limit in the class. */
 struct zn_line_head {
 	int64_t priority;
@@ -96,6 +85,18 @@ struct zn_line_head {
 	uint32_t payer;
 	struct zn_pick_class *class;
 };
+
+/* Jobs of one shape and nearly one estimate. */
+struct zn_pick_class {
+	struct zn_pick_shape *shape;
+	unsigned bucket;
+	uint32_t at;                  /* where its first is in the heads of its kind; ZN_PICK_NO_HEAD: the shape is out */
+	bool in_top;
+	struct zn_pick_job *first;
+	struct zn_line_head head;     /* of it, also while that is not among those */
+	struct zn_row jobs;           /* by arrival; at least one */
+};
+#define ZN_PICK_NO_HEAD UINT32_MAX
 
 /* And its score. */
 struct zn_line_ranked { const struct zn_line_head *head; double score; };
@@ -111,6 +112,7 @@ struct zn_pick_kind {
 	struct zn_pick_shape *shapes; /* that are not idle */
 	struct zn_line_head *heads;   /* of its classes whose shapes are not out, in no order */
 	uint32_t n_heads, cap_heads, n_classes;
+	double low_s;                 /* no head's is lower */
 	struct zn_pick_class *top[ZN_PICK_TOP]; /* the first few, in no order */
 	uint32_t n_top;
 	bool has_rest;                /* there are others */

@@ -15,7 +15,7 @@ static struct zn_line_ranked first_of_top(const struct zn_line *l, const struct 
 	struct zn_line_ranked best = { 0 };
 
 	for (uint32_t i = 0; i < k->n_top; i++) {
-		struct zn_line_ranked one = { &k->heads[k->top[i]->head], 0 };
+		struct zn_line_ranked one = { &k->heads[k->top[i]->at], 0 };
 		one.score = zn_line_score(l, one.head, now_s);
 		if (!best.head || zn_line_ranked_before(&one, &best))
 			best = one;

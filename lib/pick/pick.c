@@ -209,18 +209,26 @@ static void offer(const struct zn_pick_pass *pass, struct zn_pick_kind *k, struc
 	k->next_score = score;
 }
 
+static bool is_over_in_time(const struct zn_pick_pass *pass, double low_s, uint32_t level)
+{
+	return level == pass->gap.n || pass->now_s + low_s <= zn_gap_until(&pass->gap, level);
+}
+
 /* All classes of a kind; those without a job that is in time are passed over. */
 static void look_at_classes(const struct zn_pick_pass *pass, struct zn_pick_kind *k, uint32_t level)
 {
-	const struct zn_pick_gap *gap = &pass->gap;
+	double low_s = HUGE_VAL;
 
+	if (!is_over_in_time(pass, k->low_s, level))
+		return;
 	for (uint32_t i = 0; i < k->n_heads; i++) {
-		if (level < gap->n && pass->now_s + k->heads[i].low_s > zn_gap_until(gap, level))
-			continue;
-		struct zn_pick_job *job = next_in(pass, k->heads[i].class, level);
+		const struct zn_line_head *h = &k->heads[i];
+		low_s = h->low_s < low_s ? h->low_s : low_s;
+		struct zn_pick_job *job = is_over_in_time(pass, h->low_s, level) ? next_in(pass, h->class, level) : NULL;
 		if (job)
 			offer(pass, k, job);
 	}
+	k->low_s = low_s;
 }
 
 /* No room was found for it above that level. */
