@@ -484,7 +484,7 @@ static struct zn_summary summary(const struct sim *s)
 	sum.gpus = s->cluster.gpus;
 	sum.left_out = s->trace.left_out;
 	for (size_t i = 0; i < s->trace.n; i++)
-		sum.never += is_wanted(s, &s->trace.jobs[i]) && s->lacks[i];
+		sum.never += s->lacks[i] && is_wanted(s, &s->trace.jobs[i]);
 	if (s->took_s > 0)
 		sum.jobs_per_s = ZN_SOME_F64((double)s->n_jobs / s->took_s);
 	return sum;

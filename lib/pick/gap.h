@@ -29,6 +29,15 @@ struct zn_pick_gap {
 	uint64_t last_seq;            /* nobody behind this one is looked at */
 };
 
+/* With no reservation; what zn_gap_add and the caller set is left alone, for it is much, and mostly little of it is used. */
+static inline void zn_gap_init(struct zn_pick_gap *gap, uint64_t pass)
+{
+	gap->pass = pass;
+	gap->n = gap->closings = 0;
+	gap->has_last = false;
+	gap->last_seq = 0;
+}
+
 /* One more. */
 static inline void zn_gap_add(struct zn_pick_gap *gap, double at_s)
 {

@@ -223,8 +223,7 @@ void zn_line_set_factors(struct zn_line *l, bool anew, uint32_t n, double (*fact
 struct zn_line_head zn_line_head_of(const struct zn_pick_job *job); /* as if it were one; it is in the line */
 /* Both are in the line. */
 bool zn_line_goes_before(const struct zn_line *l, const struct zn_pick_job *a, const struct zn_pick_job *b, double now_s);
-/* Of those who are not out, of whom there are some: the first. */
-struct zn_line_ranked zn_line_top(const struct zn_line *l, struct zn_pick_kind *k, double now_s);
+struct zn_line_ranked zn__line_top_of_many(const struct zn_line *l, struct zn_pick_kind *k, double now_s); /* zn_line_top, of two or more */
 /* A class that is not among the first few has another first, of which more is known than that the other came before it. */
 void zn_line_top_note(const struct zn_line *l, struct zn_pick_kind *k, const struct zn_line_head *h);
 /* Growth begins anew, and everything is looked at again. */
@@ -266,6 +265,14 @@ static inline double zn_line_score(const struct zn_line *l, const struct zn_line
 	if (l->order != ZN_PICK_SLOWDOWN)
 		return h->urgency;
 	return zn_line_urgency(zn_line_waited_s(h->submit_s, now_s), h->urgency, l->factors[h->payer]);
+}
+
+/* Of those of a kind who are not out, of whom there are some: the first. */
+static inline struct zn_line_ranked zn_line_top(const struct zn_line *l, struct zn_pick_kind *k, double now_s)
+{
+	if (k->n_heads > 1)
+		return zn__line_top_of_many(l, k, now_s);
+	return (struct zn_line_ranked){ k->heads, zn_line_score(l, k->heads, now_s) };
 }
 
 /* A higher priority comes first, then a higher score, then who came first. */

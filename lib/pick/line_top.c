@@ -93,10 +93,8 @@ static void look_at_all(const struct zn_line *l, struct zn_pick_kind *k, double 
 	k->n_top = n;
 }
 
-struct zn_line_ranked zn_line_top(const struct zn_line *l, struct zn_pick_kind *k, double now_s)
+struct zn_line_ranked zn__line_top_of_many(const struct zn_line *l, struct zn_pick_kind *k, double now_s)
 {
-	if (k->n_heads == 1)
-		return (struct zn_line_ranked){ k->heads, zn_line_score(l, k->heads, now_s) };
 	struct zn_line_ranked best = first_of_top(l, k, now_s);
 	if (!is_first_of_all(l, k, &best, now_s)) {
 		look_at_all(l, k, now_s);

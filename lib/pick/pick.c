@@ -79,7 +79,13 @@ void zn_pick_weigh(struct zn_pick *p)
 
 void zn_pick_begin(struct zn_pick_pass *pass, struct zn_pick *p, double now_s)
 {
-	*pass = (struct zn_pick_pass){ .pick = p, .now_s = now_s, .gap.pass = ++p->passes };
+	pass->pick = p;
+	pass->now_s = now_s;
+	pass->filling = pass->over = pass->reserved = pass->ready = false;
+	pass->again = NULL;
+	pass->first = NULL;
+	pass->ahead.n = 0;
+	zn_gap_init(&pass->gap, ++p->passes);
 	p->ops->begin(p->arg, now_s, &pass->gap);
 	pass->gap.closings = pass->gap.n;
 	if (!p->payers)

@@ -9,15 +9,18 @@ static uint32_t gpus_of(const struct zn_pick_job *job)
 	return (uint32_t)job->size;
 }
 
-static struct zn_pick_have have(uint64_t gpus)
+static void set_have(struct zn_pick_have *have, uint64_t gpus)
 {
-	return (struct zn_pick_have){ .gpus = (uint32_t)gpus, .cpus = UINT32_MAX, .mem_bytes = UINT64_MAX };
+	have->gpus = (uint32_t)gpus;
+	have->gpu_milli = 0;
+	have->cpus = UINT32_MAX;
+	have->mem_bytes = UINT64_MAX;
 }
 
 static void begin(void *arg, double now_s, struct zn_pick_gap *gap)
 {
 	(void)now_s;
-	gap->have[0] = have(((struct zn_pool *)arg)->free);
+	set_have(&gap->have[0], ((struct zn_pool *)arg)->free);
 }
 
 /* What there is at each level. */
@@ -25,11 +28,11 @@ static void count(const struct zn_pool *p, struct zn_pick_gap *gap)
 {
 	uint64_t least = p->free;
 
-	gap->have[0] = have(least);
+	set_have(&gap->have[0], least);
 	for (uint32_t i = 0; i < gap->n; i++) {
 		uint64_t left = p->ahead[gap->by_time[i]].left;
 		least = left < least ? left : least;
-		gap->have[i + 1] = have(least);
+		set_have(&gap->have[i + 1], least);
 	}
 }
 

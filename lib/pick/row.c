@@ -10,12 +10,12 @@ static uint64_t priority(const struct zn_row_node *node)
 	return z ^ z >> 31;
 }
 
-static bool is_before(const struct zn_row_node *a, double key, uint64_t seq)
+static inline bool is_before(const struct zn_row_node *a, double key, uint64_t seq)
 {
 	return a->key < key || (a->key == key && a->seq < seq);
 }
 
-static double lowest(const struct zn_row_node *node)
+static inline double lowest(const struct zn_row_node *node)
 {
 	const struct zn_row_node *l = node->left, *r = node->right;
 	double low = node->low;
@@ -25,7 +25,7 @@ static double lowest(const struct zn_row_node *node)
 	return r && r->lowest < low ? r->lowest : low;
 }
 
-static void update(struct zn_row_node *node)
+static inline void update(struct zn_row_node *node)
 {
 	const struct zn_row_node *l = node->left, *r = node->right;
 
@@ -34,7 +34,7 @@ static void update(struct zn_row_node *node)
 	node->lowest = lowest(node);
 }
 
-static void owe(struct zn_row_node *node, double amount)
+static inline void owe(struct zn_row_node *node, double amount)
 {
 	if (!node)
 		return;
@@ -42,7 +42,7 @@ static void owe(struct zn_row_node *node, double amount)
 	node->owed += amount;
 }
 
-static void pay(struct zn_row_node *node)
+static inline void pay(struct zn_row_node *node)
 {
 	if (node->owed == 0)
 		return;
@@ -71,7 +71,7 @@ static void split(struct zn_row_node *node, double key, uint64_t seq, struct zn_
 }
 
 /* at's subtree has other's, too; or node no more.  Its children are mostly not looked at for that. */
-static void count_in(struct zn_row_node *at, const struct zn_row_node *other)
+static inline void count_in(struct zn_row_node *at, const struct zn_row_node *other)
 {
 	at->n += other->n;
 	at->sum += other->sum;
@@ -79,7 +79,7 @@ static void count_in(struct zn_row_node *at, const struct zn_row_node *other)
 		at->lowest = other->lowest;
 }
 
-static void count_out(struct zn_row_node *at, const struct zn_row_node *node)
+static inline void count_out(struct zn_row_node *at, const struct zn_row_node *node)
 {
 	at->n--;
 	at->sum -= node->weight;
