@@ -90,15 +90,28 @@ static void look_at_slice(struct zn_fleet *f, struct zn__shape *s)
 	s->next = to;
 }
 
-/* The first look is at all nodes. */
+/* All that is in it is by what is usual now. */
+static bool is_settled(const struct zn_fleet *f, const struct zn__shape *s)
+{
+	return s->usual == f->usual->version && s->next == f->n;
+}
+
+/* The first look is at all nodes, and so is the next one after so many changes; but of a settled tournament at those alone that
+ * changed since it was tended.
+ */
+static bool misses_much(const struct zn_fleet *f, const struct zn__shape *s)
+{
+	return f->changes - s->chosen > f->n / 2 && (!is_settled(f, s) || f->changes - s->seen > f->n / 2);
+}
+
 static void catch_up(struct zn_fleet *f, struct zn__shape *s)
 {
-	bool is_new = !s->usual, missed_much = f->changes - s->seen > f->n / 2;
+	bool looks_at_all = !s->usual || misses_much(f, s);
 
 	if (s->usual != f->usual->version)
 		s->next = 0;
 	s->usual = f->usual->version;
-	if (is_new || missed_much) {
+	if (looks_at_all) {
 		look_at(f, s, 0, f->n);
 		zn__tree_settle(&s->tree, 0, f->n);
 		s->next = f->n;
@@ -107,6 +120,21 @@ static void catch_up(struct zn_fleet *f, struct zn__shape *s)
 		if (s->next < f->n)
 			look_at_slice(f, s);
 	}
+	s->seen = s->chosen = f->changes;
+}
+
+/* Where more than half of the nodes changed it is as well to look at all, once it is asked. */
+void zn__choose_tend(struct zn_fleet *f)
+{
+	struct zn__shape *s = f->tended_shape ? f->tended_shape : f->shapes;
+
+	if (!s)
+		return;
+	f->tended_shape = s->hh.next;
+	uint64_t missed = f->changes - s->seen;
+	if (!s->tree.v || !is_settled(f, s) || missed < f->n / 4 || missed > f->n / 2)
+		return;
+	look_at_changed(f, s);
 	s->seen = f->changes;
 }
 

@@ -93,7 +93,8 @@ struct zn_fleet {
 	struct zn__shape *trees_first, *trees_last; /* shapes with a tournament, by their last use */
 	size_t trees;
 	struct zn__spread *spreads;   /* of gangs: how many of their tasks fit on each node */
-	struct zn__spread *tended;    /* the next that zn_fleet_tend looks at; NULL: the first */
+	struct zn__spread *tended;    /* the next that zn_fleet_tend looks at; NULL: the first; and the next shape: */
+	struct zn__shape *tended_shape;
 	uint64_t gangs_asked;
 	struct zn__domains *domains;  /* NULL: the nodes are equally far from each other */
 	uint64_t random;
@@ -120,7 +121,9 @@ int zn_fleet_choose_gang(struct zn_fleet *f, const struct zn_fleet_gang *gang, s
 int zn_fleet_has_room(struct zn_fleet *f, const struct zn_fleet_gang *gang);
 void zn_fleet_take(struct zn_fleet *f, const struct zn_fleet_task *task, const struct zn_fleet_spot *spot);
 void zn_fleet_give(struct zn_fleet *f, const struct zn_fleet_task *task, const struct zn_fleet_spot *spot);
-/* Brings what is kept of one gang up to date, of each in turn: now and then, so that none is far behind when it is asked for. */
+/* Brings what is kept of one gang up to date, of each in turn, and of one task: now and then, so that none is far behind when it is
+ * asked for.
+ */
 void zn_fleet_tend(struct zn_fleet *f);
 /* From now on what is free of a node is this: of a fleet that follows another one. */
 void zn_fleet_set(struct zn_fleet *f, uint32_t node, const struct zn_fleet_node *free);

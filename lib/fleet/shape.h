@@ -12,7 +12,8 @@ struct zn__shape {
 	uint64_t count;
 	uint64_t asked;               /* how often a place was looked for */
 	struct zn__tree tree;         /* what it costs on each node, once asked twice */
-	uint64_t seen;                /* the changes that are in it */
+	uint64_t seen;                /* the changes that are in it, */
+	uint64_t chosen;              /* and those that were when a place was chosen last */
 	uint64_t usual;               /* the version of the usual tasks that it is by; 0: there is no tree yet */
 	size_t next;                  /* the nodes from here on are by the version before */
 	struct zn__shape *before, *after; /* of those with a tree, by their last use */
@@ -33,6 +34,9 @@ void zn__shapes_done(struct zn_fleet *f);
 
 /* Its tournament, made if need be, and that of whoever was not asked for longest gone; false: out of memory. */
 bool zn__shape_tree(struct zn_fleet *f, struct zn__shape *shape);
+
+/* choose.c: brings the next one up to date, if it has missed much. */
+void zn__choose_tend(struct zn_fleet *f);
 
 /* usual.c: counts it, and looks again at what is usual when so many more have come as there were.  -ENOMEM. */
 int zn__usual_saw(struct zn_fleet *f, struct zn__shape *shape);

@@ -163,6 +163,7 @@ void zn_fleet_tend(struct zn_fleet *f)
 {
 	struct zn__spread *s = f->tended ? f->tended : f->spreads;
 
+	zn__choose_tend(f);
 	if (!s)
 		return;
 	f->tended = s->hh.next;
