@@ -6,6 +6,9 @@
  * A file is read through a window.  Where no good frame of this file begins, the next place that looks like one
  * (magic and this file's nonce) is sought and checked, until one holds: what lies between is the damaged range.
  * Whatever follows the last good frame is the tail.
+ *
+ * Beside a living writer a read may meet a later page of what is written just now and not yet an earlier one.  So
+ * first it is sought how far there is more than zeros: all before that is written.  What is behind it counts as zeros.
  */
 #include <dirent.h>
 #include <endian.h>
@@ -99,8 +102,38 @@ struct window {
 	int fd;
 	struct zn_buf b;
 	uint64_t base;            /* of b in the file */
+	uint64_t written;         /* from there on are zeros */
 	bool at_end;
 };
+
+static size_t without_zeros(const char *p, size_t n)
+{
+	while (n && !p[n - 1])
+		n--;
+	return n;
+}
+
+static int find_written(int fd, uint64_t *ret)
+{
+	static const off_t step = 64 << 10;
+	char block[64 << 10];
+	struct stat st;
+	size_t used = 0;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	off_t at = st.st_size;
+	while (at > 0 && !used) {
+		off_t from = (at - 1) / step * step;
+		ssize_t n = pread(fd, block, (size_t)(at - from), from);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		at = n < 0 ? at : from;
+		used = without_zeros(block, n < 0 ? 0 : (size_t)n);
+	}
+	*ret = (uint64_t)at + used;
+	return 0;
+}
 
 static int read_more(struct window *w)
 {
@@ -111,6 +144,9 @@ static int read_more(struct window *w)
 	ssize_t n = pread(w->fd, to, CHUNK, (off_t)(w->base + w->b.len));
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
+	uint64_t from = w->base + w->b.len, known = w->written > from ? w->written - from : 0;
+	if ((uint64_t)n > known)
+		memset(to + known, 0, (size_t)n - known);
 	w->b.len += (size_t)n;
 	w->at_end = n == 0;
 	return 0;
@@ -289,13 +325,6 @@ static int step(struct scan *s)
 	return rc;
 }
 
-static size_t without_zeros(const char *p, size_t n)
-{
-	while (n && !p[n - 1])
-		n--;
-	return n;
-}
-
 /* Half a frame: its head, and of the rest no more than it says. */
 static bool is_cut_short(const struct scan *s, const char *p, size_t n)
 {
@@ -327,8 +356,13 @@ static int scan_file(struct scan *s, bool newest, uint64_t *ret_bytes)
 	int rc;
 
 	zn__file_name(s->file, name);
+	s->w.written = UINT64_MAX;
 	s->w.fd = openat(s->j->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	rc = s->w.fd < 0 ? -errno : file_nonce(&s->w, &s->nonce);
+	rc = s->w.fd < 0 ? -errno : 0;
+	if (rc == 0 && newest && s->j->read_only)
+		rc = find_written(s->w.fd, &s->w.written);
+	if (rc == 0)
+		rc = file_nonce(&s->w, &s->nonce);
 	while (rc == 0)
 		rc = step(s);
 	if (rc > 0)
@@ -359,7 +393,7 @@ static bool ends_whole(struct window *w, uint64_t size)
 static bool is_whole(const struct zn_journal *j, uint64_t number)
 {
 	char name[ZN__NAME];
-	struct window w = { 0 };
+	struct window w = { .written = UINT64_MAX };
 	struct stat st;
 
 	zn__file_name(number | ZN_LOC_SNAPSHOT, name);

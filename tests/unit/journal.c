@@ -290,6 +290,43 @@ static void test_cleared(void)
 	zn_journal_close(j);
 }
 
+/* Whoever appends is read meanwhile: what is durable, and no damage. */
+static bool reads_beside(struct zn_journal *j, uint64_t n)
+{
+	static char record[300000];
+	size_t got[2];
+	const struct zn_journal_opts ro = { .read_only = true };
+	const struct zn_journal_replay r = { .arg = got, .record = count, .damage = saw_damage };
+	bool good = true;
+
+	memset(record, 'x', sizeof(record));
+	for (uint64_t i = 0; good && i < n; i++) {
+		good = zn_journal_append(j, record, sizeof(record), NULL) > 0;
+		zn_journal_kick(j);
+		for (uint64_t durable = 0; good && durable <= i;) {
+			struct zn_journal *other = NULL;
+			durable = zn_journal_durable(j);
+			got[0] = got[1] = 0;
+			good = zn_journal_open(dir, &ro, &r, &other, NULL) == 0 && got[0] >= durable;
+			zn_journal_close(other);
+		}
+	}
+	return good;
+}
+
+static void test_beside(void)
+{
+	bool good = true;
+
+	seen.damaged = 0;
+	for (int i = 0; good && i < 20; i++) {
+		struct zn_journal *j = open_journal(fresh("beside"), 0);
+		good = reads_beside(j, 10) && !seen.damaged;
+		zn_journal_close(j);
+	}
+	tap_ok(good, "who reads what is just written meets no damage");
+}
+
 static void test_large(void)
 {
 	struct zn_journal *j = open_journal(fresh("large"), SMALL);
@@ -511,6 +548,7 @@ int main(void)
 	test_forgery();
 	test_rotation();
 	test_cleared();
+	test_beside();
 	test_large();
 	test_burst();
 	test_get();
