@@ -129,6 +129,23 @@ has_ended() { [ -z "$(zn-queue reservations -o csv --no-heading)" ]; }
 	zn-queue wait 1
 }
 
+@test "one that is to run again has no place in what became others' meanwhile" {
+	reserve course
+	blocker -g 1 -t 1h --reservation course >number                  # 1
+	await RUNNING 1
+	zn-queue unreserve course
+	others course
+	[ "$(state 1)" = RUNNING ]
+	zn-queue requeue 1
+	await PENDING 1
+	[[ $(why 1) == "job 1 is PENDING: reservation 'course' is for others: "* ]]
+	zn-queue unreserve course
+	reserve course
+	touch go
+	zn-queue wait 1
+	[ "$(field attempt 1)" = 2 ]
+}
+
 @test "only those named may use it, with a time limit, and if there is one of that name" {
 	no() { run --separate-stderr -65 quick "${@:2}" -- true; [[ ${stderr_lines[0]} == "zn-submit: "$1 ]] || { echo "$stderr"; false; }; }
 	others course

@@ -61,6 +61,8 @@ static void back_to_queue(struct zn_server *s, struct zn_job *job, const char *e
 	job->signal = 0;
 	enum zn_job_state to = job->hold && job->state == ZN_JOB_RUNNING ? ZN_JOB_PENDING : ZN_JOB_QUEUED;
 	zn_change_state(s, job, to, event, reason);
+	if (job->booking)
+		zn_booking_look(s, job); /* it may be others' by now */
 	zn_times_note(s, job);
 	zn_place_soon(s);
 }
