@@ -191,6 +191,20 @@ has_ended() { [ -z "$(zn-queue reservations -o csv --no-heading)" ]; }
 	[ "$(zn-queue reservations -o csv --no-heading --fields name)" = course ]
 }
 
+@test "what is left of several machines is not kept for who had another one" {
+	nodes 'n1 mock=2' 'n2 mock=2'
+	reserve one --node n1
+	reserve two --node n2
+	zn-schedd --stop
+	nodes 'n1 mock=2'
+	quick -t 1m --reservation two -- true                            # 1
+	quick -t 1m --reservation one -- true                            # 2
+	zn-queue wait 2
+	[[ $(why 1) == *"reservation 'two' has nothing of it"* ]]
+	zn-queue unreserve one                                           # it may as well be n2 that is called n1 now
+	zn-queue wait 1
+}
+
 @test "an array starts in it, and what is left of it waits when it ends" {
 	zn-queue reserve course --until +3s --user "$(me)"
 	quick --array 0-9%1 -g 1 -t 1s --reservation course -- sh -c "[ -e '$dir/go' ] || exec sleep 30"

@@ -41,6 +41,15 @@ const struct zn_booking *zn_bookings_find(const struct zn_bookings *b, const cha
 	return at < b->n ? &b->v[at]->is : NULL;
 }
 
+bool zn_bookings_name_node(const struct zn_bookings *b, const char *node)
+{
+	for (size_t i = 0; i < b->n; i++)
+		for (size_t k = 0; k < b->v[i]->is.nodes.n; k++)
+			if (!strcmp(b->v[i]->is.nodes.v[k], node))
+				return true;
+	return false;
+}
+
 static int copy_names(const struct zn_strs *from, struct zn_arena *a, struct zn_strs *ret)
 {
 	ret->v = zn_arena_array(a, from->n + 1, sizeof(*ret->v));

@@ -14,6 +14,8 @@ void zn_bookings_done(struct zn_bookings *b);
 /* NULL: there is none. */
 const struct zn_booking *zn_bookings_find(const struct zn_bookings *b, const char *name);
 const struct zn_booking *zn_bookings_get(const struct zn_bookings *b, size_t i);
+/* Some of them. */
+bool zn_bookings_name_node(const struct zn_bookings *b, const char *node);
 /* A copy stands for that name from now on; by NULL: there is none any more.  -ENOMEM. */
 int zn_bookings_set(struct zn_bookings *b, const struct zn_booking *one);
 /* What pick knows of them; node: the number of one, below 0: it is none any more.  -ENOMEM. */

@@ -278,9 +278,14 @@ int zn_jobs_drain(struct zn_jobs *q, uint32_t node, const char *by, const char *
 	return rc;
 }
 
-static int64_t node_of(const void *q, const char *name)
+/* One alone may have been renamed since, but not if it is known by its name. */
+static int64_t node_of(const void *jobs, const char *name)
 {
-	return zn_jobs_node(q, name);
+	const struct zn_jobs *q = jobs;
+	int64_t at = zn_jobs_node(q, name);
+	const char *now = at < 0 ? name : q->nodes[at].name;
+
+	return strcmp(now, name) && zn_bookings_name_node(&q->bookings, now) ? -ENOENT : at;
 }
 
 int zn_jobs_book(struct zn_jobs *q, const struct zn_booking *b)

@@ -205,14 +205,22 @@ bool zn_picture_has_place(const struct zn_job_record *job)
 }
 
 /* One alone may have been renamed since. */
-static int64_t node_of(const void *picture, const char *name)
+static int64_t node_of(const struct zn_picture *p, const char *name)
 {
-	const struct zn_picture *p = picture;
-
 	for (uint32_t i = 0; i < p->n_nodes; i++)
 		if (name && p->nodes[i].node_id && !strcmp(p->nodes[i].node_id, name))
 			return i;
 	return p->n_nodes > 1 ? -ENOENT : 0;
+}
+
+/* As zn_jobs_book has it. */
+static int64_t booked_node(const void *picture, const char *name)
+{
+	const struct zn_picture *p = picture;
+	int64_t at = node_of(p, name);
+	const char *now = at < 0 || !p->nodes[at].node_id ? name : p->nodes[at].node_id;
+
+	return strcmp(now, name) && zn_bookings_name_node(&p->bookings, now) ? -ENOENT : at;
 }
 
 static struct zn_plan plan_of(const struct zn_job_record *r, const struct zn_job_alloc *alloc)
@@ -334,7 +342,7 @@ static int fill_room(struct zn_picture *p, struct zn_err *err)
 	if (rc == 0)
 		rc = take_places(p);
 	if (rc == 0)
-		rc = zn_bookings_lay(&p->bookings, &p->room, node_of, p);
+		rc = zn_bookings_lay(&p->bookings, &p->room, booked_node, p);
 	if (rc < 0)
 		return rc;
 	p->room.now_s = zn_now_s();
