@@ -154,10 +154,10 @@ has_ended() { [ -z "$(zn-queue reservations -o csv --no-heading)" ]; }
 	no "reservation 'course' is for others: zn-queue reservations says for whom" -t 1m --reservation course
 	no "reservation 'team' is for others: zn-queue reservations says for whom" -t 1m --reservation team
 	no "in reservation 'team' a job needs a time limit: give it one with --time" --reservation team -A paper
-	no "by its time limit it would not be over when reservation 'team' ends, *" -t 25h --reservation team -A paper
+	no "by its time limit it would not be over when reservation 'team' ends, *" -t 24h --reservation team -A paper # it would start a moment later
 	run -1 zn-submit --dry-run -o json -t 1m --reservation other -- true
 	[[ $output == *"there is no reservation 'other'"* ]]
-	quick -t 24h --reservation team -A paper -- true
+	quick -t 23h --reservation team -A paper -- true
 	[[ $(why 1) == "job 1 is PENDING: reservation 'team' begins "* ]]
 	zn-queue modify --time 25h 1
 	[[ $(why 1) == "job 1 is PENDING: by its time limit it would not be over when reservation 'team' ends, "* ]]

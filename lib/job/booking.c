@@ -1,7 +1,6 @@
 #include "job/booking.h"
 
 #include <errno.h>
-#include <math.h>
 #include <string.h>
 
 #include "base/units.h"
@@ -92,9 +91,13 @@ static bool admits(const B *b, const struct zn_booking_ask *ask)
 	return (!b->users.n || has(&b->users, ask->user)) && (!b->accounts.n || has(&b->accounts, ask->account));
 }
 
+/* Nothing starts the moment that it may. */
 static bool is_in_time(const B *b, const struct zn_booking_ask *ask, double from_s)
 {
-	return fmax(from_s, b->from_s) + ask->limit_s <= b->until_s;
+	static const double to_start_s = 1;
+	double first_s = from_s < b->from_s ? b->from_s + to_start_s : from_s;
+
+	return first_s + ask->limit_s <= b->until_s;
 }
 
 bool zn_booking_may(const B *b, const struct zn_booking_ask *ask, double from_s)
