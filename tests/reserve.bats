@@ -273,4 +273,31 @@ has_ended() { [ -z "$(zn-queue reservations -o csv --no-heading)" ]; }
 	reserve course
 	zn-queue wait "$waits"
 }
+
+@test "many whose time in it is over on a full disk: what runs still ends, and they are told when there is room" {
+	[ "$(id -u)" = 0 ] || skip "only root can mount a small disk"
+	mkdir small && mount -t tmpfs -o size=64m tmpfs small 2>/dev/null || skip "no file system can be mounted here"
+	export ZENITH_SPOOL=$dir/small/spool
+	reserve course --until +35s --device 0
+	blocker -g 1 -t 30s --reservation course >number                 # 1
+	await RUNNING 1
+	row='{"command":"/bin/true","directory":"/tmp","output":"/dev/null","resources":{"gpus":1,"time_limit_s":15},"policy":{"reservation":"course"}}'
+	for ((i = 0; i < 3000; i++)); do echo "$row"; done | zn-submit --records >waiting
+	run -1 dd if=/dev/zero of=small/fill bs=64k                      # until there is no space left
+	pad=$(head -c 100000 /dev/zero | tr '\0' x)
+	while zn-submit --hold --env "A=$pad" --env "B=$pad" --env "N=$((n++))" --output /dev/null -- true >/dev/null 2>&1; do :; done
+	server=$(pid_of zn-schedd)
+	until_true is_state PENDING "$(head -n 1 waiting)"
+	touch go
+	timeout 30 zn-queue wait 1
+	[ "$(pid_of zn-schedd)" = "$server" ]
+	[ "$(zn-queue -o csv --no-heading --fields state | grep -c QUEUED)" -gt 0 ]
+	rm small/fill
+	until_true none_is_in_line
+	zn-schedd --stop
+	until_true none_is_left
+	umount small
+	export ZENITH_SPOOL=$dir/spool
+}
+none_is_in_line() { ! zn-queue -o csv --no-heading --fields state | grep -q QUEUED; }
 has_job() { zn-queue show "$1" >/dev/null 2>&1; }

@@ -109,8 +109,9 @@ static int change(struct zn_server *s, const struct zn_booking *b)
 	}
 	show(s, b);
 	HASH_ITER(hh, s->jobs.by_id, job, next)
-		if (job->booking && !strcmp(job->booking, b->name) && zn_job_is_waiting(job->state))
+		if (job->booking && !strcmp(job->booking, b->name) && zn_job_is_waiting(job->state) && zn_place_has_room(s))
 			zn_booking_look(s, job);
+	zn_times_arm(s); /* on a full disk the others are looked at later */
 	zn_place_soon(s);
 	return s->status;
 }

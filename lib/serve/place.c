@@ -105,10 +105,15 @@ static void wait_for_more(struct zn_server *s, double deferred_s)
 		zn_place_again(s, wait_s);
 }
 
-/* On a full disk what is left is for the ends of jobs; look again in a while. */
+bool zn_place_has_room(struct zn_server *s)
+{
+	return zn_journal_room(s->journal) >= ZN_ROOM_START;
+}
+
+/* Look again in a while. */
 static bool has_room(struct zn_server *s)
 {
-	if (zn_journal_room(s->journal) >= ZN_ROOM_START)
+	if (zn_place_has_room(s))
 		return true;
 	zn_log("the disk of the spool is full: nothing more is started");
 	zn_place_again(s, 5);

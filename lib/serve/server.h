@@ -242,6 +242,7 @@ void zn_adopt_fail(struct zn_server *s, struct zn_job *job);
 int zn_place_job(struct zn_server *s, struct zn_job *job, const struct zn_places *places);
 void zn_place_soon(struct zn_server *s);                 /* a pass over the queue at the end of this turn */
 void zn_place_again(struct zn_server *s, double wait_s); /* in a pass: and another one after so long at the latest */
+bool zn_place_has_room(struct zn_server *s);              /* on a full disk what is left is for the ends of jobs */
 void zn_place_pass(struct zn_server *s);
 void zn_place_give(struct zn_server *s, struct zn_job *job);         /* its place is free */
 

@@ -75,22 +75,35 @@ static void give_up(struct zn_server *s, struct zn_job *job)
 	              zn_arena_printf(&s->arena, "it could not end by its deadline, %s, any more", zn_format_time(job->deadline_s, when)));
 }
 
+static void look(struct zn_server *s, struct zn_job *job, double now_s)
+{
+	if (latest_s(job) < now_s) {
+		give_up(s, job);
+	} else if (leaves_s(s, job) < now_s) {
+		zn_booking_look(s, job);
+	} else if (begins_s(s, job) <= now_s) {
+		zn_submit_promote(s, job);
+		if (job->state == ZN_JOB_QUEUED)
+			zn_change_save(s, job, "queued");
+	}
+}
+
 void zn_times_come(struct zn_server *s)
 {
+	static const double again_s = 5; /* when the disk is full */
 	struct zn_job *job, *next;
 	double now_s = zn_now_s();
+	bool full = false;
 
 	s->times_first = 0;
 	HASH_ITER(hh, s->jobs.by_id, job, next) {
-		if (latest_s(job) < now_s) {
-			give_up(s, job);
-		} else if (leaves_s(s, job) < now_s) {
-			zn_booking_look(s, job);
-		} else if (begins_s(s, job) <= now_s) {
-			zn_submit_promote(s, job);
-			if (job->state == ZN_JOB_QUEUED)
-				zn_change_save(s, job, "queued");
-		}
+		bool due = next_s(s, job) <= now_s;
+		full |= due && !zn_place_has_room(s);
+		if (due && !full)
+			look(s, job, now_s);
 	}
-	zn_times_arm(s);
+	if (full)
+		arm(s, now_s + again_s);
+	else
+		zn_times_arm(s);
 }
