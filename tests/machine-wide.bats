@@ -235,6 +235,13 @@ key_of() { as "$1" zn-queue show -o json "$2" | sed -n 's/.*"key":"\([^"]*\)".*/
 	[ "$output" = "zn-submit: only an operator may ask a priority above 0" ]
 	as carl zn-submit --priority 1 --output /dev/null -- true
 	as carl zn-queue modify --priority 5 "$id"
+	as ann zn-queue modify --time 1h "$id" # it had none
+	as ann zn-queue modify --time 30m "$id"
+	for more in 31m 0; do
+		run -77 as ann zn-queue modify --time $more "$id"
+		[ "$output" = "zn-queue: only an operator may give a job more time that has begun" ]
+	done
+	as carl zn-queue modify --time 31m "$id"
 	as carl zn-queue cancel "$id"
 	await CANCELLED "$id"
 	[ "$(field reason "$id")" = "cancelled by carl" ]

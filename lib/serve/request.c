@@ -257,6 +257,14 @@ static int op_requeue(struct zn_server *s, struct wish *w)
 	return rc;
 }
 
+/* Of one that has begun: others wait, or were let go first, because it is over by then. */
+static bool gives_more_time(const struct zn_job *job, const struct zn_request *r)
+{
+	bool is_longer = job->limit_s > 0 && (r->time_limit_s.v == 0 || r->time_limit_s.v > job->limit_s);
+
+	return r->time_limit_s.has && is_longer && zn_job_has_alloc(job->state);
+}
+
 static int check_modify(struct zn_server *s, struct wish *w)
 {
 	const struct zn_request *r = w->r;
@@ -276,6 +284,8 @@ static int check_modify(struct zn_server *s, struct wish *w)
 		return zn_err_set(&w->err, -EPERM, "only an operator may raise a priority");
 	if (r->time_limit_s.has && job->is_end && !zn_is_operator(s, zn_conn_uid(w->conn)))
 		return zn_err_set(&w->err, -EPERM, "the time of what is run at another job's end is not for its owner to change");
+	if (gives_more_time(job, r) && !zn_is_operator(s, zn_conn_uid(w->conn)))
+		return zn_err_set(&w->err, -EPERM, "only an operator may give a job more time that has begun");
 	if (r->time_limit_s.has && (r->time_limit_s.v < 0 || r->time_limit_s.v > ZN_SPEC_SECONDS_MAX))
 		return zn_err_set(&w->err, -EBADMSG, "time_limit_s must be 0 (none) to %g", ZN_SPEC_SECONDS_MAX);
 	return r->job_name ? zn_spec_check_name("job_name", r->job_name, &w->err) : 0;
