@@ -326,15 +326,12 @@ static int step(struct scan *s)
 }
 
 /* Half a frame: its head, and of the rest no more than it says. */
-static bool is_cut_short(const struct scan *s, const char *p, size_t n)
+static bool is_cut_short(const struct scan *s, size_t from, size_t n)
 {
-	uint32_t len, nonce;
-
-	if (n < ZN_FRAME_HEAD)
-		return memcmp(p, "ZNF1", n < 4 ? n : 4) == 0;
-	memcpy(&len, p + 4, 4);
-	memcpy(&nonce, p + 16, 4);
-	return memcmp(p, "ZNF1", 4) == 0 && le32toh(nonce) == s->nonce && n <= (size_t)ZN_FRAME_HEAD + le32toh(len);
+	if (memcmp(s->w.b.data + from, "ZNF1", n < 4 ? n : 4) != 0)
+		return false;
+	return n < ZN_FRAME_HEAD ||
+	       (word_at(&s->w, from + 16) == s->nonce && n <= (size_t)ZN_FRAME_HEAD + word_at(&s->w, from + 4));
 }
 
 /* What follows the last good frame and is not cleared space.  A reader beside a living writer may meet half a
@@ -346,7 +343,7 @@ static void judge_tail(struct scan *s, bool newest)
 	size_t len = without_zeros(s->w.b.data + from, s->w.b.len - from);
 
 	s->written_end = s->good_end + len;
-	if (len && !(newest && s->j->read_only && is_cut_short(s, s->w.b.data + from, len)))
+	if (len && !(newest && s->j->read_only && is_cut_short(s, from, len)))
 		report_damage(s, s->good_end, len);
 }
 
