@@ -67,27 +67,30 @@ void zn_bench_sum_up(double *v, size_t n, R *to)
 	to->spread = to->median > 0 ? (to->max - to->min) / to->median : 0;
 }
 
-static double median_ratio(const double *ours, const double *peer, size_t n)
+static int median_ratio(const double *ours, const double *peer, size_t n, struct zn_of64 *ret)
 {
-	double *v = malloc(n * sizeof(*v)), median = 0;
+	double *v = malloc(n * sizeof(*v));
 
-	for (size_t i = 0; v && i < n; i++)
-		v[i] = peer[i] > 0 ? ours[i] / peer[i] : 0;
-	if (v) {
-		qsort(v, n, sizeof(*v), by_size);
-		median = at_part(v, n, 0.5);
-	}
+	if (!v)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		v[i] = ours[i] / peer[i];
+	qsort(v, n, sizeof(*v), by_size);
+	*ret = ZN_SOME_F64(at_part(v, n, 0.5));
 	free(v);
-	return median;
+	return 0;
 }
 
 int zn_bench_hand_over(const struct zn_bench_ask *ask, R *r, double *ours, double *peer, size_t n)
 {
+	R theirs = { 0 };
+	int rc = peer ? median_ratio(ours, peer, n, &r->ratio) : 0;
+
+	if (rc < 0)
+		return rc;
 	r->machine = ask->machine;
 	if (peer) {
-		R theirs = { 0 };
 		r->against = ask->against;
-		r->ratio = ZN_SOME_F64(median_ratio(ours, peer, n));
 		zn_bench_sum_up(peer, n, &theirs);
 		r->peer_median = ZN_SOME_F64(theirs.median);
 	}

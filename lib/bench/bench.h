@@ -52,7 +52,7 @@ const struct zn_bench *zn_bench_find(const char *name);
 
 /* Sorts v; fills n to p999 and value in. */
 void zn_bench_sum_up(double *v, size_t n, struct zn_bench_result *to);
-/* Ours and the peer's by turns; peer NULL: there is none.  Neither array is kept. */
+/* Ours and the peer's by turns; peer NULL: there is none.  Both arrays are sorted. */
 int zn_bench_hand_over(const struct zn_bench_ask *ask, struct zn_bench_result *r, double *ours, double *peer, size_t n);
 
 /* ---- the machine ---- */
@@ -61,7 +61,8 @@ int zn_bench_hand_over(const struct zn_bench_ask *ask, struct zn_bench_result *r
 int zn_bench_cpus(uint32_t ret[2]);
 /* "AMD EPYC 7543, 64 CPUs, Linux 6.1.0" in a. */
 const char *zn_bench_machine(struct zn_arena *a);
-void zn_bench_pin(uint32_t cpu);
+/* Runs in on the first of the two CPUs and out on the other, from the same moment on, and waits for both.  -errno: neither has run. */
+int zn_bench_on_two(const struct zn_bench_ask *ask, void (*in)(void *arg), void (*out)(void *arg), void *arg);
 
 extern int zn_bench_ring(const struct zn_bench_ask *ask, struct zn_err *err);
 extern int zn_bench_latency(const struct zn_bench_ask *ask, struct zn_err *err);

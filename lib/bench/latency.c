@@ -2,7 +2,6 @@
  * some time apart that looks like chance; handling one is to add up the 64 bytes that it points to.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -24,14 +23,12 @@ struct run {
 	uint64_t sum;
 };
 
-static void *produce(void *arg)
+static void produce(void *arg)
 {
 	struct run *r = arg;
 	uint32_t chance = 1;
-	uint64_t next_ns;
+	uint64_t next_ns = zn_boot_ns();
 
-	zn_bench_pin(r->ask->cpus[0]);
-	next_ns = zn_boot_ns();
 	for (uint64_t i = 0; i < EVENTS; i++) {
 		while (zn_boot_ns() < next_ns)
 			zn__pause();
@@ -41,38 +38,28 @@ static void *produce(void *arg)
 		r->entered_ns[i] = zn_boot_ns();
 		zn_spsc_send(&r->ring, &i, 1);
 	}
-	return NULL;
+	zn_spsc_close(&r->ring);
 }
 
-static void *consume(void *arg)
+static void consume(void *arg)
 {
 	struct run *r = arg;
 	uint64_t i;
 
-	zn_bench_pin(r->ask->cpus[1]);
 	while (zn_spsc_receive(&r->ring, &i, 1)) {
 		for (int k = 0; k < 8; k++)
 			r->sum += r->events[i % LINES].words[k];
 		r->took_us[i] = (double)(zn_boot_ns() - r->entered_ns[i]) / 1e3;
 	}
-	return NULL;
 }
 
 static int measure(struct run *r)
 {
-	pthread_t in, out;
 	int rc = zn_spsc_init(&r->ring, LINES / 2, r->ask->wait);
 
 	if (rc < 0)
 		return rc;
-	rc = -pthread_create(&out, NULL, consume, r);
-	if (rc == 0) {
-		rc = -pthread_create(&in, NULL, produce, r);
-		if (rc == 0)
-			pthread_join(in, NULL);
-		zn_spsc_close(&r->ring);
-		pthread_join(out, NULL);
-	}
+	rc = zn_bench_on_two(r->ask, produce, consume, r);
 	zn_spsc_done(&r->ring);
 	return rc;
 }

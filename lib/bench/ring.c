@@ -2,7 +2,6 @@
  * measured that brings something else.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,8 +34,7 @@ struct run {
 	struct ck_ring ck_there, ck_back;
 	ck_ring_buffer_t *ck[2];
 #endif
-	uint64_t begin_ns;
-	pthread_barrier_t start;
+	uint64_t begin_ns, end_ns;
 	bool good;
 };
 
@@ -193,50 +191,34 @@ static const struct way ck_and_back = { open_ck, ask_ck, answer_ck, close_ck };
 
 /* ---- rounds ---- */
 
-static void *consume(void *arg)
+static void produce(void *arg)
 {
 	struct run *r = arg;
 
-	zn_bench_pin(r->ask->cpus[1]);
-	pthread_barrier_wait(&r->start);
-	r->good = r->way->receive(r);
-	return NULL;
-}
-
-static void *produce(void *arg)
-{
-	struct run *r = arg;
-
-	zn_bench_pin(r->ask->cpus[0]);
-	pthread_barrier_wait(&r->start);
 	r->begin_ns = zn_boot_ns();
 	r->way->send(r);
-	return NULL;
+}
+
+static void consume(void *arg)
+{
+	struct run *r = arg;
+
+	r->good = r->way->receive(r);
+	r->end_ns = zn_boot_ns();
 }
 
 /* Nanoseconds until all have come. */
 static int measure(struct run *r, double *ret_ns, struct zn_err *err)
 {
-	pthread_t in, out;
 	int rc = r->way->open(r);
 
 	if (rc < 0)
 		return rc;
-	pthread_barrier_init(&r->start, NULL, 2);
-	rc = -pthread_create(&in, NULL, produce, r);
-	if (rc == 0 && (rc = -pthread_create(&out, NULL, consume, r)) < 0) {
-		pthread_cancel(in); /* it waits for the other */
-		pthread_join(in, NULL);
-	}
-	if (rc == 0) {
-		pthread_join(out, NULL);
-		*ret_ns = (double)(zn_boot_ns() - r->begin_ns);
-		pthread_join(in, NULL);
-	}
-	pthread_barrier_destroy(&r->start);
+	rc = zn_bench_on_two(r->ask, produce, consume, r);
 	r->way->close(r);
 	if (rc == 0 && !r->good)
 		rc = zn_err_set(err, -EBADMSG, "what came out of the ring is not what went in");
+	*ret_ns = (double)(r->end_ns - r->begin_ns);
 	return rc;
 }
 

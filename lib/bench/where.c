@@ -1,6 +1,7 @@
-/* where: on which CPUs of what machine is measured. */
+/* where: on which CPUs of what machine is measured, and two threads there. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -55,14 +56,62 @@ int zn_bench_cpus(uint32_t ret[2])
 	return 0;
 }
 
-void zn_bench_pin(uint32_t cpu)
+/* ---- two threads there ---- */
+
+enum { WAIT, GO, LEAVE };
+
+struct side {
+	void (*run)(void *arg);
+	void *arg;
+	unsigned *gate, *there;       /* GO once both are there; LEAVE: one of them will not be */
+};
+
+static void *run_side(void *arg)
 {
+	struct side *s = arg;
+	unsigned gate;
+
+	__atomic_fetch_add(s->there, 1, __ATOMIC_RELEASE);
+	while ((gate = __atomic_load_n(s->gate, __ATOMIC_ACQUIRE)) == WAIT)
+		sched_yield();
+	if (gate == GO)
+		s->run(s->arg);
+	return NULL;
+}
+
+static int start_on(uint32_t cpu, struct side *s, pthread_t *ret)
+{
+	pthread_attr_t attr;
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
-	sched_setaffinity(0, sizeof(set), &set); /* the calling thread; where it is refused the figure is what it is */
+	pthread_attr_init(&attr);
+	int rc = pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
+	if (rc == 0)
+		rc = pthread_create(ret, &attr, run_side, s);
+	pthread_attr_destroy(&attr);
+	return -rc;
 }
+
+int zn_bench_on_two(const struct zn_bench_ask *ask, void (*in)(void *arg), void (*out)(void *arg), void *arg)
+{
+	unsigned gate = WAIT, there = 0;
+	struct side sides[2] = { { in, arg, &gate, &there }, { out, arg, &gate, &there } };
+	pthread_t threads[2];
+	int rc = 0, n = 0;
+
+	while (n < 2 && (rc = start_on(ask->cpus[n], &sides[n], &threads[n])) == 0)
+		n++;
+	while (rc == 0 && __atomic_load_n(&there, __ATOMIC_ACQUIRE) < 2)
+		sched_yield();
+	__atomic_store_n(&gate, rc == 0 ? GO : LEAVE, __ATOMIC_RELEASE);
+	while (n-- > 0)
+		pthread_join(threads[n], NULL);
+	return rc;
+}
+
+/* ---- what it is ---- */
 
 /* The value of the first line of /proc/cpuinfo that begins with key. */
 static const char *cpu_model(struct zn_arena *a)
