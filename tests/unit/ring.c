@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "mem/bytes.h"
+#include "mem/byte_ring.h"
 #include "mem/mpsc.h"
 #include "mem/spsc.h"
 #include "tap.h"
@@ -188,42 +188,42 @@ static bool is_filled(const char *p, size_t n, uint32_t *state)
 	return good;
 }
 
-static size_t next_length(const struct zn_bytes *b, uint32_t *state)
+static size_t next_length(const struct zn_byte_ring *b, uint32_t *state)
 {
 	uint32_t r = next_random(state);
 
-	return r % 50 == 0 ? zn_bytes_largest(b) - r % 7 : r % 300;
+	return r % 50 == 0 ? zn_byte_ring_largest(b) - r % 7 : r % 300;
 }
 
 enum { RECORDS = 20000 };
 
-static int write_records(struct zn_bytes *b)
+static int write_records(struct zn_byte_ring *b)
 {
 	uint32_t state = 1;
 
 	for (int i = 0; i < RECORDS; i++) {
 		size_t n = next_length(b, &state);
-		char *p = zn_bytes_room_wait(b, n);
+		char *p = zn_byte_ring_room_wait(b, n);
 		if (!p)
 			return 1;
 		fill(p, n, &state);
-		zn_bytes_put(b, n);
+		zn_byte_ring_put(b, n);
 	}
-	zn_bytes_close(b);
+	zn_byte_ring_close(b);
 	return 0;
 }
 
-static bool read_records(struct zn_bytes *b)
+static bool read_records(struct zn_byte_ring *b)
 {
 	uint32_t state = 1;
 	const char *p;
 	size_t n;
 	int seen = 0, rc;
 
-	while ((rc = zn_bytes_next_wait(b, &p, &n)) > 0) {
+	while ((rc = zn_byte_ring_next_wait(b, &p, &n)) > 0) {
 		if (n != next_length(b, &state) || !is_filled(p, n, &state))
 			return false;
-		zn_bytes_drop(b);
+		zn_byte_ring_drop(b);
 		seen++;
 	}
 	return rc == 0 && seen == RECORDS;
@@ -234,70 +234,70 @@ static void test_processes(void)
 	struct zn_err err = { 0 };
 
 	for (int w = ZN_WAIT_YIELD; w <= ZN_WAIT_SLEEP; w++) {
-		struct zn_bytes b, other;
-		if (!tap_ok(zn_bytes_make(&b, 5000, (enum zn_wait)w, &err) == 0 && b.capacity == 8192, "a ring of bytes is made, as large as pages make it"))
+		struct zn_byte_ring b, other;
+		if (!tap_ok(zn_byte_ring_make(&b, 5000, (enum zn_wait)w, &err) == 0 && b.capacity == 8192, "a ring of bytes is made, as large as pages make it"))
 			return;
 		pid_t pid = fork();
 		if (pid == 0)
-			_exit(zn_bytes_open(&other, dup(b.fd), &err) < 0 ? 2 : write_records(&other));
+			_exit(zn_byte_ring_open(&other, dup(b.fd), &err) < 0 ? 2 : write_records(&other));
 		bool good = read_records(&b);
 		int status = -1;
 		waitpid(pid, &status, 0);
 		tap_ok(good && status == 0, "%d records of another process come out whole, %s", RECORDS, waits[w]);
-		zn_bytes_done(&b);
+		zn_byte_ring_done(&b);
 	}
 }
 
 static void test_bytes_refused(void)
 {
-	struct zn_bytes b, other;
+	struct zn_byte_ring b, other;
 	struct zn_err err = { 0 };
 	int pipes[2], file = memfd_create("file", MFD_ALLOW_SEALING);
 
-	tap_ok(zn_bytes_make(&b, 0, ZN_WAIT_SPIN, &err) == -EINVAL && strstr(err.text, "1 TiB"), "a ring of no bytes is refused: %s", err.text);
-	tap_ok(ftruncate(file, 8192) == 0 && zn_bytes_open(&other, file, &err) == -EBADMSG && strstr(err.text, "is no ring"), "a file is none: %s", err.text);
-	tap_ok(pipe(pipes) == 0 && zn_bytes_open(&other, pipes[0], NULL) == -EBADMSG, "a pipe neither");
+	tap_ok(zn_byte_ring_make(&b, 0, ZN_WAIT_SPIN, &err) == -EINVAL && strstr(err.text, "1 TiB"), "a ring of no bytes is refused: %s", err.text);
+	tap_ok(ftruncate(file, 8192) == 0 && zn_byte_ring_open(&other, file, &err) == -EBADMSG && strstr(err.text, "is no ring"), "a file is none: %s", err.text);
+	tap_ok(pipe(pipes) == 0 && zn_byte_ring_open(&other, pipes[0], NULL) == -EBADMSG, "a pipe neither");
 	close(pipes[1]);
-	zn_bytes_make(&b, 4096, ZN_WAIT_SPIN, NULL);
+	zn_byte_ring_make(&b, 4096, ZN_WAIT_SPIN, NULL);
 	uint64_t *head = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, b.fd, 0);
 	uint64_t was = head[1];
 	head[1] = 1ULL << 62;
-	tap_ok(zn_bytes_open(&other, dup(b.fd), NULL) == -EBADMSG, "nor one that says that it is larger than its file");
+	tap_ok(zn_byte_ring_open(&other, dup(b.fd), NULL) == -EBADMSG, "nor one that says that it is larger than its file");
 	head[1] = was;
-	tap_ok(zn_bytes_open(&other, dup(b.fd), NULL) == 0, "itself it is");
+	tap_ok(zn_byte_ring_open(&other, dup(b.fd), NULL) == 0, "itself it is");
 	tap_ok(ftruncate(b.fd, 0) < 0, "and nobody can make it shorter");
 	munmap(head, 4096);
-	zn_bytes_done(&other);
-	zn_bytes_done(&b);
+	zn_byte_ring_done(&other);
+	zn_byte_ring_done(&b);
 }
 
 /* What the other side may have written: the indexes and lengths that are in its memory. */
 static void test_bytes_hostile(void)
 {
-	struct zn_bytes b, other;
+	struct zn_byte_ring b, other;
 	const char *p;
 	size_t n;
 
-	zn_bytes_make(&b, 4096, ZN_WAIT_SPIN, NULL);
-	zn_bytes_open(&other, dup(b.fd), NULL);
+	zn_byte_ring_make(&b, 4096, ZN_WAIT_SPIN, NULL);
+	zn_byte_ring_open(&other, dup(b.fd), NULL);
 	uint64_t *in = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, b.fd, 0);
 	in += ZN_LINE / 8;
 	*in = 1ULL << 40;
-	tap_ok(zn_bytes_next(&other, &p, &n) == -EBADMSG, "more than the ring holds is not believed");
-	zn_bytes_done(&other);
+	tap_ok(zn_byte_ring_next(&other, &p, &n) == -EBADMSG, "more than the ring holds is not believed");
+	zn_byte_ring_done(&other);
 	*in = 0;
-	zn_bytes_open(&other, dup(b.fd), NULL);
-	memcpy(zn_bytes_room(&b, 10), "0123456789", 10);
-	zn_bytes_put(&b, 10);
+	zn_byte_ring_open(&other, dup(b.fd), NULL);
+	memcpy(zn_byte_ring_room(&b, 10), "0123456789", 10);
+	zn_byte_ring_put(&b, 10);
 	uint32_t large = 0xfffffff0;
 	memcpy(b.data, &large, sizeof(large));
-	tap_ok(zn_bytes_next(&other, &p, &n) == -EBADMSG, "nor a record that is longer than what is there");
+	tap_ok(zn_byte_ring_next(&other, &p, &n) == -EBADMSG, "nor a record that is longer than what is there");
 	in[ZN_LINE / 8] = 12345;
-	tap_ok(!zn_bytes_room(&b, 4080), "nor that more was read than was written");
-	tap_ok(!zn_bytes_room(&b, zn_bytes_largest(&b) + 1) && !zn_bytes_room(&b, SIZE_MAX), "what never fits gets no room");
+	tap_ok(!zn_byte_ring_room(&b, 4080), "nor that more was read than was written");
+	tap_ok(!zn_byte_ring_room(&b, zn_byte_ring_largest(&b) + 1) && !zn_byte_ring_room(&b, SIZE_MAX), "what never fits gets no room");
 	munmap(in - ZN_LINE / 8, 4096);
-	zn_bytes_done(&other);
-	zn_bytes_done(&b);
+	zn_byte_ring_done(&other);
+	zn_byte_ring_done(&b);
 }
 
 int main(void)

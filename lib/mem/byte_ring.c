@@ -1,5 +1,5 @@
-/* bytes: see the header. */
-#include "mem/bytes.h"
+/* byte_ring: see the header. */
+#include "mem/byte_ring.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #define MAGIC 0x31594e5aU /* "ZNY1" */
 #define MOST (1ULL << 40)
 
-struct zn__bytes_shared {
+struct zn__byte_ring_shared {
 	uint32_t magic, wait;
 	uint64_t capacity;
 	uint32_t closed;
@@ -58,7 +58,7 @@ static char *map_twice(int fd, size_t capacity)
 	return p;
 }
 
-static int map(struct zn_bytes *b, size_t capacity, struct zn_err *err)
+static int map(struct zn_byte_ring *b, size_t capacity, struct zn_err *err)
 {
 	b->shared = mmap(NULL, page(), PROT_READ | PROT_WRITE, MAP_SHARED, b->fd, 0);
 	if (b->shared == MAP_FAILED)
@@ -69,9 +69,9 @@ static int map(struct zn_bytes *b, size_t capacity, struct zn_err *err)
 	return b->data ? 0 : zn_err_set(err, -errno, "can't map a ring of %zu bytes: %s", capacity, strerror(errno));
 }
 
-int zn_bytes_make(struct zn_bytes *ret, size_t capacity, enum zn_wait wait, struct zn_err *err)
+int zn_byte_ring_make(struct zn_byte_ring *ret, size_t capacity, enum zn_wait wait, struct zn_err *err)
 {
-	struct zn_bytes b = { .wait = wait, .fd = -1 };
+	struct zn_byte_ring b = { .wait = wait, .fd = -1 };
 
 	if (!capacity || capacity > MOST)
 		return zn_err_set(err, -EINVAL, "a ring of %zu bytes is not from 1 byte to 1 TiB", capacity);
@@ -82,10 +82,10 @@ int zn_bytes_make(struct zn_bytes *ret, size_t capacity, enum zn_wait wait, stru
 		rc = -errno;
 	rc = rc < 0 ? zn_err_set(err, rc, "can't make a ring of %zu bytes: %s", capacity, strerror(-rc)) : map(&b, capacity, err);
 	if (rc < 0) {
-		zn_bytes_done(&b);
+		zn_byte_ring_done(&b);
 		return rc;
 	}
-	*b.shared = (struct zn__bytes_shared){ .magic = MAGIC, .wait = wait, .capacity = capacity };
+	*b.shared = (struct zn__byte_ring_shared){ .magic = MAGIC, .wait = wait, .capacity = capacity };
 	*ret = b;
 	return 0;
 }
@@ -93,7 +93,7 @@ int zn_bytes_make(struct zn_bytes *ret, size_t capacity, enum zn_wait wait, stru
 /* Sealed, so that nobody can cut it off below us. */
 static int check(int fd, size_t *ret_capacity)
 {
-	struct zn__bytes_shared head;
+	struct zn__byte_ring_shared head;
 	struct stat st;
 	int seals = fcntl(fd, F_GET_SEALS);
 
@@ -107,9 +107,9 @@ static int check(int fd, size_t *ret_capacity)
 	return (int)head.wait;
 }
 
-int zn_bytes_open(struct zn_bytes *ret, int fd, struct zn_err *err)
+int zn_byte_ring_open(struct zn_byte_ring *ret, int fd, struct zn_err *err)
 {
-	struct zn_bytes b = { .fd = fd };
+	struct zn_byte_ring b = { .fd = fd };
 	size_t capacity;
 	int rc = check(fd, &capacity);
 
@@ -120,7 +120,7 @@ int zn_bytes_open(struct zn_bytes *ret, int fd, struct zn_err *err)
 		rc = map(&b, capacity, err);
 	}
 	if (rc < 0) {
-		zn_bytes_done(&b);
+		zn_byte_ring_done(&b);
 		return rc;
 	}
 	b.in = zn__load(&b.shared->in, ACQUIRE);
@@ -129,7 +129,7 @@ int zn_bytes_open(struct zn_bytes *ret, int fd, struct zn_err *err)
 	return 0;
 }
 
-void zn_bytes_done(struct zn_bytes *b)
+void zn_byte_ring_done(struct zn_byte_ring *b)
 {
 	if (b->shared)
 		munmap(b->shared, page());
@@ -137,34 +137,34 @@ void zn_bytes_done(struct zn_bytes *b)
 		munmap(b->data, 2 * b->capacity);
 	if (b->fd >= 0)
 		close(b->fd);
-	*b = (struct zn_bytes){ .fd = -1 };
+	*b = (struct zn_byte_ring){ .fd = -1 };
 }
 
-size_t zn_bytes_largest(const struct zn_bytes *b)
+size_t zn_byte_ring_largest(const struct zn_byte_ring *b)
 {
 	size_t n = b->capacity - 2 * sizeof(uint32_t);
 
 	return n < UINT32_MAX ? n : UINT32_MAX;
 }
 
-static bool is_closed(const struct zn_bytes *b)
+static bool is_closed(const struct zn_byte_ring *b)
 {
 	return zn__load(&b->shared->closed, ACQUIRE);
 }
 
 /* How many bytes the producer may use: the whole, less what the consumer has not said it is done with. */
-static size_t free_bytes(struct zn_bytes *b)
+static size_t free_bytes(struct zn_byte_ring *b)
 {
 	b->out = zn__load(&b->shared->out, ACQUIRE);
 	uint64_t used = b->in - b->out;
 	return used <= b->capacity ? b->capacity - used : 0;
 }
 
-char *zn_bytes_room(struct zn_bytes *b, size_t n)
+char *zn_byte_ring_room(struct zn_byte_ring *b, size_t n)
 {
 	size_t need = padded(n);
 
-	if (n > zn_bytes_largest(b))
+	if (n > zn_byte_ring_largest(b))
 		return NULL;
 	uint64_t used = b->in - b->out;
 	if (used > b->capacity || b->capacity - used < need)
@@ -173,7 +173,7 @@ char *zn_bytes_room(struct zn_bytes *b, size_t n)
 	return b->data + (b->in & (b->capacity - 1)) + sizeof(uint32_t);
 }
 
-void zn_bytes_put(struct zn_bytes *b, size_t n)
+void zn_byte_ring_put(struct zn_byte_ring *b, size_t n)
 {
 	uint32_t len = (uint32_t)n;
 
@@ -184,13 +184,13 @@ void zn_bytes_put(struct zn_bytes *b, size_t n)
 		zn__bed_wake(&b->shared->out_bed);
 }
 
-char *zn_bytes_room_wait(struct zn_bytes *b, size_t n)
+char *zn_byte_ring_room_wait(struct zn_byte_ring *b, size_t n)
 {
 	char *p = NULL;
 
-	if (n > zn_bytes_largest(b))
+	if (n > zn_byte_ring_largest(b))
 		return NULL;
-	for (unsigned turn = 0; !is_closed(b) && !(p = zn_bytes_room(b, n)); turn++) {
+	for (unsigned turn = 0; !is_closed(b) && !(p = zn_byte_ring_room(b, n)); turn++) {
 		if (!zn__wait_turn(b->wait, turn))
 			continue;
 		zn__bed_take(&b->shared->in_bed);
@@ -200,7 +200,7 @@ char *zn_bytes_room_wait(struct zn_bytes *b, size_t n)
 	return p;
 }
 
-int zn_bytes_next(struct zn_bytes *b, const char **ret, size_t *ret_n)
+int zn_byte_ring_next(struct zn_byte_ring *b, const char **ret, size_t *ret_n)
 {
 	const char *p = b->data + (b->out & (b->capacity - 1));
 	uint32_t len;
@@ -221,13 +221,13 @@ int zn_bytes_next(struct zn_bytes *b, const char **ret, size_t *ret_n)
 	return 1;
 }
 
-int zn_bytes_next_wait(struct zn_bytes *b, const char **ret, size_t *ret_n)
+int zn_byte_ring_next_wait(struct zn_byte_ring *b, const char **ret, size_t *ret_n)
 {
 	int rc = 0;
 
-	for (unsigned turn = 0; (rc = zn_bytes_next(b, ret, ret_n)) == 0; turn++) {
+	for (unsigned turn = 0; (rc = zn_byte_ring_next(b, ret, ret_n)) == 0; turn++) {
 		if (is_closed(b))
-			return zn_bytes_next(b, ret, ret_n);
+			return zn_byte_ring_next(b, ret, ret_n);
 		if (!zn__wait_turn(b->wait, turn))
 			continue;
 		zn__bed_take(&b->shared->out_bed);
@@ -237,7 +237,7 @@ int zn_bytes_next_wait(struct zn_bytes *b, const char **ret, size_t *ret_n)
 	return rc;
 }
 
-void zn_bytes_drop(struct zn_bytes *b)
+void zn_byte_ring_drop(struct zn_byte_ring *b)
 {
 	b->out += b->taken;
 	b->taken = 0;
@@ -246,7 +246,7 @@ void zn_bytes_drop(struct zn_bytes *b)
 		zn__bed_wake(&b->shared->in_bed);
 }
 
-void zn_bytes_close(struct zn_bytes *b)
+void zn_byte_ring_close(struct zn_byte_ring *b)
 {
 	zn__store(&b->shared->closed, 1, RELEASE);
 	zn__bed_wake(&b->shared->in_bed);
