@@ -34,12 +34,17 @@ struct zn_sample {
 	uint32_t n;
 };
 
+struct zn_loss;
+
 /* Everything in it is borrowed from the loader until the batch is given back. */
 struct zn_batch {
 	uint64_t epoch, seq;           /* from 0; seq within the epoch */
 	const struct zn_sample *samples;
 	uint32_t n;                    /* fewer than asked at an epoch's end, or by losses; may be 0 */
 	uint64_t bytes;                /* of all data */
+	uint64_t next;                 /* how many of the epoch's samples all ranks have had when each has had this batch */
+	const struct zn_loss *losses;  /* what belongs into it and is not */
+	uint32_t n_losses;
 };
 
 /* What could not be read.  Each member of the data set that is not in a batch is in one of these. */
