@@ -1,0 +1,257 @@
+#include "data/source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "data/files.h"
+#include "data/tar.h"
+
+/* ---- what a name stands for ------------------------------------------------------------------------------- */
+
+static struct zn_source *add(struct zn_sources *s, const char *name, enum zn_source_kind kind)
+{
+	if (s->n == s->cap) {
+		uint32_t cap = s->cap ? 2 * s->cap : 16;
+		struct zn_source *v = reallocarray(s->v, cap, sizeof(*v));
+		if (!v)
+			return NULL;
+		s->v = v;
+		s->cap = cap;
+	}
+	struct zn_source *source = &s->v[s->n];
+	*source = (struct zn_source){ .kind = kind, .name = strdup(name), .fd = -1, .direct_fd = -1 };
+	if (!source->name)
+		return NULL;
+	s->n++;
+	return source;
+}
+
+int zn__sources_add_tar(struct zn_sources *s, const char *path)
+{
+	return add(s, path, ZN_SOURCE_TAR) ? 0 : -ENOMEM;
+}
+
+struct zn_source *zn__sources_add_files(struct zn_sources *s, const char *name)
+{
+	return add(s, name, ZN_SOURCE_FILES);
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t n = strlen(text), m = strlen(end);
+
+	return n >= m && !strcmp(text + n - m, end);
+}
+
+bool zn__is_tar_name(const char *name)
+{
+	return ends_with(name, ".tar");
+}
+
+/* Whether it begins as an archive does. */
+static bool is_tar(const char *path)
+{
+	char block[ZN_TAR_BLOCK];
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	bool is = fd >= 0 && read(fd, block, sizeof(block)) == sizeof(block) && zn_tar_resync(block, sizeof(block)) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return is;
+}
+
+struct adding { struct zn_sources *s; struct zn_err *err; };
+
+static int add_name(void *arg, const char *name)
+{
+	struct adding *a = arg;
+	struct stat st;
+
+	if (stat(name, &st) < 0)
+		return zn_err_set(a->err, -errno, "'%s': %s", name, strerrordesc_np(errno));
+	if (S_ISDIR(st.st_mode))
+		return zn__files_walk(a->s, name, a->err);
+	if (!S_ISREG(st.st_mode))
+		return zn_err_set(a->err, -EINVAL, "'%s' is neither a file nor a directory", name);
+	int rc = zn__is_tar_name(name) || is_tar(name) ? zn__sources_add_tar(a->s, name) : zn__files_one(a->s, name, (uint64_t)st.st_size);
+	return rc == -ENOMEM ? zn_err_set(a->err, rc, "out of memory") : rc;
+}
+
+int zn_sources_add(struct zn_sources *s, const char *name, struct zn_err *err)
+{
+	struct adding a = { s, err };
+	struct stat st;
+
+	return stat(name, &st) == 0 ? add_name(&a, name) : zn_braces_expand(name, add_name, &a, err); /* a name may have braces in it */
+}
+
+/* ---- opening ---------------------------------------------------------------------------------------------- */
+
+static ssize_t read_shard(void *arg, void *p, size_t n, uint64_t at)
+{
+	struct zn_source *s = arg;
+	size_t done = 0;
+
+	while (done < n) {
+		ssize_t got = pread(s->fd, (char *)p + done, n - done, (off_t)(at + done));
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return got < 0 ? -errno : (ssize_t)done;
+		done += (size_t)got;
+	}
+	return (ssize_t)n;
+}
+
+int zn_index_path(const char *shard, char *to, size_t size)
+{
+	int n = snprintf(to, size, "%s.zni", shard);
+
+	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+static void note(const struct zn_source_opts *opts, const struct zn_source *s, const char *what, const char *why)
+{
+	char text[8192];
+
+	if (!opts->note)
+		return;
+	snprintf(text, sizeof(text), "%s: %s", what, why);
+	opts->note(opts->arg, s->name, text);
+}
+
+static int build(struct zn_source *s, const struct zn_source_opts *opts, const char *path, const struct zn_index_of *of,
+                 const char *why, struct zn_err *err)
+{
+	struct zn_blob blob = { s->size, read_shard, s };
+	struct zn_err cause = { .text = "" };
+	int rc;
+
+	posix_fadvise(s->fd, 0, 0, POSIX_FADV_RANDOM); /* headers lie far from each other */
+	rc = zn_index_build(&blob, &s->index, &cause);
+	posix_fadvise(s->fd, 0, 0, POSIX_FADV_NORMAL);
+	if (rc < 0)
+		return zn_err_set(err, rc, "'%s': %s", s->name, cause.text);
+	note(opts, s, "index built", why);
+	if (path && (rc = zn_index_write(path, of, &s->index, &cause)) < 0)
+		note(opts, s, "index not kept", cause.text);
+	return 0;
+}
+
+static int find_index(struct zn_source *s, const struct zn_source_opts *opts, const struct stat *st, struct zn_err *err)
+{
+	struct zn_index_of of = { (uint64_t)st->st_size, st->st_mtim.tv_sec * INT64_C(1000000000) + st->st_mtim.tv_nsec };
+	const char *why = "asked for";
+	char path[4096];
+	int named = zn_index_path(s->name, path, sizeof(path)), rc = 0;
+
+	if (named == 0 && !opts->anew) {
+		rc = zn_index_read(path, &of, &s->index, &why);
+		if (rc > 0)
+			note(opts, s, "index read", path);
+		if (rc < 0)
+			why = rc == -EBADMSG ? "the one there is damaged" : strerrordesc_np(-rc);
+	}
+	return rc > 0 ? 0 : build(s, opts, opts->keep && named == 0 ? path : NULL, &of, why, err);
+}
+
+static int open_tar(struct zn_source *s, const struct zn_source_opts *opts, struct zn_err *err)
+{
+	struct stat st;
+
+	s->fd = open(s->name, O_RDONLY | O_CLOEXEC);
+	if (s->fd < 0 || fstat(s->fd, &st) < 0)
+		return zn_err_set(err, -errno, errno == EMFILE ? "'%s': too many shards are open: raise ulimit -n" : "'%s': %s", s->name, strerrordesc_np(errno));
+	s->direct_fd = open(s->name, O_RDONLY | O_CLOEXEC | O_DIRECT);
+	s->size = (uint64_t)st.st_size;
+	int rc = find_index(s, opts, &st, err);
+	s->n = s->index.n;
+	return rc;
+}
+
+/* Shards are opened by several threads, each of which takes the next. */
+struct opening {
+	struct zn_sources *sources;
+	const struct zn_source_opts *opts;
+	pthread_mutex_t lock;
+	uint32_t next;
+	int rc;                        /* the first that failed, by its place */
+	uint32_t failed;
+	struct zn_err err;
+};
+
+static bool take_next(struct opening *o, uint32_t *ret)
+{
+	pthread_mutex_lock(&o->lock);
+	bool is = o->rc == 0 && o->next < o->sources->n;
+	if (is)
+		*ret = o->next++;
+	pthread_mutex_unlock(&o->lock);
+	return is;
+}
+
+static void fail(struct opening *o, uint32_t at, int rc, const struct zn_err *err)
+{
+	pthread_mutex_lock(&o->lock);
+	if (o->rc == 0 || at < o->failed) {
+		o->rc = rc;
+		o->failed = at;
+		o->err = *err;
+	}
+	pthread_mutex_unlock(&o->lock);
+}
+
+static void *open_some(void *arg)
+{
+	struct opening *o = arg;
+	uint32_t at;
+
+	while (take_next(o, &at)) {
+		struct zn_source *s = &o->sources->v[at];
+		struct zn_err err = { .text = "" };
+		int rc = s->kind == ZN_SOURCE_TAR ? open_tar(s, o->opts, &err) : 0;
+		if (rc < 0)
+			fail(o, at, rc, &err);
+	}
+	return NULL;
+}
+
+int zn_sources_open(struct zn_sources *s, const struct zn_source_opts *opts, struct zn_err *err)
+{
+	enum { THREADS_MAX = 64 };
+	struct opening o = { .sources = s, .opts = opts, .lock = PTHREAD_MUTEX_INITIALIZER };
+	pthread_t threads[THREADS_MAX];
+	unsigned n = 0, want = opts->threads < s->n ? opts->threads : s->n;
+
+	while (n + 1 < want && n < THREADS_MAX && pthread_create(&threads[n], NULL, open_some, &o) == 0)
+		n++;
+	open_some(&o);
+	while (n)
+		pthread_join(threads[--n], NULL);
+	return o.rc < 0 ? zn_err_set(err, o.rc, "%s", o.err.text) : 0;
+}
+
+void zn_sources_done(struct zn_sources *s)
+{
+	for (uint32_t i = 0; i < s->n; i++) {
+		struct zn_source *source = &s->v[i];
+		if (source->fd >= 0)
+			close(source->fd);
+		if (source->direct_fd >= 0)
+			close(source->direct_fd);
+		zn_index_done(&source->index);
+		free(source->files);
+		free(source->samples);
+		free(source->flaws);
+		zn_arena_done(&source->arena);
+		free(source->name);
+	}
+	free(s->v);
+	*s = (struct zn_sources){ .n = 0 };
+}
