@@ -25,7 +25,10 @@ WARN    := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-
 WERROR  ?=
 # msgpack-c's module changed its name between releases.
 msgpack := $(if $(shell pkg-config --exists msgpack-c && echo y),msgpack-c,msgpack)
-pc      := hwloc $(msgpack) libevent libevent_pthreads jansson inih libcrypto zlib pam
+# What it can do without; each program says what it was built with.  ZN_WITH_LIBURING and the like tell the code.
+optional := $(foreach m,liburing,$(shell pkg-config --exists $m && echo $m))
+with    := $(foreach m,$(optional),-DZN_WITH_$(shell echo $m | tr a-z- A-Z_))
+pc      := hwloc $(msgpack) libevent libevent_pthreads jansson inih libcrypto zlib pam $(optional)
 pc_cflags := $(shell pkg-config --cflags $(pc))
 pc_libs   := $(shell pkg-config --libs $(pc))
 ifeq ($(strip $(pc_libs)),)
@@ -33,7 +36,7 @@ $(error the libraries are missing: run scripts/deps, which installs them)
 endif
 
 san     := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
-all_cflags  := -std=gnu17 -D_GNU_SOURCE -DZN_VERSION='"$(VERSION)"' -Ilib $(WARN) $(WERROR) \
+all_cflags  := -std=gnu17 -D_GNU_SOURCE -DZN_VERSION='"$(VERSION)"' -Ilib $(WARN) $(WERROR) $(with) \
 	-fno-strict-aliasing -pthread $(pc_cflags) $(san) $(CFLAGS) $(CPPFLAGS)
 all_ldflags := -pthread -Wl,--as-needed $(san) $(LDFLAGS)
 
