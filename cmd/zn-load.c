@@ -1,0 +1,449 @@
+/* zn-load: training data from its shards, in batches. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/sockios.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "cli/cli.h"
+#include "data/loader.h"
+#include "data/pack.h"
+#include "data/resume.h"
+
+enum { BATCH = 32, BATCH_MAX = 1 << 20, WORLD_MAX = 1 << 20 };
+#define MEMORY (UINT64_C(512) << 20)
+
+static struct {
+	struct zn_ou64 batch, seed, epochs, rank, world, threads, depth, memory, max_errors;
+	const char *shuffle, *fields, *resume, *on_error, *tail;
+	bool direct, no_uring, no_keep, progress, stats;
+} o;
+
+static const struct zn_opt opts[] = {
+	{ 'b', "batch", ZN_OPT_U64, "N", &o.batch, NULL, "samples of a batch (default 32)" },
+	{ 0, "shuffle", ZN_OPT_STR, "N", &o.shuffle, "all", "mix each N samples that follow each other, and the order of the shards; all: everything" },
+	{ 0, "seed", ZN_OPT_U64, "S", &o.seed, NULL, "what the mixing depends on, beside the epoch (default 0)" },
+	{ 'e', "epochs", ZN_OPT_U64, "E", &o.epochs, NULL, "how often all samples come; 0: without an end (default 1)" },
+	{ 0, "rank", ZN_OPT_U64, "R", &o.rank, NULL, "whose batches: from 0 (default $RANK, else 0)" },
+	{ 0, "world", ZN_OPT_U64, "W", &o.world, NULL, "how many ranks share the samples (default $WORLD_SIZE, else 1)" },
+	{ 0, "tail", ZN_OPT_CHOICE, "HOW", &o.tail, "share|drop|repeat",
+	  "what is less than a batch for each rank at the end: share it, drop it, or repeat samples from the beginning (default share)" },
+	{ 0, "fields", ZN_OPT_STR, "NAMES", &o.fields, NULL, "only these, comma-separated, in this order; a sample that lacks one is lost" },
+	{ 0, "resume", ZN_OPT_STR, "FILE", &o.resume, "file", "go on where FILE says, and keep in it how far it came" },
+	{ 0, "on-error", ZN_OPT_CHOICE, "HOW", &o.on_error, "skip|fail", "what to do about a sample that can't be read (default skip)" },
+	{ 0, "max-errors", ZN_OPT_U64, "N", &o.max_errors, NULL, "give up, with status 65, when more than N samples are lost" },
+	{ 0, "memory", ZN_OPT_BYTES, "SIZE", &o.memory, NULL, "for all batches at once (default 512M)" },
+	{ 'j', "threads", ZN_OPT_U64, "N", &o.threads, NULL, "that read beside the one that writes (default 0: that one reads, too)" },
+	{ 0, "depth", ZN_OPT_U64, "N", &o.depth, NULL, "requests to a device at once, of each thread (default 16)" },
+	{ 0, "direct", ZN_OPT_FLAG, NULL, &o.direct, NULL, "read past the page cache, also what is in it" },
+	{ 0, "no-uring", ZN_OPT_FLAG, NULL, &o.no_uring, NULL, "read by threads instead of io_uring" },
+	{ 0, "no-index", ZN_OPT_FLAG, NULL, &o.no_keep, NULL, "keep no index beside a shard" },
+	{ 0, "stats", ZN_OPT_FLAG, NULL, &o.stats, NULL, "at the end say on stderr how fast it was, and what was waited for" },
+	{ 0, "progress", ZN_OPT_FLAG, NULL, &o.progress, NULL, "say so once a second, too" },
+	{ 0 },
+};
+
+static const struct zn_cmd cmd = {
+	.name = "zn-load",
+	.brief = "read training data from its shards, in batches",
+	.synopsis = "[options] SOURCE...\n"
+	            "index [options] SOURCE...",
+	.opts = opts,
+	.complete = "file",
+	.footer = "A SOURCE is a tar shard, a directory, a file, or many of them: train-{000..127}.tar.  Batches go to "
+	          "stdout as MessagePack records; index only makes the indexes.",
+};
+
+/* ---- what was asked --------------------------------------------------------------------------------------- */
+
+static uint64_t number_or_env(struct zn_ou64 given, const char *env, uint64_t fallback)
+{
+	const char *text = getenv(env);
+	char *end;
+
+	if (given.has)
+		return given.v;
+	if (!text || !*text)
+		return fallback;
+	uint64_t v = strtoull(text, &end, 10);
+	if (*end || *text < '0' || *text > '9')
+		zn_cli_usage("$%s is '%s', which is no number", env, text);
+	return v;
+}
+
+static uint64_t window(void)
+{
+	char *end;
+
+	if (!o.shuffle)
+		return 0;
+	if (!strcmp(o.shuffle, "all"))
+		return UINT64_MAX;
+	errno = 0;
+	uint64_t v = strtoull(o.shuffle, &end, 10);
+	if (errno || *end || *o.shuffle < '0' || *o.shuffle > '9')
+		zn_cli_usage("option '--shuffle': '%s' is neither a number of samples nor 'all'", o.shuffle);
+	return v;
+}
+
+static enum zn_tail tail(void)
+{
+	return !o.tail || !strcmp(o.tail, "share") ? ZN_TAIL_SHARE : !strcmp(o.tail, "drop") ? ZN_TAIL_DROP : ZN_TAIL_REPEAT;
+}
+
+static uint64_t within(const char *option, struct zn_ou64 v, uint64_t fallback, uint64_t least, uint64_t most)
+{
+	if (v.has && (v.v < least || v.v > most))
+		zn_cli_usage("option '--%s': not from %" PRIu64 " to %" PRIu64, option, least, most);
+	return v.has ? v.v : fallback;
+}
+
+/* "jpg,cls" as words. */
+static const char **fields(struct zn_arena *a, uint32_t *ret_n)
+{
+	char *text = o.fields ? zn_cli_must(zn_arena_strdup(a, o.fields)) : NULL, *rest;
+	const char **v = NULL;
+
+	*ret_n = 0;
+	if (!text)
+		return NULL;
+	v = zn_cli_must(zn_arena_array(a, strlen(text) + 1, sizeof(*v)));
+	for (char *word = strtok_r(text, ",", &rest); word; word = strtok_r(NULL, ",", &rest))
+		v[(*ret_n)++] = word;
+	if (!*ret_n)
+		zn_cli_usage("option '--fields': names are missing");
+	return v;
+}
+
+static struct zn_loader_ask ask_of_options(struct zn_arena *a)
+{
+	uint64_t world = number_or_env(o.world, "WORLD_SIZE", 1), rank = number_or_env(o.rank, "RANK", 0);
+
+	if (!world || world > WORLD_MAX)
+		zn_cli_usage("option '--world': not from 1 to %d", WORLD_MAX);
+	if (rank >= world)
+		zn_cli_usage("there is no rank %" PRIu64 " of %" PRIu64 ": they count from 0", rank, world);
+	struct zn_loader_ask ask = {
+		.order = { .seed = o.seed.v, .window = window(), .batch = (uint32_t)within("batch", o.batch, BATCH, 1, BATCH_MAX),
+		           .world = (uint32_t)world, .tail = tail() },
+		.rank = (uint32_t)rank, .epochs = o.epochs.has ? o.epochs.v : 1,
+		.memory_bytes = within("memory", o.memory, MEMORY, 1 << 20, UINT64_C(1) << 50),
+		.threads = (unsigned)within("threads", o.threads, 0, 0, 256), .depth = (unsigned)within("depth", o.depth, 16, 1, 256),
+		.direct = o.direct ? ZN_DIRECT_ALWAYS : ZN_DIRECT_AUTO, .no_uring = o.no_uring,
+	};
+	ask.fields = fields(a, &ask.n_fields);
+	return ask;
+}
+
+/* ---- sources ---------------------------------------------------------------------------------------------- */
+
+static bool is_index_verb;
+
+static void note(void *arg, const char *shard, const char *what)
+{
+	(void)arg;
+	if (is_index_verb || strncmp(what, "index read", 10))
+		fprintf(stderr, "zn-load: %s: %s\n", shard, what);
+}
+
+/* Each shard stays open, and may be twice. */
+static void allow_many_files(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+		l.rlim_cur = l.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &l); /* else it is as it was, and who needs more is told */
+	}
+}
+
+static int open_sources(struct zn_sources *s, int n, char **names, struct zn_err *err)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	struct zn_source_opts opts_of = { .keep = !o.no_keep, .anew = false, .threads = cpus > 0 ? (unsigned)cpus : 1,
+	                                  .note = is_index_verb || o.stats || o.progress ? note : NULL };
+	int rc = 0;
+
+	allow_many_files();
+	for (int i = 0; i < n && rc == 0; i++)
+		rc = zn_sources_add(s, names[i], err);
+	return rc < 0 ? rc : zn_sources_open(s, &opts_of, err);
+}
+
+/* ---- how far it came -------------------------------------------------------------------------------------- */
+
+/* Batches that were written, and may not have been read yet. */
+struct sent { uint64_t end, epoch, next; };
+enum { SENT_MAX = 4096 };
+
+static struct {
+	int fd;                        /* -1: nobody asked */
+	struct zn_resume state;
+	struct sent sent[SENT_MAX];
+	unsigned first, n;
+	char data[ZN_DATA_DIGEST], order[128];
+} far = { .fd = -1 };
+
+/* Bytes that lie in a pipe or a socket, and nobody has taken. */
+static uint64_t unread(void)
+{
+	struct stat st;
+	int n = 0;
+
+	if (fstat(STDOUT_FILENO, &st) < 0)
+		return 0;
+	if (S_ISFIFO(st.st_mode))
+		return ioctl(STDOUT_FILENO, FIONREAD, &n) == 0 && n > 0 ? (uint64_t)n : 0;
+	if (S_ISSOCK(st.st_mode))
+		return ioctl(STDOUT_FILENO, SIOCOUTQ, &n) == 0 && n > 0 ? (uint64_t)n : 0;
+	return 0;
+}
+
+/* Notes the last batch that was read whole; all: whatever was written whole will be. */
+static int note_far(uint64_t written, bool all)
+{
+	uint64_t taken = all ? written : written - unread();
+	bool is_new = false;
+
+	for (; far.n && far.sent[far.first].end <= taken; far.first = (far.first + 1) % SENT_MAX, far.n--) {
+		far.state.epoch = far.sent[far.first].epoch;
+		far.state.next = far.sent[far.first].next;
+		is_new = true;
+	}
+	return is_new ? zn_resume_note(far.fd, &far.state) : 0;
+}
+
+static int add_sent(uint64_t written, const struct zn_batch *b)
+{
+	if (far.fd < 0)
+		return 0;
+	int rc = note_far(written, false);
+	if (far.n == SENT_MAX) { /* many small ones: those in between are not noted */
+		far.sent[(far.first + far.n - 1) % SENT_MAX] = (struct sent){ written, b->epoch, b->next };
+		return rc;
+	}
+	far.sent[(far.first + far.n++) % SENT_MAX] = (struct sent){ written, b->epoch, b->next };
+	return rc;
+}
+
+/* Where to begin, and the file that says how far it came. */
+static int open_far(const struct zn_sources *s, struct zn_loader_ask *ask, struct zn_arena *a, struct zn_err *err)
+{
+	struct zn_resume before = { .data = NULL };
+
+	if (!o.resume)
+		return 0;
+	int rc = zn_sources_digest(s, far.data);
+	snprintf(far.order, sizeof(far.order), "seed %" PRIu64 ", shuffle %s", ask->order.seed, o.shuffle ? o.shuffle : "0");
+	if (rc == 0)
+		rc = zn_resume_read(o.resume, a, &before, err);
+	if (rc > 0 && strcmp(before.data, far.data))
+		return zn_err_set(err, -EINVAL, "'%s' is of other data: go on with the sources it was made with, or remove it", o.resume);
+	if (rc > 0 && strcmp(before.order, far.order))
+		return zn_err_set(err, -EINVAL, "'%s' is of another order (%s): go on with that, or remove it", o.resume, before.order);
+	if (rc < 0)
+		return rc;
+	ask->epoch = before.epoch;
+	ask->first = before.next;
+	far.state = (struct zn_resume){ far.data, far.order, before.epoch, before.next };
+	far.fd = zn_resume_open(o.resume, &far.state, err);
+	return far.fd < 0 ? far.fd : 0;
+}
+
+/* ---- streaming -------------------------------------------------------------------------------------------- */
+
+static volatile sig_atomic_t stop_signal;
+
+static void on_stop(int sig)
+{
+	stop_signal = sig;
+	signal(sig, SIG_DFL); /* a second one is at once */
+}
+
+static struct {
+	uint64_t batches, samples, bytes, losses, sink_ns, begun_ns, said_ns;
+	struct zn_loss first_loss;
+	char first_text[512];
+} seen;
+
+static bool is_too_many(void)
+{
+	return seen.losses && ((o.on_error && !strcmp(o.on_error, "fail")) || (o.max_errors.has && seen.losses > o.max_errors.v));
+}
+
+static void keep_first(const struct zn_loss *loss)
+{
+	if (seen.losses++)
+		return;
+	snprintf(seen.first_text, sizeof(seen.first_text), "%s%s%s at byte %" PRIu64 " of %s: %s", loss->key ? "'" : "", loss->key ? loss->key : "something",
+	         loss->key ? "'" : "", loss->offset_bytes, loss->shard, loss->reason);
+}
+
+static int send_batch(struct zn_pack *p, const struct zn_batch *b)
+{
+	uint64_t begun = zn_boot_ns();
+	int rc = 0;
+
+	for (uint32_t i = 0; i < b->n_losses && rc == 0; i++) {
+		keep_first(&b->losses[i]);
+		rc = zn_pack_loss(p, &b->losses[i]);
+	}
+	if (rc == 0 && !is_too_many())
+		rc = zn_pack_batch(p, b);
+	if (rc == 0)
+		rc = add_sent(p->written, b);
+	seen.sink_ns += zn_boot_ns() - begun;
+	seen.batches++;
+	seen.samples += b->n;
+	seen.bytes += b->bytes;
+	return rc;
+}
+
+static void say_progress(uint64_t total)
+{
+	uint64_t now = zn_boot_ns();
+	double s = (double)(now - seen.begun_ns) / 1e9;
+
+	if (!o.progress || now - seen.said_ns < 1000000000)
+		return;
+	seen.said_ns = now;
+	fprintf(stderr, "zn-load: %" PRIu64 " of %" PRIu64 " samples, %.0f/s, %.2f GB/s, %" PRIu64 " lost\n", seen.samples, total,
+	        (double)seen.samples / s, (double)seen.bytes / 1e9 / s, seen.losses);
+}
+
+static int stream(struct zn_loader *l, struct zn_pack *p, struct zn_err *err)
+{
+	const struct zn_batch *b;
+	int rc = 0;
+
+	while (rc == 0 && !stop_signal && !is_too_many() && (rc = zn_loader_next(l, &b, err)) > 0) {
+		rc = send_batch(p, b);
+		zn_loader_put(l, b);
+		say_progress(zn_loader_total(l));
+	}
+	return rc;
+}
+
+/* ---- the end ---------------------------------------------------------------------------------------------- */
+
+/* What most time went into, and so what would have to be faster. */
+static const char *bottleneck(const struct zn_loader_stats *s)
+{
+	const struct { uint64_t ns; const char *text; } v[] = {
+		{ s->device_ns, "the device: most time it was waited for" },
+		{ s->copy_ns, "copying from the page cache" },
+		{ s->parse_ns, "taking samples apart" },
+		{ seen.sink_ns, "the reader of the batches: most time it was waited for" },
+	};
+	size_t most = o.threads.v && s->empty_ns < seen.sink_ns ? 3 : 0;
+
+	for (size_t i = 0; i < 4 && most != 3; i++)
+		most = v[i].ns > v[most].ns ? i : most;
+	return v[most].text;
+}
+
+static void sum_up(struct zn_loader *l)
+{
+	struct zn_loader_stats s = zn_loader_count(l);
+	double took_s = (double)(zn_boot_ns() - seen.begun_ns) / 1e9, ms = 1e6;
+
+	if (!o.stats && !o.progress)
+		return;
+	fprintf(stderr, "zn-load: %" PRIu64 " batches, %" PRIu64 " samples, %.2f GB in %.2f s: %.0f samples/s, %.2f GB/s\n", seen.batches, seen.samples,
+	        (double)seen.bytes / 1e9, took_s, (double)seen.samples / took_s, (double)seen.bytes / 1e9 / took_s);
+	fprintf(stderr, "zn-load: read %.2f GB from the page cache and %.2f GB from devices%s%s%s; waited %.0f ms for devices, copied %.0f ms, took apart %.0f ms, "
+	        "wrote %.0f ms\n", (double)s.warm_bytes / 1e9, (double)s.cold_bytes / 1e9, s.engine ? " by " : "", s.engine ? s.engine : "",
+	        s.direct_bytes ? ", past the page cache" : "", (double)s.device_ns / ms, (double)s.copy_ns / ms, (double)s.parse_ns / ms, (double)seen.sink_ns / ms);
+	fprintf(stderr, "zn-load: the bottleneck is %s\n", bottleneck(&s));
+}
+
+static int end_code(int rc, const struct zn_err *err)
+{
+	if (rc == -EPIPE) { /* whoever read has enough */
+		signal(SIGPIPE, SIG_DFL);
+		raise(SIGPIPE);
+	}
+	if (rc < 0)
+		return zn_cli_fail(zn_cli_code(rc), "%s", err->text[0] ? err->text : strerrordesc_np(-rc));
+	if (seen.losses)
+		zn_cli_warn("%" PRIu64 " lost, the first: %s", seen.losses, seen.first_text);
+	if (is_too_many())
+		return zn_cli_fail(ZN_EXIT_DATA, "gave up: that is more than was allowed");
+	if (stop_signal)
+		raise(stop_signal);
+	return ZN_EXIT_OK;
+}
+
+static int load(const struct zn_sources *s, struct zn_arena *a)
+{
+	struct zn_loader_ask ask = ask_of_options(a);
+	struct zn_err err = { .text = "" };
+	struct zn_loader *l;
+	struct zn_pack pack;
+	int rc = open_far(s, &ask, a, &err);
+
+	if (rc == 0)
+		rc = zn_loader_new(s, &ask, &l, &err);
+	if (rc < 0)
+		return zn_cli_fail(zn_cli_code(rc), "%s", err.text);
+	if (!zn_loader_total(l))
+		zn_cli_warn("there is no sample in it");
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGTERM, on_stop);
+	signal(SIGINT, on_stop);
+	zn_pack_init(&pack, STDOUT_FILENO);
+	seen.begun_ns = seen.said_ns = zn_boot_ns();
+	rc = stream(l, &pack, &err);
+	if (far.fd >= 0) {
+		int noted = note_far(pack.written, rc != -EPIPE);
+		rc = rc < 0 ? rc : noted;
+	}
+	sum_up(l);
+	zn_loader_free(l);
+	zn_pack_done(&pack);
+	return end_code(rc, &err);
+}
+
+static int index_only(const struct zn_sources *s)
+{
+	uint64_t n = 0, flaws = 0;
+
+	for (uint32_t i = 0; i < s->n; i++) {
+		n += s->v[i].n;
+		flaws += s->v[i].index.n_flaws + s->v[i].n_flaws;
+		for (uint64_t k = 0; k < s->v[i].index.n_flaws; k++)
+			zn_cli_warn("%s: at byte %" PRIu64 ": %s%s%s", s->v[i].name, s->v[i].index.flaws[k].offset, s->v[i].index.flaws[k].key ? s->v[i].index.flaws[k].key : "",
+			            s->v[i].index.flaws[k].key ? ": " : "", s->v[i].index.flaws[k].reason);
+	}
+	fprintf(stderr, "zn-load: %" PRIu64 " samples in %" PRIu32 " sources, %" PRIu64 " lost\n", n, s->n, flaws);
+	return ZN_EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+	int at = zn_cli_parse(&cmd, argc, argv);
+	struct zn_sources sources = { .n = 0 };
+	struct zn_arena arena = { 0 };
+	struct zn_err err = { .text = "" };
+
+	is_index_verb = at < argc && !strcmp(argv[at], "index");
+	at += is_index_verb;
+	if (at == argc)
+		zn_cli_usage("a source is missing");
+	if (!is_index_verb && isatty(STDOUT_FILENO))
+		zn_cli_usage("batches are not for a terminal: pipe them on");
+	int rc = open_sources(&sources, argc - at, argv + at, &err);
+	int code = rc < 0 ? zn_cli_fail(zn_cli_code(rc), "%s", err.text) : is_index_verb ? index_only(&sources) : load(&sources, &arena);
+	zn_sources_done(&sources);
+	zn_arena_done(&arena);
+	return code;
+}

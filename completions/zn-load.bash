@@ -1,0 +1,37 @@
+# shellcheck shell=bash
+# Completion of zn-load, printed by zn-load --complete=bash.
+_zn_reply() { mapfile -t COMPREPLY < <(compgen "$@" -- "$cur"); }
+
+_zn_load()
+{
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+
+	if [[ $cur == = ]]; then
+		cur=
+	elif [[ $prev == = ]]; then
+		prev=${COMP_WORDS[COMP_CWORD - 2]}
+	fi
+	case $prev in
+	-b|--batch) :; return ;;
+	--shuffle) _zn_reply -W 'all'; return ;;
+	--seed) :; return ;;
+	-e|--epochs) :; return ;;
+	--rank) :; return ;;
+	--world) :; return ;;
+	--tail) _zn_reply -W 'share drop repeat'; return ;;
+	--fields) :; return ;;
+	--resume) compopt -o filenames; _zn_reply -f; return ;;
+	--on-error) _zn_reply -W 'skip fail'; return ;;
+	--max-errors) :; return ;;
+	--memory) :; return ;;
+	-j|--threads) :; return ;;
+	--depth) :; return ;;
+	--complete) _zn_reply -W 'bash zsh fish'; return ;;
+	esac
+	if [[ $cur == -* ]]; then
+		_zn_reply -W '-b --batch --shuffle --seed -e --epochs --rank --world --tail --fields --resume --on-error --max-errors --memory -j --threads --depth --direct --no-uring --no-index --stats --progress -h --help --version --complete'
+	else
+		compopt -o filenames; _zn_reply -f
+	fi
+}
+complete -F _zn_load zn-load

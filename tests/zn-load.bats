@@ -1,0 +1,304 @@
+#!/usr/bin/env bats
+# zn-load: real archives of several programs, good and bad, as batches; what is lost is told; going on is exact.
+bats_require_minimum_version 1.5.0
+
+setup() {
+	dir=$(mktemp -d "${TMPDIR:-/tmp}/load.XXXXXX")
+	cd "$dir" || return 1
+	unset RANK WORLD_SIZE
+}
+teardown() { cd /; rm -rf "$dir"; }
+
+# sample N: files N.txt and N.cls in data/.
+samples() { # FIRST LAST
+	local i
+	mkdir -p data
+	for ((i = $1; i <= $2; i++)); do
+		printf '%0*d' $((i * 37 % 900 + 1)) "$i" >"data/$i.txt"
+		printf '%d' "$i" >"data/$i.cls"
+	done
+}
+shard() { # NAME FIRST LAST [OPTION...]: made by GNU tar
+	local name=$1 i files=()
+	samples "$2" "$3"
+	for ((i = $2; i <= $3; i++)); do files+=("data/$i.txt" "data/$i.cls"); done
+	tar "${@:4}" -cf "$name" "${files[@]}"
+}
+# What comes out, "KEY FIELD=LENGTH ..." a line, and "loss KEY REASON".
+shown() {
+	zn-fmt -o json | python3 -c '
+import base64, json, sys
+for line in sys.stdin:
+    r = json.loads(line)
+    if r["kind"] == "loss":
+        print("loss", r.get("key", "?"), r["offset_bytes"], r["reason"])
+        continue
+    for s in r["samples"]:
+        print(s["key"], *(k.removesuffix("@base64") + "=" + str(len(base64.b64decode(v))) for k, v in s.items() if k != "key"))'
+}
+keys() { shown | sed 's/ .*//'; }
+# Compares each byte with the file it was packed from.
+same_bytes() {
+	zn-fmt -o json | python3 -c '
+import base64, json, sys
+n = 0
+for line in sys.stdin:
+    for s in json.loads(line)["samples"]:
+        for k, v in s.items():
+            if k != "key":
+                assert base64.b64decode(v) == open(s["key"] + "." + k.removesuffix("@base64"), "rb").read(), s["key"]
+                n += 1
+print(n)'
+}
+
+@test "samples come in the order in which they lie, each with its fields" {
+	shard a.tar 1 5
+	run --separate-stderr zn-load index a.tar
+	[[ ${stderr_lines[0]} == "zn-load: a.tar: index built: there is none" && ${stderr_lines[1]} == "zn-load: 5 samples in 1 sources, 0 lost" ]]
+	[ -s a.tar.zni ]
+	run shown < <(zn-load -b 2 a.tar)
+	[ "${lines[*]}" = "data/1 txt=38 cls=1 data/2 txt=75 cls=1 data/3 txt=112 cls=1 data/4 txt=149 cls=1 data/5 txt=186 cls=1" ]
+	[ "$(zn-load -b 2 a.tar | zn-fmt -o csv --no-heading --fields kind,epoch,seq,next)" = "$(printf 'batch,0,0,2\nbatch,0,1,4\nbatch,0,2,5')" ]
+	[ "$(zn-load -b 2 --fields cls a.tar | shown | head -1)" = "data/1 cls=1" ]
+}
+
+@test "archives of every format of GNU tar and of Python are read, to the byte" {
+	local long
+	long=data/$(printf "d%.0s" {1..120})/$(printf "n%.0s" {1..90})
+	for format in v7 oldgnu gnu ustar posix; do
+		shard "$format.tar" 1 40 "--format=$format"
+		[ "$(zn-load --no-index "$format.tar" | same_bytes)" = 80 ]
+	done
+	mkdir -p "${long%/*}"
+	echo long >"$long.txt"
+	for format in gnu posix; do
+		tar --format=$format -cf "long-$format.tar" "$long.txt"
+		[ "$(zn-load --no-index "long-$format.tar" | same_bytes)" = 1 ]
+	done
+	python3 -c '
+import tarfile
+for name, format in (("pax", tarfile.PAX_FORMAT), ("pygnu", tarfile.GNU_FORMAT), ("pyustar", tarfile.USTAR_FORMAT)):
+    with tarfile.open(name + ".tar", "w", format=format) as t:
+        for i in range(1, 41):
+            for field in ("txt", "cls"):
+                t.add("data/%d.%s" % (i, field))
+        if format == tarfile.PAX_FORMAT:
+            with open("data/\u00e4\u00f6\u00fc.txt", "w") as f: f.write("umlaut")
+            t.add("data/\u00e4\u00f6\u00fc.txt")'
+	[ "$(zn-load --no-index pygnu.tar | same_bytes)" = 80 ]
+	[ "$(zn-load --no-index pyustar.tar | same_bytes)" = 80 ]
+	[ "$(zn-load --no-index pax.tar | same_bytes)" = 81 ]
+	if command -v bsdtar >/dev/null; then
+		bsdtar -cf bsd.tar data
+		[ "$(zn-load --no-index bsd.tar | same_bytes)" = 82 ]
+	fi
+}
+
+@test "braces are many shards, a directory is all that is in it" {
+	shard s-00.tar 1 3
+	shard s-01.tar 4 6
+	[ "$(zn-load 's-{00..01}.tar' | keys | tr '\n' ' ')" = "data/1 data/2 data/3 data/4 data/5 data/6 " ]
+	[ "$(zn-load 's-{01,00}.tar' | keys | head -1)" = data/4 ]
+	mkdir all && mv s-0* all && cp -r data all
+	run keys < <(zn-load all)
+	[ "${#lines[@]}" -eq 12 ] # each once in a shard, once as files
+	[ "$(cd all && zn-load data | shown | head -1)" = "1 cls=1 txt=38" ]
+	[ "$(zn-load data/1.txt | shown)" = "1 txt=38" ]
+}
+
+@test "a window mixes, the same way again, and a seed and an epoch another way" {
+	shard a.tar 1 60
+	zn-load a.tar | keys >plain
+	zn-load --shuffle 10 a.tar | keys >ten
+	zn-load --shuffle all a.tar | keys >all
+	for mixed in ten all; do
+		run ! cmp -s plain $mixed
+		cmp <(sort plain) <(sort $mixed)
+	done
+	cmp <(head -10 plain | sort) <(head -10 ten | sort)
+	run ! cmp -s <(head -10 plain | sort) <(head -10 all | sort)
+	cmp all <(zn-load --shuffle all --no-uring -j 2 a.tar | keys)
+	run ! cmp -s all <(zn-load --shuffle all --seed 1 a.tar | keys)
+	zn-load --shuffle all -e 2 a.tar | keys >two
+	cmp all <(head -60 two)
+	run ! cmp -s all <(tail -60 two)
+}
+
+@test "ranks share the samples, as many batches each, by option or by the environment" {
+	shard a.tar 1 50
+	for r in 0 1 2; do RANK=$r WORLD_SIZE=3 zn-load -b 4 --shuffle all a.tar >"rank$r"; done
+	cmp rank1 <(zn-load -b 4 --shuffle all --rank 1 --world 3 a.tar)
+	cmp <(zn-load a.tar | keys | sort) <(cat rank? | keys | sort)
+	for r in 0 1 2; do [ "$(zn-fmt --fields seq -o csv --no-heading <"rank$r" | wc -l)" -eq 5 ]; done
+	for r in 0 1 2; do [ "$(zn-load -b 4 --tail drop --rank $r --world 3 a.tar | keys | wc -l)" -eq 16 ]; done
+	for r in 0 1 2; do [ "$(zn-load -b 4 --tail repeat --rank $r --world 3 a.tar | keys | wc -l)" -eq 20 ]; done
+	run zn-load --rank 3 --world 3 a.tar
+	[ "$status" -eq 64 ] && [[ $output == *"there is no rank 3 of 3"* ]]
+	RANK=many run zn-load a.tar
+	[ "$status" -eq 64 ] && [[ $output == *"\$RANK is 'many'"* ]]
+}
+
+@test "a bad header loses one sample, which is told, and the status is that of the tolerance" {
+	shard a.tar 1 20
+	printf X | dd of=a.tar bs=1 seek=$((3 * 2048 + 5)) conv=notrunc status=none # in the header of 4.txt
+	run --separate-stderr shown < <(zn-load a.tar 2>errors)
+	[ "${#lines[@]}" -eq 20 ]
+	[ "${lines[0]}" = "loss data/4 6144 the header's checksum is wrong" ]
+	[ "$(grep -c lost errors)" -eq 1 ]
+	grep -q "1 lost, the first: 'data/4' at byte 6144 of a.tar: the header's checksum is wrong" errors
+	zn-load --max-errors 1 a.tar >/dev/null 2>&1
+	run -65 zn-load --max-errors 0 a.tar
+	[[ $output == *"gave up: that is more than was allowed"* ]]
+	run -65 zn-load --on-error fail a.tar
+	head -c $((10 * 2048 + 700)) a.tar >short.tar
+	run shown < <(zn-load --no-index short.tar 2>/dev/null)
+	[ "$(printf '%s\n' "${lines[@]}" | grep -c ^loss)" -eq 2 ]
+	[ "$(printf '%s\n' "${lines[@]}" | grep -vc ^loss)" -eq 9 ]
+	[[ ${lines[1]} == "loss data/11 20480 the shard ends within it" ]]
+}
+
+@test "an index is made again when its shard changed, or it is damaged, and that is said" {
+	shard a.tar 1 5
+	zn-load index a.tar 2>/dev/null
+	zn-load --stats a.tar 2>&1 >/dev/null | grep -qv built
+	shard a.tar 6 9
+	zn-load --stats a.tar 2>&1 >/dev/null | grep -q "a.tar: index built: the shard has changed since"
+	printf X | dd of=a.tar.zni bs=1 seek=90 conv=notrunc status=none
+	zn-load --stats a.tar 2>&1 >/dev/null | grep -q "a.tar: index built: the one there is damaged"
+	[ "$(zn-load a.tar | keys | wc -l)" -eq 4 ]
+	if [ "$(id -u)" -eq 0 ]; then
+		mount -t tmpfs none "$dir/data" 2>/dev/null || skip "no mount here"
+		cp a.tar data/ && mount -o remount,ro "$dir/data"
+		zn-load --stats data/a.tar 2>errors | keys >got
+		umount "$dir/data"
+		[ "$(wc -l <got)" -eq 4 ]
+		grep -q "data/a.tar: index not kept: " errors
+	fi
+}
+
+@test "SIGTERM ends with a whole batch, and going on is exact" {
+	shard a.tar 1 400
+	zn-load -b 4 --shuffle 50 --seed 3 a.tar | keys >whole
+	mkfifo pipe
+	zn-load -b 4 --shuffle 50 --seed 3 --resume state a.tar >pipe &
+	exec 9<pipe
+	head -c 30000 <&9 >part # then nobody reads: it waits for the pipe to be emptied
+	kill -TERM $!
+	cat <&9 >>part
+	exec 9<&-
+	run -143 wait $!
+	zn-load -b 4 --shuffle 50 --seed 3 --resume state a.tar >rest
+	cmp whole <(cat part rest | keys)
+	[ "$(keys <rest | wc -l)" -gt 10 ]
+	zn-load --shuffle 50 --seed 3 --resume state a.tar | cmp - /dev/null # nothing is left
+	grep -q '^{"kind":"resume","data":"[0-9a-f]*","order":"seed 3, shuffle 50","epoch":0,"next":400}' state
+}
+
+@test "when who reads is killed, going on begins with a batch that was not read whole, or one before" {
+	shard a.tar 1 400
+	zn-load -b 4 a.tar | keys >whole
+	zn-load -b 4 --resume state a.tar | { head -c 40000 >part; kill -9 $BASHPID; } || :
+	zn-load -b 4 --resume state a.tar | keys >rest
+	cmp <(tail -n "$(wc -l <rest)" whole) rest # it went on, without a hole, ...
+	[ "$(wc -l <rest)" -lt 400 ]
+	read_whole=$(python3 -c '
+import re
+data = open("part", "rb").read()
+print(data.count(b"\xa5batch") - 1)') # the last one may not be whole
+	[ "$(wc -l <rest)" -ge $((400 - 4 * (read_whole + 1))) ] # ... and did not begin behind what was read
+	run -64 zn-load --shuffle 9 --resume state a.tar
+	[[ $output == *"'state' is of another order (seed 0, shuffle 0)"* ]]
+	shard b.tar 1 3
+	run -64 zn-load --resume state b.tar
+	[[ $output == *"'state' is of other data"* ]]
+	echo nonsense >state
+	run -65 zn-load --resume state a.tar
+	[[ $output == *"'state': "* ]]
+}
+
+@test "another number of ranks goes on with what is left" {
+	shard a.tar 1 100
+	for r in 0 1; do zn-load -b 5 --rank $r --world 2 --resume "state$r" a.tar | head -c 8000 >"part$r" || :; done
+	python3 -c '
+import json
+s = json.load(open("state0")); s["next"] = 30
+json.dump(s, open("three", "w"))'
+	for r in 0 1 2; do
+		cp three "three$r"
+		zn-load -b 7 --rank $r --world 3 --resume "three$r" a.tar | keys
+	done | sort >rest
+	cmp rest <(zn-load a.tar | keys | tail -70 | sort)
+}
+
+@test "sources and options that make no sense are refused in a sentence" {
+	shard a.tar 1 3
+	run -64 zn-load
+	[[ $output == *"a source is missing"* ]]
+	run -71 zn-load nowhere.tar
+	[[ $output == "zn-load: 'nowhere.tar': No such file or directory" ]]
+	mkfifo pipe
+	run -64 zn-load pipe
+	[[ $output == "zn-load: 'pipe' is neither a file nor a directory" ]]
+	echo "some text, and no archive" >text.tar
+	run -65 zn-load text.tar
+	[[ $output == "zn-load: 'text.tar': no tar archive: there is no header in it" ]]
+	mkdir empty
+	run -71 zn-load empty
+	[[ $output == "zn-load: 'empty' has no file in it" ]]
+	run -64 zn-load 's-{1..}.tar'
+	[[ $output == *"is neither a range"* ]]
+	run -64 zn-load --shuffle some a.tar
+	run -64 zn-load -b 0 a.tar
+	run -64 zn-load --memory 1 a.tar
+	head -c 3M /dev/zero >data/1.txt
+	tar -cf large.tar data/1.txt data/1.cls data/2.txt data/2.cls
+	run shown < <(zn-load -b 1 --memory 2M large.tar 2>/dev/null)
+	[[ ${lines[0]} == "loss data/1 0 it is larger than the memory that was allowed" && ${lines[1]} == "data/2 "* ]]
+	run zn-load a.tar >/dev/full
+	zn-load a.tar >/dev/full 2>errors && false
+	[ $? -eq 71 ] || grep -q "No space left" errors
+}
+
+@test "strange members and directories are passed over, or told" {
+	mkdir -p data/sub
+	samples 1 3
+	printf nl >$'data/new\nline.txt'
+	ln -s .. data/sub/loop
+	ln -s nowhere data/gone.txt
+	mkfifo data/fifo.txt
+	run shown < <(zn-load data 2>/dev/null)
+	[ "$(printf '%s\n' "${lines[@]}" | grep -c ^loss)" -eq 2 ]
+	[[ $output == *"a directory that leads back to itself"* && $output == *"No such file or directory"* ]]
+	rm data/sub/loop data/gone.txt data/fifo.txt
+	tar -cf strange.tar data
+	[ "$(zn-load --no-index strange.tar | same_bytes)" -eq 7 ]
+	truncate -s 1T data/holes.txt
+	tar --sparse -cf sparse.tar data/1.txt data/holes.txt data/2.txt
+	run shown < <(zn-load sparse.tar 2>/dev/null)
+	[ "${lines[0]}" = "loss data/holes 1024 a sparse member is not read: pack it without --sparse" ]
+	[ "${#lines[@]}" -eq 3 ]
+	rm data/holes.txt
+	python3 -c '
+import tarfile
+h = tarfile.TarInfo("data/huge.txt"); h.size = 1 << 40
+f = open("huge.tar", "wb"); b = h.tobuf(tarfile.GNU_FORMAT); f.write(b); f.truncate(len(b) + (1 << 40))'
+	run shown < <(timeout 20 zn-load huge.tar 2>/dev/null)
+	[ "$output" = "loss data/huge 0 it is larger than 1 TiB" ]
+}
+
+@test "it says how fast it was, what was waited for, and what the bottleneck is" {
+	shard a.tar 1 50
+	run --separate-stderr zn-load --stats --direct a.tar
+	[[ $stderr == *"50 samples"* && $stderr == *"from devices by "* && $stderr == *"the bottleneck is "* ]]
+	run --separate-stderr zn-load --stats --direct --no-uring a.tar
+	[[ $stderr == *"from devices by threads"* ]]
+}
+
+@test "what is warm is read with one call a batch, and written with as few" {
+	shard a.tar 1 64
+	zn-load index a.tar 2>/dev/null
+	cat a.tar >/dev/null
+	strace -f -e trace=pread64,writev -o trace zn-load -b 16 a.tar >/dev/null
+	[ "$(grep -c 'pread64.*"data/' trace)" -eq 4 ]
+	[ "$(grep -c writev trace)" -eq 4 ]
+}
