@@ -75,6 +75,59 @@ int zn_job_wait(const char *spool, uint64_t id, double timeout_s, void **ret, si
 /* The job records of all jobs that have not ended. */
 int zn_queue_records(const char *spool, void **ret, size_t *ret_len, struct zn_err *err);
 
+/* ---- batches, for others in this process ------------------------------------------------------
+ *
+ * The Arrow C data, stream and device interfaces, as their specification words them, so that its own headers may be
+ * included as well, before this one or after it.
+ */
+#ifndef ARROW_C_DATA_INTERFACE
+#define ARROW_C_DATA_INTERFACE
+
+#define ARROW_FLAG_DICTIONARY_ORDERED 1
+#define ARROW_FLAG_NULLABLE 2
+#define ARROW_FLAG_MAP_KEYS_SORTED 4
+
+struct ArrowSchema {
+	const char *format;
+	const char *name;
+	const char *metadata;
+	int64_t flags;
+	int64_t n_children;
+	struct ArrowSchema **children;
+	struct ArrowSchema *dictionary;
+	void (*release)(struct ArrowSchema *);
+	void *private_data;
+};
+
+struct ArrowArray {
+	int64_t length;
+	int64_t null_count;
+	int64_t offset;
+	int64_t n_buffers;
+	int64_t n_children;
+	const void **buffers;
+	struct ArrowArray **children;
+	struct ArrowArray *dictionary;
+	void (*release)(struct ArrowArray *);
+	void *private_data;
+};
+
+#endif
+
+/* Samples in memory, of a loader. */
+struct zn_batch;
+
+/* A batch as a struct array: __key__ (utf8); a column for each field, in the order in which they are met (bytes: large binary; a
+ * single number: that; a shape, and bf16: fixed-size binary with the metadata dtype, "u8", and shape, "[3,224,224]"), null where
+ * the sample lacks it; meta, a struct of the batch's epoch and seq.  Data that lie one behind the other in memory stay there,
+ * others are copied.
+ * The batch must stay until release(release_arg), which may be NULL, is called: once, by the thread that releases the array
+ * or the last child that was moved out of it.  The schema depends on nothing.  On failure release is not called.
+ * -EINVAL: a field twice in a sample, or of several types; -EFBIG: more than 2 GiB of keys; -ENOMEM.
+ */
+int zn_batch_export_arrow(const struct zn_batch *batch, void (*release)(void *arg), void *release_arg,
+			  struct ArrowSchema *ret_schema, struct ArrowArray *ret_array, struct zn_err *err);
+
 #ifdef __cplusplus
 }
 #endif
