@@ -77,7 +77,7 @@ int zn_queue_records(const char *spool, void **ret, size_t *ret_len, struct zn_e
 
 /* ---- batches, for others in this process ------------------------------------------------------
  *
- * The Arrow C data, stream and device interfaces, as their specification words them, so that its own headers may be
+ * The Arrow C data, stream and device interfaces, as their specifications word them, so that its own headers may be
  * included as well, before this one or after it.
  */
 #ifndef ARROW_C_DATA_INTERFACE
@@ -114,6 +114,49 @@ struct ArrowArray {
 
 #endif
 
+#ifndef ARROW_C_STREAM_INTERFACE
+#define ARROW_C_STREAM_INTERFACE
+
+struct ArrowArrayStream {
+	int (*get_schema)(struct ArrowArrayStream *, struct ArrowSchema *out);
+	int (*get_next)(struct ArrowArrayStream *, struct ArrowArray *out);
+	const char *(*get_last_error)(struct ArrowArrayStream *);
+	void (*release)(struct ArrowArrayStream *);
+	void *private_data;
+};
+
+#endif
+
+#ifndef ARROW_C_DEVICE_DATA_INTERFACE
+#define ARROW_C_DEVICE_DATA_INTERFACE
+
+typedef int32_t ArrowDeviceType;
+
+#define ARROW_DEVICE_CPU 1
+#define ARROW_DEVICE_CUDA 2
+#define ARROW_DEVICE_CUDA_HOST 3
+#define ARROW_DEVICE_OPENCL 4
+#define ARROW_DEVICE_VULKAN 7
+#define ARROW_DEVICE_METAL 8
+#define ARROW_DEVICE_VPI 9
+#define ARROW_DEVICE_ROCM 10
+#define ARROW_DEVICE_ROCM_HOST 11
+#define ARROW_DEVICE_EXT_DEV 12
+#define ARROW_DEVICE_CUDA_MANAGED 13
+#define ARROW_DEVICE_ONEAPI 14
+#define ARROW_DEVICE_WEBGPU 15
+#define ARROW_DEVICE_HEXAGON 16
+
+struct ArrowDeviceArray {
+	struct ArrowArray array;
+	int64_t device_id;
+	ArrowDeviceType device_type;
+	void *sync_event;
+	int64_t reserved[3];
+};
+
+#endif
+
 /* Samples in memory, of a loader. */
 struct zn_batch;
 
@@ -127,6 +170,26 @@ struct zn_batch;
  */
 int zn_batch_export_arrow(const struct zn_batch *batch, void (*release)(void *arg), void *release_arg,
 			  struct ArrowSchema *ret_schema, struct ArrowArray *ret_array, struct zn_err *err);
+/* The same as an array on a device, which is the CPU. */
+int zn_batch_export_arrow_device(const struct zn_batch *batch, void (*release)(void *arg), void *release_arg,
+				 struct ArrowSchema *ret_schema, struct ArrowDeviceArray *ret_array, struct zn_err *err);
+
+/* Where batches come from. */
+struct zn_batch_source {
+	/* 1 and a batch, which stays until it is given back; 0: there are no more, and it is not called again; -errno. */
+	int (*next)(void *arg, const struct zn_batch **ret, struct zn_err *err);
+	/* In any order, and by whatever thread releases what was made of the batch. */
+	void (*give_back)(void *arg, const struct zn_batch *batch);
+	/* The last call: the stream and all that came out of it have been released.  May be NULL. */
+	void (*close)(void *arg);
+	void *arg;
+};
+
+/* Batches as a stream of such arrays, with the columns of the first batch that has samples; source is copied.  A batch that
+ * does not fit them (-EINVAL as above, or a field that the stream began without) is an error of get_next and given back; the
+ * next one may be asked for.  get_next and get_schema are for one thread at a time.  On failure, -ENOMEM, close is not called.
+ */
+int zn_batches_export_arrow(const struct zn_batch_source *source, struct ArrowArrayStream *ret, struct zn_err *err);
 
 #ifdef __cplusplus
 }

@@ -48,35 +48,20 @@ static size_t whole(int64_t n)
 	return ((size_t)n + ZN__ARROW_ALIGN - 1) / ZN__ARROW_ALIGN * ZN__ARROW_ALIGN;
 }
 
-/* Whether a span is one piece of the batch's memory.  The keys, which are the first spans, and scratch are not. */
-static bool is_in_batch(const struct zn__columns *c, size_t span)
-{
-	const struct zn__span *s = &c->spans[span];
-	const struct iovec *v = &c->vectors[s->first];
-	const uint8_t *p = v->iov_base;
-
-	return span >= 3 && v->iov_len >= (size_t)s->bytes && (p < c->scratch.p || p >= c->scratch.p + c->scratch.used);
-}
-
 static size_t block_bytes(const struct zn__columns *c)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < c->n_spans; i++)
-		n += c->spans[i].bytes && !is_in_batch(c, i) ? whole(c->spans[i].bytes) : 0;
+		n += zn__columns_in_place(c, i) ? 0 : whole(c->spans[i].bytes);
 	return n;
 }
 
-/* With what fills it up, as it would be in a stream. */
-static const void *copy(struct maker *m, const struct zn__span *s)
+static const void *copy(struct maker *m, size_t span)
 {
 	uint8_t *p = m->h->block + m->used;
 
-	for (size_t i = 0; i < s->n; i++) {
-		const struct iovec *v = &m->c->vectors[s->first + i];
-		memcpy(m->h->block + m->used, v->iov_base, v->iov_len);
-		m->used += v->iov_len;
-	}
+	m->used += zn__columns_copy(m->c, span, p);
 	return p;
 }
 
@@ -85,11 +70,11 @@ static const void *buffer(struct maker *m, bool is_validity)
 {
 	static const _Alignas(ZN__ARROW_ALIGN) char nothing[ZN__ARROW_ALIGN];
 	size_t i = m->span++;
-	const struct zn__span *s = &m->c->spans[i];
+	const void *p = zn__columns_in_place(m->c, i);
 
-	if (!s->bytes)
+	if (!m->c->spans[i].bytes)
 		return is_validity ? NULL : nothing;
-	return is_in_batch(m->c, i) ? m->c->vectors[s->first].iov_base : copy(m, s);
+	return p ? p : copy(m, i);
 }
 
 static void set_array(struct maker *m, struct ArrowArray *a, int64_t rows, int64_t nulls, unsigned n_buffers)
@@ -188,5 +173,16 @@ int zn_batch_export_arrow(const struct zn_batch *batch, void (*release)(void *ar
 			schema.release(&schema);
 	}
 	zn__columns_done(&c);
+	return rc;
+}
+
+int zn_batch_export_arrow_device(const struct zn_batch *batch, void (*release)(void *arg), void *release_arg,
+				 struct ArrowSchema *ret_schema, struct ArrowDeviceArray *ret_array, struct zn_err *err)
+{
+	struct ArrowDeviceArray a = { .device_id = -1, .device_type = ARROW_DEVICE_CPU };
+	int rc = zn_batch_export_arrow(batch, release, release_arg, ret_schema, &a.array, err);
+
+	if (rc == 0)
+		*ret_array = a;
 	return rc;
 }

@@ -77,6 +77,10 @@ int zn__columns_add(struct zn__columns *c, const char *name, const struct zn_sha
 int zn__columns_learn(struct zn__columns *c, const struct zn_batch *b, struct zn_err *err);
 /* -EINVAL: a field that has no column, twice in one sample, or of another type; -EFBIG: 2 GiB of keys; -ENOMEM. */
 int zn__columns_lay(struct zn__columns *c, const struct zn_batch *b, struct zn_err *err);
+/* Where a span is in one piece of the batch's memory; NULL: it is not. */
+const void *zn__columns_in_place(const struct zn__columns *c, size_t span);
+/* Puts a span together, with what fills it up, and returns how many bytes that was. */
+size_t zn__columns_copy(const struct zn__columns *c, size_t span, void *to);
 /* The first half of it: which datum goes to which cell. */
 int zn__columns_place(struct zn__columns *c, const struct zn_batch *b, struct zn_err *err);
 const char *zn__columns_meta(const struct zn__columns *c);

@@ -283,3 +283,26 @@ int zn__columns_lay(struct zn__columns *c, const struct zn_batch *b, struct zn_e
 	lay_all(c, b);
 	return c->failed ? zn_err_set(err, -ENOMEM, "out of memory") : 0;
 }
+
+const void *zn__columns_in_place(const struct zn__columns *c, size_t span)
+{
+	const struct zn__span *s = &c->spans[span];
+	const struct iovec *v = &c->vectors[s->first];
+	const uint8_t *p = v->iov_base;
+	bool is_key = span < 3, is_scratch = p >= c->scratch.p && p < c->scratch.p + c->scratch.used;
+
+	return s->bytes && !is_key && !is_scratch && v->iov_len >= (size_t)s->bytes ? p : NULL;
+}
+
+size_t zn__columns_copy(const struct zn__columns *c, size_t span, void *to)
+{
+	const struct zn__span *s = &c->spans[span];
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n; i++) {
+		const struct iovec *v = &c->vectors[s->first + i];
+		memcpy((char *)to + n, v->iov_base, v->iov_len);
+		n += v->iov_len;
+	}
+	return n;
+}

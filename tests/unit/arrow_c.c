@@ -214,6 +214,151 @@ static void test_refused(void)
 	zn_arena_done(&arena);
 }
 
+static void test_device(void)
+{
+	struct zn_arena arena = { 0 };
+	struct zn_batch b = make(&arena, 3, mixed, N_MIXED);
+	struct ArrowDeviceArray d;
+	struct ArrowSchema s;
+	int n = 0;
+
+	memset(&d, 0xff, sizeof(d));
+	int rc = zn_batch_export_arrow_device(&b, count, &n, &s, &d, NULL);
+	tap_ok(rc == 0 && d.device_type == ARROW_DEVICE_CPU && d.device_id == -1 && !d.sync_event && !d.reserved[0] && !d.reserved[2] &&
+	       good_column(&s, &d.array, 3, 3), "an array on a device, the CPU");
+	d.array.release(&d.array);
+	s.release(&s);
+	tap_ok(n == 1, "and its batch is given back");
+	zn_arena_done(&arena);
+}
+
+/* ---- a stream of batches ---- */
+
+struct list {
+	const struct zn_batch *batches;
+	int n, at, fails_at;           /* fails_at: the reading of that one fails, once */
+	int out, closed;
+};
+
+static int list_next(void *arg, const struct zn_batch **ret, struct zn_err *err)
+{
+	struct list *l = arg;
+
+	if (l->at == l->fails_at) {
+		l->fails_at = -1;
+		return zn_err_set(err, -EIO, "the disk is gone");
+	}
+	if (l->at == l->n)
+		return 0;
+	*ret = &l->batches[l->at++];
+	l->out++;
+	return 1;
+}
+
+static void list_give_back(void *arg, const struct zn_batch *b)
+{
+	struct list *l = arg;
+
+	l->out -= b >= l->batches && b < l->batches + l->n;
+}
+
+static void list_close(void *arg)
+{
+	((struct list *)arg)->closed++;
+}
+
+static struct ArrowArrayStream open_list(struct list *l)
+{
+	struct zn_batch_source source = { .next = list_next, .give_back = list_give_back, .close = list_close, .arg = l };
+	struct ArrowArrayStream s;
+
+	if (zn_batches_export_arrow(&source, &s, NULL) < 0)
+		exit(71);
+	return s;
+}
+
+static void test_stream(void)
+{
+	struct zn_arena arena = { 0 };
+	struct zn_batch none = { 0 }, some = make(&arena, 9, mixed, N_MIXED), batches[] = { none, some, none, some };
+	struct list list = { .batches = batches, .n = 4, .fails_at = 3 };
+	struct ArrowArrayStream stream = open_list(&list);
+	static const int64_t rows[] = { 0, 9, 0 };
+	struct ArrowSchema s;
+	struct ArrowArray a, last;
+
+	bool good = stream.get_schema(&stream, &s) == 0 && s.n_children == N_MIXED + 2;
+	for (int i = 0; good && i < 3; i++) {
+		good = stream.get_next(&stream, &a) == 0 && a.length == rows[i] && a.n_children == N_MIXED + 2;
+		for (uint32_t col = 0; good && col < N_MIXED; col++)
+			good = !rows[i] || good_column(&s, &a, col, 9);
+		if (good)
+			a.release(&a);
+	}
+	tap_ok(good && list.out == 0, "each batch in turn, empty ones too, given back when its array is released");
+	int rc = stream.get_next(&stream, &a);
+	tap_ok(rc == EIO && !strcmp(stream.get_last_error(&stream), "the disk is gone"),
+	       "what the source says: %s", stream.get_last_error(&stream));
+	rc = stream.get_next(&stream, &last);
+	tap_ok(rc == 0 && last.length == 9 && !stream.get_last_error(&stream), "and the next one after it");
+	a.release = last.release;
+	rc = stream.get_next(&stream, &a);
+	tap_ok(rc == 0 && !a.release && stream.get_next(&stream, &a) == 0, "the end, and so it stays");
+	stream.release(&stream);
+	tap_ok(!stream.release && list.closed == 0 && list.out == 1 && good_column(&s, &last, 0, 9), "an array outlives its stream");
+	last.release(&last);
+	tap_ok(list.closed == 1 && list.out == 0, "and the source is closed behind it");
+	s.release(&s);
+	zn_arena_done(&arena);
+}
+
+static void test_stream_refused(void)
+{
+	struct zn_arena arena = { 0 };
+	static const struct column twice[] = { { .name = "a", .bytes = 1 }, { .name = "a", .bytes = 1 } };
+	static const struct column late[] = { { .name = "late", .bytes = 1 } };
+	struct zn_batch batches[] = { make(&arena, 1, twice, 2), make(&arena, 2, mixed, N_MIXED), make(&arena, 1, late, 1) };
+	struct list list = { .batches = batches, .n = 3, .fails_at = -1 };
+	struct ArrowArrayStream stream = open_list(&list);
+	struct ArrowSchema s;
+	struct ArrowArray a;
+
+	int rc = stream.get_schema(&stream, &s);
+	tap_ok(rc == EINVAL && list.out == 0, "a first batch that is refused: %s", stream.get_last_error(&stream));
+	rc = stream.get_next(&stream, &a);
+	tap_ok(rc == 0 && a.n_children == N_MIXED + 2, "makes no columns");
+	a.release(&a);
+	rc = stream.get_next(&stream, &a);
+	tap_ok(rc == EINVAL && list.out == 0, "a later one: %s", stream.get_last_error(&stream));
+	stream.release(&stream);
+	tap_ok(list.closed == 1 && list.out == 0, "each was given back");
+	zn_arena_done(&arena);
+}
+
+/* Released before anything was asked for, and behind the schema, for which a batch was read. */
+static void test_stream_unread(void)
+{
+	struct zn_arena arena = { 0 };
+	struct zn_batch b = make(&arena, 2, mixed, N_MIXED);
+	struct list unread = { .batches = &b, .n = 1, .fails_at = -1 }, known = unread, nothing = { .fails_at = -1 };
+	struct ArrowArrayStream stream = open_list(&unread);
+	struct ArrowSchema s;
+
+	stream.release(&stream);
+	tap_ok(unread.closed == 1 && unread.at == 0, "a stream that nobody read");
+	stream = open_list(&known);
+	int rc = stream.get_schema(&stream, &s);
+	stream.release(&stream);
+	tap_ok(rc == 0 && known.closed == 1 && known.out == 0, "a stream of which the schema was read gives the first batch back");
+	s.release(&s);
+	stream = open_list(&nothing);
+	rc = stream.get_schema(&stream, &s);
+	tap_ok(rc == 0 && s.n_children == 2, "a stream of no batches has a schema");
+	s.release(&s);
+	stream.release(&stream);
+	zn_arena_done(&arena);
+}
+
 int main(void)
 {
 	test_values();
@@ -222,5 +367,9 @@ int main(void)
 	test_no_copy();
 	test_moved();
 	test_refused();
+	test_device();
+	test_stream();
+	test_stream_refused();
+	test_stream_unread();
 	return tap_done();
 }
