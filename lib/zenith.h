@@ -157,6 +157,10 @@ struct ArrowDeviceArray {
 
 #endif
 
+/* Of dlpack.h, which says what is in them. */
+struct DLManagedTensor;
+struct DLManagedTensorVersioned;
+
 /* Samples in memory, of a loader. */
 struct zn_batch;
 
@@ -190,6 +194,18 @@ struct zn_batch_source {
  * next one may be asked for.  get_next and get_schema are for one thread at a time.  On failure, -ENOMEM, close is not called.
  */
 int zn_batches_export_arrow(const struct zn_batch_source *source, struct ArrowArrayStream *ret, struct zn_err *err);
+
+/* One field of all samples as a DLPack tensor on the CPU, [samples, its shape...], compact, with its strides said.  Copied only
+ * if the data do not lie one behind the other, if they lie where their type may not, or are numbers of 128 bytes at most each;
+ * then its flags say so.  *ret is freed by its deleter, which calls release(release_arg) once; until then the batch must stay.
+ * -ENOENT: not every sample has the field, or there is no sample; -EINVAL: it is bytes that nobody decoded, or of several
+ * shapes; -ENOMEM.  On failure release is not called.
+ */
+int zn_batch_export_dlpack(const struct zn_batch *batch, const char *field, void (*release)(void *arg), void *release_arg,
+			   struct DLManagedTensorVersioned **ret, struct zn_err *err);
+/* For consumers that know DLPack from before its version 1.0 only. */
+int zn_batch_export_dlpack_unversioned(const struct zn_batch *batch, const char *field, void (*release)(void *arg),
+				       void *release_arg, struct DLManagedTensor **ret, struct zn_err *err);
 
 #ifdef __cplusplus
 }
