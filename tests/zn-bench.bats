@@ -37,20 +37,52 @@ two_cpus() { [ "$(nproc)" -ge 2 ] || skip "a ring between two CPUs needs two"; }
 	run ! grep -q against <(zn-bench latency --compare other -o json)
 }
 
-@test "a peer is measured by turns, or it is said that it is not there" {
-	two_cpus
-	run zn-bench ring --rounds 2 --against ck_ring -o json
-	if [ "$status" = 0 ]; then
-		[ "$(grep -c '"against":"ck_ring"' <<<"$output")" -eq 2 ]
-	else
-		[ "$status" = 71 ]
-		[[ $output == *"was built without ck_ring: install libck-dev"* ]]
-	fi
+@test "alloc says which pages it got, and is measured beside malloc and mmap" {
+	zn-bench alloc -r 1 --size 64M --against mmap -o json >out
+	grep -q '"name":"2.0M","value":.*"unit":"ns",.*"against":"mmap",.*"ratio":.*"note":"[^"]*\(pages\|hugetlb\)' out
+	grep -q '"name":"32.0M, each page written to"' out
+	grep -q '"name":"4.0K".*"note":"heap"' out
+	[ "$(zn-bench alloc -r 1 --size 64M --against malloc -o json | grep -c '"against":"malloc","peer_median":')" -eq "$(wc -l <out)" ]
 }
 
-@test "where there is one CPU it says so" {
-	run -71 taskset -c "$(taskset -cp $$ | grep -o '[0-9]*$')" zn-bench ring
+@test "mem has each figure for one CPU and for all, and says how it stored" {
+	zn-bench mem -r 1 --size 64M -o json >out
+	for what in copy triad read; do
+		grep -q "\"name\":\"$what, 1 thread[\" ].*\"unit\":\"GB/s\",.*\"note\":\"arrays of 64.0M" out
+		[ "$(nproc)" -eq 1 ] || grep -q "\"name\":\"$what, $(nproc) threads" out || [ -e /sys/devices/system/node/node1 ]
+	done
+	grep -q '"name":"copy, .*plain stores"' out
+	run ! grep '"name":"[^"]*past the caches.*plain stores' out
+}
+
+@test "chase goes from a size within the first cache to the one that is asked for, twice as large each time" {
+	zn-bench chase -r 1 --size 16M --against small-pages -o json >out
+	head -n 1 out | grep -q '"name":"16.0K".*"unit":"ns"'
+	tail -n 1 out | grep -q '"name":"16.0M"'
+	[ "$(wc -l <out)" -eq 11 ]
+	[ "$(grep -c '"against":"small-pages"' out)" -eq "$(wc -l <out)" ]
+}
+
+@test "a peer is measured by turns, or it is said that it is not there" {
+	two_cpus
+	beside() { # PEER PACKAGE FIGURES
+		run zn-bench ring --rounds 1 --against "$1" -o json
+		if [ "$status" = 0 ]; then
+			[ "$(grep -c "\"against\":\"$1\"" <<<"$output")" -eq "$3" ]
+		else
+			[ "$status" = 71 ]
+			[[ $output == *"was built without $1: install $2"* ]]
+		fi
+	}
+	beside ck_ring libck-dev 2
+}
+
+@test "where there is one CPU it says so, and measures what one can" {
+	one_cpu() { taskset -c "$(taskset -cp $$ | grep -o '[0-9]*$')" zn-bench "$@"; }
+	run -71 one_cpu ring
 	[[ $output == *"ring needs two CPUs, and this process may use one"* ]]
+	run -0 one_cpu chase -r 1 --size 1M -o json
+	[[ $output == *'"bench":"chase"'* ]]
 }
 
 @test "what makes no sense is refused with a sentence" {
@@ -68,6 +100,8 @@ two_cpus() { [ "$(nproc)" -ge 2 ] || skip "a ring between two CPUs needs two"; }
 	wrong 64 "not from 1 to 1000" ring --rounds 1001
 	wrong 64 "exclude each other" ring --against ck_ring --compare x
 	wrong 64 "list measures nothing" list --rounds 3
+	wrong 64 "nothing of that has a size" ring --size 4M
+	wrong 64 "'--size': less than 1M" chase --size 4K
 	wrong 71 "can't open 'nothing'" ring --compare nothing
 	echo nonsense >nonsense
 	wrong 65 "" ring --compare nonsense

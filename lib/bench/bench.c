@@ -6,8 +6,13 @@
 #include <string.h>
 
 const struct zn_bench zn_benches[] = {
-	{ "ring", "items a second through a ring between two CPUs, one, 16 and 64 at a time, and there and back", "ck_ring", zn_bench_ring },
-	{ "latency", "from an event's entry into a ring until the other CPU has handled it", NULL, zn_bench_latency },
+	{ "ring", "items a second through a ring between two CPUs, one, 16 and 64 at a time, and there and back", "ck_ring", true, false, zn_bench_ring },
+	{ "latency", "from an event's entry into a ring until the other CPU has handled it", NULL, true, false, zn_bench_latency },
+	{ "alloc", "a block from a warm pool and back, alone and with a write to each of its pages", "malloc,mmap", false, true, zn_bench_alloc },
+	{ "mem", "bytes a second that CPUs move: copy, triad and read, by how many work at it and, with several nodes, where the memory is", NULL,
+	  false, true, zn_bench_mem },
+	{ "chase", "how long one load takes whose address the one before it brings, by how much memory it goes to", "small-pages", false, true,
+	  zn_bench_chase },
 	{ 0 },
 };
 
@@ -35,6 +40,7 @@ static const struct zn_field fields[] = {
 	ZN_FIELD(R, against, STR, "AGAINST", "a peer that was measured by turns, or a file of results"),
 	ZN_FIELD(R, peer_median, OF64, "THEIRS", "its median"),
 	ZN_FIELD(R, ratio, OF64, "RATIO", "ours to theirs"),
+	ZN_FIELD(R, note, STR, "", "what one must know to believe it"),
 	ZN_FIELD(R, machine, STR, "", "where it was"),
 	{ 0 },
 };
@@ -96,4 +102,28 @@ int zn_bench_hand_over(const struct zn_bench_ask *ask, R *r, double *ours, doubl
 	}
 	zn_bench_sum_up(ours, n, r);
 	return ask->result(ask->arg, r);
+}
+
+static int measure_rounds(const struct zn_bench_ask *ask, struct zn_bench_way ours, struct zn_bench_way peer, double *v, double *theirs,
+                          struct zn_err *err)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; rc == 0 && i < ask->rounds; i++) {
+		rc = ours.measure(ours.arg, &v[i], err);
+		if (rc == 0 && theirs)
+			rc = peer.measure(peer.arg, &theirs[i], err);
+	}
+	return rc;
+}
+
+int zn_bench_by_turns(const struct zn_bench_ask *ask, R *r, struct zn_bench_way ours, struct zn_bench_way peer, struct zn_err *err)
+{
+	double *v = calloc(ask->rounds, 2 * sizeof(*v)), *theirs = v && ask->against && peer.measure ? v + ask->rounds : NULL;
+	int rc = v ? measure_rounds(ask, ours, peer, v, theirs, err) : -ENOMEM;
+
+	if (rc == 0)
+		rc = zn_bench_hand_over(ask, r, v, theirs, ask->rounds);
+	free(v);
+	return rc;
 }

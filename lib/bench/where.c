@@ -1,9 +1,10 @@
-/* where: on which CPUs of what machine is measured, and two threads there. */
+/* where: on which CPUs of what machine is measured, and threads there. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 
@@ -49,66 +50,88 @@ int zn_bench_cpus(uint32_t ret[2])
 			second = i;
 		}
 	}
-	if (second == CPUS)
-		return -ENODEV;
 	ret[0] = first;
-	ret[1] = second;
+	ret[1] = second < CPUS ? second : first;
+	return second < CPUS ? 0 : -ENODEV;
+}
+
+int zn_bench_allowed(struct zn_idset *ret)
+{
+	struct zn_idset may = { { 0 } };
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) < 0)
+		return -errno;
+	for (unsigned i = 0; i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, &set))
+			zn_idset_add(&may, i);
+	*ret = may;
 	return 0;
 }
 
-/* ---- two threads there ---- */
+/* ---- threads there ---- */
 
 enum { WAIT, GO, LEAVE };
 
-struct side {
-	void (*run)(void *arg);
-	void *arg;
-	unsigned *gate, *there;       /* GO once both are there; LEAVE: one of them will not be */
+struct thread {
+	const struct zn_bench_side *side;
+	unsigned *gate, *there;       /* GO once all are there; LEAVE: one of them will not be */
+	pthread_t id;
 };
 
 static void *run_side(void *arg)
 {
-	struct side *s = arg;
+	struct thread *t = arg;
 	unsigned gate;
 
-	__atomic_fetch_add(s->there, 1, __ATOMIC_RELEASE);
-	while ((gate = __atomic_load_n(s->gate, __ATOMIC_ACQUIRE)) == WAIT)
+	__atomic_fetch_add(t->there, 1, __ATOMIC_RELEASE);
+	while ((gate = __atomic_load_n(t->gate, __ATOMIC_ACQUIRE)) == WAIT)
 		sched_yield();
 	if (gate == GO)
-		s->run(s->arg);
+		t->side->run(t->side->arg);
 	return NULL;
 }
 
-static int start_on(uint32_t cpu, struct side *s, pthread_t *ret)
+static int start(struct thread *t)
 {
 	pthread_attr_t attr;
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
+	CPU_SET(t->side->cpu, &set);
 	pthread_attr_init(&attr);
 	int rc = pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
 	if (rc == 0)
-		rc = pthread_create(ret, &attr, run_side, s);
+		rc = pthread_create(&t->id, &attr, run_side, t);
 	pthread_attr_destroy(&attr);
 	return -rc;
 }
 
-int zn_bench_on_two(const struct zn_bench_ask *ask, void (*in)(void *arg), void (*out)(void *arg), void *arg)
+int zn_bench_on_each(const struct zn_bench_side *sides, size_t n)
 {
+	struct thread *threads = calloc(n, sizeof(*threads));
 	unsigned gate = WAIT, there = 0;
-	struct side sides[2] = { { in, arg, &gate, &there }, { out, arg, &gate, &there } };
-	pthread_t threads[2];
-	int rc = 0, n = 0;
+	size_t started = 0;
+	int rc = threads ? 0 : -ENOMEM;
 
-	while (n < 2 && (rc = start_on(ask->cpus[n], &sides[n], &threads[n])) == 0)
-		n++;
-	while (rc == 0 && __atomic_load_n(&there, __ATOMIC_ACQUIRE) < 2)
+	for (; rc == 0 && started < n; started += rc == 0) {
+		threads[started] = (struct thread){ .side = &sides[started], .gate = &gate, .there = &there };
+		rc = start(&threads[started]);
+	}
+	while (rc == 0 && __atomic_load_n(&there, __ATOMIC_ACQUIRE) < n)
 		sched_yield();
 	__atomic_store_n(&gate, rc == 0 ? GO : LEAVE, __ATOMIC_RELEASE);
-	while (n-- > 0)
-		pthread_join(threads[n], NULL);
+	while (started-- > 0)
+		pthread_join(threads[started].id, NULL);
+	free(threads);
 	return rc;
+}
+
+int zn_bench_on_two(const struct zn_bench_ask *ask, void (*in)(void *arg), void (*out)(void *arg), void *arg)
+{
+	const struct zn_bench_side sides[] = { { ask->cpus[0], in, arg }, { ask->cpus[1], out, arg } };
+
+	return zn_bench_on_each(sides, 2);
 }
 
 /* ---- what it is ---- */
