@@ -31,7 +31,7 @@ static const struct zn_cmd cmd = {
 	.synopsis = "[options] NAME...\n"
 	            "list",
 	.opts = opts,
-	.complete = "list|all|ring|latency|alloc|mem|chase",
+	.complete = "list|all|ring|latency|alloc|mem|chase|pipe",
 };
 
 struct listed {

@@ -24,7 +24,7 @@ _zn_bench()
 	if [[ $cur == -* ]]; then
 		_zn_reply -W '-r --rounds --against --compare --wait --size -o --output --fields --no-heading -h --help --version --complete'
 	else
-		_zn_reply -W 'list all ring latency alloc mem chase'
+		_zn_reply -W 'list all ring latency alloc mem chase pipe'
 	fi
 }
 complete -F _zn_bench zn-bench

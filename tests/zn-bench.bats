@@ -63,6 +63,16 @@ two_cpus() { [ "$(nproc)" -ge 2 ] || skip "a ring between two CPUs needs two"; }
 	[ "$(grep -c '"against":"small-pages"' out)" -eq "$(wc -l <out)" ]
 }
 
+@test "pipe has the CPU time of each figure" {
+	two_cpus
+	zn-bench pipe -r 1 -o json >out
+	[ "$(grep -c '"unit":"GB/s"' out)" -eq 15 ]
+	[ "$(grep -c 'CPU time".*"unit":"s/GB"' out)" -eq 15 ]
+	for how in write "writev of 16" vmsplice; do
+		for piece in 4.0K 16.0K 64.0K 256.0K 1.0M; do grep -q "\"name\":\"$how, $piece\"" out; done
+	done
+}
+
 @test "a peer is measured by turns, or it is said that it is not there" {
 	two_cpus
 	beside() { # PEER PACKAGE FIGURES
@@ -81,6 +91,8 @@ two_cpus() { [ "$(nproc)" -ge 2 ] || skip "a ring between two CPUs needs two"; }
 	one_cpu() { taskset -c "$(taskset -cp $$ | grep -o '[0-9]*$')" zn-bench "$@"; }
 	run -71 one_cpu ring
 	[[ $output == *"ring needs two CPUs, and this process may use one"* ]]
+	run -71 one_cpu pipe
+	[[ $output == *"pipe needs two CPUs"* ]]
 	run -0 one_cpu chase -r 1 --size 1M -o json
 	[[ $output == *'"bench":"chase"'* ]]
 }

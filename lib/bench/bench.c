@@ -13,6 +13,8 @@ const struct zn_bench zn_benches[] = {
 	  false, true, zn_bench_mem },
 	{ "chase", "how long one load takes whose address the one before it brings, by how much memory it goes to", "small-pages", false, true,
 	  zn_bench_chase },
+	{ "pipe", "bytes a second through a pipe between two CPUs, by write, writev and vmsplice, and the CPU time of both", NULL, true, false,
+	  zn_bench_pipe },
 	{ 0 },
 };
 
