@@ -13,7 +13,7 @@ _zn_bench()
 	fi
 	case $prev in
 	-r|--rounds) :; return ;;
-	--against) _zn_reply -W 'ck_ring malloc mmap small-pages'; return ;;
+	--against) _zn_reply -W 'ck_ring malloc mmap small-pages msgpack-c'; return ;;
 	--compare) compopt -o filenames; _zn_reply -f; return ;;
 	--wait) _zn_reply -W 'spin yield sleep'; return ;;
 	--size) :; return ;;
@@ -24,7 +24,7 @@ _zn_bench()
 	if [[ $cur == -* ]]; then
 		_zn_reply -W '-r --rounds --against --compare --wait --size -o --output --fields --no-heading -h --help --version --complete'
 	else
-		_zn_reply -W 'list all ring latency alloc mem chase pipe'
+		_zn_reply -W 'list all ring latency alloc mem chase pipe record'
 	fi
 }
 complete -F _zn_bench zn-bench

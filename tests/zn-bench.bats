@@ -73,6 +73,12 @@ two_cpus() { [ "$(nproc)" -ge 2 ] || skip "a ring between two CPUs needs two"; }
 	done
 }
 
+@test "record packs the same bytes as msgpack-c, and is measured beside it" {
+	zn-bench record -r 2 --against msgpack-c -o json >out
+	[ "$(wc -l <out)" -eq 3 ]
+	[ "$(grep -c '"unit":"records/s".*"against":"msgpack-c"' out)" -eq 2 ]
+}
+
 @test "a peer is measured by turns, or it is said that it is not there" {
 	two_cpus
 	beside() { # PEER PACKAGE FIGURES
@@ -93,8 +99,8 @@ two_cpus() { [ "$(nproc)" -ge 2 ] || skip "a ring between two CPUs needs two"; }
 	[[ $output == *"ring needs two CPUs, and this process may use one"* ]]
 	run -71 one_cpu pipe
 	[[ $output == *"pipe needs two CPUs"* ]]
-	run -0 one_cpu chase -r 1 --size 1M -o json
-	[[ $output == *'"bench":"chase"'* ]]
+	run -0 one_cpu record -r 1 -o json
+	[[ $output == *'"bench":"record"'* ]]
 }
 
 @test "what makes no sense is refused with a sentence" {

@@ -15,6 +15,7 @@ const struct zn_bench zn_benches[] = {
 	  zn_bench_chase },
 	{ "pipe", "bytes a second through a pipe between two CPUs, by write, writev and vmsplice, and the CPU time of both", NULL, true, false,
 	  zn_bench_pipe },
+	{ "record", "records of 20 fields a second, packed, unpacked and decoded", "msgpack-c", false, false, zn_bench_record },
 	{ 0 },
 };
 

@@ -108,5 +108,6 @@ extern int zn_bench_alloc(const struct zn_bench_ask *ask, struct zn_err *err);
 extern int zn_bench_mem(const struct zn_bench_ask *ask, struct zn_err *err);
 extern int zn_bench_chase(const struct zn_bench_ask *ask, struct zn_err *err);
 extern int zn_bench_pipe(const struct zn_bench_ask *ask, struct zn_err *err);
+extern int zn_bench_record(const struct zn_bench_ask *ask, struct zn_err *err);
 
 #endif
