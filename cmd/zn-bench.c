@@ -11,16 +11,17 @@ enum { ROUNDS = 10, ROUNDS_MAX = 1000, SIZE_LEAST = 1 << 20 };
 
 static struct {
 	struct zn_ou64 rounds, size;
-	const char *against, *compare, *wait;
+	const char *against, *compare, *wait, *file;
 } o;
 
 static const struct zn_opt opts[] = {
 	{ 'r', "rounds", ZN_OPT_U64, "N", &o.rounds, NULL, "measure each figure N times (default 10)" },
-	{ 0, "against", ZN_OPT_STR, "PEER", &o.against, "ck_ring|malloc|mmap|small-pages|msgpack-c",
+	{ 0, "against", ZN_OPT_STR, "PEER", &o.against, "ck_ring|malloc|mmap|small-pages|msgpack-c|fio",
 	  "measure this peer by turns with us; list says which there are" },
 	{ 0, "compare", ZN_OPT_STR, "FILE", &o.compare, "file", "beside each figure the one of an earlier run, kept with -o msgpack or -o json" },
 	{ 0, "wait", ZN_OPT_CHOICE, "HOW", &o.wait, "spin|yield|sleep", "how latency's consumer waits: spin, yield or sleep (default: spin)" },
-	{ 0, "size", ZN_OPT_BYTES, "SIZE", &o.size, NULL, "the largest block of alloc, array of mem, set of chase" },
+	{ 0, "file", ZN_OPT_STR, "PATH", &o.file, "file", "what io reads: a file, or a directory where it makes one (default: here)" },
+	{ 0, "size", ZN_OPT_BYTES, "SIZE", &o.size, NULL, "the largest block of alloc, array of mem, set of chase, file of io" },
 	ZN_CLI_OUTPUT_OPTS,
 	{ 0 },
 };
@@ -31,7 +32,7 @@ static const struct zn_cmd cmd = {
 	.synopsis = "[options] NAME...\n"
 	            "list",
 	.opts = opts,
-	.complete = "list|all|ring|latency|alloc|mem|chase|pipe|record",
+	.complete = "list|all|ring|latency|alloc|mem|chase|pipe|record|io",
 };
 
 struct listed {
@@ -94,12 +95,17 @@ static const struct zn_bench *find(const char *name)
 /* Options that mean nothing to any of what is measured. */
 static void check_extent(bool all, int n, char **names)
 {
-	bool has_size = all;
+	bool has_file = all, has_size = all;
 
-	for (int i = 0; !all && i < n; i++)
-		has_size |= find(names[i])->has_size;
+	for (int i = 0; !all && i < n; i++) {
+		const struct zn_bench *b = find(names[i]);
+		has_file |= b->run == zn_bench_io;
+		has_size |= b->has_size;
+	}
+	if (o.file && !has_file)
+		zn_cli_usage("--file is an option of io");
 	if (o.size.has && !has_size)
-		zn_cli_usage("nothing of that has a size: alloc, mem and chase have");
+		zn_cli_usage("nothing of that has a size: alloc, mem, chase and io have");
 	if (o.size.has && o.size.v < SIZE_LEAST)
 		zn_cli_usage("option '--size': less than 1M");
 }
@@ -112,7 +118,7 @@ static void check_usage(int n, char **names)
 		zn_cli_usage("option '--rounds': not from 1 to %d", ROUNDS_MAX);
 	if (o.against && o.compare)
 		zn_cli_usage("--against and --compare exclude each other");
-	if (n == 1 && !strcmp(names[0], "list") && (o.against || o.compare || o.rounds.has || o.wait || o.size.has))
+	if (n == 1 && !strcmp(names[0], "list") && (o.against || o.compare || o.rounds.has || o.wait || o.file || o.size.has))
 		zn_cli_usage("list measures nothing: it takes no options but those of output");
 	bool all = n == 1 && (!strcmp(names[0], "all") || !strcmp(names[0], "list"));
 	check_extent(all, n, names);
@@ -129,7 +135,7 @@ static int measure(const struct zn_bench *b, struct zn_writer *w)
 {
 	struct zn_bench_ask ask = {
 		.rounds = o.rounds.has ? (uint32_t)o.rounds.v : ROUNDS, .wait = how_to_wait(), .against = o.against,
-		.size_bytes = o.size.has ? o.size.v : 0,
+		.file = o.file, .size_bytes = o.size.has ? o.size.v : 0,
 		.machine = zn_cli_must((void *)zn_bench_machine(&arena)), .result = put, .arg = w,
 	};
 	struct zn_err err = { .text = "" };

@@ -13,18 +13,19 @@ _zn_bench()
 	fi
 	case $prev in
 	-r|--rounds) :; return ;;
-	--against) _zn_reply -W 'ck_ring malloc mmap small-pages msgpack-c'; return ;;
+	--against) _zn_reply -W 'ck_ring malloc mmap small-pages msgpack-c fio'; return ;;
 	--compare) compopt -o filenames; _zn_reply -f; return ;;
 	--wait) _zn_reply -W 'spin yield sleep'; return ;;
+	--file) compopt -o filenames; _zn_reply -f; return ;;
 	--size) :; return ;;
 	-o|--output) _zn_reply -W 'table json csv msgpack'; return ;;
 	--fields) :; return ;;
 	--complete) _zn_reply -W 'bash zsh fish'; return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		_zn_reply -W '-r --rounds --against --compare --wait --size -o --output --fields --no-heading -h --help --version --complete'
+		_zn_reply -W '-r --rounds --against --compare --wait --file --size -o --output --fields --no-heading -h --help --version --complete'
 	else
-		_zn_reply -W 'list all ring latency alloc mem chase pipe record'
+		_zn_reply -W 'list all ring latency alloc mem chase pipe record io'
 	fi
 }
 complete -F _zn_bench zn-bench

@@ -79,6 +79,34 @@ two_cpus() { [ "$(nproc)" -ge 2 ] || skip "a ring between two CPUs needs two"; }
 	[ "$(grep -c '"unit":"records/s".*"against":"msgpack-c"' out)" -eq 2 ]
 }
 
+@test "io reads a file that it makes, or the one it is given, and leaves nothing behind" {
+	zn-bench io -r 1 --size 4M -o json >out
+	[ "$(grep -c 'out of' out)" -eq 2 ]
+	if ! grep -q 'has no O_DIRECT' out; then
+		[ "$(grep -c '"name":"one after another, 1.0M, [0-9]* deep".*"unit":"GB/s".*"note":"O_DIRECT' out)" -eq 6 ]
+		[ "$(grep -c '"name":"at random, 4.0K, [0-9]* deep".*"unit":"reads/s".*"note":"O_DIRECT' out)" -eq 6 ]
+	fi
+	head -c 3M /dev/urandom >data
+	zn-bench io -r 1 --file data -o json | grep -q '"note":'
+	[ "$(sort <(ls -A))" = "$(printf '%s\n' data out)" ]
+}
+
+@test "io is measured beside fio, or it is said that there is none" {
+	run zn-bench io -r 1 --size 4M --against fio -o json
+	if [ "$status" = 0 ]; then
+		[[ $output == *"has no O_DIRECT"* || $(grep -c '"against":"fio","peer_median":' <<<"$output") -eq 12 ]]
+	elif command -v fio >/dev/null; then
+		[[ $status == 71 && $output == *"fio failed: "* ]] # where the kernel lets nobody have an io_uring
+	else
+		[[ $status == 71 && $output == *"fio is not installed"* ]]
+	fi
+}
+
+@test "io that is interrupted leaves no file" {
+	run -124 timeout -s INT 2 zn-bench io --size 16M -o json # which would take much longer
+	[ -z "$(ls -A)" ]
+}
+
 @test "a peer is measured by turns, or it is said that it is not there" {
 	two_cpus
 	beside() { # PEER PACKAGE FIGURES
@@ -118,8 +146,13 @@ two_cpus() { [ "$(nproc)" -ge 2 ] || skip "a ring between two CPUs needs two"; }
 	wrong 64 "not from 1 to 1000" ring --rounds 1001
 	wrong 64 "exclude each other" ring --against ck_ring --compare x
 	wrong 64 "list measures nothing" list --rounds 3
+	wrong 64 "--file is an option of io" ring --file x
 	wrong 64 "nothing of that has a size" ring --size 4M
-	wrong 64 "'--size': less than 1M" chase --size 4K
+	wrong 64 "'--size': less than 1M" io --size 4K
+	wrong 71 "can't look at 'nothing'" io --file nothing
+	wrong 64 "is no file, directory or disk" io --file /dev/null
+	: >empty
+	wrong 64 "it needs a file of at least that" io --file empty
 	wrong 71 "can't open 'nothing'" ring --compare nothing
 	echo nonsense >nonsense
 	wrong 65 "" ring --compare nonsense

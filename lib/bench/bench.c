@@ -16,6 +16,7 @@ const struct zn_bench zn_benches[] = {
 	{ "pipe", "bytes a second through a pipe between two CPUs, by write, writev and vmsplice, and the CPU time of both", NULL, true, false,
 	  zn_bench_pipe },
 	{ "record", "records of 20 fields a second, packed, unpacked and decoded", "msgpack-c", false, false, zn_bench_record },
+	{ "io", "reads of a file past the page cache, up to 32 under way, and through it", "fio", false, true, zn_bench_io },
 	{ 0 },
 };
 
