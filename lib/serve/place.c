@@ -134,6 +134,32 @@ static bool open_nodes(struct zn_server *s)
 	return any;
 }
 
+static bool is_coming(const struct zn_node *n)
+{
+	return !n->settled && (n->bev || n->launcher);
+}
+
+static bool any_is_coming(const struct zn_server *s)
+{
+	for (uint32_t i = 0; i < s->n_nodes; i++)
+		if (is_coming(&s->nodes[i]))
+			return true;
+	return false;
+}
+
+/* Whoever comes first after a start is not where a gang fits best: the others, who are about to say what they have, are waited
+ * for, but for no more than a second.
+ */
+static bool is_gathered(struct zn_server *s)
+{
+	double wait_s = 1 - (double)(zn_boot_ns() - s->settled_ns) / 1e9;
+
+	s->gathered = s->gathered || wait_s <= 0 || !any_is_coming(s);
+	if (!s->gathered)
+		zn_place_again(s, wait_s);
+	return s->gathered;
+}
+
 void zn_place_pass(struct zn_server *s)
 {
 	struct zn_pick_pass pass;
@@ -149,7 +175,7 @@ void zn_place_pass(struct zn_server *s)
 		zn_times_come(s);
 	bool any = open_nodes(s);
 	zn_preempt_thaw(s); /* on a node that is drained, too: it ends there */
-	if (!any)
+	if (!any || !is_gathered(s))
 		return;
 	if (!s->jobs.count[ZN_JOB_QUEUED] || !has_room(s)) {
 		watch_strangers(s);

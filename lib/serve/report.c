@@ -310,6 +310,7 @@ static void settle_others(struct zn_server *s)
 		else if (job->array && !zn_job_is_finished(job->state))
 			zn_array_recover(s, job);
 	s->settled = true;
+	s->settled_ns = zn_boot_ns();
 }
 
 void zn_report_settle(struct zn_node *n)

@@ -95,6 +95,8 @@ struct zn_server {
 	struct zn_node *nodes;
 	uint32_t n_nodes;
 	bool settled;                  /* a node has: what the last zn-schedd left is known */
+	uint64_t settled_ns;           /* when, by the boot clock */
+	bool gathered;                 /* the others that were there had their time to settle, too: jobs start */
 	struct zn_conns conns;
 	size_t n_conns, conns_max;
 	struct zn_laters laters;
