@@ -29,10 +29,10 @@ static struct {
 	bool all, mine, usage;
 	bool follow, error;
 	struct zn_ou64 since;
-	struct zn_of64 days, timeout, grace, limit, from, until;
+	struct zn_of64 days, timeout, grace, limit, from;
 	struct zn_oi64 priority;
 	struct zn_ou64 mem;
-	const char *signal, *name, *gpus, *reason;
+	const char *signal, *name, *gpus, *reason, *until;
 } o;
 
 static struct zn_arena arena;
@@ -210,15 +210,27 @@ static int ask_once(const struct zn_request *r)
 	return zn_cli_end(NULL, code);
 }
 
+/* Not before all options are known: a time of day is the first after the beginning. */
+static struct zn_of64 parse_until(void)
+{
+	double now_s = zn_now_s();
+	struct zn_of64 until = { .has = o.until };
+	struct zn_err err;
+
+	if (o.until && zn_parse_until(o.until, o.from.has ? o.from.v : now_s, now_s, &until.v, &err) < 0)
+		zn_cli_usage("option '--until': %s", err.text);
+	return until;
+}
+
 /* "drain" or "resume", and the node's name where there are several. */
 static int run_node(int argc, char **argv)
 {
-	struct zn_request r = { .reason = o.reason, .from_s = o.from, .until_s = o.until, .node = argc > 1 ? argv[1] : NULL };
+	struct zn_request r = { .reason = o.reason, .from_s = o.from, .until_s = parse_until(), .node = argc > 1 ? argv[1] : NULL };
 	bool drain = argc && !strcmp(argv[0], "drain");
 
 	if (argc < 1 || argc > 2 || (!drain && strcmp(argv[0], "resume")))
 		zn_cli_usage("node takes 'drain' or 'resume', and the name of one");
-	if (!drain && (o.reason || o.from.has || o.until.has))
+	if (!drain && (o.reason || o.from.has || o.until))
 		zn_cli_usage("options '--reason', '--from' and '--until' go with drain");
 	r.op = drain ? "drain" : "undrain";
 	return ask_once(&r);
@@ -275,11 +287,11 @@ static struct zn_u32s parse_devices(const struct zn_strs *lists)
 
 static int run_reserve(int argc, char **argv)
 {
-	struct zn_request r = { .op = "reserve", .from_s = o.from, .until_s = o.until };
+	struct zn_request r = { .op = "reserve", .from_s = o.from, .until_s = parse_until() };
 
 	if (argc != 1)
 		zn_cli_usage("reserve makes one reservation: give it a name");
-	if (!o.until.has)
+	if (!o.until)
 		zn_cli_usage("until when is it: give --until");
 	r.reservation = (struct zn_booking){ .name = argv[0], .users = split(&o.users), .accounts = split(&o.accounts), .nodes = split(&o.nodes),
 	                                     .gpus = parse_devices(&o.devices) };
@@ -689,12 +701,12 @@ static const struct zn_opt nodes_opts[] = {
 static const struct zn_opt node_opts[] = {
 	{ 0, "reason", ZN_OPT_STR, "TEXT", &o.reason, NULL, "why, for all who ask" },
 	{ 0, "from", ZN_OPT_TIME, "TIME", &o.from, NULL, "not before then: until then jobs start that are over in time" },
-	{ 0, "until", ZN_OPT_TIME, "TIME", &o.until, NULL, "it gets jobs again then: 18:30, +2h, 2026-12-31T18:30" },
+	{ 0, "until", ZN_OPT_STR, "TIME", &o.until, NULL, "it gets jobs again then: 18:30, the first after --from, +2h, 2026-12-31T18:30" },
 	{ 0 },
 };
 static const struct zn_opt reserve_opts[] = {
 	{ 0, "from", ZN_OPT_TIME, "TIME", &o.from, NULL, "when it begins (default: at once): 18:30, +2h, 2026-12-31T18:30" },
-	{ 0, "until", ZN_OPT_TIME, "TIME", &o.until, NULL, "when it ends" },
+	{ 0, "until", ZN_OPT_STR, "TIME", &o.until, NULL, "when it ends: 18:30 is the first after it began" },
 	{ 'u', "user", ZN_OPT_STRS, "USER,...", &o.users, "user", "whose jobs may use it" },
 	{ 0, "account", ZN_OPT_STRS, "NAME,...", &o.accounts, NULL, "of which accounts these have to be" },
 	{ 0, "node", ZN_OPT_STRS, "NODE,...", &o.nodes, NULL, "what is reserved; of one machine alone it need not be said" },

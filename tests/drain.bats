@@ -108,6 +108,16 @@ me() { id -un; }
 	zn-queue wait 1 2
 }
 
+@test "a plan whose end is a time of day ends at the first after its begin" {
+	export TZ=UTC
+	now=$EPOCHSECONDS
+	at() { date -d "@$((now + $1))" +%H:%M:%S; }
+	zn-queue node drain --from "$(at -3600)" --until "$(at 3600)" # from tomorrow
+	read -r from until < <(zn-queue nodes -o json | sed -n 's/.*"drain_from_s":\([0-9]*\).*"drain_until_s":\([0-9]*\).*/\1 \2/p')
+	[ $((until - from)) -eq 7200 ]
+	[ $((from - EPOCHSECONDS)) -gt 80000 ]
+}
+
 @test "a plan that makes no sense is refused" {
 	bad() { run --separate-stderr -65 zn-queue node drain "${@:2}"; [ "$stderr" = "zn-queue: $1" ] || { echo "$status $stderr"; false; }; }
 	bad "it can't be drained until a time before it is" --from +2h --until +1h

@@ -233,6 +233,19 @@ has_ended() { [ -z "$(zn-queue reservations -o csv --no-heading)" ]; }
 	cmp before after
 }
 
+@test "an end that is a time of day is the first after the begin, also between the two" {
+	export TZ=UTC
+	now=$EPOCHSECONDS
+	at() { date -d "@$((now + $1))" +%H:%M:%S; }
+	span() { zn-queue reservations -o json | sed -n 's/.*"from_s":\([0-9]*\).*"until_s":\([0-9]*\).*/\1 \2/p'; }
+	zn-queue reserve course --until "$(at 3600)" --user "$(me)" --from "$(at -3600)" # from tomorrow
+	read -r from until < <(span)
+	[ $((until - from)) -eq 7200 ]
+	[ $((from - EPOCHSECONDS)) -gt 80000 ]
+	run --separate-stderr -64 zn-queue reserve other --from 10:00 --until 25:00 --user "$(me)"
+	[ "${stderr_lines[0]}" = "zn-queue: option '--until': '25:00' is not a time such as 18:30, +2h, 2026-12-31T18:30 or @1800000000" ]
+}
+
 @test "what makes no sense is refused" {
 	bad() { run --separate-stderr "-$1" zn-queue reserve "${@:3}"; [[ ${stderr_lines[0]} == "zn-queue: "$2 ]] || { echo "$status $stderr"; false; }; }
 	reserve course --from +1h --until +2h

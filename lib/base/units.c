@@ -176,22 +176,22 @@ int zn_parse_duration(const char *text, double *ret_s, struct zn_err *err)
 	return 0;
 }
 
-/* The next moment at which the local clock shows this time of day. */
-static int next_time_of_day(const char *text, double now_s, double *ret_s)
+/* The first moment after from_s at which the local clock shows this time of day. */
+static int next_time_of_day(const char *text, double from_s, double *ret_s)
 {
-	time_t now = (time_t)now_s;
+	time_t from = (time_t)from_s;
 	struct tm tm;
 	int h, m, s = 0, n = 0;
 
 	if (sscanf(text, "%2d:%2d%n:%2d%n", &h, &m, &n, &s, &n) < 2 || text[n] || h > 23 || m > 59 || s > 60 ||
 	    strspn(text, "0123456789:") != strlen(text))
 		return -EINVAL;
-	localtime_r(&now, &tm);
+	localtime_r(&from, &tm);
 	tm.tm_hour = h;
 	tm.tm_min = m;
 	tm.tm_sec = s;
 	tm.tm_isdst = -1;
-	if ((double)mktime(&tm) <= now_s) {
+	if ((double)mktime(&tm) <= from_s) {
 		tm.tm_mday++;
 		tm.tm_isdst = -1;
 	}
@@ -219,7 +219,7 @@ static int parse_date(const char *text, double *ret_s)
 	return -EINVAL;
 }
 
-int zn_parse_time(const char *text, double now_s, double *ret_s, struct zn_err *err)
+int zn_parse_until(const char *text, double from_s, double now_s, double *ret_s, struct zn_err *err)
 {
 	double v;
 	int rc;
@@ -238,12 +238,17 @@ int zn_parse_time(const char *text, double now_s, double *ret_s, struct zn_err *
 	} else if (strchr(text, '-')) {
 		rc = parse_date(text, &v);
 	} else {
-		rc = next_time_of_day(text, now_s, &v);
+		rc = next_time_of_day(text, from_s, &v);
 	}
 	if (rc < 0)
 		return bad(err, text, "a time such as 18:30, +2h, 2026-12-31T18:30 or @1800000000");
 	*ret_s = v;
 	return 0;
+}
+
+int zn_parse_time(const char *text, double now_s, double *ret_s, struct zn_err *err)
+{
+	return zn_parse_until(text, now_s, now_s, ret_s, err);
 }
 
 char *zn_format_bytes(uint64_t bytes, char to[ZN_UNIT_TEXT])

@@ -22,6 +22,8 @@ int zn_parse_duration(const char *text, double *ret_s, struct zn_err *err);
  * "YYYY-MM-DD[THH:MM[:SS]]" or with a blank for the T, local time unless "Z" follows.
  */
 int zn_parse_time(const char *text, double now_s, double *ret_s, struct zn_err *err);
+/* The same of the end of what begins at from_s: "HH:MM[:SS]" is the first one after that. */
+int zn_parse_until(const char *text, double from_s, double now_s, double *ret_s, struct zn_err *err);
 
 /* Text for people; each writes a NUL and returns to. */
 enum { ZN_UNIT_TEXT = 40 };

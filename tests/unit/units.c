@@ -45,6 +45,26 @@ static const struct { const char *text; int rc; double v; } times[] = {
 	{ "2026-12-31T25:00", -EINVAL, 0 }, { "2026-12-31x", -EINVAL, 0 }, { "tomorrow", -EINVAL, 0 },
 };
 
+/* The same now, and an end after it. */
+static const struct { const char *text; double from_s; int rc; double v; } untils[] = {
+	{ "13:00", NOW + 7200, 0, NOW + 90000 }, { "15:00", NOW + 7200, 0, NOW + 10800 }, { "14:00", NOW + 7200, 0, NOW + 93600 },
+	{ "14:00:01", NOW + 7200, 0, NOW + 7201 }, { "11:00", NOW + 79200, 0, NOW + 82800 }, { "12:00", NOW, 0, NOW + 86400 },
+	{ "13:00", NOW + 864000, 0, NOW + 867600 }, { "11:00", NOW - 7200, 0, NOW - 3600 },
+	{ "+1h", NOW + 7200, 0, NOW + 3600 }, { "now", NOW + 7200, 0, NOW }, { "@0", NOW + 7200, 0, 0 },
+	{ "2026-11-22T13:00", NOW + 7200, 0, NOW + 3600 }, { "25:00", NOW + 7200, -EINVAL, 0 },
+};
+
+static void check_untils(void)
+{
+	for (size_t i = 0; i < sizeof(untils) / sizeof(*untils); i++) {
+		double v = 4711;
+		struct zn_err err = { "" };
+		int rc = zn_parse_until(untils[i].text, untils[i].from_s, NOW, &v, &err);
+		tap_ok(rc == untils[i].rc && v == (rc ? 4711 : untils[i].v) && !!rc == !!*err.text,
+		       "'%s' after %+.0f s: %d %.1f %s", untils[i].text, untils[i].from_s - NOW, rc, v, err.text);
+	}
+}
+
 static void check_texts(void)
 {
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
@@ -132,6 +152,7 @@ int main(void)
 	setenv("TZ", "UTC", 1);
 	tzset();
 	check_texts();
+	check_untils();
 	check_numbers();
 	check_formats();
 	return tap_done();
