@@ -287,7 +287,7 @@ static bool may_start(struct sim *s, const struct zn_trace_job *t, struct zn_sim
 }
 
 /* The elements of one are one after the other, before is the job before it; NULL: it is of none, or has no limit. */
-static struct zn_sim_array *array_of(struct sim *s, const struct zn_trace_job *t, const struct zn_sim_job *before)
+static struct zn_gate *array_of(struct sim *s, const struct zn_trace_job *t, const struct zn_sim_job *before)
 {
 	const struct zn_trace_job *last = before ? &s->trace.jobs[before->trace] : NULL;
 
@@ -295,7 +295,7 @@ static struct zn_sim_array *array_of(struct sim *s, const struct zn_trace_job *t
 		return NULL;
 	if (last && before->array && last->id == t->id && last->submit_s == t->submit_s)
 		return before->array;
-	struct zn_sim_array *a = zn_cli_must(zn_arena_new(&s->places, struct zn_sim_array));
+	struct zn_gate *a = zn_cli_must(zn_arena_new(&s->places, struct zn_gate));
 	a->at_once = t->at_once;
 	return a;
 }

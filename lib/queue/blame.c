@@ -231,7 +231,7 @@ static int put_in(struct zn__future *f, const struct past *past, const struct wi
 		o.limit_s = fmax(run_s, 0.001);
 	struct zn__one *one = zn__future_add(f, &o);
 	one->run_s = run_s;
-	one->at_once = w->arrays ? 0 : zn_record_at_once(r);
+	one->gate.at_once = w->arrays ? 0 : zn_record_at_once(r);
 	if (is_wanted(past, r))
 		f->wanted = one;
 	if (ran_already(past, r)) {
@@ -251,10 +251,10 @@ static void link_array(struct zn__future *f, struct zn__one *elements, size_t n)
 	if (behind == f->v + f->n || behind->order.id != zn_handle_number(elements->order.id))
 		whole = zn__future_add(f, &elements->order);
 	whole->pick.many = true;
-	whole->at_once = elements->at_once;
+	whole->gate.at_once = elements->gate.at_once;
 	for (struct zn__one *e = elements; e < elements + n; e++) {
 		e->whole = whole;
-		whole->busy += e->pick.runs;
+		whole->gate.open += e->pick.runs;
 	}
 }
 
@@ -267,7 +267,7 @@ static void link_arrays(struct zn__future *f)
 		uint64_t array = zn_handle_number(f->v[i].order.id);
 		for (k = i; k < n && zn_handle_is_element(f->v[k].order.id) && zn_handle_number(f->v[k].order.id) == array;)
 			k++;
-		if (k > i && f->v[i].at_once)
+		if (k > i && f->v[i].gate.at_once)
 			link_array(f, &f->v[i], k - i);
 		k += k == i;
 	}

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,44 +43,24 @@ int zn__future_know(struct zn__future *f, struct zn_order *o)
 	return payer < 0 ? (int)payer : zn_licences_wish(&f->room.licences, o->licences, &o->ask.wish);
 }
 
-static bool is_full(const struct zn__one *array)
-{
-	return array->at_once && array->busy >= array->at_once;
-}
-
 int zn__future_wait(struct zn__future *f, struct zn__one *one)
 {
-	if (one->pick.shape || (one->pick.many && (!one->rest.count || is_full(one))))
+	if (one->pick.shape || (one->pick.many && (!one->rest.count || zn_gate_is_full(&one->gate))))
 		return 0;
 	return zn_pick_wait(&f->pick, &one->pick, &one->order.ask);
 }
 
 int zn__future_wait_element(struct zn__future *f, struct zn__one *one)
 {
-	struct zn__one *whole = one->whole;
-
-	if (!is_full(whole)) {
-		whole->busy++;
-		return zn__future_wait(f, one);
-	}
-	if (whole->held)
-		whole->held_last->next_held = one;
-	else
-		whole->held = one;
-	whole->held_last = one;
-	return 0;
+	return zn_gate_enter(&one->whole->gate, &one->gated) ? zn__future_wait(f, one) : 0;
 }
 
 /* One of it is over: another one may begin. */
 static int let_next(struct zn__future *f, struct zn__one *whole)
 {
-	struct zn__one *next = whole->held;
+	struct zn_gated *next = zn_gate_leave(&whole->gate);
 
-	whole->busy--;
-	if (!next || is_full(whole))
-		return zn__future_wait(f, whole);
-	whole->held = next->next_held;
-	return zn__future_wait_element(f, next);
+	return zn__future_wait(f, next ? (struct zn__one *)((char *)next - offsetof(struct zn__one, gated)) : whole);
 }
 
 static struct zn_use use_of(const struct zn__one *one)
@@ -196,20 +177,20 @@ static struct zn_pick_job *part(void *arg, struct zn_pick_job *picked, bool *ret
 	one->order.id = zn_handle(array->order.id, index);
 	zn_order_set(&one->order, &f->room, &one->pick);
 	array->begun++;
-	array->busy++;
-	*ret_more = array->rest.count && !is_full(array);
+	array->gate.open++;
+	*ret_more = array->rest.count && !zn_gate_is_full(&array->gate);
 	return &one->pick;
 }
 
 int zn__future_wait_array(struct zn__future *f, const struct zn_job_record *r, struct zn__one *array, uint64_t wanted)
 {
 	array->pick.many = true;
-	array->busy = 0;
+	array->gate.open = 0;
 	for (struct zn__one *e = array; e > f->v && zn_handle_is_element(e[-1].order.id) && zn_handle_number(e[-1].order.id) == r->id; e--) {
 		e[-1].whole = array;
-		array->busy += e[-1].pick.runs || e[-1].pick.shape;
+		array->gate.open += e[-1].pick.runs || e[-1].pick.shape;
 	}
-	int rc = zn_spans_parse(r->array, &array->rest, &array->at_once, NULL);
+	int rc = zn_spans_parse(r->array, &array->rest, &array->gate.at_once, NULL);
 	if (rc < 0)
 		return rc;
 	if (zn_handle_is_element(wanted))

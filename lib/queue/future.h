@@ -5,6 +5,7 @@
 #define ZN_QUEUE_FUTURE_H
 
 #include "job/spans.h"
+#include "pick/gate.h"
 #include "pick/preempt.h"
 #include "queue/order.h"
 #include "queue/picture.h"
@@ -15,10 +16,10 @@ struct zn__one {
 	struct zn_order order;
 	const struct zn_places *places; /* of one that runs: in the future's arena */
 	struct zn__one *whole;         /* of an element: its array */
-	struct zn_spans rest;          /* of an array: who waits; how many begun, may at once, and do */
-	uint32_t begun, at_once, busy;
-	struct zn__one *held, *held_last; /* of an array: elements that are to wait when others of it have ended; */
-	struct zn__one *next_held;     /* of such an element: the next one */
+	struct zn_spans rest;          /* of an array: who waits, and how many have begun */
+	uint32_t begun;
+	struct zn_gate gate;           /* of an array: how many may at once, and do; elements that are jobs of their own are held back */
+	struct zn_gated gated;         /* of such an element */
 	const struct zn_job_record *record; /* of what runs: whether it may be preempted */
 	uint32_t preempted;
 	bool goes;                     /* it makes room, and waits again then */

@@ -199,28 +199,15 @@ static int enter(struct run *r, struct zn_sim_job *job)
 /* Unless as many of its array wait or run as may. */
 static int submit(struct run *r, struct zn_sim_job *job)
 {
-	struct zn_sim_array *a = job->array;
-
-	if (!a || a->open++ < a->at_once)
-		return enter(r, job);
-	if (a->held)
-		a->held_last->next_held = job;
-	else
-		a->held = job;
-	a->held_last = job;
-	return 0;
+	return !job->array || zn_gate_enter(job->array, &job->gated) ? enter(r, job) : 0;
 }
 
 /* One of it has ended: the first that was held back comes. */
-static int let_next(struct run *r, struct zn_sim_array *a)
+static int let_next(struct run *r, struct zn_gate *array)
 {
-	struct zn_sim_job *next = a->held;
+	struct zn_gated *next = zn_gate_leave(array);
 
-	a->open--;
-	if (!next)
-		return 0;
-	a->held = next->next_held;
-	return enter(r, next);
+	return next ? enter(r, (struct zn_sim_job *)((char *)next - offsetof(struct zn_sim_job, gated))) : 0;
 }
 
 static int take_events(struct run *r)

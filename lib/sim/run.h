@@ -3,6 +3,7 @@
 #define ZN_SIM_RUN_H
 
 #include "base/arena.h"
+#include "pick/gate.h"
 #include "pick/hall.h"
 #include "pick/pool.h"
 #include "sim/times.h"
@@ -17,9 +18,6 @@ struct zn_sim_lost {
 	struct zn_sim_lost *before;   /* NULL: it was the first */
 };
 
-/* How many of an array may wait and run at once, and how many have come and not ended; who is next when one of them ends. */
-struct zn_sim_array { uint32_t at_once, open; struct zn_sim_job *held, *held_last; };
-
 struct zn_sim_job {
 	double submit_s, start_s, end_s;
 	double duration_s;            /* at most estimate_s */
@@ -28,8 +26,8 @@ struct zn_sim_job {
 	float size;                   /* as zn_pick_job has it */
 	uint32_t payer;               /* in the payers of the run; 0: nobody */
 	int64_t priority;
-	struct zn_sim_array *array;   /* NULL: all of it may run, or it is of none */
-	struct zn_sim_job *next_held;
+	struct zn_gate *array;        /* before it comes; NULL: all of it may run, or it is of none */
+	struct zn_gated gated;
 	struct zn_sim_turn *turn;     /* the run's, while it waits or runs */
 	struct zn_use use;            /* what it counts for against quotas */
 	bool preemptible;             /* it may be sent back for one of a higher priority, and loses what it did */

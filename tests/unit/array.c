@@ -6,6 +6,7 @@
 
 #include "job/number.h"
 #include "job/spans.h"
+#include "pick/gate.h"
 #include "pick/pool.h"
 #include "tap.h"
 
@@ -274,6 +275,41 @@ static void limits(void)
 	tap_ok(!over && !left, "never more at once than may be, and all have run");
 }
 
+/* "+" one comes, "-" one that came has ended, "3" three may from now on; out: who came, by his letter, "." where nobody did. */
+static const struct { const char *in, *out; } gates[] = {
+	{ "+++--+", "abc..d" }, { "2+++--", "ab.c." }, { "1+++---+", "a..bc.d" }, { "1+++-+--", "a..b.cd" },
+	{ "3++++1---", "abc...d" }, { "2+++0+-", "ab.dc" }, { "1++3+-", "a.cb" },
+};
+
+static void play(const char *in, char *out)
+{
+	struct zn_gated all[16], *next;
+	struct zn_gate g = { 0 };
+	size_t n = 0;
+
+	for (; *in; in++) {
+		if (*in == '+') {
+			n++;
+			*out++ = zn_gate_enter(&g, &all[n - 1]) ? (char)('a' + n - 1) : '.';
+		} else if (*in == '-') {
+			next = zn_gate_leave(&g);
+			*out++ = next ? (char)('a' + (next - all)) : '.';
+		} else {
+			g.at_once = (uint32_t)(*in - '0');
+		}
+	}
+	*out = 0;
+}
+
+static void gate(void)
+{
+	for (size_t i = 0; i < sizeof(gates) / sizeof(*gates); i++) {
+		char out[16];
+		play(gates[i].in, out);
+		tap_ok(!strcmp(out, gates[i].out), "%s: %s", gates[i].in, out);
+	}
+}
+
 int main(void)
 {
 	lists();
@@ -284,5 +320,6 @@ int main(void)
 	compare((struct zn_pick_policy){ .order = ZN_PICK_ARRIVAL }, "first come, first served");
 	compare((struct zn_pick_policy){ .order = ZN_PICK_SHORTEST, .backfill = true }, "shortest first");
 	limits();
+	gate();
 	return tap_done();
 }
