@@ -53,6 +53,17 @@ static double frag_score(const struct zn_fleet *f, struct zn_fleet_node *node, c
 	return zn__frag_score(f->usual, &left, frag_before(f, node, &left), task, milli);
 }
 
+/* How much worse than the best of the node the links between those GPUs are that it would get: more than all that a score tells apart
+ * by as much as a hundredth.
+ */
+static double ill_linked(const struct zn_fleet_node *node, const struct zn_fleet_task *task)
+{
+	static const double hundredths = 100, above_scores = 101;
+	double worth = node->links && task->gpus > 1 ? zn__node_worth(node, task->gpus) : 1;
+
+	return round((1 - worth) * hundredths) * above_scores;
+}
+
 /* The less the better. */
 static double cost(const struct zn_fleet *f, struct zn_fleet_node *node, const struct zn_fleet_task *task)
 {
@@ -60,7 +71,7 @@ static double cost(const struct zn_fleet *f, struct zn_fleet_node *node, const s
 
 	if (!fits(node, task))
 		return HUGE_VAL;
-	return f->policy == ZN_FLEET_FRAGMENT ? frag_score(f, node, task, &milli) : left_of(f, node, task);
+	return f->policy == ZN_FLEET_FRAGMENT ? ill_linked(node, task) + frag_score(f, node, task, &milli) : left_of(f, node, task);
 }
 
 /* ---- the tournament of a shape ----------------------------------------------------------------------------- */
@@ -150,11 +161,13 @@ static int choose_any(struct zn_fleet *f, const struct zn_fleet_task *task, size
 	return n ? 0 : -EAGAIN;
 }
 
-/* The GPU for a share: the first with so much free. */
+/* The GPU for a share: the first with so much free, or of those that are whole the one that is missed least. */
 static uint64_t gpu_with(const struct zn_fleet_node *node, uint32_t milli)
 {
 	uint32_t i = 0;
 
+	if (milli == ZN_GPU_MILLI)
+		return zn__node_best_whole(node, 1);
 	while (node->milli[i] != milli)
 		i++;
 	return UINT64_C(1) << i;
@@ -186,7 +199,7 @@ static uint64_t gpus_on(struct zn_fleet *f, struct zn_fleet_node *node, const st
 	uint32_t milli = ZN_GPU_MILLI;
 
 	if (task->gpus != 1 || task->gpu_milli == ZN_GPU_MILLI)
-		return zn__node_first_whole(node, task->gpus);
+		return zn__node_best_whole(node, task->gpus);
 	if (f->policy == ZN_FLEET_RANDOM)
 		return any_gpu(f, node, task->gpu_milli);
 	if (f->policy == ZN_FLEET_FRAGMENT)

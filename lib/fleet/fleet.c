@@ -64,6 +64,11 @@ int zn_fleet_add(struct zn_fleet *f, uint32_t gpus, uint32_t model, uint64_t cpu
 	return 0;
 }
 
+void zn_fleet_link(struct zn_fleet *f, uint32_t node, const struct zn_fleet_links *links)
+{
+	f->nodes[node].links = links;
+}
+
 static void note_change(struct zn_fleet *f, uint32_t at)
 {
 	f->nodes[at].frag_by = 0;

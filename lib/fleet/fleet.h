@@ -5,7 +5,8 @@
  *
  * By default it goes where it breaks up the least of what is free, in the sense of FGD (Weng et al., "Beware of
  * Fragmentation: Scheduling GPU-Sharing Workloads with Fragmentation Gradient Descent", USENIX ATC 2023; frag.c).
- * Which tasks are usual is learned from those that came.
+ * Which tasks are usual is learned from those that came.  Where it is known how the GPUs of nodes are linked, the links that a task
+ * itself would get come before that.
  *
  * A gang is several such tasks that start together, on one node or several (gang.c): on one node where that is possible,
  * else in the nearest domain (rack, pod, ...) with room, on as few nodes as possible.
@@ -51,7 +52,16 @@ enum zn_fleet_policy {
 	ZN_FLEET_RANDOM,              /* any node that has room */
 };
 
+/* How the GPUs of a node are linked, as its owner knows it.  best: n of those that are free, which are enough, that belong together;
+ * and what their links are worth, of what those of the best n of all GPUs are: 0 to 1.  Always the same of the same.
+ */
+struct zn_fleet_links {
+	uint64_t (*best)(void *arg, uint64_t free, uint32_t n, double *ret_worth);
+	void *arg;
+};
+
 struct zn_fleet_node {
+	const struct zn_fleet_links *links; /* NULL: any of its GPUs are as good as any others */
 	uint32_t gpus, model;         /* model: a number below ZN_FLEET_MODELS */
 	uint64_t cpu_milli, mem_bytes; /* free, as are: */
 	uint32_t free_milli;          /* of all GPUs */
@@ -111,6 +121,10 @@ int zn_fleet_add(struct zn_fleet *f, uint32_t gpus, uint32_t model, uint64_t cpu
  * have numbers that follow each other, and so have those of one path.  After the last node and before the first task comes.  -ENOMEM; -EINVAL: they do not.
  */
 int zn_fleet_wire(struct zn_fleet *f, const char *const *paths);
+/* That node's GPUs are linked like this: a task gets those that belong together, and GPUs that are free and ill linked are fragments to
+ * tasks that ask for several.  Before the first task comes; links is there as long as the fleet is.
+ */
+void zn_fleet_link(struct zn_fleet *f, uint32_t node, const struct zn_fleet_links *links);
 /* task came: from now on such tasks are a little more usual.  -ENOMEM. */
 int zn_fleet_saw(struct zn_fleet *f, const struct zn_fleet_task *task);
 /* The best place for it now, whether or not it was seen.  -EAGAIN: there is none; -ENOMEM. */

@@ -11,11 +11,15 @@ void zn__left_of(const struct zn_fleet_node *node, struct zn__left *ret)
 	ret->model = node->model;
 	ret->milli = node->free_milli;
 	ret->whole = ret->n_parts = 0;
+	ret->links = node->links;
+	ret->free = 0;
 	for (uint32_t i = 0; i < node->gpus; i++)
-		if (node->milli[i] == ZN_GPU_MILLI)
+		if (node->milli[i] == ZN_GPU_MILLI) {
 			ret->whole++;
-		else if (node->milli[i])
+			ret->free |= UINT64_C(1) << i;
+		} else if (node->milli[i]) {
 			ret->parts[ret->n_parts++] = node->milli[i];
+		}
 }
 
 /* ---- one usual task ---------------------------------------------------------------------------------------- */
@@ -48,6 +52,17 @@ static uint32_t lost_to(const struct zn__usual_task *t, const struct zn__left *l
 	return lost;
 }
 
+/* Of what is whole, and enough for it, what is as good as lost to it for want of links. */
+static double ill_linked(const struct zn__usual_task *t, const struct zn__left *left)
+{
+	double worth;
+
+	if (!left->links || t->gpus < 2)
+		return 0;
+	left->links->best(left->links->arg, left->free, t->gpus, &worth);
+	return (1 - worth) * left->whole * ZN_GPU_MILLI;
+}
+
 /* filled_weight: how much what is left of a node that is filled with it counts. */
 static double frag_for(const struct zn__usual_task *t, const struct zn__left *left, double filled_weight)
 {
@@ -61,7 +76,7 @@ static double frag_for(const struct zn__usual_task *t, const struct zn__left *le
 	if (t->cpu_milli)
 		copies = at_most(copies, left->cpu_milli / t->cpu_milli);
 	double filled = left->milli - (double)(copies * t->gpus * t->milli);
-	return filled_weight * filled + (1 - filled_weight) * lost;
+	return filled_weight * filled + (1 - filled_weight) * (lost + ill_linked(t, left));
 }
 
 double zn__frag(const struct zn__usual *u, const struct zn__left *left)
@@ -86,11 +101,21 @@ double zn__frag_pure(const struct zn__usual *u, const struct zn__left *left)
 
 /* ---- a task that comes ------------------------------------------------------------------------------------- */
 
+/* As zn__node_best_whole does. */
+static void take_best(struct zn__left *left, uint32_t n)
+{
+	double worth;
+
+	left->whole -= n;
+	if (left->links && n)
+		left->free &= ~left->links->best(left->links->arg, left->free, n, &worth);
+}
+
 static void take_whole(struct zn__left *left, const struct zn_fleet_task *task)
 {
 	left->cpu_milli -= task->cpu_milli;
 	left->milli -= task->gpus * ZN_GPU_MILLI;
-	left->whole -= task->gpus;
+	take_best(left, task->gpus);
 }
 
 /* part: which of the parts, or n_parts for a GPU that is whole. */
@@ -99,7 +124,7 @@ static void take_share(struct zn__left *left, const struct zn_fleet_task *task, 
 	left->cpu_milli -= task->cpu_milli;
 	left->milli -= task->gpu_milli;
 	if (part == left->n_parts) {
-		left->whole--;
+		take_best(left, 1);
 		left->parts[left->n_parts++] = ZN_GPU_MILLI;
 	}
 	left->parts[part] = (uint16_t)(left->parts[part] - task->gpu_milli);

@@ -2,7 +2,8 @@
  *
  * Of one usual task, the node's fragmentation is all that is free if the task does not fit, else what is free on GPUs
  * with too little for it; that of the node is the sum over the usual tasks with GPUs, by how often they come (FGD, section
- * 3).  For choosing, nine tenths of that count, and one tenth of what is left when the node is filled with copies of the
+ * 3).  Where it is known how the GPUs are linked, and of those that are whole the best that the task could get have links of half the
+ * worth of the best of the node, then half of what is whole is a fragment to it, too.  For choosing, nine tenths of that count, and one tenth of what is left when the node is filled with copies of the
  * task until its CPUs or GPUs are used up: this tells nodes apart that have GPUs to spare and too few CPUs.
  */
 #ifndef ZN_FLEET_FRAG_H
@@ -22,6 +23,8 @@ struct zn__usual {
 
 /* What of a node matters here. */
 struct zn__left {
+	const struct zn_fleet_links *links;
+	uint64_t free;                          /* the GPUs of which nothing is taken, where links is not NULL */
 	uint64_t cpu_milli;
 	uint32_t model, milli, whole, n_parts;  /* milli: of all GPUs; whole: GPUs of which nothing is taken */
 	uint16_t parts[ZN_FLEET_GPUS];          /* what is free of the others */

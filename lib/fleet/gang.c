@@ -41,6 +41,6 @@ int zn_fleet_choose_gang(struct zn_fleet *f, const struct zn_fleet_gang *gang, s
 	const struct zn__spread *s = zn__spread_get(f, gang);
 	*ret_n = zn__spread_out(f, &s->room, gang, ret);
 	for (uint32_t i = 0; i < *ret_n; i++)
-		ret[i].gpus = zn__node_first_whole(&f->nodes[ret[i].node], ret[i].tasks * gang->task.gpus);
+		ret[i].gpus = zn__node_best_whole(&f->nodes[ret[i].node], ret[i].tasks * gang->task.gpus);
 	return 0;
 }

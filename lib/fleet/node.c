@@ -47,14 +47,32 @@ uint32_t zn__node_whole(const struct zn_fleet_node *node)
 	return n;
 }
 
-uint64_t zn__node_first_whole(const struct zn_fleet_node *node, uint32_t n)
+/* At most n of them, the first. */
+static uint64_t first_whole(const struct zn_fleet_node *node, uint32_t n)
 {
 	uint64_t mask = 0;
 
-	for (uint32_t i = 0; n; i++)
+	for (uint32_t i = 0; n && i < node->gpus; i++)
 		if (node->milli[i] == ZN_GPU_MILLI) {
 			mask |= UINT64_C(1) << i;
 			n--;
 		}
 	return mask;
+}
+
+double zn__node_worth(const struct zn_fleet_node *node, uint32_t n)
+{
+	double worth;
+
+	node->links->best(node->links->arg, first_whole(node, ZN_FLEET_GPUS), n, &worth);
+	return worth;
+}
+
+uint64_t zn__node_best_whole(const struct zn_fleet_node *node, uint32_t n)
+{
+	double worth;
+
+	if (!node->links || !n)
+		return first_whole(node, n);
+	return node->links->best(node->links->arg, first_whole(node, ZN_FLEET_GPUS), n, &worth);
 }

@@ -16,6 +16,7 @@ static inline bool zn__node_changed(const struct zn_fleet *f, uint64_t change, u
 }
 
 uint32_t zn__node_whole(const struct zn_fleet_node *node);                    /* GPUs of which nothing is taken */
-uint64_t zn__node_first_whole(const struct zn_fleet_node *node, uint32_t n);  /* so many of them; there are */
+uint64_t zn__node_best_whole(const struct zn_fleet_node *node, uint32_t n);   /* so many of them; there are */
+double zn__node_worth(const struct zn_fleet_node *node, uint32_t n);          /* of the links of those; node->links is not NULL */
 
 #endif

@@ -153,6 +153,13 @@ int zn_hall_wire(struct zn_hall *h, const char *const *paths)
 	return rc;
 }
 
+void zn_hall_link(struct zn_hall *h, uint32_t node, const struct zn_fleet_links *links)
+{
+	zn_fleet_link(&h->now, node, links);
+	for (uint32_t i = 0; i < h->n_ahead; i++)
+		zn_fleet_link(&h->beside[i], node, links);
+}
+
 /* ---- what is beside what is set aside ------------------------------------------------------------------------ */
 
 /* Without what is set aside of it, if anything is. */

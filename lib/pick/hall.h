@@ -66,6 +66,8 @@ void zn_hall_done(struct zn_hall *h);
 /* As zn_fleet_add and zn_fleet_wire. */
 int zn_hall_add(struct zn_hall *h, uint32_t gpus, uint32_t model, uint64_t cpu_milli, uint64_t mem_bytes);
 int zn_hall_wire(struct zn_hall *h, const char *const *paths);
+/* As zn_fleet_link. */
+void zn_hall_link(struct zn_hall *h, uint32_t node, const struct zn_fleet_links *links);
 /* All nodes are there.  -ENOMEM. */
 int zn_hall_open(struct zn_hall *h, struct zn_pick_policy policy, const struct zn_hall_place *(*place_of)(const struct zn_pick_job *));
 

@@ -11,7 +11,7 @@
 
 enum { NODES = 70, KINDS_MAX = 300, USUAL_MAX = 64, STEPS = 4000, GPUS = 16, RUNNING_MAX = 4000 };
 
-struct book { unsigned gpus, model, milli[GPUS]; uint64_t cpu, mem; };
+struct book { unsigned gpus, model, milli[GPUS]; uint64_t cpu, mem; bool is_linked; };
 struct running { struct zn_fleet_task task; struct zn_fleet_spot spot; };
 
 static struct book books[NODES], idle[NODES];
@@ -21,6 +21,54 @@ static struct running running[RUNNING_MAX];
 static size_t n_running;
 
 static unsigned draw(unsigned below) { return (unsigned)rand() % below; }
+
+/* ---- how GPUs are linked ------------------------------------------------------------------------------------ */
+
+/* GPUs 0 and 1, 2 and 3, and so on are pairs: the last pairs that are free as a whole, then the last whose partner is not free, then
+ * the last of the others.  The more are without their partner, the less the links are worth.
+ */
+static uint64_t best_pairs(void *arg, uint64_t free, uint32_t n, double *ret_worth)
+{
+	uint64_t got = 0;
+	unsigned have = 0, alone = 0;
+
+	(void)arg;
+	for (int i = 62; i >= 0; i -= 2)
+		if (n - have >= 2 && (free >> i & 3) == 3) {
+			got |= UINT64_C(3) << i;
+			have += 2;
+		}
+	for (int i = 127; i >= 0; i--) {
+		uint64_t bit = UINT64_C(1) << i % 64, partner = UINT64_C(1) << (i % 64 ^ 1);
+		if (have < n && free & bit && !(got & bit) && (i < 64 || !(free & partner))) {
+			got |= bit;
+			have++;
+			alone++;
+		}
+	}
+	*ret_worth = n > 1 && alone > n % 2 ? 1.0 / (1 + alone) : 1;
+	return got;
+}
+static const struct zn_fleet_links pairs = { .best = best_pairs };
+
+static uint64_t all_whole(const struct book *b)
+{
+	uint64_t mask = 0;
+
+	for (unsigned i = 0; i < b->gpus; i++)
+		mask |= (uint64_t)(b->milli[i] == 1000) << i;
+	return mask;
+}
+
+/* Of the links of the best n, which are free. */
+static double worth_of(const struct book *b, unsigned n)
+{
+	double worth = 1;
+
+	if (b->is_linked && n > 1)
+		best_pairs(NULL, all_whole(b), n, &worth);
+	return worth;
+}
 
 /* ---- what is usual ------------------------------------------------------------------------------------------ */
 
@@ -120,6 +168,8 @@ static double broken(const struct book *b)
 		if (t->cpu_milli && (double)(b->cpu / t->cpu_milli) < copies)
 			copies = (double)(b->cpu / t->cpu_milli);
 		bool fits = b->cpu >= t->cpu_milli && (!t->models || t->models >> b->model & 1) && room_for(b, t->gpu_milli) >= t->gpus;
+		if (fits)
+			lost += (1 - worth_of(b, t->gpus)) * 1000 * room_for(b, 1000);
 		sum += usual[u].weight * (fits ? 0.9 * lost + 0.1 * (all - copies * t->gpus * t->gpu_milli) : all);
 	}
 	return sum;
@@ -138,7 +188,10 @@ static struct book after(struct book b, const struct zn_fleet_task *t, uint64_t 
 static uint64_t first_whole(const struct book *b, unsigned n)
 {
 	uint64_t mask = 0;
+	double worth;
 
+	if (b->is_linked && n)
+		return best_pairs(NULL, all_whole(b), n, &worth);
 	for (unsigned i = 0; n && i < b->gpus; i++)
 		if (b->milli[i] == 1000) {
 			mask |= UINT64_C(1) << i;
@@ -155,19 +208,20 @@ static double good(const struct book *b, const struct zn_fleet_task *t, enum zn_
 	*gpus = first_whole(b, t->gpus);
 	if (t->gpus == 1 && t->gpu_milli < 1000) {
 		for (unsigned i = 0; i < b->gpus; i++) {
-			struct book then = after(*b, t, UINT64_C(1) << i);
+			uint64_t bit = b->milli[i] == 1000 ? first_whole(b, 1) : UINT64_C(1) << i;
+			struct book then = after(*b, t, bit);
 			double grows = policy == ZN_FLEET_FRAGMENT ? broken(&then) - broken(b) : 0;
 			if (b->milli[i] < t->gpu_milli || (best < HUGE_VAL && !(grows < best - 1e-9 ||
 			    (grows <= best + 1e-9 && b->milli[i] < best_milli))))
 				continue;
 			best = grows;
 			best_milli = b->milli[i];
-			*gpus = UINT64_C(1) << i;
+			*gpus = bit;
 		}
 	}
 	struct book then = after(*b, t, *gpus);
 	if (policy == ZN_FLEET_FRAGMENT)
-		return floor(100 / (1 + exp((broken(&then) - broken(b)) / 1000)) + 1e-9);
+		return floor(100 / (1 + exp((broken(&then) - broken(b)) / 1000)) + 1e-9) - 101 * round(100 * (1 - worth_of(b, t->gpus)));
 	uint64_t cpu_max = 0, mem_max = 0;
 	for (unsigned i = 0; i < NODES; i++) {
 		cpu_max = idle[i].cpu > cpu_max ? idle[i].cpu : cpu_max;
@@ -207,6 +261,9 @@ static void make_nodes(struct zn_fleet *f)
 			b->milli[g] = 1000;
 		if (zn_fleet_add(f, b->gpus, b->model, b->cpu, b->mem) < 0)
 			abort();
+		b->is_linked = draw(2);
+		if (b->is_linked)
+			zn_fleet_link(f, i, &pairs);
 	}
 	memcpy(idle, books, sizeof(idle));
 }
@@ -346,6 +403,32 @@ static void test_edges(void)
 	zn_fleet_done(&f);
 }
 
+static void test_links(void)
+{
+	struct zn_fleet f;
+	struct zn_fleet_task one = { .gpus = 1, .gpu_milli = 1000 }, two = { .gpus = 2, .gpu_milli = 1000 };
+	struct zn_fleet_spot spot, first = { .tasks = 1, .gpus = 1 }, third = { .tasks = 1, .gpus = 4 };
+	double frag;
+
+	zn_fleet_init(&f, ZN_FLEET_FRAGMENT, 1);
+	for (int i = 0; i < 2; i++)
+		if (zn_fleet_add(&f, 4, 0, ZN_FLEET_UNKNOWN, ZN_FLEET_UNKNOWN) < 0)
+			abort();
+	zn_fleet_link(&f, 0, &pairs);
+	zn_fleet_take(&f, &one, &first);
+	zn_fleet_take(&f, &one, &third);
+	zn_fleet_take(&f, &two, &(struct zn_fleet_spot){ .node = 1, .tasks = 1, .gpus = 3 });
+	tap_ok(zn_fleet_saw(&f, &two) == 0 && zn_fleet_choose(&f, &two, &spot) == 0 && spot.node == 1 && spot.gpus == 12,
+	       "two that are no pair are worse than two of which nothing is known");
+	int rc = zn_fleet_fragmentation(&f, &frag);
+	tap_ok(rc == 0 && fabs(frag - 2. / 3 / 2) < 1e-9, "of those that are free, half are worth a third of a pair, and two thirds of them are fragments: %f", frag);
+	zn_fleet_give(&f, &one, &third);
+	tap_ok(zn_fleet_choose(&f, &one, &spot) == 0 && spot.node == 0 && spot.gpus == 2, "one goes where it breaks up no pair");
+	zn_fleet_take(&f, &two, &(struct zn_fleet_spot){ .node = 1, .tasks = 1, .gpus = 12 });
+	tap_ok(zn_fleet_choose(&f, &two, &spot) == 0 && spot.node == 0 && spot.gpus == 12, "and two on the pair, not on the first two that are free");
+	zn_fleet_done(&f);
+}
+
 int main(void)
 {
 	for (unsigned seed = 1; seed <= 6; seed++)
@@ -354,5 +437,6 @@ int main(void)
 		test_day(ZN_FLEET_BESTFIT, seed, seed < 9 ? 40 : 300);
 	test_random();
 	test_edges();
+	test_links();
 	return tap_done();
 }
