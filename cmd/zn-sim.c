@@ -367,6 +367,8 @@ static int simulate(struct sim *s, struct zn_err *err)
 			                &s->payers, &s->places, &s->sum, draw ? draw_progress : NULL, err);
 		zn_payers_done(&s->payers);
 	}
+	if (rc == 0)
+		rc = zn_sim_links_check(s->cluster.links, err);
 	s->took_s = seconds() - from;
 	if (draw)
 		wipe_progress();

@@ -54,6 +54,30 @@ reason() { zn-sim -c nodes -o json trace | sed -n 's/.*"reason":"\([^"]*\)".*/\1
 	[[ "$(places -p easy)" = *" 2:100:a/"*",c/"*" 3:2:c/"* ]]
 }
 
+@test "a node's topology says which of its GPUs belong together" {
+	printf '%s\n' node_id,gpus,topology a,8,v100 >nodes
+	trace '' 0,0,10,2 1,1,10,2 2,2,10,4
+	[ "$(places)" = "0:0:a/0.3 1:1:a/1.2 2:2:a/4.5.6.7 " ]          # the links of the mesh
+	printf '%s\n' node_id,gpus,topology a,8, >nodes
+	[ "$(places)" = "0:0:a/0.1 1:1:a/2.3 2:2:a/4.5.6.7 " ]
+	printf '%s\n' node_id,gpus,topology a,8,h100 >nodes
+	trace '' 0,0,10,1 1,1,10,4
+	[ "$(places)" = "0:0:a/0 1:1:a/4.5.6.7 " ]                      # one side of the machine
+	printf '%s\n' node_id,gpus,topology a,8,h100 b,8,x100 >nodes
+	run --separate-stderr -65 zn-sim -c nodes trace
+	[[ $stderr == "zn-sim: 'nodes', line 3: its topology: unknown mock GPU 'x100'; there are h100, "* ]]
+	run -0 zn-sim --flat -c nodes -s -o json trace                  # which does not look at it
+}
+
+@test "a job with several GPUs goes where they are linked best" {
+	# On each node four are free when the last one comes; those of a are on both sides of the mesh.
+	trace '' 0,0,10,2 1,0,1000,2 2,0,10,2 3,0,1000,2 4,1,1000,4 5,20,10,4
+	printf '%s\n' node_id,gpus,topology a,8,v100 b,8,v100 >nodes
+	[ "$(places -p easy)" = "0:0:a/0.3 1:0:a/1.2 2:0:a/4.7 3:0:a/5.6 4:1:b/0.1.2.3 5:20:b/4.5.6.7 " ]
+	printf '%s\n' node_id,gpus,topology a,8, b,8, >nodes
+	[ "$(places -p easy)" = "0:0:a/0.1 1:0:a/2.3 2:0:a/4.5 3:0:a/6.7 4:1:b/0.1.2.3 5:20:a/0.1.4.5 " ]
+}
+
 @test "a gang is preempted whole, and who runs where the urgent one would not go is left alone" {
 	four_nodes | sed '/^[cd]/d' >nodes
 	# The first has all of b and half of a, the second the rest: a whole node needs the first, half of one then takes the second,

@@ -8,13 +8,14 @@
 #include "sim/csv.h"
 #include "sim/trace_priv.h"
 
-enum column { GPUS, CPUS, MEM, NUMBERS, VC = NUMBERS, MODEL, NAME, RACK, COLUMNS };
+enum column { GPUS, CPUS, MEM, NUMBERS, VC = NUMBERS, MODEL, NAME, RACK, TOPOLOGY, COLUMNS };
 static const struct zn__column columns[COLUMNS] = {
 	[GPUS] = { .name = "gpus", .max = ZN__TRACE_GPUS_MAX, .whole = true },
 	[CPUS] = { .name = "cpus", .max = 1e9, .place = true },
 	[MEM] = { .name = "mem_mb", .max = 1e12, .place = true },
 	[NAME] = { .name = "node_id", .place = true }, [RACK] = { .name = "rack", .place = true },
 	[VC] = { .name = "vc" }, [MODEL] = { .name = "gpu_model", .place = true },
+	[TOPOLOGY] = { .name = "topology", .place = true },
 };
 
 static struct zn_sim_pool *pool_of(struct zn_cluster *c, const char *vc)
@@ -64,6 +65,18 @@ static const char *name_of(struct zn_cluster *c, const struct zn_lines *l, const
 	return zn_arena_strdup(&c->arena, name);
 }
 
+static int take_links(struct zn_cluster *c, const struct zn_lines *l, const char *topology, struct zn_sim_node *node, struct zn_err *err)
+{
+	struct zn_err why = { .text = "" };
+
+	if (!zn__csv_says(topology) || !node->gpus)
+		return 0;
+	int rc = zn_sim_links_get(&c->links, topology, node->gpus, &node->links, &why);
+	if (rc == -EINVAL)
+		return zn_lines_bad(l, err, "its topology: %s", why.text);
+	return rc < 0 ? zn_err_set(err, rc, "%s", why.text) : 0;
+}
+
 static int take_node(struct zn_cluster *c, enum zn_trace_use use, const struct zn_lines *l,
                      const char *const field[COLUMNS], struct zn_err *err)
 {
@@ -90,6 +103,9 @@ static int take_node(struct zn_cluster *c, enum zn_trace_use use, const struct z
 	                              .rack = keep(c, field[RACK], last ? last->rack : NULL) };
 	if (!node->name || !node->gpu_model || !node->rack)
 		return zn_err_set(err, -ENOMEM, "out of memory");
+	rc = take_links(c, l, field[TOPOLOGY], node, err);
+	if (rc < 0)
+		return rc;
 	c->n_nodes++;
 	pool->gpus += node->gpus;
 	c->gpus += node->gpus;
@@ -193,6 +209,7 @@ void zn_cluster_done(struct zn_cluster *c)
 {
 	free(c->nodes);
 	free(c->pools);
+	zn_sim_links_free(c->links);
 	zn_arena_done(&c->arena);
 	*c = (struct zn_cluster){ 0 };
 }

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "fleet/fleet.h"
+#include "sim/links.h"
 #include "sim/trace.h"
 #include "zenith.h"
 
@@ -19,6 +20,7 @@ struct zn_sim_node {
 	uint32_t gpus;
 	double cpus, mem_mb;          /* below 0: not known, and always enough */
 	const char *gpu_model;        /* "" where the file has none */
+	const struct zn_fleet_links *links; /* of its topology; NULL where the file has none */
 };
 struct zn_sim_pool { const char *vc; uint32_t gpus; };
 
@@ -30,9 +32,11 @@ struct zn_cluster {
 	struct zn_sim_pool *pools;    /* by name of their vc; those without one are "" */
 	size_t n;
 	uint32_t gpus;                /* all of them */
+	struct zn_sim_links *links;   /* of all topologies */
 };
 
-/* CSV of nodes: gpus and, if it is there, vc; to place on them what of node_id, cpus, mem_mb, gpu_model and rack is there, too;
+/* CSV of nodes: gpus and, if it is there, vc; to place on them what of node_id, cpus, mem_mb, gpu_model, rack and topology is there,
+ * too;
  * these nodes are in the order of their racks. */
 int zn_cluster_read(const char *path, enum zn_trace_use use, struct zn_cluster *ret, struct zn_err *err);
 /* n nodes more, of which nothing but the GPUs is known.  -EBADMSG: more GPUs than there can be; -ENOMEM. */

@@ -125,6 +125,8 @@ static int add_nodes(const struct zn_cluster *c, const char *vc, struct zn_sim_m
 		rc = zn_sim_node_has(models, node, &has, err);
 		if (rc == 0 && (rc = zn_hall_add(h, has.gpus, has.model, has.cpu_milli, has.mem_bytes)) < 0)
 			zn_err_set(err, rc, "out of memory");
+		if (rc == 0)
+			zn_hall_link(h, (uint32_t)n, node->links);
 		racks[n] = node->rack;
 		nodes[n++] = node;
 	}

@@ -46,7 +46,10 @@ static int add_node(struct filling *f, const struct zn_sim_node *node, struct zn
 	if (rc < 0)
 		return rc;
 	rc = zn_fleet_add(&f->fleet, has.gpus, has.model, has.cpu_milli, has.mem_bytes);
-	return rc < 0 ? zn_err_set(err, rc, "out of memory") : 0;
+	if (rc < 0)
+		return zn_err_set(err, rc, "out of memory");
+	zn_fleet_link(&f->fleet, (uint32_t)f->fleet.n - 1, node->links);
+	return 0;
 }
 
 /* ---- the tasks --------------------------------------------------------------------------------------------- */
@@ -165,6 +168,8 @@ int zn_saturate(const struct zn_saturate *s, struct zn_saturate_sum *ret, struct
 		rc = make_order(f, err);
 	if (rc == 0 && (rc = fill(f)) < 0)
 		zn_err_set(err, rc, "out of memory");
+	if (rc == 0)
+		rc = zn_sim_links_check(s->cluster->links, err);
 	*ret = f->sum;
 	zn_fleet_done(&f->fleet);
 	free(f->tasks);
