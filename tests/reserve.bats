@@ -217,7 +217,22 @@ has_ended() { [ -z "$(zn-queue reservations -o csv --no-heading)" ]; }
 	[ "$(state 1.9)" = COMPLETED ]
 }
 
-@test "what a wait was made of is told without regard to what was reserved" {
+@test "who waits for what is reserved is told so by blame" {
+	others course --device 1-7
+	blocker -g 1 -t 1h                                               # 1
+	await RUNNING 1
+	quick -g 1 -t 2h -- true                                         # 2
+	[ "$(state 2)" = QUEUED ]
+	run -0 zn-queue blame -o json 2
+	[[ $output == *'"text":"the jobs of '* || $output == *'"text":"the other jobs of '* ]]
+	[[ $output == *'"text":"reservation '"'course'"'"'* ]]
+	zn-queue unreserve course
+	zn-queue wait 2
+	touch go
+	zn-queue wait 1
+}
+
+@test "what the wait of a job that started was made of is told without regard to what was reserved" {
 	blocker -g 8 -t 1h >number                                       # 1
 	await RUNNING 1
 	quick -g 8 -t 1h -- true                                         # 2

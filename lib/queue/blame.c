@@ -147,6 +147,7 @@ static int collect(struct past *past, const char *spool)
 
 struct without {
 	const char *user;              /* his jobs; NULL: nobody's */
+	const char *booking;           /* that reservation; NULL: none */
 	bool padding, priorities, quotas, hours, arrays; /* hours: of quotas; arrays: how many of one may run at once */
 };
 
@@ -184,10 +185,32 @@ static bool ran_already(const struct past *past, const struct zn_job_record *r)
 	return r->start_s.has && r->start_s.v < past->from_s;
 }
 
+/* What was reserved is not on record: what is now is minded for who waits now, as if it had been known since then. */
+static bool minds(const struct past *past, const struct without *w, const char *booking)
+{
+	return waits(past->wanted) && zn_bookings_find(&past->p->bookings, booking) && !(w->booking && !strcmp(w->booking, booking));
+}
+
+static int book(struct zn__future *f, const struct past *past, const struct without *w)
+{
+	const struct zn_room *room = &past->p->room;
+	struct zn_room_booked *v = calloc(room->n_booked + 1, sizeof(*v));
+	size_t n = 0;
+
+	if (!v)
+		return -ENOMEM;
+	for (size_t i = 0; i < room->n_booked; i++)
+		if (minds(past, w, room->booked[i].name))
+			v[n++] = room->booked[i];
+	int rc = zn_room_book(&f->room, v, n);
+	free(v);
+	return rc;
+}
+
 /* What those who ran already had. */
 static void take_places(struct zn__future *f, const struct past *past, const struct without *w)
 {
-	zn_room_book(&f->room, NULL, 0); /* what was reserved is not on record */
+	f->failed |= book(f, past, w) < 0;
 	for (uint32_t i = 0; i < f->room.n; i++) {
 		zn_room_set_facts(&f->room, i, past->p->room.nodes[i].facts);
 		f->room.nodes[i].free.mixes_users = past->p->nodes[i].share_between_users.v;
@@ -224,7 +247,8 @@ static int put_in(struct zn__future *f, const struct past *past, const struct wi
 
 	if (rc < 0)
 		return rc;
-	o.ask.booking = NULL; /* there is none here */
+	if (o.ask.booking && !minds(past, w, o.ask.booking))
+		o.ask.booking = NULL;
 	if (w->priorities)
 		o.ask.priority = 0;
 	if (w->padding && run_s < HUGE_VAL)
@@ -350,14 +374,15 @@ static int come(struct zn__future *f, const struct past *past, const struct with
 	return r.array ? zn__future_wait_array(f, &r, c->one, zn_record_handle(past->wanted)) : -ENOMEM;
 }
 
-/* One step: who is next to come or to end.  1: nobody is. */
+/* One step: who is next to come or to end, or that somebody has hours again, or that what is reserved changes.  1: nothing does. */
 static int step(struct zn__future *f, const struct past *past, const struct without *w, const struct coming *v, size_t n, size_t *at, double *now_s)
 {
 	struct zn__one *ends = next_end(f);
 	double end_s = ends ? ends->end_s : HUGE_VAL, come_s = *at < n ? v[*at].ready_s : HUGE_VAL;
 	double again_s = zn_payers_again_s(&f->payers), next_s = fmin(end_s, come_s);
 
-	if (again_s > *now_s && again_s < next_s) {
+	again_s = fmin(again_s > *now_s ? again_s : HUGE_VAL, zn_room_next_booked(&f->room, *now_s));
+	if (again_s < next_s) {
 		*now_s = again_s;
 		return 0;
 	}
@@ -493,13 +518,28 @@ static bool is_array_limited(const struct past *past)
 	return false;
 }
 
+/* Those of others. */
+static int blame_bookings(const struct past *past, B *b)
+{
+	const struct zn_bookings *all = &past->p->bookings;
+	const char *own = past->wanted->reservation;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < all->n; i++) {
+		const char *name = zn_bookings_get(all, i)->name;
+		if (minds(past, &(struct without){ 0 }, name) && !(own && !strcmp(own, name)))
+			rc = add_cause(past, &(struct without){ .booking = name }, zn_arena_printf(&past->p->arena, "reservation '%s'", name), b);
+	}
+	return rc;
+}
+
 static int find_causes(const struct past *past, B *b)
 {
 	struct zn_arena *a = &past->p->arena;
 	struct user *users = zn_arena_array(a, past->n + 1, sizeof(*users));
 	int rc = 0;
 
-	b->causes.v = zn_arena_array(a, USERS_MAX + 5, sizeof(struct zn_blame_cause));
+	b->causes.v = zn_arena_array(a, USERS_MAX + 5 + past->p->bookings.n, sizeof(struct zn_blame_cause));
 	if (!users || !b->causes.v)
 		return -ENOMEM;
 	size_t n = list_users(past, users, USERS_MAX);
@@ -518,6 +558,8 @@ static int find_causes(const struct past *past, B *b)
 		rc = add_cause(past, &(struct without){ .hours = true }, "quotas of GPU hours", b);
 	if (rc == 0 && is_array_limited(past))
 		rc = add_cause(past, &(struct without){ .arrays = true }, "limits of how many of an array may run at once", b);
+	if (rc == 0)
+		rc = blame_bookings(past, b);
 	if (b->causes.n)
 		qsort(b->causes.v, b->causes.n, sizeof(struct zn_blame_cause), by_saved);
 	return rc;

@@ -1,5 +1,6 @@
 /* blame: what a job's wait was made of.  The time from its submission on is decided again from what is on record, once as it was
- * and once without each thing that may have kept it: somebody's jobs, padded time limits, priorities, quotas and hours of quotas, limits of arrays.
+ * and once without each thing that may have kept it: somebody's jobs, padded time limits, priorities, quotas and hours of quotas, limits of arrays,
+ * and of one that waits the reservations that there are.
  */
 #ifndef ZN_QUEUE_BLAME_H
 #define ZN_QUEUE_BLAME_H

@@ -51,6 +51,8 @@ static struct zn_facts *facts;
 static struct zn_node_record node;
 
 static struct zn_quotas quotas;
+static struct zn_booking bookings[2];
+static size_t n_bookings;
 
 static int blame(struct zn_job_record *v, size_t n, uint64_t id, struct zn_picture *p, struct zn_blame *ret)
 {
@@ -58,6 +60,9 @@ static int blame(struct zn_job_record *v, size_t n, uint64_t id, struct zn_pictu
 
 	*p = (struct zn_picture){ .jobs = v, .n_jobs = n, .nodes = &node, .n_nodes = 1, .quotas = quotas };
 	zn_payers_init(&p->payers, p->quotas, zn_picture_shares(p));
+	for (size_t i = 0; i < n_bookings; i++)
+		if (zn_bookings_set(&p->bookings, &bookings[i]) < 0)
+			return -ENOMEM;
 	int rc = zn_picture_blame(p, "/nonexistent", zn_picture_job(p, id), ret, &err);
 	if (rc < 0)
 		printf("# %d %s\n", rc, err.text);
@@ -191,6 +196,60 @@ static void hours_of_a_quota(void)
 	quotas = (struct zn_quotas){ 0 };
 }
 
+static struct zn_booking booking(const char *name, double from_s, double until_s, uint32_t *gpus, size_t n)
+{
+	static const char *nodes[] = { "n" };
+
+	return (struct zn_booking){ .name = name, .from_s = now_s + from_s, .until_s = now_s + until_s, .nodes = { nodes, 1 },
+	                            .gpus = { gpus, n }, .by = "root" };
+}
+
+/* Of four GPUs, two are reserved for a course until in 300 s, and all of them for a demo from in 500 s on. */
+static void reserved(void)
+{
+	static uint32_t two[] = { 0, 1 };
+	struct zn_job_record v[] = { job(1, "ann", 40, -1, 2, 60, 0), job(2, "eve", 30, -1, 2, 100, 0) };
+	struct zn_picture p;
+	struct zn_blame b;
+	int rc;
+
+	bookings[0] = booking("course", -60, 300, two, 2);
+	bookings[1] = booking("demo", 500, 900, NULL, 0);
+	n_bookings = 2;
+	rc = blame(v, 2, 2, &p, &b);
+	tap_ok(rc == 0 && is_about(b.replayed_s.v, 60), "it waits for the half that is not reserved: %.2f", b.replayed_s.v);
+	tap_ok(is_about(saved(&b, "reservation 'course'"), b.replayed_s.v) && is_about(saved(&b, "the jobs of ann"), b.replayed_s.v) && b.causes.n == 2,
+	       "without the course there would have been room, as without ann");
+	zn_picture_done(&p);
+
+	v[0].reservation = "course";
+	rc = blame(v, 2, 2, &p, &b);
+	tap_ok(rc == 0 && is_about(b.replayed_s.v, 0), "who has a place in it is in nobody's way: %.2f", b.replayed_s.v);
+	zn_picture_done(&p);
+
+	v[0].reservation = NULL;
+	v[1].gpus = 4;
+	v[1].time_limit_s = ZN_SOME_F64(250);
+	rc = blame(v, 2, 2, &p, &b);
+	tap_ok(rc == 0 && is_about(b.replayed_s.v, 930), "what would not be over in time waits until the demo is: %.2f", b.replayed_s.v);
+	tap_ok(is_about(saved(&b, "reservation 'demo'"), 600) && saved(&b, "reservation 'course'") > 0, "without it, until the course is: %.2f, %.2f",
+	       saved(&b, "reservation 'demo'"), saved(&b, "reservation 'course'"));
+	zn_picture_done(&p);
+
+	v[1].reservation = "demo";
+	rc = blame(v, 2, 2, &p, &b);
+	tap_ok(rc == 0 && is_about(b.replayed_s.v, 530) && !saved(&b, "reservation 'demo'"),
+	       "one that is to run in it waits for its begin, which is no fault of it: %.2f", b.replayed_s.v);
+	zn_picture_done(&p);
+
+	v[1] = job(2, "eve", 0, 0, 2, 100, 0); /* which started at once: what was reserved then is not on record */
+	v[1].submit_s = now_s - 30;
+	rc = blame(v, 2, 2, &p, &b);
+	tap_ok(rc == 0 && is_about(b.replayed_s.v, 0) && !b.causes.n, "one that started is told nothing of it: %.2f", b.replayed_s.v);
+	zn_picture_done(&p);
+	n_bookings = 0;
+}
+
 int main(void)
 {
 	struct zn_buf topology = { 0 };
@@ -205,6 +264,7 @@ int main(void)
 	elements();
 	hours_of_a_quota();
 	limited_array();
+	reserved();
 	zn_buf_done(&topology);
 	machine_free(facts);
 	return tap_done();
