@@ -78,6 +78,9 @@ $(fakes): $B/tests/%.so: tests/fake/%.c
 	$(q)mkdir -p $(@D)
 	$(q)$(CC) $(filter-out -fsanitize%,$(all_cflags)) -fPIC -shared -o $@ $<
 
+# DPDK's headers lie apart; zn-bench takes its ring from them, nothing is linked.
+$B/lib/bench/ring_rte.o: all_cflags += $(patsubst -I%,-isystem %,$(shell pkg-config --cflags-only-I libdpdk 2>/dev/null))
+
 $B/%.o: %.c
 	$(if $(V),,@echo "  CC    $<")
 	$(q)mkdir -p $(@D)

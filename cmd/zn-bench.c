@@ -16,7 +16,7 @@ static struct {
 
 static const struct zn_opt opts[] = {
 	{ 'r', "rounds", ZN_OPT_U64, "N", &o.rounds, NULL, "measure each figure N times (default 10)" },
-	{ 0, "against", ZN_OPT_STR, "PEER", &o.against, "ck_ring|malloc|mmap|small-pages|msgpack-c|fio",
+	{ 0, "against", ZN_OPT_STR, "PEER", &o.against, "ck_ring|rte_ring|malloc|mmap|small-pages|msgpack-c|fio",
 	  "measure this peer by turns with us; list says which there are" },
 	{ 0, "compare", ZN_OPT_STR, "FILE", &o.compare, "file", "beside each figure the one of an earlier run, kept with -o msgpack or -o json" },
 	{ 0, "wait", ZN_OPT_CHOICE, "HOW", &o.wait, "spin|yield|sleep", "how latency's consumer waits: spin, yield or sleep (default: spin)" },

@@ -13,7 +13,7 @@ _zn_bench()
 	fi
 	case $prev in
 	-r|--rounds) :; return ;;
-	--against) _zn_reply -W 'ck_ring malloc mmap small-pages msgpack-c fio'; return ;;
+	--against) _zn_reply -W 'ck_ring rte_ring malloc mmap small-pages msgpack-c fio'; return ;;
 	--compare) compopt -o filenames; _zn_reply -f; return ;;
 	--wait) _zn_reply -W 'spin yield sleep'; return ;;
 	--file) compopt -o filenames; _zn_reply -f; return ;;

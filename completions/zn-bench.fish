@@ -1,7 +1,7 @@
 # Completion of zn-bench, printed by zn-bench --complete=fish.
 complete -c zn-bench -f
 complete -c zn-bench -s r -l rounds -x -d 'measure each figure N times (default 10)'
-complete -c zn-bench -l against -x -a 'ck_ring malloc mmap small-pages msgpack-c fio' -d 'measure this peer by turns with us; list says which there are'
+complete -c zn-bench -l against -x -a 'ck_ring rte_ring malloc mmap small-pages msgpack-c fio' -d 'measure this peer by turns with us; list says which there are'
 complete -c zn-bench -l compare -r -F -d 'beside each figure the one of an earlier run, kept with -o msgpack or -o json'
 complete -c zn-bench -l wait -x -a 'spin yield sleep' -d 'how latency\'s consumer waits: spin, yield or sleep (default: spin)'
 complete -c zn-bench -l file -r -F -d 'what io reads: a file, or a directory where it makes one (default: here)'

@@ -8,7 +8,7 @@ two_cpus() { [ "$(nproc)" -ge 2 ] || skip "a ring between two CPUs needs two"; }
 
 @test "list says what can be measured" {
 	run -0 zn-bench list -o json
-	[[ $output == *'"bench":"ring"'*'"peers":"ck_ring"'* ]]
+	[[ $output == *'"bench":"ring"'*'"peers":"ck_ring,rte_ring"'* ]]
 	[[ $output == *'"bench":"latency"'* ]]
 }
 
@@ -119,6 +119,7 @@ two_cpus() { [ "$(nproc)" -ge 2 ] || skip "a ring between two CPUs needs two"; }
 		fi
 	}
 	beside ck_ring libck-dev 2
+	beside rte_ring libdpdk-dev 4
 }
 
 @test "where there is one CPU it says so, and measures what one can" {

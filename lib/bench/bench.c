@@ -6,7 +6,7 @@
 #include <string.h>
 
 const struct zn_bench zn_benches[] = {
-	{ "ring", "items a second through a ring between two CPUs, one, 16 and 64 at a time, and there and back", "ck_ring", true, false, zn_bench_ring },
+	{ "ring", "items a second through a ring between two CPUs, one, 16 and 64 at a time, and there and back", "ck_ring,rte_ring", true, false, zn_bench_ring },
 	{ "latency", "from an event's entry into a ring until the other CPU has handled it", NULL, true, false, zn_bench_latency },
 	{ "alloc", "a block from a warm pool and back, alone and with a write to each of its pages", "malloc,mmap", false, true, zn_bench_alloc },
 	{ "mem", "bytes a second that CPUs move: copy, triad and read, by how many work at it and, with several nodes, where the memory is", NULL,

@@ -6,62 +6,34 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "bench/bench.h"
-#include "mem/spsc.h"
-#if __has_include(<ck_ring.h>)
-#include <ck_ring.h>
-#define HAS_CK 1
-#endif
+#include "bench/ring.h"
 
-enum { CAPACITY = 65536, BATCH_MAX = 64, ITEMS = 4000000, TURNS = 100000 };
-
-struct run;
-
-/* One way to move n items from one thread to the other. */
-struct way {
-	int (*open)(struct run *r);
-	void (*send)(struct run *r);
-	bool (*receive)(struct run *r); /* all came, in order */
-	void (*close)(struct run *r);
-};
-
-struct run {
-	const struct way *way;
-	const struct zn_bench_ask *ask;
-	size_t n, batch;
-	struct zn_spsc there, back;
-#ifdef HAS_CK
-	struct ck_ring ck_there, ck_back;
-	ck_ring_buffer_t *ck[2];
-#endif
-	uint64_t begin_ns, end_ns;
-	bool good;
-};
+enum { ITEMS = 4000000, TURNS = 100000 };
 
 /* ---- ours ---- */
 
-static int open_ours(struct run *r)
+static int open_ours(struct zn__ring_run *r)
 {
-	int rc = zn_spsc_init(&r->there, CAPACITY, ZN_WAIT_SPIN);
+	int rc = zn_spsc_init(&r->there, ZN__RING_CAPACITY, ZN_WAIT_SPIN);
 
-	if (rc == 0 && (rc = zn_spsc_init(&r->back, CAPACITY, ZN_WAIT_SPIN)) < 0)
+	if (rc == 0 && (rc = zn_spsc_init(&r->back, ZN__RING_CAPACITY, ZN_WAIT_SPIN)) < 0)
 		zn_spsc_done(&r->there);
 	if (rc < 0)
 		return rc;
-	memset(r->there.slots, 0, CAPACITY * 8); /* not the kernel's work */
-	memset(r->back.slots, 0, CAPACITY * 8);
+	memset(r->there.slots, 0, ZN__RING_CAPACITY * 8); /* not the kernel's work */
+	memset(r->back.slots, 0, ZN__RING_CAPACITY * 8);
 	return 0;
 }
 
-static void close_ours(struct run *r)
+static void close_ours(struct zn__ring_run *r)
 {
 	zn_spsc_done(&r->there);
 	zn_spsc_done(&r->back);
 }
 
-static void send_ours(struct run *r)
+static void send_ours(struct zn__ring_run *r)
 {
-	uint64_t v[BATCH_MAX], at = 1;
+	uint64_t v[ZN__RING_BATCH_MAX], at = 1;
 
 	while (at <= r->n) {
 		for (size_t i = 0; i < r->batch; i++)
@@ -72,9 +44,9 @@ static void send_ours(struct run *r)
 	}
 }
 
-static bool receive_ours(struct run *r)
+static bool receive_ours(struct zn__ring_run *r)
 {
-	uint64_t v[BATCH_MAX], want = 1, wrong = 0;
+	uint64_t v[ZN__RING_BATCH_MAX], want = 1, wrong = 0;
 
 	while (want <= r->n) {
 		size_t k = zn_spsc_pop(&r->there, v, r->batch);
@@ -84,7 +56,7 @@ static bool receive_ours(struct run *r)
 	return !wrong;
 }
 
-static void ask_ours(struct run *r)
+static void ask_ours(struct zn__ring_run *r)
 {
 	uint64_t v;
 
@@ -95,7 +67,7 @@ static void ask_ours(struct run *r)
 	}
 }
 
-static bool answer_ours(struct run *r)
+static bool answer_ours(struct zn__ring_run *r)
 {
 	uint64_t v, wrong = 0;
 
@@ -108,92 +80,14 @@ static bool answer_ours(struct run *r)
 	return !wrong;
 }
 
-static const struct way ours = { open_ours, send_ours, receive_ours, close_ours };
-static const struct way ours_and_back = { open_ours, ask_ours, answer_ours, close_ours };
-
-/* ---- Concurrency Kit's, which goes one item at a time ---- */
-
-#ifdef HAS_CK
-static int open_ck(struct run *r)
-{
-	for (int i = 0; i < 2; i++) {
-		r->ck[i] = malloc(CAPACITY * sizeof(**r->ck));
-		if (!r->ck[i]) {
-			free(r->ck[0]);
-			return -ENOMEM;
-		}
-		memset(r->ck[i], 0, CAPACITY * sizeof(**r->ck));
-	}
-	ck_ring_init(&r->ck_there, CAPACITY);
-	ck_ring_init(&r->ck_back, CAPACITY);
-	return 0;
-}
-
-static void close_ck(struct run *r)
-{
-	free(r->ck[0]);
-	free(r->ck[1]);
-}
-
-static void send_ck(struct run *r)
-{
-	for (uintptr_t at = 1; at <= r->n; at++)
-		while (!ck_ring_enqueue_spsc(&r->ck_there, r->ck[0], (void *)at))
-			;
-}
-
-static bool receive_ck(struct run *r)
-{
-	uintptr_t wrong = 0;
-	void *v;
-
-	for (uintptr_t want = 1; want <= r->n; want++) {
-		while (!ck_ring_dequeue_spsc(&r->ck_there, r->ck[0], &v))
-			;
-		wrong |= (uintptr_t)v ^ want;
-	}
-	return !wrong;
-}
-
-static void ask_ck(struct run *r)
-{
-	void *v;
-
-	for (uintptr_t at = 1; at <= r->n; at++) {
-		ck_ring_enqueue_spsc(&r->ck_there, r->ck[0], (void *)at);
-		while (!ck_ring_dequeue_spsc(&r->ck_back, r->ck[1], &v))
-			;
-	}
-}
-
-static bool answer_ck(struct run *r)
-{
-	uintptr_t wrong = 0;
-	void *v;
-
-	for (uintptr_t want = 1; want <= r->n; want++) {
-		while (!ck_ring_dequeue_spsc(&r->ck_there, r->ck[0], &v))
-			;
-		wrong |= (uintptr_t)v ^ want;
-		ck_ring_enqueue_spsc(&r->ck_back, r->ck[1], v);
-	}
-	return !wrong;
-}
-
-static const struct way ck = { open_ck, send_ck, receive_ck, close_ck };
-static const struct way ck_and_back = { open_ck, ask_ck, answer_ck, close_ck };
-#define CK &ck
-#define CK_AND_BACK &ck_and_back
-#else
-#define CK NULL
-#define CK_AND_BACK NULL
-#endif
+static const struct zn__ring_way ours = { open_ours, send_ours, receive_ours, close_ours };
+static const struct zn__ring_way ours_and_back = { open_ours, ask_ours, answer_ours, close_ours };
 
 /* ---- rounds ---- */
 
 static void produce(void *arg)
 {
-	struct run *r = arg;
+	struct zn__ring_run *r = arg;
 
 	r->begin_ns = zn_boot_ns();
 	r->way->send(r);
@@ -201,14 +95,14 @@ static void produce(void *arg)
 
 static void consume(void *arg)
 {
-	struct run *r = arg;
+	struct zn__ring_run *r = arg;
 
 	r->good = r->way->receive(r);
 	r->end_ns = zn_boot_ns();
 }
 
 /* Nanoseconds until all have come. */
-static int measure(struct run *r, double *ret_ns, struct zn_err *err)
+static int measure(struct zn__ring_run *r, double *ret_ns, struct zn_err *err)
 {
 	int rc = r->way->open(r);
 
@@ -225,50 +119,64 @@ static int measure(struct run *r, double *ret_ns, struct zn_err *err)
 struct series {
 	const char *name, *unit;
 	size_t batch, n;
-	const struct way *ours, *peer;
-	bool is_time;                  /* of one there and back; else items a second */
+	enum zn__ring_how how;
+	const struct zn__ring_way *ours;
 };
 
 static const struct series all_series[] = {
-	{ "one at a time", "items/s", 1, ITEMS, &ours, CK, false },
-	{ "16 at a time", "items/s", 16, 2 * ITEMS, &ours, NULL, false },
-	{ "64 at a time", "items/s", 64, 4 * ITEMS, &ours, NULL, false },
-	{ "there and back", "ns", 1, TURNS, &ours_and_back, CK_AND_BACK, true },
+	{ "one at a time", "items/s", 1, ITEMS, ZN__RING_ONE, &ours },
+	{ "16 at a time", "items/s", 16, 2 * ITEMS, ZN__RING_BATCH, &ours },
+	{ "64 at a time", "items/s", 64, 4 * ITEMS, ZN__RING_BATCH, &ours },
+	{ "there and back", "ns", 1, TURNS, ZN__RING_BACK, &ours_and_back },
 };
 
-static int one_round(const struct zn_bench_ask *ask, const struct series *s, const struct way *way, double *ret, struct zn_err *err)
+/* One measurement of a series: nanoseconds for one there and back, else items a second. */
+struct one {
+	const struct zn_bench_ask *ask;
+	const struct series *series;
+	const struct zn__ring_way *way;
+};
+
+static int measure_one(void *arg, double *ret, struct zn_err *err)
 {
-	struct run r = { .way = way, .ask = ask, .n = s->n, .batch = s->batch };
+	const struct one *o = arg;
+	const struct series *s = o->series;
+	struct zn__ring_run r = { .way = o->way, .ask = o->ask, .n = s->n, .batch = s->batch };
 	double ns = 0;
 	int rc = measure(&r, &ns, err);
 
-	*ret = s->is_time ? ns / (double)s->n : (double)s->n / ns * 1e9;
+	*ret = s->how == ZN__RING_BACK ? ns / (double)s->n : (double)s->n / ns * 1e9;
 	return rc;
 }
 
-static int run_series(const struct zn_bench_ask *ask, const struct series *s, double *v, struct zn_err *err)
+static int run_series(const struct zn_bench_ask *ask, const struct series *s, const struct zn__ring_way *peer, struct zn_err *err)
 {
 	struct zn_bench_result r = { .bench = "ring", .name = s->name, .unit = s->unit };
-	double *peer = ask->against && s->peer ? v + ask->rounds : NULL;
-	int rc = 0;
+	struct one ours_one = { ask, s, s->ours }, peer_one = { ask, s, peer };
 
-	for (uint32_t i = 0; rc == 0 && i < ask->rounds; i++) {
-		rc = one_round(ask, s, s->ours, &v[i], err);
-		if (rc == 0 && peer)
-			rc = one_round(ask, s, s->peer, &peer[i], err);
-	}
-	return rc < 0 ? rc : zn_bench_hand_over(ask, &r, v, peer, ask->rounds);
+	return zn_bench_by_turns(ask, &r, (struct zn_bench_way){ measure_one, &ours_one },
+	                         (struct zn_bench_way){ peer ? measure_one : NULL, &peer_one }, err);
+}
+
+static const struct zn__ring_peer *peer_of(const struct zn_bench_ask *ask)
+{
+	static const struct zn__ring_peer nobody = { .name = "nobody" };
+	static const struct zn__ring_peer *const peers[] = { &zn__ring_ck, &zn__ring_rte };
+
+	for (size_t i = 0; ask->against && i < sizeof(peers) / sizeof(*peers); i++)
+		if (!strcmp(peers[i]->name, ask->against))
+			return peers[i];
+	return &nobody;
 }
 
 int zn_bench_ring(const struct zn_bench_ask *ask, struct zn_err *err)
 {
-	if (ask->against && !all_series[0].peer)
-		return zn_err_set(err, -ENOTSUP, "this zn-bench was built without %s: install libck-dev and build it again", ask->against);
-	double *v = calloc(ask->rounds, 2 * sizeof(*v));
-	int rc = v ? 0 : -ENOMEM;
+	const struct zn__ring_peer *peer = peer_of(ask);
+	int rc = 0;
 
+	if (ask->against && !peer->ways[ZN__RING_ONE])
+		return zn_err_set(err, -ENOTSUP, "this zn-bench was built without %s: install %s and build it again", peer->name, peer->package);
 	for (size_t i = 0; rc == 0 && i < sizeof(all_series) / sizeof(*all_series); i++)
-		rc = run_series(ask, &all_series[i], v, err);
-	free(v);
+		rc = run_series(ask, &all_series[i], peer->ways[all_series[i].how], err);
 	return rc;
 }
