@@ -107,6 +107,22 @@ two_cpus() { [ "$(nproc)" -ge 2 ] || skip "a ring between two CPUs needs two"; }
 	[ -z "$(ls -A)" ]
 }
 
+@test "load reads a shard of its own, or those it is given, and each byte that libarchive reads" {
+	run zn-bench load -r 1 -o csv --no-heading --fields bench,name,unit,n
+	[ "$output" = "$(printf 'load,CPU time of a sample,us,1\nload,bytes looked at,GB/s,1')" ]
+	printf '%0100000d' 7 >1.txt
+	cp 1.txt 2.txt
+	tar -cf a.tar 1.txt 2.txt
+	run zn-bench load -r 1 --file a.tar --against libarchive -o json
+	if zn-bench list -o json | grep -q libarchive && [ "$status" -ne 0 ]; then
+		[[ $output == *"was built without libarchive"* ]]
+	else
+		[ "$(grep -c '"against":"libarchive","peer_median":' <<<"$output")" -eq 2 ]
+	fi
+	run -71 zn-bench load --file nothing.tar
+	[ "$(ls)" = "$(printf '1.txt\n2.txt\na.tar')" ]
+}
+
 @test "a peer is measured by turns, or it is said that it is not there" {
 	two_cpus
 	beside() { # PEER PACKAGE FIGURES

@@ -17,6 +17,7 @@ const struct zn_bench zn_benches[] = {
 	  zn_bench_pipe },
 	{ "record", "records of 20 fields a second, packed, unpacked and decoded", "msgpack-c", false, false, zn_bench_record },
 	{ "io", "reads of a file past the page cache, up to 32 under way, and through it", "fio", false, true, zn_bench_io },
+	{ "load", "samples of tar shards that are in the page cache, read in batches and looked at byte by byte", "libarchive", false, false, zn_bench_load },
 	{ 0 },
 };
 

@@ -37,7 +37,7 @@ struct zn_bench_ask {
 	enum zn_wait wait;
 	const char *against;           /* NULL: nobody */
 	uint64_t size_bytes;           /* the most of one thing that a bench with a size takes; 0: what it likes */
-	const char *file;              /* that io reads, or a directory where it makes one; NULL: the one we are in */
+	const char *file;              /* that io reads, shards that load does, or a directory where they make one; NULL: the one we are in */
 	const char *machine;
 	/* Called for each result; below 0 ends the bench with that. */
 	int (*result)(void *arg, const struct zn_bench_result *r);
@@ -110,6 +110,7 @@ extern int zn_bench_mem(const struct zn_bench_ask *ask, struct zn_err *err);
 extern int zn_bench_chase(const struct zn_bench_ask *ask, struct zn_err *err);
 extern int zn_bench_pipe(const struct zn_bench_ask *ask, struct zn_err *err);
 extern int zn_bench_record(const struct zn_bench_ask *ask, struct zn_err *err);
+extern int zn_bench_load(const struct zn_bench_ask *ask, struct zn_err *err);
 extern int zn_bench_io(const struct zn_bench_ask *ask, struct zn_err *err);
 
 #endif
