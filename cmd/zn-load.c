@@ -16,8 +16,8 @@
 #include "base/units.h"
 #include "cli/cli.h"
 #include "data/loader.h"
-#include "data/pack.h"
 #include "data/resume.h"
+#include "data/sink.h"
 
 enum { BATCH = 32, BATCH_MAX = 1 << 20, WORLD_MAX = 1 << 20 };
 #define MEMORY (UINT64_C(512) << 20)
@@ -25,7 +25,7 @@ enum { BATCH = 32, BATCH_MAX = 1 << 20, WORLD_MAX = 1 << 20 };
 static struct {
 	struct zn_ou64 batch, seed, epochs, rank, world, threads, depth, memory, max_errors;
 	const char *shuffle, *fields, *resume, *on_error, *tail;
-	bool direct, no_uring, no_keep, progress, stats;
+	bool arrow, direct, no_uring, no_keep, progress, stats;
 } o;
 
 static const struct zn_opt opts[] = {
@@ -38,6 +38,7 @@ static const struct zn_opt opts[] = {
 	{ 0, "tail", ZN_OPT_CHOICE, "HOW", &o.tail, "share|drop|repeat",
 	  "what is less than a batch for each rank at the end: share it, drop it, or repeat samples from the beginning (default share)" },
 	{ 0, "fields", ZN_OPT_STR, "NAMES", &o.fields, NULL, "only these, comma-separated, in this order; a sample that lacks one is lost" },
+	{ 0, "arrow", ZN_OPT_FLAG, NULL, &o.arrow, NULL, "write a stream in Arrow's IPC format instead of records; losses go to stderr" },
 	{ 0, "resume", ZN_OPT_STR, "FILE", &o.resume, "file", "go on where FILE says, and keep in it how far it came" },
 	{ 0, "on-error", ZN_OPT_CHOICE, "HOW", &o.on_error, "skip|fail", "what to do about a sample that can't be read (default skip)" },
 	{ 0, "max-errors", ZN_OPT_U64, "N", &o.max_errors, NULL, "give up, with status 65, when more than N samples are lost" },
@@ -288,19 +289,19 @@ static void keep_first(const struct zn_loss *loss)
 	         loss->key ? "'" : "", loss->offset_bytes, loss->shard, loss->reason);
 }
 
-static int send_batch(struct zn_pack *p, const struct zn_batch *b)
+static int send_batch(struct zn_sink *to, const struct zn_batch *b, struct zn_err *err)
 {
 	uint64_t begun = zn_boot_ns();
 	int rc = 0;
 
 	for (uint32_t i = 0; i < b->n_losses && rc == 0; i++) {
 		keep_first(&b->losses[i]);
-		rc = zn_pack_loss(p, &b->losses[i]);
+		rc = zn_sink_loss(to, &b->losses[i]);
 	}
 	if (rc == 0 && !is_too_many())
-		rc = zn_pack_batch(p, b);
+		rc = zn_sink_batch(to, b, err);
 	if (rc == 0)
-		rc = add_sent(p->written, b);
+		rc = add_sent(zn_sink_written(to), b);
 	seen.sink_ns += zn_boot_ns() - begun;
 	seen.batches++;
 	seen.samples += b->n;
@@ -320,17 +321,17 @@ static void say_progress(uint64_t total)
 	        (double)seen.samples / s, (double)seen.bytes / 1e9 / s, seen.losses);
 }
 
-static int stream(struct zn_loader *l, struct zn_pack *p, struct zn_err *err)
+static int stream(struct zn_loader *l, struct zn_sink *to, struct zn_err *err)
 {
 	const struct zn_batch *b;
 	int rc = 0;
 
 	while (rc == 0 && !stop_signal && !is_too_many() && (rc = zn_loader_next(l, &b, err)) > 0) {
-		rc = send_batch(p, b);
+		rc = send_batch(to, b, err);
 		zn_loader_put(l, b);
 		say_progress(zn_loader_total(l));
 	}
-	return rc;
+	return rc < 0 ? rc : zn_sink_end(to, err);
 }
 
 /* ---- the end ---------------------------------------------------------------------------------------------- */
@@ -388,9 +389,11 @@ static int load(const struct zn_sources *s, struct zn_arena *a)
 	struct zn_loader_ask ask = ask_of_options(a);
 	struct zn_err err = { .text = "" };
 	struct zn_loader *l;
-	struct zn_pack pack;
+	struct zn_sink sink;
 	int rc = open_far(s, &ask, a, &err);
 
+	if (rc == 0)
+		rc = zn_sink_open(&sink, STDOUT_FILENO, o.arrow, STDERR_FILENO, &err);
 	if (rc == 0)
 		rc = zn_loader_new(s, &ask, &l, &err);
 	if (rc < 0)
@@ -400,16 +403,15 @@ static int load(const struct zn_sources *s, struct zn_arena *a)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGTERM, on_stop);
 	signal(SIGINT, on_stop);
-	zn_pack_init(&pack, STDOUT_FILENO);
 	seen.begun_ns = seen.said_ns = zn_boot_ns();
-	rc = stream(l, &pack, &err);
+	rc = stream(l, &sink, &err);
 	if (far.fd >= 0) {
-		int noted = note_far(pack.written, rc != -EPIPE);
+		int noted = note_far(zn_sink_written(&sink), rc != -EPIPE);
 		rc = rc < 0 ? rc : noted;
 	}
 	sum_up(l);
 	zn_loader_free(l);
-	zn_pack_done(&pack);
+	zn_sink_close(&sink);
 	return end_code(rc, &err);
 }
 

@@ -29,7 +29,7 @@ _zn_load()
 	--complete) _zn_reply -W 'bash zsh fish'; return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		_zn_reply -W '-b --batch --shuffle --seed -e --epochs --rank --world --tail --fields --resume --on-error --max-errors --memory -j --threads --depth --direct --no-uring --no-index --stats --progress -h --help --version --complete'
+		_zn_reply -W '-b --batch --shuffle --seed -e --epochs --rank --world --tail --fields --arrow --resume --on-error --max-errors --memory -j --threads --depth --direct --no-uring --no-index --stats --progress -h --help --version --complete'
 	else
 		compopt -o filenames; _zn_reply -f
 	fi

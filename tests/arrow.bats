@@ -71,3 +71,24 @@ all=(jpg cls:i32 image:u8:3,8,8 bf:bf16 f16:f16 f32:f32 f64:f64 i8:i8 u8:u8 i16:
 	run -1 sh -c '"$1/tools/arrow-check" 1 5 jpg:u8:64 <stream' - "$BATS_TEST_DIRNAME"
 	[[ $output == "jpg in row 4 of batch 0: "* ]]
 }
+
+@test "what zn-load writes is what lies in the shard, and its losses are told beside the stream" {
+	mkdir data
+	for i in {1..9}; do printf '%0*d' $((i * 1000)) "$i" >data/$i.txt && printf '%d' $i >data/$i.cls; done
+	tar -cf a.tar data/{1..9}.{txt,cls}
+	printf X | dd of=a.tar bs=1 seek=3 conv=notrunc status=none
+	zn-load --arrow -b 4 --fields cls,txt a.tar >stream 2>errors
+	run -0 node -e '
+		const { tableFromIPC } = require("apache-arrow");
+		const fs = require("fs");
+		const table = tableFromIPC(fs.readFileSync("stream"));
+		console.log(table.schema.fields.map(f => f.name).join(" "));
+		for (const row of table) {
+			const same = ["txt", "cls"].every(f => Buffer.compare(Buffer.from(row[f]), fs.readFileSync(row.__key__ + "." + f)) === 0);
+			console.log(row.__key__, same, Number(row.meta.seq));
+		}'
+	[ "${lines[0]}" = "__key__ cls txt meta" ]
+	[ "${#lines[@]}" -eq 9 ]
+	[ "$(grep -c true <<<"$output")" -eq 8 ]
+	grep -q '"kind":"loss","epoch":0,"shard":"a.tar","offset_bytes":0,' errors
+}
