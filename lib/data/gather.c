@@ -16,7 +16,8 @@ struct zn__open {
 	uint64_t number;               /* in the index */
 	uint64_t end;                  /* of its last member */
 	uint32_t part;                 /* the last; 0: it lies in one piece */
-	uint32_t n_fields, fields[ZN__FIELDS_MAX]; /* hashes of the names */
+	uint32_t n_fields;
+	uint64_t fields[ZN__FIELDS_MAX]; /* hashes of the names; by 32 bits "liquid" would be "costarring" */
 	bool is_lost;
 	struct zn__suspect *suspect;
 	UT_hash_handle hh;
@@ -86,18 +87,18 @@ static struct zn__open *open_one(struct zn__gather *g, const struct zn_key *k, u
 	return s;
 }
 
-static uint32_t hash_of_field(const struct zn_key *k)
+static uint64_t hash_of_field(const struct zn_key *k)
 {
-	uint32_t h = 2166136261u;
+	uint64_t h = UINT64_C(14695981039346656037);
 
 	for (size_t i = 0; i < k->field_len; i++) {
 		unsigned char c = (unsigned char)k->field[i];
-		h = (h ^ (c >= 'A' && c <= 'Z' ? c + 32u : c)) * 16777619u;
+		h = (h ^ (c >= 'A' && c <= 'Z' ? c + 32u : c)) * UINT64_C(1099511628211);
 	}
 	return h;
 }
 
-static bool can_get(const struct zn__open *s, uint32_t field)
+static bool can_get(const struct zn__open *s, uint64_t field)
 {
 	for (uint32_t i = 0; i < s->n_fields; i++)
 		if (s->fields[i] == field)
@@ -111,7 +112,7 @@ static bool is_of(const struct zn__open *s, const struct zn_key *k)
 }
 
 /* The sample that a member is of; where that has the field already another one of the same key begins. */
-static struct zn__open *sample_of(struct zn__gather *g, const struct zn_key *k, uint32_t field, uint64_t offset)
+static struct zn__open *sample_of(struct zn__gather *g, const struct zn_key *k, uint64_t field, uint64_t offset)
 {
 	struct zn__open *s = g->last;
 
@@ -216,7 +217,7 @@ void zn__gather_other(struct zn__gather *g)
 
 int zn__gather_member(struct zn__gather *g, const struct zn_key *k, uint64_t offset, uint64_t bytes, const char *why)
 {
-	uint32_t field = hash_of_field(k);
+	uint64_t field = hash_of_field(k);
 	struct zn__open *s = sample_of(g, k, field, offset);
 
 	if (!s)

@@ -175,6 +175,9 @@ static void whole(void)
 	pair(&b, "0");
 	pair(&b, "0");
 	hold(&b, "0+2048 2048+2048", "", "a field that comes again begins another sample of the same key");
+	shard_text(&b, "0.costarring", "a");
+	shard_text(&b, "0.liquid", "b");
+	hold(&b, "0+2048", "", "fields whose names have the same hash of 32 bits are two");
 	pair(&b, "0");
 	shard_end(&b);
 	pair(&b, "1");
