@@ -28,6 +28,8 @@ static ssize_t fill(struct builder *b, uint64_t pos, size_t need)
 	uint64_t left = b->blob->size - pos;
 	size_t want = b->stride > FAR ? NEAR : CHUNK;
 
+	if (need > CHUNK / 2) /* and some more, or damage in long headers would have them read again for each of their blocks */
+		want = 2 * need;
 	want = want > need ? want : need;
 	if (want > b->cap) {
 		char *more = realloc(b->window, want);

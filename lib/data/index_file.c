@@ -12,7 +12,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
-#include "data/index.h"
+#include "data/gather.h"
 #include "data/tar.h"
 
 #define MAGIC UINT64_C(0x31585844494e5a01) /* 0x01 "ZNIDXX1" on a little-endian machine */
@@ -138,21 +138,39 @@ static bool copy_flaws(struct zn_index *x, const struct head *h, const char *fro
 	return true;
 }
 
+/* No more than a shard of that size can have: a sample, a part and a flaw take a block of it at least. */
+static bool can_be(const struct head *h, uint64_t size)
+{
+	uint64_t blocks = size / ZN_TAR_BLOCK + 1;
+
+	return h->n <= blocks && h->n_parts - 1 <= blocks && h->n_flaws <= blocks && h->n_text / (ZN_TAR_BLOCK + 256) <= blocks;
+}
+
 static bool is_within(uint64_t offset, uint32_t blocks, uint64_t size)
 {
 	return offset < size && blocks && (uint64_t)blocks * ZN_TAR_BLOCK <= zn_tar_padded(size - offset);
 }
 
+/* A sample has not more parts than members.  One that follows is always a later one, so there is an end. */
+static bool is_short(const struct zn_index *x, uint32_t at)
+{
+	unsigned n = 0;
+
+	for (; at && n <= ZN__FIELDS_MAX; at = x->parts[at].more)
+		n++;
+	return n && n <= ZN__FIELDS_MAX;
+}
+
 static bool makes_sense(const struct zn_index *x, uint64_t size)
 {
-	for (uint64_t i = 0; i < x->n; i++) {
-		uint32_t at = x->blocks[i];
-		if (at & ZN__IS_PARTS ? (at & ZN__BLOCKS_MAX) >= x->n_parts || at == ZN__IS_PARTS : !is_within(x->offsets[i], at, size))
-			return false;
-	}
-	for (uint64_t i = 1; i < x->n_parts; i++) /* one that follows is always a later one, so there is an end */
+	for (uint64_t i = 1; i < x->n_parts; i++)
 		if (!is_within(x->parts[i].offset, x->parts[i].blocks, size) || (x->parts[i].more && (x->parts[i].more <= i || x->parts[i].more >= x->n_parts)))
 			return false;
+	for (uint64_t i = 0; i < x->n; i++) {
+		uint32_t at = x->blocks[i], part = at & ZN__BLOCKS_MAX;
+		if (at & ZN__IS_PARTS ? part >= x->n_parts || !is_short(x, part) : !is_within(x->offsets[i], at, size))
+			return false;
+	}
 	return true;
 }
 
@@ -190,6 +208,8 @@ static int read_open(int fd, const struct zn_index_of *of, struct zn_index *ret,
 		*ret_why = "the shard has changed since";
 		return 0;
 	}
+	if (!can_be(&h, of->size))
+		return -EBADMSG;
 	char *body = malloc(n ? n : 1);
 	if (!body)
 		return -ENOMEM;

@@ -247,7 +247,7 @@ ssize_t zn_tar_head(const void *archive, size_t n, struct zn_tar_head *ret, size
 	const char *p = archive;
 	size_t at = 0;
 
-	for (;;) {
+	for (unsigned n_before = 0;; n_before++) {
 		const struct header *h = (const struct header *)(p + at);
 		uint64_t size;
 		if (n < at + ZN_TAR_BLOCK)
@@ -264,7 +264,7 @@ ssize_t zn_tar_head(const void *archive, size_t n, struct zn_tar_head *ret, size
 			return bad("the header's size is no number", ret_why);
 		if (!strchr("xgXLK", h->type) || !h->type)
 			return take_member(p, n, at, size, &said, ret, ret_need, ret_why);
-		if (size > ZN_TAR_HEADS_MAX)
+		if (size > ZN_TAR_HEADS_MAX || n_before == ZN_TAR_DESCRIPTIONS_MAX)
 			return bad("its headers are too long", ret_why);
 		size_t next = at + ZN_TAR_BLOCK + (size_t)zn_tar_padded(size);
 		if (n < next)

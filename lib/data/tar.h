@@ -13,7 +13,8 @@
 
 enum {
 	ZN_TAR_BLOCK = 512,
-	ZN_TAR_HEADS_MAX = 1 << 20,    /* bytes of all headers of one member; more is damage */
+	ZN_TAR_HEADS_MAX = 1 << 20,    /* bytes of all headers of one member; more is damage, ... */
+	ZN_TAR_DESCRIPTIONS_MAX = 64,  /* ... and so are more that only describe it */
 };
 
 enum zn_tar_kind {

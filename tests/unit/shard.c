@@ -280,6 +280,87 @@ static void kept(const char *path)
 	zn_buf_done(&b);
 }
 
+/* Who writes an index can say anything, but not have all of it looked at again for each sample, or more kept than a shard can have. */
+static void hostile_file(const char *path)
+{
+	enum { LONG = 65 };
+	uint64_t offsets[LONG + 1] = { 0 };
+	uint32_t blocks[LONG + 1];
+	struct zn__part parts[LONG + 1];
+	struct zn_index_of of = { 512 * LONG, 1 };
+	struct zn_index x = { .n = 1, .offsets = offsets, .blocks = blocks, .parts = parts, .n_parts = LONG + 1 }, y;
+	struct zn_err err = { .text = "" };
+	const char *why;
+
+	for (uint32_t i = 0; i <= LONG; i++)
+		parts[i] = (struct zn__part){ 0, 1, i < LONG ? i + 1 : 0 };
+	blocks[0] = ZN__IS_PARTS | 1;
+	tap_ok(zn_index_write(path, &of, &x, &err) == 0 && zn_index_read(path, &of, &y, &why) == -EBADMSG, "a sample of more parts than members is refused");
+	blocks[0] = ZN__IS_PARTS | 2;
+	int rc = zn_index_write(path, &of, &x, &err) == 0 ? zn_index_read(path, &of, &y, &why) : -1;
+	tap_ok(rc == 1, "one of as many is not");
+	if (rc == 1)
+		zn_index_done(&y);
+	x.n = LONG + 1;
+	x.n_parts = 1;
+	for (uint32_t i = 0; i <= LONG; i++)
+		blocks[i] = 1;
+	of.size = 512 * 10;
+	tap_ok(zn_index_write(path, &of, &x, &err) == 0 && zn_index_read(path, &of, &y, &why) == -EBADMSG, "more samples than the shard has blocks are refused");
+	unlink(path);
+}
+
+/* ---- what would take too long ----------------------------------------------------------------------------- */
+
+struct counted { struct zn_buf *b; uint64_t bytes; };
+
+static ssize_t counted_read(void *arg, void *p, size_t n, uint64_t at)
+{
+	struct counted *c = arg;
+	ssize_t got = shard_read(c->b, p, n, at);
+
+	c->bytes += got > 0 ? (uint64_t)got : 0;
+	return got;
+}
+
+/* Bytes that were read for an index, and how many samples it has. */
+static uint64_t cost(struct zn_buf *b, uint64_t *ret_n)
+{
+	struct counted c = { b, 0 };
+	struct zn_blob blob = { b->len, counted_read, &c };
+	struct zn_err err;
+	struct zn_index x;
+
+	*ret_n = 0;
+	if (zn_index_build(&blob, &x, &err) == 0) {
+		*ret_n = x.n;
+		zn_index_done(&x);
+	}
+	return c.bytes;
+}
+
+static void hostile_archives(void)
+{
+	struct zn_buf b = { 0 };
+	uint64_t n, bytes;
+
+	for (int i = 0; i < 4000; i++)
+		shard_put(&b, 'x', "pax", "", 0);
+	pair(&b, "0");
+	bytes = cost(&b, &n);
+	tap_ok(n == 1 && bytes < 10 * b.len, "headers behind headers are read %.1f times", (double)bytes / (double)b.len);
+	b.len = 0;
+	for (int i = 0; i < 4000; i++) { /* each wants much behind it looked at, which makes no sense then */
+		shard_put(&b, 'x', "pax", "", 0);
+		memcpy(b.data + b.len - 512 + 124, "00003000000", 11);
+		shard_sum(b.data + b.len - 512);
+	}
+	pair(&b, "0");
+	bytes = cost(&b, &n);
+	tap_ok(n == 1 && bytes < 10 * b.len, "long headers that make no sense are read %.1f times", (double)bytes / (double)b.len);
+	zn_buf_done(&b);
+}
+
 /* Nothing that is not there is ever read, and there is always an end. */
 static void garbage(void)
 {
@@ -331,6 +412,8 @@ int main(void)
 	whole();
 	damaged();
 	kept(path);
+	hostile_file(path);
+	hostile_archives();
 	garbage();
 	return tap_done();
 }
