@@ -212,7 +212,7 @@ static uint64_t unread(void)
 /* Notes the last batch that was read whole; all: whatever was written whole will be. */
 static int note_far(uint64_t written, bool all)
 {
-	uint64_t taken = all ? written : written - unread();
+	uint64_t left = all ? 0 : unread(), taken = left < written ? written - left : 0; /* a socket counts more than the bytes */
 	bool is_new = false;
 
 	for (; far.n && far.sent[far.first].end <= taken; far.first = (far.first + 1) % SENT_MAX, far.n--) {
@@ -267,7 +267,8 @@ static volatile sig_atomic_t stop_signal;
 static void on_stop(int sig)
 {
 	stop_signal = sig;
-	signal(sig, SIG_DFL); /* a second one is at once */
+	signal(SIGTERM, SIG_DFL); /* a second one, whichever, is at once */
+	signal(SIGINT, SIG_DFL);
 }
 
 static struct {
@@ -298,8 +299,9 @@ static int send_batch(struct zn_sink *to, const struct zn_batch *b, struct zn_er
 		keep_first(&b->losses[i]);
 		rc = zn_sink_loss(to, &b->losses[i]);
 	}
-	if (rc == 0 && !is_too_many())
-		rc = zn_sink_batch(to, b, err);
+	if (rc < 0 || is_too_many()) /* then it is not sent, and who goes on begins with it */
+		return rc;
+	rc = zn_sink_batch(to, b, err);
 	if (rc == 0)
 		rc = add_sent(zn_sink_written(to), b);
 	seen.sink_ns += zn_boot_ns() - begun;

@@ -216,6 +216,47 @@ print(data.count(b"\xa5batch") - 1)') # the last one may not be whole
 	[[ $output == *"'state': "* ]]
 }
 
+@test "who gives up goes on with the batch that was not sent" {
+	shard a.tar 1 20
+	printf X | dd of=a.tar bs=1 seek=$((12 * 2048 + 5)) conv=notrunc status=none # in the header of 13.txt
+	run -65 zn-load -b 5 --on-error fail --resume state a.tar
+	zn-load -b 5 --resume state a.tar 2>/dev/null | keys >rest
+	[ "$(grep -vc loss rest)" -eq 19 ] # the flaw comes before the first batch, so nothing had been sent
+}
+
+@test "what lies in a socket counts as not read" {
+	shard a.tar 1 400
+	python3 -c '
+import array, fcntl, json, socket, subprocess, termios, time
+ours, theirs = socket.socketpair()
+load = subprocess.Popen(["zn-load", "-b", "1", "--resume", "state", "a.tar"], stdout=theirs)
+theirs.close()
+n, before = array.array("i", [0]), -1
+while n[0] == 0 or n[0] != before: # until it waits for us
+    before = n[0]
+    time.sleep(0.2)
+    fcntl.ioctl(ours, termios.FIONREAD, n)
+load.kill()
+load.wait()
+state = json.load(open("state"))
+assert state["next"] == 0, state'
+}
+
+@test "a second signal is not waited for, whichever it is" {
+	shard a.tar 1 400
+	mkfifo pipe
+	zn-load -b 4 a.tar >pipe &
+	local pid=$!
+	exec 9<pipe
+	head -c 30000 <&9 >part # then nobody reads
+	until grep -q '^State:.S' /proc/$pid/status; do sleep 0.1; done
+	kill -INT $pid
+	while (($((0x$(awk '/SigCgt/ { print $2 }' /proc/$pid/status) & 2)))); do sleep 0.1; done # it has seen it
+	kill -TERM $pid
+	timeout 20 tail --pid=$pid -f /dev/null || kill -KILL $pid
+	run -143 wait $pid
+}
+
 @test "another number of ranks goes on with what is left" {
 	shard a.tar 1 100
 	for r in 0 1; do zn-load -b 5 --rank $r --world 2 --resume "state$r" a.tar | head -c 8000 >"part$r" || :; done
