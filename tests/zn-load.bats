@@ -327,6 +327,21 @@ f = open("huge.tar", "wb"); b = h.tobuf(tarfile.GNU_FORMAT); f.write(b); f.trunc
 	[ "$output" = "loss data/huge 0 it is larger than 1 TiB" ]
 }
 
+@test "more files than there may be descriptors are read, and sizes beyond all memory are told" {
+	samples 1 100
+	for option in '' --direct '--no-uring --direct -j 2'; do
+		# shellcheck disable=SC2086
+		(ulimit -n 40 && zn-load $option -b 50 data 2>errors) | (cd data && same_bytes) >got
+		[ "$(<got)" = 200 ]
+		[ ! -s errors ]
+	done
+	mkdir "/dev/shm/${dir##*/}" || skip "no file system that has sizes like that"
+	for i in 1 2 3 4; do truncate -s 4E "/dev/shm/${dir##*/}/a.$i"; done # 2 to the 64th together
+	run shown < <(zn-load "/dev/shm/${dir##*/}" 2>/dev/null)
+	rm -rf "/dev/shm/${dir##*/}"
+	[ "$output" = "loss a 0 it is larger than the memory that was allowed" ]
+}
+
 @test "it says how fast it was, what was waited for, and what the bottleneck is" {
 	shard a.tar 1 50
 	run --separate-stderr zn-load --stats --direct a.tar

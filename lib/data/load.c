@@ -76,12 +76,13 @@ static int add_shard_pieces(struct zn__load *load, const struct zn_source *s, ui
 static int add_file_pieces(struct zn__load *load, const struct zn_source *s, uint64_t sample, uint64_t most, const char **ret_why)
 {
 	const struct zn__files *f = &s->samples[sample];
-	uint64_t sum = 0;
+	uint64_t left = most;
 	int rc = 0;
 
-	for (uint32_t i = f->first; i < f->first + f->n; i++)
-		sum += s->files[i].size;
-	*ret_why = sum > most ? "it is larger than the memory that was allowed" : NULL;
+	*ret_why = NULL;
+	for (uint32_t i = f->first; i < f->first + f->n && !*ret_why; left -= s->files[i++].size) /* sizes may be anything */
+		if (s->files[i].size > left)
+			*ret_why = "it is larger than the memory that was allowed";
 	for (uint32_t i = f->first; i < f->first + f->n && rc == 0 && !*ret_why; i++)
 		rc = add_piece(load, (struct zn__piece){ .source = s, .file = i, .bytes = s->files[i].size });
 	return rc;
@@ -147,6 +148,31 @@ static void open_run(struct zn__run *r)
 	r->fd = r->own_fd = open(r->source->files[r->file].path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (r->fd < 0)
 		r->rc = -errno;
+}
+
+static bool is_later(const struct zn__run *r)
+{
+	return r->rc == -EMFILE || r->rc == -ENFILE;
+}
+
+/* Of many small files each has a descriptor while they are planned; where there are no more they are opened one by one in
+ * the end.
+ */
+static void open_late(struct zn__run *r)
+{
+	if (!is_later(r))
+		return;
+	r->rc = 0;
+	open_run(r);
+}
+
+/* What was read whole needs it no longer. */
+static void close_early(struct zn__run *r)
+{
+	if (r->own_fd < 0 || r->good < r->bytes)
+		return;
+	close(r->own_fd);
+	r->fd = r->own_fd = -1;
 }
 
 /* Its last byte, since what was read ahead ends somewhere. */
@@ -256,7 +282,9 @@ static int finish_run(struct zn__loading *g, struct zn__load *load, struct zn__r
 
 	if (rc < 0)
 		return rc;
+	open_late(r);
 	read_rest(r);
+	close_early(r);
 	g->stats.device_ns += waited - begun;
 	g->stats.copy_ns += zn_boot_ns() - waited;
 	g->stats.warm_bytes += r->n_reads ? 0 : r->good;
