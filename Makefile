@@ -86,7 +86,7 @@ $B/%.o: %.c
 	$(q)mkdir -p $(@D)
 	$(q)$(CC) $(all_cflags) -MMD -MP -c -o $@ $<
 
-tests: $(units) $(tools) $(fakes) $B/tests/fuzz/records.o # which scripts/fuzz links
+tests: $(units) $(tools) $(fakes) $B/tests/fuzz/records.o $B/tests/fuzz/shard.o # which scripts/fuzz links
 
 check: all tests
 	$(q)B=$(abspath $B) scripts/run-tests $(T)
