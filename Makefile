@@ -86,7 +86,8 @@ $B/%.o: %.c
 	$(q)mkdir -p $(@D)
 	$(q)$(CC) $(all_cflags) -MMD -MP -c -o $@ $<
 
-tests: $(units) $(tools) $(fakes) $B/tests/fuzz/records.o $B/tests/fuzz/shard.o # which scripts/fuzz links
+fuzzed := $(patsubst tests/fuzz/%.c,$B/tests/fuzz/%.o,$(sort $(wildcard tests/fuzz/*.c)))
+tests: $(units) $(tools) $(fakes) $(fuzzed) # those scripts/fuzz and scripts/fuzz-decode link
 
 check: all tests
 	$(q)B=$(abspath $B) scripts/run-tests $(T)
