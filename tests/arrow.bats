@@ -4,15 +4,22 @@ bats_require_minimum_version 1.5.0
 
 version=21.1.0
 
+lacks() { echo "$*" >"$BATS_FILE_TMPDIR/lacks"; }
+
 setup_file() {
-	command -v node >/dev/null && command -v npm >/dev/null || skip "node and npm are not installed"
 	export NODE_PATH=$BATS_FILE_TMPDIR/npm/node_modules
-	timeout 120 npm install --prefix "$BATS_FILE_TMPDIR/npm" --no-audit --no-fund --ignore-scripts --fetch-retries 0 \
-		"apache-arrow@$version" >"$BATS_FILE_TMPDIR/log" 2>&1 ||
-		skip "apache-arrow can't be had from the npm registry: $(grep -m 1 'npm ERR!\|npm error' "$BATS_FILE_TMPDIR/log")"
+	if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+		lacks "node and npm are not installed"
+	elif ! timeout 120 npm install --prefix "$BATS_FILE_TMPDIR/npm" --no-audit --no-fund --ignore-scripts --fetch-retries 0 \
+		"apache-arrow@$version" >"$BATS_FILE_TMPDIR/log" 2>&1; then
+		lacks "apache-arrow can't be had from the npm registry: $(head -n 1 "$BATS_FILE_TMPDIR/log")"
+	fi
 }
 
-setup() { cd "$BATS_TEST_TMPDIR" || exit; }
+setup() {
+	[ ! -e "$BATS_FILE_TMPDIR/lacks" ] || skip "$(cat "$BATS_FILE_TMPDIR/lacks")"
+	cd "$BATS_TEST_TMPDIR" || exit
+}
 
 # both WORD...: the stream that arrowput writes, and what arrow-check finds in it
 both() (
