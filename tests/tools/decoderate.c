@@ -4,7 +4,7 @@
  */
 #include <stdio.h>
 
-#ifdef ZN_HAVE_JPEG
+#ifdef ZN_WITH_LIBJPEG
 
 #include <stdlib.h>
 #include <sys/mman.h>

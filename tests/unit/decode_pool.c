@@ -5,7 +5,7 @@
 
 #include "data/decode_pool.h"
 #include "tap.h"
-#if defined(ZN_HAVE_JPEG) && defined(ZN_HAVE_PNG)
+#if defined(ZN_WITH_LIBJPEG) && defined(ZN_WITH_LIBPNG)
 #include "decode_help.h"
 #endif
 
@@ -21,7 +21,7 @@ static struct zn_decoder *must_parse(const char *text)
 	return d;
 }
 
-#if defined(ZN_HAVE_JPEG) && defined(ZN_HAVE_PNG)
+#if defined(ZN_WITH_LIBJPEG) && defined(ZN_WITH_LIBPNG)
 
 static const struct jpeg_how hows[] = {
 	{ 90, 2, 2, false, JCS_RGB, JCS_YCbCr, 3, false }, { 90, 2, 1, false, JCS_RGB, JCS_YCbCr, 3, false }, { 75, 1, 1, false, JCS_RGB, JCS_YCbCr, 3, false },
@@ -169,7 +169,7 @@ int main(void)
 	check_pool_empty();
 	check_pool_stop();
 	check_close_up();
-#if defined(ZN_HAVE_JPEG) && defined(ZN_HAVE_PNG)
+#if defined(ZN_WITH_LIBJPEG) && defined(ZN_WITH_LIBPNG)
 	check_pool_batch(1);
 	check_pool_batch(4);
 #endif
