@@ -382,8 +382,6 @@ int zn__load_finish(struct zn__loading *g, struct zn__load *load, struct zn_err 
 
 void zn__loading_done(struct zn__loading *g)
 {
-	for (size_t i = 0; i < g->n_fields; i++)
-		free(g->fields[i]);
-	free(g->fields);
+	zn__names_done(&g->names);
 	zn_reads_free(g->reads);
 }

@@ -3,6 +3,7 @@
 #define ZN_DATA_LOAD_H
 
 #include "data/loader.h"
+#include "data/names.h"
 #include "data/reads.h"
 #include "mem/mempool.h"
 
@@ -40,8 +41,7 @@ struct zn__loading {
 	struct zn_mempool *pool;       /* of all threads */
 	struct zn_reads *reads;
 	bool direct;                   /* for what is cold */
-	char **fields;                 /* each name once */
-	size_t n_fields, cap_fields;
+	struct zn__names names;
 	struct zn_loader_stats stats;
 };
 

@@ -1,5 +1,4 @@
 /* The samples of a load, whose bytes are in memory: taken apart, in order; what makes no sense is lost. */
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,57 +20,17 @@ struct parsing {
 	const char *why;               /* it makes no sense */
 };
 
-/* ---- names of fields -------------------------------------------------------------------------------------- */
-
-static bool is_lower(const char *text, const char *p, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (text[i] != (char)tolower((unsigned char)p[i]))
-			return false;
-	return !text[n];
-}
-
-/* The one text that stands for a name, in lower case. */
-static const char *field_of(struct zn__loading *g, const char *p, size_t n)
-{
-	for (size_t i = 0; i < g->n_fields; i++)
-		if (is_lower(g->fields[i], p, n))
-			return g->fields[i];
-	if (g->n_fields == g->cap_fields) {
-		size_t cap = g->cap_fields ? 2 * g->cap_fields : 8;
-		char **v = reallocarray(g->fields, cap, sizeof(*v));
-		if (!v)
-			return NULL;
-		g->fields = v;
-		g->cap_fields = cap;
-	}
-	char *name = strndup(p, n);
-	for (char *c = name; c && *c; c++)
-		*c = (char)tolower((unsigned char)*c);
-	if (name)
-		g->fields[g->n_fields++] = name;
-	return name;
-}
-
-static bool is_wanted(const struct zn__loading *g, const char *p, size_t n)
-{
-	for (uint32_t i = 0; i < g->ask->n_fields; i++)
-		if (is_lower(g->ask->fields[i], p, n))
-			return true;
-	return !g->ask->n_fields;
-}
-
 /* ---- one sample ------------------------------------------------------------------------------------------- */
 
 static int add_datum(struct parsing *s, const char *field, size_t field_len, const char *p, size_t n)
 {
-	if (!is_wanted(s->g, field, field_len))
+	if (!zn__is_wanted(s->g->ask, field, field_len))
 		return 0;
 	if (s->n == ZN__FIELDS_MAX) {
 		s->why = "it has more members than a sample may have";
 		return 0;
 	}
-	s->data[s->n] = (struct zn_datum){ .field = field_of(s->g, field, field_len), .p = p, .n = n };
+	s->data[s->n] = (struct zn_datum){ .field = zn__names_get(&s->g->names, field, field_len), .p = p, .n = n };
 	s->bytes += n;
 	return s->data[s->n++].field ? 0 : -ENOMEM;
 }
@@ -120,28 +79,6 @@ static int take_file(struct parsing *s, const struct zn__piece *piece)
 	return add_datum(s, f->field, strlen(f->field), piece->p, piece->bytes);
 }
 
-/* Those fields that were asked for, in that order. */
-static void choose(struct parsing *s)
-{
-	const struct zn_loader_ask *ask = s->g->ask;
-	struct zn_datum chosen[ZN__FIELDS_MAX];
-
-	if (!ask->n_fields || s->why)
-		return;
-	for (uint32_t i = 0; i < ask->n_fields; i++) {
-		uint32_t k = 0;
-		while (k < s->n && strcasecmp(s->data[k].field, ask->fields[i]))
-			k++;
-		if (k == s->n) {
-			s->why = "it lacks a field that was asked for";
-			return;
-		}
-		chosen[i] = s->data[k];
-	}
-	s->n = ask->n_fields;
-	memcpy(s->data, chosen, s->n * sizeof(*chosen));
-}
-
 static int parse(struct parsing *s, const struct zn__slot *slot)
 {
 	const struct zn_source *source = &s->g->sources->v[slot->place.shard];
@@ -153,7 +90,8 @@ static int parse(struct parsing *s, const struct zn__slot *slot)
 	s->key = source->kind == ZN_SOURCE_FILES ? source->samples[slot->place.sample].key : NULL;
 	for (uint32_t i = slot->first_piece; i < slot->first_piece + slot->n_pieces && rc == 0 && !s->why; i++)
 		rc = source->kind == ZN_SOURCE_TAR ? take_piece(s, &s->load->pieces[i]) : take_file(s, &s->load->pieces[i]);
-	choose(s);
+	if (!s->why)
+		s->why = zn__choose(s->g->ask, s->data, &s->n);
 	return rc;
 }
 
