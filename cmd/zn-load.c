@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "cli/cli.h"
+#include "data/decode.h"
 #include "data/loader.h"
 #include "data/resume.h"
 #include "data/sink.h"
@@ -25,6 +26,7 @@ enum { BATCH = 32, BATCH_MAX = 1 << 20, WORLD_MAX = 1 << 20 };
 static struct {
 	struct zn_ou64 batch, seed, epochs, rank, world, threads, depth, memory, max_errors;
 	const char *shuffle, *fields, *resume, *on_error, *tail;
+	struct zn_strs decode;
 	bool arrow, direct, no_uring, no_keep, progress, stats;
 } o;
 
@@ -38,6 +40,7 @@ static const struct zn_opt opts[] = {
 	{ 0, "tail", ZN_OPT_CHOICE, "HOW", &o.tail, "share|drop|repeat",
 	  "what is less than a batch for each rank at the end: share it, drop it, or repeat samples from the beginning (default share)" },
 	{ 0, "fields", ZN_OPT_STR, "NAMES", &o.fields, NULL, "only these, comma-separated, in this order; a sample that lacks one is lost" },
+	{ 0, "decode", ZN_OPT_STRS, "FIELD=KIND", &o.decode, NULL, "make numbers of a field: jpg=image:224x224,f32, cls=int; may be repeated" },
 	{ 0, "arrow", ZN_OPT_FLAG, NULL, &o.arrow, NULL, "write a stream in Arrow's IPC format instead of records; losses go to stderr" },
 	{ 0, "resume", ZN_OPT_STR, "FILE", &o.resume, "file", "go on where FILE says, and keep in it how far it came" },
 	{ 0, "on-error", ZN_OPT_CHOICE, "HOW", &o.on_error, "skip|fail", "what to do about a sample that can't be read (default skip)" },
@@ -125,6 +128,32 @@ static const char **fields(struct zn_arena *a, uint32_t *ret_n)
 	return v;
 }
 
+/* One of each field; freed at the end. */
+static struct zn_decoder **decoders(struct zn_arena *a)
+{
+	struct zn_decoder **v = zn_cli_must(zn_arena_array(a, o.decode.n + 1, sizeof(struct zn_decoder *)));
+	struct zn_err err = { .text = "" };
+
+	for (size_t i = 0; i < o.decode.n; i++) {
+		if (zn_decode_parse(o.decode.v[i], &v[i], &err) < 0)
+			zn_cli_usage("option '--decode': %s", err.text);
+		for (size_t k = 0; k < i; k++)
+			if (!strcasecmp(v[k]->field, v[i]->field))
+				zn_cli_usage("option '--decode': '%s' is there twice", v[i]->field);
+	}
+	return v;
+}
+
+/* Who decodes wants all CPUs. */
+static unsigned threads(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (o.threads.has || !o.decode.n)
+		return (unsigned)within("threads", o.threads, 0, 0, 256);
+	return cpus < 1 ? 1 : cpus > 32 ? 32 : (unsigned)cpus;
+}
+
 static struct zn_loader_ask ask_of_options(struct zn_arena *a)
 {
 	uint64_t world = number_or_env(o.world, "WORLD_SIZE", 1), rank = number_or_env(o.rank, "RANK", 0);
@@ -138,10 +167,12 @@ static struct zn_loader_ask ask_of_options(struct zn_arena *a)
 		           .world = (uint32_t)world, .tail = tail() },
 		.rank = (uint32_t)rank, .epochs = o.epochs.has ? o.epochs.v : 1,
 		.memory_bytes = within("memory", o.memory, MEMORY, 1 << 20, UINT64_C(1) << 50),
-		.threads = (unsigned)within("threads", o.threads, 0, 0, 256), .depth = (unsigned)within("depth", o.depth, 16, 1, 256),
+		.threads = threads(), .depth = (unsigned)within("depth", o.depth, 16, 1, 256),
 		.direct = o.direct ? ZN_DIRECT_ALWAYS : ZN_DIRECT_AUTO, .no_uring = o.no_uring,
 	};
 	ask.fields = fields(a, &ask.n_fields);
+	ask.decoders = decoders(a);
+	ask.n_decoders = (uint32_t)o.decode.n;
 	return ask;
 }
 
@@ -345,11 +376,12 @@ static const char *bottleneck(const struct zn_loader_stats *s)
 		{ s->device_ns, "the device: most time it was waited for" },
 		{ s->copy_ns, "copying from the page cache" },
 		{ s->parse_ns, "taking samples apart" },
+		{ s->decode_ns, "decoding" },
 		{ seen.sink_ns, "the reader of the batches: most time it was waited for" },
 	};
-	size_t most = o.threads.v && s->empty_ns < seen.sink_ns ? 3 : 0;
+	size_t n = sizeof(v) / sizeof(*v), most = threads() && s->empty_ns < seen.sink_ns ? n - 1 : 0;
 
-	for (size_t i = 0; i < 4 && most != 3; i++)
+	for (size_t i = 0; i < n && most != n - 1; i++)
 		most = v[i].ns > v[most].ns ? i : most;
 	return v[most].text;
 }
@@ -364,8 +396,8 @@ static void sum_up(struct zn_loader *l)
 	fprintf(stderr, "zn-load: %" PRIu64 " batches, %" PRIu64 " samples, %.2f GB in %.2f s: %.0f samples/s, %.2f GB/s\n", seen.batches, seen.samples,
 	        (double)seen.bytes / 1e9, took_s, (double)seen.samples / took_s, (double)seen.bytes / 1e9 / took_s);
 	fprintf(stderr, "zn-load: read %.2f GB from the page cache and %.2f GB from devices%s%s%s; waited %.0f ms for devices, copied %.0f ms, took apart %.0f ms, "
-	        "wrote %.0f ms\n", (double)s.warm_bytes / 1e9, (double)s.cold_bytes / 1e9, s.engine ? " by " : "", s.engine ? s.engine : "",
-	        s.direct_bytes ? ", past the page cache" : "", (double)s.device_ns / ms, (double)s.copy_ns / ms, (double)s.parse_ns / ms, (double)seen.sink_ns / ms);
+	        "decoded %.0f ms, wrote %.0f ms\n", (double)s.warm_bytes / 1e9, (double)s.cold_bytes / 1e9, s.engine ? " by " : "", s.engine ? s.engine : "",
+	        s.direct_bytes ? ", past the page cache" : "", (double)s.device_ns / ms, (double)s.copy_ns / ms, (double)s.parse_ns / ms, (double)s.decode_ns / ms, (double)seen.sink_ns / ms);
 	fprintf(stderr, "zn-load: the bottleneck is %s\n", bottleneck(&s));
 }
 
@@ -413,6 +445,8 @@ static int load(const struct zn_sources *s, struct zn_arena *a)
 	}
 	sum_up(l);
 	zn_loader_free(l);
+	for (uint32_t i = 0; i < ask.n_decoders; i++)
+		zn_decoder_free(ask.decoders[i]);
 	zn_sink_close(&sink);
 	return end_code(rc, &err);
 }

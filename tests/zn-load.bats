@@ -6,6 +6,7 @@ setup() {
 	dir=$(mktemp -d "${TMPDIR:-/tmp}/load.XXXXXX")
 	cd "$dir" || return 1
 	unset RANK WORLD_SIZE
+	PATH=${B:-build}/tests:$PATH
 }
 teardown() { cd /; rm -rf "$dir"; }
 
@@ -340,6 +341,39 @@ f = open("huge.tar", "wb"); b = h.tobuf(tarfile.GNU_FORMAT); f.write(b); f.trunc
 	run shown < <(zn-load "/dev/shm/${dir##*/}" 2>/dev/null)
 	rm -rf "/dev/shm/${dir##*/}"
 	[ "$output" = "loss a 0 it is larger than the memory that was allowed" ]
+}
+
+@test "fields become numbers, in one tensor a batch; what is none is lost" {
+	shard a.tar 1 6
+	cp data/3.txt data/3.cls
+	tar -cf b.tar data/{1..6}.cls
+	run --separate-stderr zn-fmt -o json < <(zn-load -b 8 --decode cls=int:i32 b.tar 2>/dev/null)
+	[ "${#lines[@]}" -eq 2 ]
+	[[ ${lines[0]} == *'"key":"data/3","reason":"'* ]]
+	[[ ${lines[1]} == *'{"key":"data/1","cls":{"dtype":"i32","shape":[],"data@base64":"AQAAAA=="}}'* ]]
+	python3 -c '
+import struct
+for i in range(6):
+    header = str(dict(descr="<f4", fortran_order=False, shape=(2, 2))).ljust(117) + "\n"
+    open("data/%d.npy" % i, "wb").write(b"\x93NUMPY\x01\x00" + struct.pack("<H", 118) + header.encode() + struct.pack("<4f", i, i, i, i))'
+	tar -cf c.tar data/*.npy
+	run zn-fmt -o json < <(zn-load --decode npy=npy -j 2 c.tar) # its shape is that of the first
+	[[ $output == *'{"key":"data/0","npy":{"dtype":"f32","shape":[2,2],"data@base64":"AAAAAAAAAAAAAAAAAAAAAA=="}}'* ]]
+	run -65 zn-load --decode txt=npy c.tar
+	[[ $output == *"the shape of a field can't be learnt: no sample of the first batch has that field"* ]]
+	run -64 zn-load --decode cls=int --decode cls=float a.tar
+	[[ $output == *"'cls' is there twice"* ]]
+	run -64 zn-load --decode cls=nothing a.tar
+}
+
+@test "pictures are decoded, and a damaged one is a loss" {
+	picture jpeg 300 260 >1.jpg 2>/dev/null || skip "built without libjpeg-turbo or libpng"
+	picture png 260 300 >2.jpg
+	head -c 5000 1.jpg >3.jpg
+	tar -cf a.tar 1.jpg 2.jpg 3.jpg
+	run zn-fmt -o json < <(zn-load --decode jpg=image:32x24,f32,flip a.tar 2>/dev/null)
+	[ "$(grep -o '"shape":\[3,32,24\]' <<<"$output" | wc -l)" -eq 2 ]
+	[[ ${lines[0]} == *'"kind":"loss"'*'"key":"3"'* ]]
 }
 
 @test "it says how fast it was, what was waited for, and what the bottleneck is" {

@@ -113,17 +113,20 @@ static uint64_t room_of(const struct zn__run *r)
 	return (lead_of(r) + r->bytes + PAGE - 1) / PAGE * PAGE;
 }
 
-static int get_memory(struct zn__loading *g, struct zn__load *load, struct zn_err *err)
+static int check_memory(const struct zn__loading *g, const struct zn__load *load, struct zn_err *err)
 {
-	for (uint32_t i = 0; i < load->n_runs; i++)
-		load->bytes += room_of(&load->runs[i]);
-	if (load->bytes > g->ask->memory_bytes + g->ask->memory_bytes / 8)
-		return zn_err_set(err, -E2BIG, "a batch of %u samples takes %.1f MiB, more than the %.1f MiB that are allowed: take smaller batches, or allow more",
-		                  load->n_slots, (double)load->bytes / 1048576, (double)g->ask->memory_bytes / 1048576);
-	int rc = load->n_runs ? zn_mempool_get(g->pool, load->bytes + PAGE, &load->mem, err) : 0;
-	if (rc < 0 || !load->n_runs)
-		return rc;
+	uint64_t most = g->ask->memory_bytes;
+
+	if (load->bytes <= most + most / 8)
+		return 0;
+	return zn_err_set(err, -E2BIG, "a batch of %u samples takes %.1f MiB, more than the %.1f MiB that are allowed: take smaller batches, or allow more",
+	                  load->n_slots, (double)load->bytes / 1048576, (double)most / 1048576);
+}
+
+static void lay_out(struct zn__load *load)
+{
 	char *at = load->mem.p;
+
 	at += -(uintptr_t)at % PAGE;
 	for (uint32_t i = 0; i < load->n_runs; i++) {
 		load->runs[i].p = at + lead_of(&load->runs[i]);
@@ -134,7 +137,24 @@ static int get_memory(struct zn__loading *g, struct zn__load *load, struct zn_er
 		const struct zn__run *r = &load->runs[p->run];
 		p->p = r->p + (p->offset - r->at);
 	}
-	return 0;
+}
+
+static int get_memory(struct zn__loading *g, struct zn__load *load, struct zn_err *err)
+{
+	size_t tensors = load->n_slots ? zn__tensors_bytes(g->ask, load->n_slots) : 0;
+
+	for (uint32_t i = 0; i < load->n_runs; i++)
+		load->bytes += room_of(&load->runs[i]);
+	if (__builtin_add_overflow(load->bytes, tensors, &load->bytes))
+		load->bytes = UINT64_MAX;
+	int rc = check_memory(g, load, err);
+	if (rc == 0 && load->n_runs)
+		rc = zn_mempool_get(g->pool, load->bytes - tensors + PAGE, &load->mem, err);
+	if (rc == 0 && tensors)
+		rc = zn_mempool_get(g->pool, tensors, &load->tensors, err);
+	if (rc == 0 && load->n_runs)
+		lay_out(load);
+	return rc;
 }
 
 /* ---- reading ---------------------------------------------------------------------------------------------- */
@@ -316,6 +336,8 @@ void zn__load_free(struct zn__load *load, struct zn_mempool *pool)
 			close(load->runs[i].own_fd);
 	if (load->mem.p)
 		zn_mempool_put(pool, &load->mem);
+	if (load->tensors.p)
+		zn_mempool_put(pool, &load->tensors);
 	free(load->slots);
 	free(load->pieces);
 	free(load->runs);
@@ -383,5 +405,6 @@ int zn__load_finish(struct zn__loading *g, struct zn__load *load, struct zn_err 
 void zn__loading_done(struct zn__loading *g)
 {
 	zn__names_done(&g->names);
+	zn__hands_done(g->ask, &g->hands);
 	zn_reads_free(g->reads);
 }

@@ -2,6 +2,7 @@
 #ifndef ZN_DATA_LOAD_H
 #define ZN_DATA_LOAD_H
 
+#include "data/load_decode.h"
 #include "data/loader.h"
 #include "data/names.h"
 #include "data/reads.h"
@@ -40,6 +41,7 @@ struct zn__loading {
 	const struct zn_loader_ask *ask;
 	struct zn_mempool *pool;       /* of all threads */
 	struct zn_reads *reads;
+	struct zn__hands hands;
 	bool direct;                   /* for what is cold */
 	struct zn__names names;
 	struct zn_loader_stats stats;
@@ -49,6 +51,7 @@ struct zn__load {
 	struct zn_batch batch;
 	struct zn_arena arena;
 	struct zn_block mem;
+	struct zn_block tensors;       /* of what is decoded */
 	uint64_t bytes;                /* of memory */
 	struct zn__slot *slots;
 	uint32_t n_slots;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "data/gather.h"
 #include "data/key.h"
 #include "data/load.h"
@@ -77,6 +78,21 @@ static int take_file(struct parsing *s, const struct zn__piece *piece)
 	const struct zn__file *f = &piece->source->files[piece->file];
 
 	return add_datum(s, f->field, strlen(f->field), piece->p, piece->bytes);
+}
+
+static void decode(struct parsing *s, const struct zn__slot *slot)
+{
+	const struct zn__load *load = s->load;
+	const struct zn_order_ask *order = &s->g->ask->order;
+
+	if (s->why || !load->tensors.p)
+		return;
+	uint64_t begun = zn_boot_ns(), random = zn__random_of(order->seed, load->batch.epoch, slot->place.shard, slot->place.sample);
+	s->why = zn__decode_sample(s->g->ask, &s->g->hands, s->data, s->n, load->tensors.p, load->batch.n, load->n_slots, random);
+	s->g->stats.decode_ns += zn_boot_ns() - begun;
+	s->bytes = 0;
+	for (uint32_t i = 0; i < s->n; i++)
+		s->bytes += s->data[i].n;
 }
 
 static int parse(struct parsing *s, const struct zn__slot *slot)
@@ -162,6 +178,8 @@ int zn__load_parse(struct zn__loading *g, struct zn__load *load)
 
 	for (uint32_t i = 0; i < load->n_slots && rc == 0; i++) {
 		rc = parse(&s, &load->slots[i]);
+		if (rc == 0)
+			decode(&s, &load->slots[i]);
 		if (rc == 0 && s.why) {
 			rc = lose(&s, &load->slots[i]);
 		} else if (rc == 0) {

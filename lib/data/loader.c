@@ -159,6 +159,8 @@ static int open_reads(struct reader *r, struct zn_err *err)
 	const struct zn_loader_ask *ask = &r->loader->ask;
 	int rc = r->loading.reads ? 0 : zn_reads_new(ask->depth ? ask->depth : 16, !ask->no_uring, &r->loading.reads);
 
+	if (rc == 0 && !r->loading.hands.v)
+		rc = zn__hands_make(ask, &r->loading.hands);
 	return rc < 0 ? zn_err_set(err, rc, "can't begin to read: %s", strerrordesc_np(-rc)) : 0;
 }
 
@@ -299,6 +301,33 @@ static void init_reader(struct zn_loader *l, unsigned i, bool direct)
 	r->k = i;
 }
 
+/* Reads the first batch as it is, so that decoders whose shape the data say learn it. */
+static int learn(struct zn_loader *l, struct zn_err *err)
+{
+	struct zn_loader_ask ask = l->ask;
+	const char *why = zn__learn_shapes(&ask, &(struct zn_sample){ .n = 0 }, &(uint32_t){ 0 });
+	const struct zn_batch *b;
+	struct zn_loader *first;
+	uint32_t left = 1;
+
+	if (!why)
+		return 0;
+	ask.n_decoders = ask.threads = 0;
+	int rc = zn_loader_new(l->sources, &ask, &first, err);
+	if (rc < 0)
+		return rc;
+	rc = zn_loader_next(first, &b, err);
+	for (uint32_t i = 0; rc > 0 && i < b->n && left; i++)
+		why = zn__learn_shapes(&l->ask, &b->samples[i], &left);
+	if (rc > 0) {
+		if (left)
+			zn_err_set(err, -EBADMSG, "the shape of a field can't be learnt: %s", why);
+		zn_loader_put(first, b);
+	}
+	zn_loader_free(first);
+	return rc > 0 && left ? -EBADMSG : rc < 0 ? rc : 0;
+}
+
 int zn_loader_new(const struct zn_sources *sources, const struct zn_loader_ask *ask, struct zn_loader **ret, struct zn_err *err)
 {
 	struct zn_loader *l = calloc(1, sizeof(*l));
@@ -318,6 +347,8 @@ int zn_loader_new(const struct zn_sources *sources, const struct zn_loader_ask *
 		l->total += l->counts[i] = sources->v[i].n;
 	if (rc == 0)
 		rc = check(ask, l->total, err);
+	if (rc == 0)
+		rc = learn(l, err);
 	bool direct = rc == 0 && goes_direct(l);
 	for (unsigned i = 0; rc == 0 && i < l->n_readers; i++) {
 		init_reader(l, i, direct);
@@ -450,7 +481,8 @@ struct zn_loader_stats zn_loader_count(struct zn_loader *l)
 		sum.direct_bytes += s->direct_bytes;
 		sum.device_ns += s->device_ns;
 		sum.copy_ns += s->copy_ns;
-		sum.parse_ns += s->parse_ns;
+		sum.parse_ns += s->parse_ns - s->decode_ns;
+		sum.decode_ns += s->decode_ns;
 		sum.full_ns += s->full_ns;
 		if (l->readers[i].loading.reads && s->cold_bytes)
 			sum.engine = zn_reads_engine(l->readers[i].loading.reads);

@@ -14,6 +14,7 @@
 #include "data/source.h"
 
 struct zn_loader;
+struct zn_decoder;
 
 enum zn_direct {
 	ZN_DIRECT_AUTO,                /* what is not in the page cache, unless all of it fits there and is wanted again */
@@ -31,6 +32,11 @@ struct zn_loader_ask {
 	unsigned depth;                /* requests to a device at once, of each thread */
 	enum zn_direct direct;
 	bool no_uring;
+	/* What fields become, one at most for each; the caller's until the loader is freed.  Those that must learn their shape do so from the
+	 * first batch.  A sample that can't be decoded is lost.
+	 */
+	struct zn_decoder *const *decoders;
+	uint32_t n_decoders;
 	const char *const *fields;     /* those only, in this order, and a sample that lacks one is lost; NULL: all */
 	uint32_t n_fields;
 };
@@ -41,6 +47,7 @@ struct zn_loader_stats {
 	uint64_t device_ns;            /* all threads together: waited for a device */
 	uint64_t copy_ns;              /* copied from the page cache */
 	uint64_t parse_ns;             /* took apart */
+	uint64_t decode_ns;            /* decoded */
 	uint64_t full_ns;              /* waited for somebody to take a batch */
 	uint64_t empty_ns;             /* the caller waited for a batch */
 	const char *engine;            /* "io_uring", "threads": of cold reads; NULL: there were none */

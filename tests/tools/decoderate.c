@@ -1,6 +1,5 @@
-/* decoderate FILE SPEC [THREADS]: what decoding a JPEG costs, beside libjpeg-turbo alone, which makes all of it red, green and
- * blue as tjbench does.  Both by turns, in CPU time, the best and the middle of many rounds; with THREADS also pictures a
- * second by the clock, in batches of 64.
+/* decoderate FILE SPEC: what decoding a JPEG costs, beside libjpeg-turbo alone, which makes all of it red, green and
+ * blue as tjbench does.  Both by turns, in CPU time, the best and the middle of many rounds.
  */
 #include <stdio.h>
 
@@ -12,7 +11,7 @@
 
 #include <jpeglib.h>
 
-#include "data/decode_pool.h"
+#include "data/decode.h"
 
 enum { ROUNDS = 41, EACH = 50, SLOTS = 64 };
 
@@ -109,28 +108,6 @@ static void one_core(const struct zn_decoder *d, void *hand, char *out)
 	show("zenith", ours);
 }
 
-static void many_threads(struct zn_decoder *d, uint32_t threads, char *out)
-{
-	enum { BATCHES = 60 };
-	struct zn_decode_work work[SLOTS];
-	struct zn_decode_list l = { .work = work, .n = SLOTS };
-	struct zn_decode_pool *p;
-
-	if (zn_decode_pool_new(&d, 1, threads, &p, NULL) < 0)
-		exit(1);
-	double from = cpu_now(CLOCK_MONOTONIC), cpu = cpu_now(CLOCK_PROCESS_CPUTIME_ID);
-	for (int b = 0; b < BATCHES; b++) {
-		for (size_t i = 0; i < SLOTS; i++)
-			work[i] = (struct zn_decode_work){ 0, 0, file, file_bytes, (uint64_t)b * SLOTS + i, out + i * d->bytes, NULL };
-		zn_decode_pool_put(p, &l);
-		zn_decode_pool_wait(p, &l);
-	}
-	from = cpu_now(CLOCK_MONOTONIC) - from;
-	cpu = cpu_now(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-	printf("%u threads  %7.0f a second by the clock, %.2f of a core each\n", threads, BATCHES * SLOTS / from, cpu / from / threads);
-	zn_decode_pool_free(p);
-}
-
 int main(int argc, char **argv)
 {
 	struct zn_decoder *d;
@@ -139,7 +116,7 @@ int main(int argc, char **argv)
 	char *out;
 
 	if (argc < 3 || zn_decode_parse(argv[2], &d, &err) < 0 || !d->has_shape || zn_decoder_hand_new(d, &hand) < 0) {
-		fprintf(stderr, "decoderate: %s\n", *err.text ? err.text : "FILE FIELD=image:HxW[,OPTION,...] [THREADS]");
+		fprintf(stderr, "decoderate: %s\n", *err.text ? err.text : "FILE FIELD=image:HxW[,OPTION,...]");
 		return 1;
 	}
 	read_file(argv[1]);
@@ -149,8 +126,6 @@ int main(int argc, char **argv)
 	madvise(out, SLOTS * d->bytes, MADV_HUGEPAGE); /* as the blocks of lib/mem are */
 	must_run(d, hand, 0, out);
 	one_core(d, hand, out);
-	if (argc > 3)
-		many_threads(d, (uint32_t)atoi(argv[3]), out);
 	zn_decoder_hand_free(d, hand);
 	zn_decoder_free(d);
 	free(out);

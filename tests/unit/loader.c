@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/random.h"
+#include "data/decode.h"
 #include "data/loader.h"
 #include "shard_help.h"
 #include "tap.h"
@@ -314,6 +315,79 @@ static void limits(void)
 	free(g.keys);
 }
 
+/* ---- numbers ---------------------------------------------------------------------------------------------- */
+
+/* Sample i has a label i * 10 and a vector of i, i + 1, i + 2; the label of one is no number. */
+static void make_numbers(void)
+{
+	struct zn_buf b = { 0 };
+	char name[64], label[16];
+
+	for (int i = 0; i < 50; i++) {
+		int16_t vector[3] = { (int16_t)i, (int16_t)(i + 1), (int16_t)(i + 2) };
+		snprintf(name, sizeof(name), "%d.cls", i);
+		snprintf(label, sizeof(label), i == 20 ? "no" : "%d\n", i * 10);
+		shard_text(&b, name, label);
+		snprintf(name, sizeof(name), "%d.vec", i);
+		shard_put(&b, '0', name, vector, sizeof(vector));
+	}
+	write_file("numbers.tar", b.data, b.len);
+	zn_buf_done(&b);
+}
+
+static bool is_tensor(const struct zn_batch *b)
+{
+	bool good = true;
+
+	for (uint32_t i = 0; i < b->n; i++) {
+		const struct zn_datum *label = &b->samples[i].data[0], *vector = &b->samples[i].data[1];
+		int number = atoi(b->samples[i].key), at = 0;
+		int16_t v[3];
+		memcpy(&at, label->p, sizeof(at));
+		memcpy(v, vector->p, sizeof(v));
+		good &= label->shape && label->shape->dtype == ZN_DTYPE_I32 && !label->shape->n_dims && label->n == 4 && at == 10 * number;
+		good &= vector->shape && vector->shape->dims[0] == 3 && v[0] == number && v[2] == number + 2;
+		good &= (const char *)vector->p == (const char *)b->samples[0].data[1].p + i * sizeof(v);
+	}
+	return good;
+}
+
+static void numbers(void)
+{
+	static const char *const one[] = { "numbers.tar" };
+	struct zn_decoder *decoders[2];
+	struct zn_err err = { .text = "" };
+	struct zn_sources s;
+	bool good = true;
+
+	make_numbers();
+	if (open_all(&s, one, 1, false, &err) < 0 || zn_decode_parse("cls=int:i32", &decoders[0], &err) < 0 || zn_decode_parse("vec=raw:i16,3", &decoders[1], &err) < 0) {
+		tap_ok(false, "numbers: %s", err.text);
+		return;
+	}
+	for (unsigned threads = 0; threads < 3; threads++) {
+		struct zn_loader_ask ask = { .order = { .batch = 8, .world = 1, .window = UINT64_MAX }, .epochs = 1, .memory_bytes = 1 << 20, .threads = threads,
+		                             .decoders = decoders, .n_decoders = 2 };
+		struct zn_loader *l;
+		const struct zn_batch *b;
+		uint64_t n = 0, losses = 0;
+		if (zn_loader_new(&s, &ask, &l, &err) < 0)
+			break;
+		while (zn_loader_next(l, &b, &err) > 0) {
+			good &= is_tensor(b) && (!b->n_losses || (!strcmp(b->losses[0].key, "20") && b->losses[0].offset_bytes == 20 * 2048));
+			n += b->n;
+			losses += b->n_losses;
+			zn_loader_put(l, b);
+		}
+		good &= n == 49 && losses == 1;
+		zn_loader_free(l);
+	}
+	tap_ok(good, "fields become numbers, one tensor for a batch, by any number of threads; who is none is lost");
+	zn_decoder_free(decoders[0]);
+	zn_decoder_free(decoders[1]);
+	zn_sources_done(&s);
+}
+
 int main(void)
 {
 	snprintf(dir, sizeof(dir), "/tmp/zn-loader-XXXXXX");
@@ -323,6 +397,7 @@ int main(void)
 	property();
 	damage();
 	limits();
+	numbers();
 	nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	return tap_done();
 }
