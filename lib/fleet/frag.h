@@ -2,9 +2,11 @@
  *
  * Of one usual task, the node's fragmentation is all that is free if the task does not fit, else what is free on GPUs
  * with too little for it; that of the node is the sum over the usual tasks with GPUs, by how often they come (FGD, section
- * 3).  Where it is known how the GPUs are linked, and of those that are whole the best that the task could get have links of half the
- * worth of the best of the node, then half of what is whole is a fragment to it, too.  For choosing, nine tenths of that count, and one tenth of what is left when the node is filled with copies of the
- * task until its CPUs or GPUs are used up: this tells nodes apart that have GPUs to spare and too few CPUs.
+ * 3).  Where it is known how the GPUs are linked, and the links of the best of those that are whole are worth half of what the
+ * task could have on the empty node, then half of what is whole is a fragment to it, too.
+ *
+ * For choosing, nine tenths of that count, and one tenth of what is left when the node is filled with copies of the task until its
+ * CPUs or GPUs are used up: this tells nodes apart that have GPUs to spare and too few CPUs.
  */
 #ifndef ZN_FLEET_FRAG_H
 #define ZN_FLEET_FRAG_H
