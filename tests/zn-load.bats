@@ -392,3 +392,18 @@ for i in range(6):
 	[ "$(grep -c 'pread64.*"data/' trace)" -eq 4 ]
 	[ "$(grep -c writev trace)" -eq 4 ]
 }
+
+@test "who stops in the middle waits for what the device was asked for, with threads, too" {
+	mkdir data
+	for i in {1..48}; do truncate -s 3M "data/$i.bin"; done
+	tar -cf a.tar data
+	for threads in 0 2; do
+		mkfifo pipe
+		strace -f -e trace=io_uring_enter -o trace zn-load -j $threads -b 1 --depth 64 --direct a.tar >pipe &
+		head -c 1000 pipe >/dev/null
+		wait $! || :
+		rm pipe
+		grep -q io_uring_enter trace || skip "no io_uring here"
+		run ! grep EEXIST trace # it is for the thread that asked
+	done
+}

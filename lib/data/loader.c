@@ -159,6 +159,8 @@ static int open_reads(struct reader *r, struct zn_err *err)
 	const struct zn_loader_ask *ask = &r->loader->ask;
 	int rc = r->loading.reads ? 0 : zn_reads_new(ask->depth ? ask->depth : 16, !ask->no_uring, &r->loading.reads);
 
+	if (rc == 0)
+		r->loading.stats.engine = zn_reads_engine(r->loading.reads);
 	if (rc == 0 && !r->loading.hands.v)
 		rc = zn__hands_make(ask, &r->loading.hands);
 	return rc < 0 ? zn_err_set(err, rc, "can't begin to read: %s", strerrordesc_np(-rc)) : 0;
@@ -214,6 +216,8 @@ static void *read_on(void *arg)
 		r->loading.stats.full_ns += zn_boot_ns() - begun;
 	} while (rc > 0);
 	zn_spsc_close(&r->ring);
+	zn_reads_free(r->loading.reads); /* waits for what is under way, which the kernel lets nobody but this thread do */
+	r->loading.reads = NULL;
 	return NULL;
 }
 
@@ -484,8 +488,8 @@ struct zn_loader_stats zn_loader_count(struct zn_loader *l)
 		sum.parse_ns += s->parse_ns - s->decode_ns;
 		sum.decode_ns += s->decode_ns;
 		sum.full_ns += s->full_ns;
-		if (l->readers[i].loading.reads && s->cold_bytes)
-			sum.engine = zn_reads_engine(l->readers[i].loading.reads);
+		if (s->cold_bytes)
+			sum.engine = s->engine;
 	}
 	return sum;
 }
