@@ -374,6 +374,26 @@ for i in range(6):
 	run zn-fmt -o json < <(zn-load --decode jpg=image:32x24,f32,flip a.tar 2>/dev/null)
 	[ "$(grep -o '"shape":\[3,32,24\]' <<<"$output" | wc -l)" -eq 2 ]
 	[[ ${lines[0]} == *'"kind":"loss"'*'"key":"3"'* ]]
+@test "many threads that begin at once do not take that much more memory than was allowed" {
+	mkdir data
+	for i in {1..48}; do truncate -s 4M "data/$i.bin"; done
+	tar -cf a.tar data
+	zn-load index a.tar 2>/dev/null
+	mkfifo pipe
+	strace -f -o /dev/null -e trace=preadv2 -e inject=preadv2:delay_enter=300000 zn-load -j 24 -b 2 --memory 17M a.tar >pipe & # so all plan at once
+	exec 9<pipe
+	head -c 1 <&9 >first
+	local pid before=-1 peak=0
+	pid=$(pgrep -P $! -x zn-load)
+	while [ "$peak" != "$before" ]; do # nobody reads on, so in the end all wait
+		sleep 1
+		before=$peak
+		peak=$(awk '/VmHWM/ { print int($2 / 1024) }' "/proc/$pid/status")
+	done
+	kill -KILL "$pid"
+	exec 9<&-
+	echo "$peak MiB"
+	[ "$peak" -lt 90 ] # three batches of 8, and the program; 24 batches were 192
 }
 
 @test "it says how fast it was, what was waited for, and what the bottleneck is" {

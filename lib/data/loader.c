@@ -24,7 +24,7 @@ struct reader {
 	pthread_t thread;
 	bool is_thread;
 	uint64_t n_planned;
-	uint64_t last_bytes;                    /* what the last one took, as the next may */
+	uint64_t held_bytes;                    /* of used_bytes: for the next one, until it is known what that takes */
 	struct zn__load failure;                /* handed over instead of a batch */
 };
 
@@ -36,10 +36,11 @@ struct zn_loader {
 	struct zn_mempool pool;
 	struct reader *readers;
 	unsigned n_readers;
-	pthread_mutex_t lock;                   /* for the next three */
+	pthread_mutex_t lock;                   /* for the next four */
 	pthread_cond_t changed;
 	uint64_t out;                           /* batches handed over, which says whose turn it is */
 	uint64_t used_bytes;                    /* of memory, by batches that are read, ready or out */
+	uint64_t largest_bytes;                 /* of a batch so far, as the next may be; 0: there was none */
 	bool is_stopping;
 	uint64_t empty_ns;
 	int rc;                                 /* it ended with that; err says why */
@@ -99,32 +100,65 @@ static void drop(struct zn_loader *l, struct zn__load *load)
 	use(l, 0, bytes);
 }
 
-static int plan_one(struct reader *r, struct zn_err *err)
+/* What was held for a batch is its own now; NULL: there is none. */
+static void settle(struct reader *r, const struct zn__load *load)
 {
-	struct zn__load *load;
+	struct zn_loader *l = r->loader;
+	uint64_t bytes = load ? load->bytes : 0;
+
+	pthread_mutex_lock(&l->lock);
+	if (load && l->largest_bytes <= bytes)
+		l->largest_bytes = bytes ? bytes : 1;
+	pthread_mutex_unlock(&l->lock);
+	use(l, bytes, r->held_bytes);
+	r->held_bytes = 0;
+}
+
+static int plan(struct reader *r, struct zn__load **ret, struct zn_err *err)
+{
 	int rc = seek(r);
 
 	if (rc <= 0)
 		return rc < 0 ? zn_err_set(err, rc, "out of memory") : 0;
-	rc = zn__load_plan(&r->loading, &r->epoch, r->k, &load, err);
-	if (rc < 0)
+	rc = zn__load_plan(&r->loading, &r->epoch, r->k, ret, err);
+	return rc < 0 ? rc : 1;
+}
+
+/* There is room, which is held. */
+static int plan_one(struct reader *r, struct zn_err *err)
+{
+	struct zn__load *load = NULL;
+	int rc = plan(r, &load, err);
+
+	settle(r, load);
+	if (rc <= 0)
 		return rc;
-	use(r->loader, load->bytes, 0);
 	r->k += r->loader->n_readers;
 	r->n_planned++;
-	r->last_bytes = load->bytes;
 	*r->last = load;
 	r->last = &load->next;
 	return 1;
 }
 
-static bool has_room(const struct reader *r)
+/* What the next one may take: before there was one, everything, or all threads would begin one at once. */
+static uint64_t guess(const struct zn_loader *l)
 {
-	return r->loader->used_bytes + r->last_bytes <= r->loader->ask.memory_bytes;
+	return l->largest_bytes ? l->largest_bytes : l->ask.memory_bytes;
+}
+
+static bool has_room(const struct zn_loader *l)
+{
+	return l->used_bytes + guess(l) <= l->ask.memory_bytes;
+}
+
+static void hold(struct reader *r)
+{
+	r->held_bytes = guess(r->loader);
+	r->loader->used_bytes += r->held_bytes;
 }
 
 /* What is warm needs no planning ahead: it would only leave the caches. */
-static bool may_plan_ahead(const struct reader *r)
+static bool may_plan_ahead(struct reader *r)
 {
 	struct zn_loader *l = r->loader;
 	const struct zn__load *last = r->ahead;
@@ -134,7 +168,9 @@ static bool may_plan_ahead(const struct reader *r)
 	if (!last->is_cold)
 		return false;
 	pthread_mutex_lock(&l->lock);
-	bool may = has_room(r);
+	bool may = has_room(l);
+	if (may)
+		hold(r);
 	pthread_mutex_unlock(&l->lock);
 	return may;
 }
@@ -146,9 +182,11 @@ static bool await_room(struct reader *r)
 	uint64_t begun = zn_boot_ns(), mine = r->n_planned * l->n_readers + (uint64_t)(r - l->readers);
 
 	pthread_mutex_lock(&l->lock);
-	while (r->is_thread && !l->is_stopping && l->out < mine && !has_room(r))
+	while (r->is_thread && !l->is_stopping && l->out < mine && !has_room(l))
 		pthread_cond_wait(&l->changed, &l->lock);
 	bool is_over = l->is_stopping;
+	if (!is_over)
+		hold(r);
 	pthread_mutex_unlock(&l->lock);
 	r->loading.stats.full_ns += zn_boot_ns() - begun;
 	return !is_over;
