@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "data/gather.h"
 #include "data/key.h"
 
 struct walk {
@@ -46,7 +47,7 @@ static bool can_get(const struct zn_source *s, const struct zn__files *sample, c
 	for (uint32_t i = sample->first; i < sample->first + sample->n; i++)
 		if (strlen(s->files[i].field) == k->field_len && !strncasecmp(s->files[i].field, k->field, k->field_len))
 			return false;
-	return true;
+	return sample->n < ZN__FIELDS_MAX;
 }
 
 /* A field of the sample before, if that has the same key and not this field, else of a new one.  Files come in the order of their

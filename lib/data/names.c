@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uthash.h>
 
 #include "data/gather.h"
 
@@ -14,33 +15,44 @@ static bool is_lower(const char *text, const char *p, size_t n)
 	return !text[n];
 }
 
+struct zn__name { UT_hash_handle hh; char text[]; };
+
+static struct zn__name *add(struct zn__names *names, const char *text, size_t n)
+{
+	struct zn__name *f = calloc(1, sizeof(*f) + n + 1);
+
+	if (f) {
+		memcpy(f->text, text, n);
+		HASH_ADD_KEYPTR(hh, names->by_text, f->text, n, f);
+	}
+	return f;
+}
+
 const char *zn__names_get(struct zn__names *names, const char *p, size_t n)
 {
-	for (size_t i = 0; i < names->n; i++)
-		if (is_lower(names->v[i], p, n))
-			return names->v[i];
-	if (names->n == names->cap) {
-		size_t cap = names->cap ? 2 * names->cap : 8;
-		char **v = reallocarray(names->v, cap, sizeof(*v));
-		if (!v)
-			return NULL;
-		names->v = v;
-		names->cap = cap;
-	}
-	char *name = strndup(p, n);
-	for (char *c = name; c && *c; c++)
-		*c = (char)tolower((unsigned char)*c);
-	if (name)
-		names->v[names->n++] = name;
-	return name;
+	char few[256], *text = n <= sizeof(few) ? few : malloc(n);
+	struct zn__name *f;
+
+	if (!text)
+		return NULL;
+	for (size_t i = 0; i < n; i++)
+		text[i] = (char)tolower((unsigned char)p[i]);
+	HASH_FIND(hh, names->by_text, text, n, f);
+	if (!f)
+		f = add(names, text, n);
+	if (text != few)
+		free(text);
+	return f ? f->text : NULL;
 }
 
 void zn__names_done(struct zn__names *names)
 {
-	for (size_t i = 0; i < names->n; i++)
-		free(names->v[i]);
-	free(names->v);
-	*names = (struct zn__names){ .n = 0 };
+	struct zn__name *f, *next;
+
+	HASH_ITER(hh, names->by_text, f, next) {
+		HASH_DEL(names->by_text, f);
+		free(f);
+	}
 }
 
 bool zn__is_wanted(const struct zn_loader_ask *ask, const char *p, size_t n)

@@ -4,7 +4,8 @@
 
 #include "data/loader.h"
 
-struct zn__names { char **v; size_t n, cap; };
+struct zn__name;
+struct zn__names { struct zn__name *by_text; };
 
 /* The one text that stands for a name, in lower case; lives until done.  NULL: memory ran out. */
 const char *zn__names_get(struct zn__names *names, const char *p, size_t n);
