@@ -159,40 +159,43 @@ static int get_memory(struct zn__loading *g, struct zn__load *load, struct zn_er
 
 /* ---- reading ---------------------------------------------------------------------------------------------- */
 
-static void open_run(struct zn__run *r)
+static void open_file(struct zn__loading *g, struct zn__run *r)
 {
-	if (r->source->kind == ZN_SOURCE_TAR) {
-		r->fd = r->source->fd;
-		return;
-	}
 	r->fd = r->own_fd = open(r->source->files[r->file].path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (r->fd < 0)
-		r->rc = -errno;
+	g->n_held += r->fd >= 0;
+	r->rc = r->fd < 0 ? -errno : 0;
 }
 
-static bool is_later(const struct zn__run *r)
+/* How many one thread has open for what is planned: a fourth of what there may be, of all threads together. */
+static long may_hold(const struct zn__loading *g)
 {
-	return r->rc == -EMFILE || r->rc == -ENFILE;
+	return sysconf(_SC_OPEN_MAX) / 4 / (g->ask->threads ? (long)g->ask->threads : 1);
 }
 
-/* Of many small files each has a descriptor while they are planned; where there are no more they are opened one by one in
- * the end.
- */
-static void open_late(struct zn__run *r)
+static void open_run(struct zn__loading *g, struct zn__run *r)
 {
-	if (!is_later(r))
-		return;
-	r->rc = 0;
-	open_run(r);
+	if (r->source->kind == ZN_SOURCE_TAR)
+		r->fd = r->source->fd;
+	else if (g->n_held < may_hold(g))
+		open_file(g, r);
+	else
+		r->rc = -EMFILE;
 }
 
-/* What was read whole needs it no longer. */
-static void close_early(struct zn__run *r)
+/* What there was no descriptor for is opened when it is read. */
+static void open_late(struct zn__loading *g, struct zn__run *r)
 {
-	if (r->own_fd < 0 || r->good < r->bytes)
+	if (r->rc == -EMFILE || r->rc == -ENFILE)
+		open_file(g, r);
+}
+
+static void close_run(struct zn__loading *g, struct zn__run *r)
+{
+	if (r->own_fd < 0)
 		return;
 	close(r->own_fd);
 	r->fd = r->own_fd = -1;
+	g->n_held--;
 }
 
 /* Its last byte, since what was read ahead ends somewhere. */
@@ -239,7 +242,7 @@ static int begin_reading(struct zn__loading *g, struct zn__load *load, struct zn
 
 	for (uint32_t i = 0; i < load->n_runs && rc == 0; i++) {
 		struct zn__run *r = &load->runs[i];
-		open_run(r);
+		open_run(g, r);
 		if (r->rc == 0 && r->bytes && (g->ask->direct == ZN_DIRECT_ALWAYS || !is_warm(r)))
 			rc = ask_for(g, load, r);
 	}
@@ -302,9 +305,10 @@ static int finish_run(struct zn__loading *g, struct zn__load *load, struct zn__r
 
 	if (rc < 0)
 		return rc;
-	open_late(r);
+	open_late(g, r);
 	read_rest(r);
-	close_early(r);
+	if (r->good == r->bytes)
+		close_run(g, r);
 	g->stats.device_ns += waited - begun;
 	g->stats.copy_ns += zn_boot_ns() - waited;
 	g->stats.warm_bytes += r->n_reads ? 0 : r->good;
@@ -396,6 +400,8 @@ int zn__load_finish(struct zn__loading *g, struct zn__load *load, struct zn_err 
 		return zn_err_set(err, rc, "can't read: %s", strerrordesc_np(-rc));
 	for (uint32_t i = 0; i < load->n_slots && !all; i++)
 		save_slot(load, &load->slots[i]);
+	for (uint32_t i = 0; i < load->n_runs && !all; i++)
+		close_run(g, &load->runs[i]);
 	uint64_t begun = zn_boot_ns();
 	rc = zn__load_parse(g, load);
 	g->stats.parse_ns += zn_boot_ns() - begun;

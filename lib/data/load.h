@@ -44,6 +44,7 @@ struct zn__loading {
 	struct zn__hands hands;
 	bool direct;                   /* for what is cold */
 	struct zn__names names;
+	long n_held;                   /* descriptors of files */
 	struct zn_loader_stats stats;
 };
 
