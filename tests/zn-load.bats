@@ -412,6 +412,17 @@ with tarfile.open("a.tar", "w") as t:
 	[ "$(printf '%s\n' "${lines[@]#photo}")" = "$(zn-load b.tar | shown | sed 's,^data/photo,,')" ]
 }
 
+@test "an index is not kept if a part of its shard could not be read, which may be there the next time" {
+	head -c 600000 /dev/zero >pad.bin
+	shard a.tar 1 5
+	tar -rf a.tar pad.bin data/1.txt data/2.cls
+	strace -o /dev/null -P a.tar -e trace=pread64 -e inject=pread64:error=EIO:when=2 zn-load --stats a.tar 2>errors | shown >got
+	grep -q "^loss .*Input/output error" got
+	grep -q "a.tar: index not kept: a part of the shard could not be read" errors
+	[ ! -e a.tar.zni ]
+	[ "$(zn-load a.tar | shown | grep -c ^loss)" -eq 0 ]
+}
+
 @test "it says how fast it was, what was waited for, and what the bottleneck is" {
 	shard a.tar 1 50
 	run --separate-stderr zn-load --stats --direct a.tar

@@ -205,6 +205,7 @@ int zn_index_build(const struct zn_blob *blob, struct zn_index *ret, struct zn_e
 		rc = walk(&b, err);
 	else
 		zn_err_set(err, rc, "out of memory");
+	x.is_partial = b.errno_seen != 0;
 	zn__gather_done(&b.gather);
 	free(b.window);
 	if (rc < 0)

@@ -44,6 +44,7 @@ struct zn_index {
 	uint64_t n_parts;
 	struct zn_flaw *flaws;
 	uint64_t n_flaws;
+	bool is_partial;               /* some of it could not be read, and may be another time */
 	uint64_t n_other;              /* members that belong to no sample: directories, links, names without a field */
 	struct zn_arena arena;         /* of the texts */
 };

@@ -139,7 +139,9 @@ static int build(struct zn_source *s, const struct zn_source_opts *opts, const c
 	if (rc < 0)
 		return zn_err_set(err, rc, "'%s': %s", s->name, cause.text);
 	note(opts, s, "index built", why);
-	if (path && (rc = zn_index_write(path, of, &s->index, &cause)) < 0)
+	if (path && s->index.is_partial)
+		note(opts, s, "index not kept", "a part of the shard could not be read");
+	else if (path && (rc = zn_index_write(path, of, &s->index, &cause)) < 0)
 		note(opts, s, "index not kept", cause.text);
 	return 0;
 }
