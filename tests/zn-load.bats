@@ -374,6 +374,8 @@ for i in range(6):
 	run zn-fmt -o json < <(zn-load --decode jpg=image:32x24,f32,flip a.tar 2>/dev/null)
 	[ "$(grep -o '"shape":\[3,32,24\]' <<<"$output" | wc -l)" -eq 2 ]
 	[[ ${lines[0]} == *'"kind":"loss"'*'"key":"3"'* ]]
+}
+
 @test "many threads that begin at once do not take that much more memory than was allowed" {
 	mkdir data
 	for i in {1..48}; do truncate -s 4M "data/$i.bin"; done
@@ -421,6 +423,26 @@ with tarfile.open("a.tar", "w") as t:
 	grep -q "a.tar: index not kept: a part of the shard could not be read" errors
 	[ ! -e a.tar.zni ]
 	[ "$(zn-load a.tar | shown | grep -c ^loss)" -eq 0 ]
+}
+
+@test "batches that were begun before one that can't be are still given" {
+	mkdir data
+	for i in 1 2 3; do head -c 300K /dev/zero >data/$i.bin; done
+	head -c 2040K /dev/zero >data/4.bin
+	cp data/4.bin data/5.bin
+	tar -cf a.tar data/{1..5}.bin
+	run -71 bash -c 'zn-load -b 2 --direct --memory 2M a.tar | zn-fmt -o csv --no-heading --fields seq; exit ${PIPESTATUS[0]}'
+	[ "${lines[0]}" = 0 ] || [ "${lines[1]}" = 0 ]
+	[[ $output == *"a batch of 2 samples takes "* ]]
+}
+
+@test "a device that can't be asked is an error in a sentence, or reads by the page cache" {
+	shard a.tar 1 64
+	zn-load index a.tar 2>/dev/null
+	for n in 1 2 3; do
+		run bash -c 'strace -f -o /dev/null -e trace=io_uring_enter -e inject=io_uring_enter:error=ENOMEM:when=$0+ zn-load -b 4 --direct a.tar >/dev/null' $n
+		[[ $status -eq 0 || ($status -eq 71 && $output == *"Cannot allocate memory"*) ]]
+	done
 }
 
 @test "it says how fast it was, what was waited for, and what the bottleneck is" {

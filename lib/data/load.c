@@ -278,9 +278,10 @@ static int await(struct zn__loading *g, struct zn__load *load, struct zn__run *r
 
 	for (uint32_t i = r->first_read; i < r->first_read + r->n_reads; i++) {
 		struct zn_read *one = &load->reads[i];
-		int rc = zn_reads_wait(g->reads, one);
+		int rc = g->reads ? zn_reads_wait(g->reads, one) : 0; /* an engine that failed has left some undone */
 		if (rc < 0)
 			return rc;
+		whole = whole && one->is_done;
 		if (whole && one->got > 0)
 			good += (uint64_t)one->got;
 		whole = whole && one->got == (ssize_t)one->n;
@@ -366,6 +367,13 @@ static int fill_slots(struct zn__loading *g, struct zn__load *load, const struct
 	return rc;
 }
 
+/* The engine failed: what it was asked goes into memory that is about to be given back, so it goes first. */
+static void give_up_engine(struct zn__loading *g)
+{
+	zn_reads_free(g->reads);
+	g->reads = NULL;
+}
+
 int zn__load_plan(struct zn__loading *g, const struct zn_epoch *e, uint64_t k, struct zn__load **ret, struct zn_err *err)
 {
 	struct zn__load *load = calloc(1, sizeof(*load));
@@ -379,6 +387,8 @@ int zn__load_plan(struct zn__loading *g, const struct zn_epoch *e, uint64_t k, s
 	if (rc == 0)
 		rc = begin_reading(g, load, err);
 	if (rc < 0) {
+		if (load && load->n_reads)
+			give_up_engine(g);
 		zn__load_free(load, g->pool);
 		return rc;
 	}
@@ -396,8 +406,10 @@ int zn__load_finish(struct zn__loading *g, struct zn__load *load, struct zn_err 
 		rc = finish_run(g, load, &load->runs[i]);
 		all &= load->runs[i].good == load->runs[i].bytes;
 	}
-	if (rc < 0)
+	if (rc < 0) {
+		give_up_engine(g);
 		return zn_err_set(err, rc, "can't read: %s", strerrordesc_np(-rc));
+	}
 	for (uint32_t i = 0; i < load->n_slots && !all; i++)
 		save_slot(load, &load->slots[i]);
 	for (uint32_t i = 0; i < load->n_runs && !all; i++)

@@ -26,6 +26,8 @@ struct reader {
 	uint64_t n_planned;
 	uint64_t held_bytes;                    /* of used_bytes: for the next one, until it is known what that takes */
 	struct zn__load failure;                /* handed over instead of a batch */
+	int later;                              /* what planning ahead failed with: for behind what was planned before */
+	struct zn_err later_err;
 };
 
 struct zn_loader {
@@ -204,15 +206,31 @@ static int open_reads(struct reader *r, struct zn_err *err)
 	return rc < 0 ? zn_err_set(err, rc, "can't begin to read: %s", strerrordesc_np(-rc)) : 0;
 }
 
+/* Plans what is next, and what may be ahead of it. */
+static int plan_some(struct reader *r, struct zn_err *err)
+{
+	int rc = 0;
+
+	if (!r->ahead && r->later < 0)
+		return zn_err_set(err, r->later, "%s", r->later_err.text);
+	if (!r->ahead)
+		rc = await_room(r) ? plan_one(r, err) : 0;
+	if (rc < 0)
+		return rc;
+	rc = 1;
+	while (rc > 0 && r->ahead && r->later == 0 && may_plan_ahead(r))
+		rc = plan_one(r, &r->later_err);
+	r->later = rc < 0 ? rc : r->later;
+	return 0;
+}
+
 /* The next of this reader's: 1; 0: there is none; -errno. */
 static int read_next(struct reader *r, struct zn__load **ret, struct zn_err *err)
 {
-	int rc = open_reads(r, err);
+	int rc = r->later < 0 ? 0 : open_reads(r, err);
 
-	if (rc == 0 && !r->ahead)
-		rc = await_room(r) ? plan_one(r, err) : 0;
-	while (rc >= 0 && r->ahead && may_plan_ahead(r) && (rc = plan_one(r, err)) > 0)
-		;
+	if (rc == 0)
+		rc = plan_some(r, err);
 	struct zn__load *load = r->ahead;
 	if (rc < 0 || !load)
 		return rc;
