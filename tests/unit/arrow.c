@@ -617,7 +617,8 @@ static void pass(const struct zn_batch *b, int flags, const struct stream *want,
 	zn_arrow_new(p[1], NULL, &a, NULL);
 	int rc = zn_arrow_write(a, b, NULL) < 0 || zn_arrow_end(a, NULL) < 0;
 	close(p[1]);
-	waitpid(pid, &status, 0);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
 	unsigned long long writes = writes_of(a);
 	struct stream s = take(out, a);
 	tap_ok(rc == 0 && status == 0 && writes > 3 && s.n == want->n && !memcmp(s.p, want->p, s.n),

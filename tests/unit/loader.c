@@ -136,7 +136,7 @@ static int run(const struct zn_sources *s, const struct zn_loader_ask *ask, uint
 
 static bool equals(const struct got *a, size_t from, const struct got *b)
 {
-	return a->n - from == b->n && !memcmp(a->keys + from, b->keys, b->n * sizeof(*b->keys));
+	return a->n - from == b->n && (!b->n || !memcmp(a->keys + from, b->keys, b->n * sizeof(*b->keys)));
 }
 
 /* ---- the property ----------------------------------------------------------------------------------------- */
@@ -196,7 +196,7 @@ static bool goes_on(const struct zn_sources *s, const struct zn_loader_ask *ask,
 	after.first = first.next;
 	after.threads = (ask->threads + 1) % 3;
 	rc = rc < 0 ? rc : run(s, &after, UINT64_MAX, &rest);
-	bool good = rc == 0 && first.all_right && rest.all_right && first.n <= whole->n && !memcmp(first.keys, whole->keys, first.n * sizeof(*first.keys)) &&
+	bool good = rc == 0 && first.all_right && rest.all_right && first.n <= whole->n && (!first.n || !memcmp(first.keys, whole->keys, first.n * sizeof(*first.keys))) &&
 	            equals(whole, first.n, &rest);
 	free(first.keys);
 	free(rest.keys);
