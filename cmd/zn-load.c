@@ -16,6 +16,7 @@
 #include "base/units.h"
 #include "cli/cli.h"
 #include "data/decode.h"
+#include "data/flow.h"
 #include "data/loader.h"
 #include "data/resume.h"
 #include "data/sink.h"
@@ -63,8 +64,8 @@ static const struct zn_cmd cmd = {
 	            "index [options] SOURCE...",
 	.opts = opts,
 	.complete = "file",
-	.footer = "A SOURCE is a tar shard, a directory, a file, or many of them: train-{000..127}.tar.  Batches go to "
-	          "stdout as MessagePack records; index only makes the indexes.",
+	.footer = "A SOURCE is a tar shard, a packed one (tar.gz, tar.zst, zip, ...), a FIFO, - for stdin, a directory, a file, or many "
+	          "of them: train-{000..127}.tar.  Batches go to stdout as MessagePack records; index only makes the indexes.",
 };
 
 /* ---- what was asked --------------------------------------------------------------------------------------- */
@@ -208,7 +209,9 @@ static int open_sources(struct zn_sources *s, int n, char **names, struct zn_err
 	allow_many_files();
 	for (int i = 0; i < n && rc == 0; i++)
 		rc = zn_sources_add(s, names[i], err);
-	return rc < 0 ? rc : zn_sources_open(s, &opts_of, err);
+	if (rc < 0 || (!is_index_verb && zn_sources_have_stream(s))) /* a flow needs no index, and opens one after the other */
+		return rc;
+	return zn_sources_open(s, &opts_of, err);
 }
 
 /* ---- how far it came -------------------------------------------------------------------------------------- */
@@ -302,6 +305,15 @@ static void on_stop(int sig)
 	signal(SIGINT, SIG_DFL);
 }
 
+/* interrupts: a wait for somebody who writes to a FIFO ends, which has no end else. */
+static void catch_stop(bool interrupts)
+{
+	struct sigaction act = { .sa_handler = on_stop, .sa_flags = interrupts ? 0 : SA_RESTART };
+
+	sigaction(SIGTERM, &act, NULL);
+	sigaction(SIGINT, &act, NULL);
+}
+
 static struct {
 	uint64_t batches, samples, bytes, losses, sink_ns, begun_ns, said_ns;
 	struct zn_loss first_loss;
@@ -332,38 +344,75 @@ static int send_batch(struct zn_sink *to, const struct zn_batch *b, struct zn_er
 	}
 	if (rc < 0 || is_too_many()) /* then it is not sent, and who goes on begins with it */
 		return rc;
-	rc = zn_sink_batch(to, b, err);
+	if (b->samples) /* else it is only what a flow lost behind the last batch */
+		rc = zn_sink_batch(to, b, err);
 	if (rc == 0)
 		rc = add_sent(zn_sink_written(to), b);
 	seen.sink_ns += zn_boot_ns() - begun;
-	seen.batches++;
+	seen.batches += b->samples != NULL;
 	seen.samples += b->n;
 	seen.bytes += b->bytes;
 	return rc;
 }
 
-static void say_progress(uint64_t total)
+/* Where batches come from: one of the two. */
+struct feed { struct zn_loader *loader; struct zn_flow *flow; };
+
+static int feed_open(struct feed *f, const struct zn_sources *s, const struct zn_loader_ask *ask, struct zn_err *err)
+{
+	int rc = zn_sources_have_stream(s) ? zn_flow_new(s, ask, &f->flow, err) : zn_loader_new(s, ask, &f->loader, err);
+
+	if (rc == 0 && f->loader && !zn_loader_total(f->loader))
+		zn_cli_warn("there is no sample in it");
+	return rc;
+}
+
+static int feed_next(const struct feed *f, const struct zn_batch **ret, struct zn_err *err)
+{
+	return f->flow ? zn_flow_next(f->flow, ret, err) : zn_loader_next(f->loader, ret, err);
+}
+
+static void feed_put(const struct feed *f, const struct zn_batch *b)
+{
+	if (f->flow)
+		zn_flow_put(f->flow, b);
+	else
+		zn_loader_put(f->loader, b);
+}
+
+static void feed_close(struct feed *f)
+{
+	zn_flow_free(f->flow);
+	zn_loader_free(f->loader);
+}
+
+static void say_progress(const struct feed *f)
 {
 	uint64_t now = zn_boot_ns();
 	double s = (double)(now - seen.begun_ns) / 1e9;
+	char of[32] = "";
 
 	if (!o.progress || now - seen.said_ns < 1000000000)
 		return;
 	seen.said_ns = now;
-	fprintf(stderr, "zn-load: %" PRIu64 " of %" PRIu64 " samples, %.0f/s, %.2f GB/s, %" PRIu64 " lost\n", seen.samples, total,
+	if (f->loader) /* nobody knows how many a flow has */
+		snprintf(of, sizeof(of), " of %" PRIu64, zn_loader_total(f->loader));
+	fprintf(stderr, "zn-load: %" PRIu64 "%s samples, %.0f/s, %.2f GB/s, %" PRIu64 " lost\n", seen.samples, of,
 	        (double)seen.samples / s, (double)seen.bytes / 1e9 / s, seen.losses);
 }
 
-static int stream(struct zn_loader *l, struct zn_sink *to, struct zn_err *err)
+static int stream(const struct feed *f, struct zn_sink *to, struct zn_err *err)
 {
 	const struct zn_batch *b;
 	int rc = 0;
 
-	while (rc == 0 && !stop_signal && !is_too_many() && (rc = zn_loader_next(l, &b, err)) > 0) {
+	while (rc == 0 && !stop_signal && !is_too_many() && (rc = feed_next(f, &b, err)) > 0) {
 		rc = send_batch(to, b, err);
-		zn_loader_put(l, b);
-		say_progress(zn_loader_total(l));
+		feed_put(f, b);
+		say_progress(f);
 	}
+	if (rc == -EINTR && stop_signal)
+		rc = 0;
 	return rc < 0 ? rc : zn_sink_end(to, err);
 }
 
@@ -386,19 +435,41 @@ static const char *bottleneck(const struct zn_loader_stats *s)
 	return v[most].text;
 }
 
-static void sum_up(struct zn_loader *l)
+static void sum_up_loader(struct zn_loader *l)
 {
 	struct zn_loader_stats s = zn_loader_count(l);
-	double took_s = (double)(zn_boot_ns() - seen.begun_ns) / 1e9, ms = 1e6;
+	double ms = 1e6;
+
+	fprintf(stderr, "zn-load: read %.2f GB from the page cache and %.2f GB from devices%s%s%s; waited %.0f ms for devices, copied %.0f ms, took apart %.0f ms, "
+	        "decoded %.0f ms, wrote %.0f ms\n", (double)s.warm_bytes / 1e9, (double)s.cold_bytes / 1e9, s.engine ? " by " : "", s.engine ? s.engine : "",
+	        s.direct_bytes ? ", past the page cache" : "", (double)s.device_ns / ms, (double)s.copy_ns / ms, (double)s.parse_ns / ms, (double)s.decode_ns / ms, (double)seen.sink_ns / ms);
+	fprintf(stderr, "zn-load: the bottleneck is %s\n", bottleneck(&s));
+}
+
+static void sum_up_flow(struct zn_flow *f)
+{
+	struct zn_flow_stats s = zn_flow_count(f);
+	const char *most = s.wait_ns > s.unpack_ns ? "whoever writes the stream, or its device: most time it was waited for" : "unpacking";
+	double ms = 1e6;
+
+	fprintf(stderr, "zn-load: read %.2f GB in order; waited %.0f ms for them, unpacked %.0f ms, wrote %.0f ms\n", (double)s.read_bytes / 1e9,
+	        (double)s.wait_ns / ms, (double)s.unpack_ns / ms, (double)seen.sink_ns / ms);
+	fprintf(stderr, "zn-load: the bottleneck is %s\n",
+	        seen.sink_ns > s.wait_ns && seen.sink_ns > s.unpack_ns ? "the reader of the batches: most time it was waited for" : most);
+}
+
+static void sum_up(const struct feed *f)
+{
+	double took_s = (double)(zn_boot_ns() - seen.begun_ns) / 1e9;
 
 	if (!o.stats && !o.progress)
 		return;
 	fprintf(stderr, "zn-load: %" PRIu64 " batches, %" PRIu64 " samples, %.2f GB in %.2f s: %.0f samples/s, %.2f GB/s\n", seen.batches, seen.samples,
 	        (double)seen.bytes / 1e9, took_s, (double)seen.samples / took_s, (double)seen.bytes / 1e9 / took_s);
-	fprintf(stderr, "zn-load: read %.2f GB from the page cache and %.2f GB from devices%s%s%s; waited %.0f ms for devices, copied %.0f ms, took apart %.0f ms, "
-	        "decoded %.0f ms, wrote %.0f ms\n", (double)s.warm_bytes / 1e9, (double)s.cold_bytes / 1e9, s.engine ? " by " : "", s.engine ? s.engine : "",
-	        s.direct_bytes ? ", past the page cache" : "", (double)s.device_ns / ms, (double)s.copy_ns / ms, (double)s.parse_ns / ms, (double)s.decode_ns / ms, (double)seen.sink_ns / ms);
-	fprintf(stderr, "zn-load: the bottleneck is %s\n", bottleneck(&s));
+	if (f->flow)
+		sum_up_flow(f->flow);
+	else
+		sum_up_loader(f->loader);
 }
 
 static int end_code(int rc, const struct zn_err *err)
@@ -422,29 +493,28 @@ static int load(const struct zn_sources *s, struct zn_arena *a)
 {
 	struct zn_loader_ask ask = ask_of_options(a);
 	struct zn_err err = { .text = "" };
-	struct zn_loader *l;
+	struct feed feed = { .loader = NULL };
 	struct zn_sink sink;
 	int rc = open_far(s, &ask, a, &err);
 
 	if (rc == 0)
 		rc = zn_sink_open(&sink, STDOUT_FILENO, o.arrow, STDERR_FILENO, &err);
 	if (rc == 0)
-		rc = zn_loader_new(s, &ask, &l, &err);
+		rc = feed_open(&feed, s, &ask, &err);
 	if (rc < 0)
 		return zn_cli_fail(zn_cli_code(rc), "%s", err.text);
-	if (!zn_loader_total(l))
-		zn_cli_warn("there is no sample in it");
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGTERM, on_stop);
-	signal(SIGINT, on_stop);
+	catch_stop(feed.flow != NULL);
 	seen.begun_ns = seen.said_ns = zn_boot_ns();
-	rc = stream(l, &sink, &err);
+	rc = stream(&feed, &sink, &err);
+	if (rc == 0 && feed.flow && !stop_signal && !seen.samples && !seen.losses && !far.state.next)
+		zn_cli_warn("there is no sample in it");
 	if (far.fd >= 0) {
 		int noted = note_far(zn_sink_written(&sink), rc != -EPIPE);
 		rc = rc < 0 ? rc : noted;
 	}
-	sum_up(l);
-	zn_loader_free(l);
+	sum_up(&feed);
+	feed_close(&feed);
 	for (uint32_t i = 0; i < ask.n_decoders; i++)
 		zn_decoder_free(ask.decoders[i]);
 	zn_sink_close(&sink);
@@ -456,6 +526,8 @@ static int index_only(const struct zn_sources *s)
 	uint64_t n = 0, flaws = 0;
 
 	for (uint32_t i = 0; i < s->n; i++) {
+		if (s->v[i].kind == ZN_SOURCE_STREAM)
+			zn_cli_warn("%s: it can only be read from its beginning, and has no index", s->v[i].name);
 		n += s->v[i].n;
 		flaws += s->v[i].index.n_flaws + s->v[i].n_flaws;
 		for (uint64_t k = 0; k < s->v[i].index.n_flaws; k++)

@@ -278,9 +278,8 @@ json.dump(s, open("three", "w"))'
 	[[ $output == *"a source is missing"* ]]
 	run -71 zn-load nowhere.tar
 	[[ $output == "zn-load: 'nowhere.tar': No such file or directory" ]]
-	mkfifo pipe
-	run -64 zn-load pipe
-	[[ $output == "zn-load: 'pipe' is neither a file nor a directory" ]]
+	run -64 zn-load /dev/null
+	[[ $output == "zn-load: '/dev/null' is neither a file, a directory nor a FIFO" ]]
 	echo "some text, and no archive" >text.tar
 	run -65 zn-load text.tar
 	[[ $output == "zn-load: 'text.tar': no tar archive: there is no header in it" ]]

@@ -103,13 +103,15 @@ static bool key_of(const char *name, struct zn_key *ret)
 
 static int take(struct walk *w, const FTSENT *f)
 {
+	uint64_t size = f->fts_info == FTS_F ? (uint64_t)f->fts_statp->st_size : 0;
+	enum zn_source_kind kind;
 	struct zn_key k;
 
 	switch (f->fts_info) {
 	case FTS_F:
-		if (zn__is_tar_name(f->fts_name))
-			return zn__sources_add_tar(w->sources, f->fts_path);
-		return key_of(f->fts_path + w->root_len, &k) ? add_file(w, f->fts_path, &k, (uint64_t)f->fts_statp->st_size) : 0;
+		if (zn__is_archive_name(f->fts_name, &kind))
+			return zn__sources_add_archive(w->sources, kind, f->fts_path, size);
+		return key_of(f->fts_path + w->root_len, &k) ? add_file(w, f->fts_path, &k, size) : 0;
 	case FTS_DC:
 		return add_flaw(w, f->fts_path, "a directory that leads back to itself");
 	case FTS_DNR: case FTS_ERR: case FTS_NS: case FTS_SLNONE:

@@ -4,9 +4,10 @@
 
 #include "data/source.h"
 
-int zn__sources_add_tar(struct zn_sources *s, const char *path);
+int zn__sources_add_archive(struct zn_sources *s, enum zn_source_kind kind, const char *path, uint64_t size);
 struct zn_source *zn__sources_add_files(struct zn_sources *s, const char *name);
-bool zn__is_tar_name(const char *name);
+/* By its name: a shard, or a stream. */
+bool zn__is_archive_name(const char *name, enum zn_source_kind *ret);
 
 /* All below a directory: its shards, each a source, and its other files, which are one. */
 int zn__files_walk(struct zn_sources *s, const char *path, struct zn_err *err);

@@ -405,6 +405,8 @@ int zn_loader_new(const struct zn_sources *sources, const struct zn_loader_ask *
 	int rc = l->counts && l->readers ? 0 : zn_err_set(err, -ENOMEM, "out of memory");
 	for (uint32_t i = 0; rc == 0 && i < sources->n; i++)
 		l->total += l->counts[i] = sources->v[i].n;
+	if (rc == 0 && zn_sources_have_stream(sources))
+		rc = zn_err_set(err, -EINVAL, "what can only be read from its beginning takes a flow");
 	if (rc == 0)
 		rc = check(ask, l->total, err);
 	if (rc == 0)

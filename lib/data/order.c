@@ -52,9 +52,14 @@ static uint64_t window_of(const struct zn_epoch *e)
 	return e->ask.window < e->total ? e->ask.window : e->total;
 }
 
+uint64_t zn__order_key(const struct zn_order_ask *ask, uint64_t epoch, uint64_t what)
+{
+	return hash(hash(ask->seed, epoch), what);
+}
+
 static uint64_t key_of(const struct zn_epoch *e, uint64_t what)
 {
-	return hash(hash(e->ask.seed, e->number), what);
+	return zn__order_key(&e->ask, e->number, what);
 }
 
 int zn_epoch_init(struct zn_epoch *e, const struct zn_order_ask *ask, uint64_t number, uint64_t first, const uint64_t *counts, uint32_t n_shards)

@@ -27,6 +27,9 @@ struct zn_order_ask {
 	enum zn_tail tail;
 };
 
+/* The key of one mix of an epoch: what is the number of a window, or UINT64_MAX for the shards. */
+uint64_t zn__order_key(const struct zn_order_ask *ask, uint64_t epoch, uint64_t what);
+
 /* One epoch of a data set, or what is left of it from a place on. */
 struct zn_epoch {
 	struct zn_order_ask ask;

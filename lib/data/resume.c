@@ -31,6 +31,8 @@ int zn_sources_digest(const struct zn_sources *s, char to[ZN_DATA_DIGEST])
 	for (uint32_t i = 0; ok && i < s->n; i++) {
 		const uint64_t v[3] = { s->v[i].kind, s->v[i].n, s->v[i].size };
 		ok = EVP_DigestUpdate(c, v, sizeof(v));
+		if (ok && s->v[i].kind == ZN_SOURCE_STREAM) /* of which nobody knows how many samples there are */
+			ok = EVP_DigestUpdate(c, s->v[i].name, strlen(s->v[i].name) + 1);
 	}
 	ok = ok && EVP_DigestFinal_ex(c, sum, NULL);
 	EVP_MD_CTX_free(c);

@@ -32,9 +32,13 @@ static struct zn_source *add(struct zn_sources *s, const char *name, enum zn_sou
 	return source;
 }
 
-int zn__sources_add_tar(struct zn_sources *s, const char *path)
+int zn__sources_add_archive(struct zn_sources *s, enum zn_source_kind kind, const char *path, uint64_t size)
 {
-	return add(s, path, ZN_SOURCE_TAR) ? 0 : -ENOMEM;
+	struct zn_source *source = add(s, path, kind);
+
+	if (source)
+		source->size = size;
+	return source ? 0 : -ENOMEM;
 }
 
 struct zn_source *zn__sources_add_files(struct zn_sources *s, const char *name)
@@ -49,9 +53,19 @@ static bool ends_with(const char *text, const char *end)
 	return n >= m && !strcmp(text + n - m, end);
 }
 
-bool zn__is_tar_name(const char *name)
+bool zn__is_archive_name(const char *name, enum zn_source_kind *ret)
 {
-	return ends_with(name, ".tar");
+	static const char *const packed[] = {
+		".tar.gz", ".tar.zst", ".tar.xz", ".tar.bz2", ".tar.lz4", ".tar.lz", ".tar.lzma", ".tar.Z", ".tgz", ".tzst", ".txz", ".tbz2", ".tbz",
+		".zip", ".7z", ".cpio", ".cpio.gz", ".cpio.zst", ".cpio.xz", ".cpio.bz2", ".rar", ".cab", ".iso", ".lha", ".xar",
+	};
+	bool is_tar = ends_with(name, ".tar"), is = is_tar;
+
+	for (size_t i = 0; i < sizeof(packed) / sizeof(*packed) && !is; i++)
+		is = ends_with(name, packed[i]);
+	if (is)
+		*ret = is_tar ? ZN_SOURCE_TAR : ZN_SOURCE_STREAM;
+	return is;
 }
 
 /* Whether it begins as an archive does. */
@@ -68,6 +82,22 @@ static bool is_tar(const char *path)
 
 struct adding { struct zn_sources *s; struct zn_err *err; };
 
+static int add_once(struct zn_sources *s, const char *name)
+{
+	int rc = zn__sources_add_archive(s, ZN_SOURCE_STREAM, name, 0);
+
+	if (rc == 0)
+		s->v[s->n - 1].is_once = true;
+	return rc;
+}
+
+static int add_regular(struct zn_sources *s, const char *name, uint64_t size)
+{
+	enum zn_source_kind kind = ZN_SOURCE_TAR;
+
+	return zn__is_archive_name(name, &kind) || is_tar(name) ? zn__sources_add_archive(s, kind, name, size) : zn__files_one(s, name, size);
+}
+
 static int add_name(void *arg, const char *name)
 {
 	struct adding *a = arg;
@@ -77,9 +107,9 @@ static int add_name(void *arg, const char *name)
 		return zn_err_set(a->err, -errno, "'%s': %s", name, strerrordesc_np(errno));
 	if (S_ISDIR(st.st_mode))
 		return zn__files_walk(a->s, name, a->err);
-	if (!S_ISREG(st.st_mode))
-		return zn_err_set(a->err, -EINVAL, "'%s' is neither a file nor a directory", name);
-	int rc = zn__is_tar_name(name) || is_tar(name) ? zn__sources_add_tar(a->s, name) : zn__files_one(a->s, name, (uint64_t)st.st_size);
+	if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode))
+		return zn_err_set(a->err, -EINVAL, "'%s' is neither a file, a directory nor a FIFO", name);
+	int rc = S_ISFIFO(st.st_mode) ? add_once(a->s, name) : add_regular(a->s, name, (uint64_t)st.st_size);
 	return rc == -ENOMEM ? zn_err_set(a->err, rc, "out of memory") : rc;
 }
 
@@ -88,7 +118,18 @@ int zn_sources_add(struct zn_sources *s, const char *name, struct zn_err *err)
 	struct adding a = { s, err };
 	struct stat st;
 
+	if (!strcmp(name, "-"))
+		return add_once(s, name) < 0 ? zn_err_set(err, -ENOMEM, "out of memory") : 0;
 	return stat(name, &st) == 0 ? add_name(&a, name) : zn_braces_expand(name, add_name, &a, err); /* a name may have braces in it */
+}
+
+bool zn_sources_have_stream(const struct zn_sources *s)
+{
+	bool have = false;
+
+	for (uint32_t i = 0; i < s->n; i++)
+		have |= s->v[i].kind == ZN_SOURCE_STREAM;
+	return have;
 }
 
 /* ---- opening ---------------------------------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* source: what samples are read from: tar shards with their indexes, and plain files. */
+/* source: what samples are read from: tar shards with their indexes, plain files, and what can only be read from its beginning. */
 #ifndef ZN_DATA_SOURCE_H
 #define ZN_DATA_SOURCE_H
 
@@ -8,7 +8,10 @@
 #include "data/batch.h"
 #include "data/index.h"
 
-enum zn_source_kind { ZN_SOURCE_TAR, ZN_SOURCE_FILES };
+enum zn_source_kind {
+	ZN_SOURCE_TAR, ZN_SOURCE_FILES,
+	ZN_SOURCE_STREAM,              /* a packed archive, a FIFO or standard input: for a flow, see flow.h */
+};
 
 struct zn__file { const char *path; uint64_t size; const char *field; };
 struct zn__files { const char *key; uint32_t first, n; };
@@ -16,10 +19,11 @@ struct zn__files { const char *key; uint32_t first, n; };
 struct zn_source {
 	enum zn_source_kind kind;
 	char *name;                    /* as it was given, or found in a directory */
-	uint64_t n;                    /* samples */
+	uint64_t n;                    /* samples; of a stream nobody knows */
+	uint64_t size;                 /* bytes of a shard or a stream; 0: it has none */
+	bool is_once;                  /* a stream that can't be opened again */
 	/* tar */
 	int fd, direct_fd;             /* direct_fd -1: O_DIRECT can't be had there */
-	uint64_t size;
 	struct zn_index index;
 	/* files, of one directory or a single one */
 	struct zn__file *files;
@@ -42,10 +46,12 @@ struct zn_source_opts {
 struct zn_sources { struct zn_source *v; uint32_t n, cap; };
 
 /* Adds what a name stands for: SHARD-{000..127}.tar and {a,b} are all of these, a directory all below it, in the order of their
- * names.  Nothing is read yet but directories.  -ENOENT, -EINVAL, ...
+ * names, "-" standard input.  Nothing is read yet but directories.  -ENOENT, -EINVAL, ...
  */
 int zn_sources_add(struct zn_sources *s, const char *name, struct zn_err *err);
-/* Opens all and finds the indexes.  A shard that is no tar archive, or can't be opened, is an error. */
+/* Whether any is a stream: then a flow reads all of them, else a loader. */
+bool zn_sources_have_stream(const struct zn_sources *s);
+/* Opens all but streams, and finds the indexes; not for a flow.  A shard that is no tar archive, or can't be opened, is an error. */
 int zn_sources_open(struct zn_sources *s, const struct zn_source_opts *opts, struct zn_err *err);
 void zn_sources_done(struct zn_sources *s);
 
