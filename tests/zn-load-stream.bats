@@ -220,3 +220,12 @@ print(zipfile.ZipFile("a.zip").getinfo("data/4.txt").header_offset + 60)' >place
 	run -143 wait $pid
 	exec 8>&-
 }
+
+@test "fields of a stream become numbers as those of a shard do" {
+	samples 40
+	gzip -k a.tar
+	zn-load --decode cls=int:i32 --shuffle 7 -b 6 a.tar.gz | cmp - <(zn-load --decode cls=int:i32 --shuffle 7 -b 6 a.tar)
+	run --separate-stderr zn-fmt -o json < <(zn-load --decode txt=int a.tar.gz 2>/dev/null)
+	[ "${#lines[@]}" -ge 40 ] # one loss for each, and batches of none
+	[[ ${lines[0]} == *'"kind":"loss"'*'"key":"data/1"'* ]]
+}

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "data/arrive.h"
 #include "data/gather.h"
+#include "data/load_decode.h"
 
 /* A batch, and what its samples lie in. */
 struct parcel {
@@ -15,6 +16,7 @@ struct parcel {
 	struct zn_arena arena;
 	struct zn_sample *samples;
 	struct zn__held **held;
+	char *tensors;                 /* of what is decoded */
 	struct zn_loss *losses;
 	uint32_t n, cap_losses;
 };
@@ -28,6 +30,7 @@ struct zn_flow {
 	uint64_t n, at, cap;           /* of the window: samples; those that left it; room */
 	struct zn_mix mix;
 	struct parcel *parcel;         /* being filled */
+	struct zn__hands hands;
 	uint64_t seq;
 	uint64_t total_ns;
 	bool is_over;
@@ -44,6 +47,7 @@ static void free_parcel(struct zn_flow *f, struct parcel *p)
 	for (uint32_t i = 0; i < p->n; i++)
 		zn__held_free(&f->arrive, p->held[i]);
 	free(p->held);
+	free(p->tensors);
 	free(p->losses);
 	zn_arena_done(&p->arena);
 	free(p);
@@ -99,7 +103,7 @@ static int lose(void *arg, const struct zn_source *source, uint64_t offset, cons
 	return add_loss(f, source, offset, key, why);
 }
 
-static const struct zn_datum *data_of(struct zn_flow *f, const struct zn__held *s, uint32_t *ret_n, const char **ret_why)
+static struct zn_datum *data_of(struct zn_flow *f, const struct zn__held *s, uint32_t *ret_n, const char **ret_why)
 {
 	struct zn_datum all[ZN__FIELDS_MAX];
 	uint32_t n = 0;
@@ -115,15 +119,43 @@ static const struct zn_datum *data_of(struct zn_flow *f, const struct zn__held *
 	return data;
 }
 
+/* Once all shapes are known: memory for all samples of the batch. */
+static int need_tensors(struct zn_flow *f)
+{
+	size_t bytes = zn__tensors_bytes(&f->ask, f->ask.order.batch);
+	struct parcel *p = f->parcel;
+
+	if (!p->tensors && bytes <= f->ask.memory_bytes)
+		p->tensors = aligned_alloc(64, (bytes + 64) / 64 * 64);
+	return p->tensors ? 0 : bytes > f->ask.memory_bytes ? -E2BIG : -ENOMEM;
+}
+
+static int decode(struct zn_flow *f, const struct zn_sample *s, struct zn_datum *data, const char **ret_why)
+{
+	uint64_t random = zn__random_of(f->ask.order.seed, f->epoch, 0, f->placed);
+	uint32_t left;
+
+	if (!f->ask.n_decoders)
+		return 0;
+	*ret_why = zn__learn_shapes(&f->ask, s, &left);
+	int rc = *ret_why ? 0 : need_tensors(f);
+	if (rc == 0 && !*ret_why)
+		*ret_why = zn__decode_sample(&f->ask, &f->hands, data, s->n, f->parcel->tensors, f->parcel->n, f->ask.order.batch, random);
+	return rc;
+}
+
 /* Takes s over, also when it fails. */
 static int add_sample(struct zn_flow *f, struct zn__held *s)
 {
 	struct zn_sample sample = { .key = s->key };
+	struct zn_datum *data = NULL;
 	const char *why = s->why;
 	int rc = need_parcel(f);
 
-	if (rc == 0 && !why && !(sample.data = data_of(f, s, &sample.n, &why)))
+	if (rc == 0 && !why && !(sample.data = data = data_of(f, s, &sample.n, &why)))
 		rc = -ENOMEM;
+	if (rc == 0 && !why)
+		rc = decode(f, &sample, data, &why);
 	if (rc == 0 && why)
 		rc = add_loss(f, s->source, s->offset, s->key, why);
 	if (rc < 0 || why) {
@@ -232,11 +264,11 @@ static int gather(struct zn_flow *f, struct zn_err *err)
 
 	while ((rc = next_sample(f, &s, err)) > 0) {
 		bool mine = is_mine(f, f->placed);
-		f->placed++;
 		if (!mine)
 			zn__held_free(&f->arrive, s);
 		else if ((rc = add_sample(f, s)) < 0)
-			return rc;
+			return rc == -E2BIG ? too_large(f, err) : rc;
+		f->placed++;
 		if (f->placed > f->first && left_over(f) == 0)
 			return 1;
 	}
@@ -348,6 +380,11 @@ int zn_flow_new(const struct zn_sources *sources, const struct zn_loader_ask *as
 	f->ask = *ask;
 	f->arrive = (struct zn__arrive){ .sources = sources, .ask = &f->ask, .lose = lose, .arg = f };
 	enter_epoch(f, ask->epoch, ask->first);
+	rc = zn__hands_make(&f->ask, &f->hands);
+	if (rc < 0) {
+		zn_flow_free(f);
+		return zn_err_set(err, rc, "out of memory");
+	}
 	*ret = f;
 	return 0;
 }
@@ -361,6 +398,7 @@ void zn_flow_free(struct zn_flow *f)
 		zn__held_free(&f->arrive, f->window[i]);
 	free(f->window);
 	zn__arrive_done(&f->arrive);
+	zn__hands_done(&f->ask, &f->hands);
 	free(f);
 }
 
