@@ -1,4 +1,5 @@
 /* zn-load: training data from its shards, in batches. */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -122,8 +123,14 @@ static const char **fields(struct zn_arena *a, uint32_t *ret_n)
 	if (!text)
 		return NULL;
 	v = zn_cli_must(zn_arena_array(a, strlen(text) + 1, sizeof(*v)));
-	for (char *word = strtok_r(text, ",", &rest); word; word = strtok_r(NULL, ",", &rest))
+	for (char *c = text; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	for (char *word = strtok_r(text, ",", &rest); word; word = strtok_r(NULL, ",", &rest)) {
+		for (uint32_t i = 0; i < *ret_n; i++)
+			if (!strcmp(v[i], word))
+				zn_cli_usage("option '--fields': '%s' is there twice", word);
 		v[(*ret_n)++] = word;
+	}
 	if (!*ret_n)
 		zn_cli_usage("option '--fields': names are missing");
 	return v;

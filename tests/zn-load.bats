@@ -61,6 +61,8 @@ print(n)'
 	[ "${lines[*]}" = "data/1 txt=38 cls=1 data/2 txt=75 cls=1 data/3 txt=112 cls=1 data/4 txt=149 cls=1 data/5 txt=186 cls=1" ]
 	[ "$(zn-load -b 2 a.tar | zn-fmt -o csv --no-heading --fields kind,epoch,seq,next)" = "$(printf 'batch,0,0,2\nbatch,0,1,4\nbatch,0,2,5')" ]
 	[ "$(zn-load -b 2 --fields cls a.tar | shown | head -1)" = "data/1 cls=1" ]
+	[ "$(zn-load -b 2 --fields CLS,txt a.tar | shown | head -1)" = "data/1 cls=1 txt=38" ]
+	run -64 zn-load --fields cls,CLS a.tar
 }
 
 @test "archives of every format of GNU tar and of Python are read, to the byte" {

@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -198,13 +200,21 @@ static void close_run(struct zn__loading *g, struct zn__run *r)
 	g->n_held--;
 }
 
+/* Some file systems in memory can't say what is there, as it always is; those of a network can't either. */
+static bool lies_in_memory(int fd)
+{
+	struct statfs s;
+
+	return fstatfs(fd, &s) == 0 && (s.f_type == TMPFS_MAGIC || s.f_type == RAMFS_MAGIC || s.f_type == HUGETLBFS_MAGIC);
+}
+
 /* Its last byte, since what was read ahead ends somewhere. */
 static bool is_warm(const struct zn__run *r)
 {
 	char byte;
 	struct iovec v = { &byte, 1 };
 
-	return preadv2(r->fd, &v, 1, (off_t)(r->at + r->bytes - 1), RWF_NOWAIT) == 1 || errno == EOPNOTSUPP; /* there is no device */
+	return preadv2(r->fd, &v, 1, (off_t)(r->at + r->bytes - 1), RWF_NOWAIT) == 1 || (errno == EOPNOTSUPP && lies_in_memory(r->fd));
 }
 
 static int cold_fd(const struct zn__loading *g, const struct zn__run *r)

@@ -157,6 +157,10 @@ static int start_uring(struct zn_reads *r)
 {
 	int rc = 0;
 
+	if (r->under_way == r->depth && r->waiting.first) { /* what has come meanwhile makes room */
+		io_uring_get_events(&r->uring);
+		reap(r);
+	}
 	if (prepare(r))
 		do
 			rc = io_uring_submit(&r->uring);
@@ -166,6 +170,8 @@ static int start_uring(struct zn_reads *r)
 
 static int wait_uring(struct zn_reads *r, const struct zn_read *one)
 {
+	if (one->is_done)
+		return r->waiting.first ? start_uring(r) : 0; /* the device is kept busy */
 	while (!one->is_done) {
 		prepare(r);
 		int rc = io_uring_submit_and_wait(&r->uring, 1);
