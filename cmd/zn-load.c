@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <linux/sockios.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 #include "data/decode.h"
 #include "data/flow.h"
 #include "data/loader.h"
+#include "data/near.h"
 #include "data/resume.h"
 #include "data/sink.h"
 
@@ -27,7 +29,7 @@ enum { BATCH = 32, BATCH_MAX = 1 << 20, WORLD_MAX = 1 << 20 };
 
 static struct {
 	struct zn_ou64 batch, seed, epochs, rank, world, threads, depth, memory, max_errors;
-	const char *shuffle, *fields, *resume, *on_error, *tail;
+	const char *numa, *shuffle, *fields, *resume, *on_error, *tail;
 	struct zn_strs decode;
 	bool arrow, direct, no_uring, no_keep, progress, stats;
 } o;
@@ -50,6 +52,7 @@ static const struct zn_opt opts[] = {
 	{ 0, "memory", ZN_OPT_BYTES, "SIZE", &o.memory, NULL, "for all batches at once (default 512M)" },
 	{ 'j', "threads", ZN_OPT_U64, "N", &o.threads, NULL, "that read beside the one that writes (default 0: that one reads, too)" },
 	{ 0, "depth", ZN_OPT_U64, "N", &o.depth, NULL, "requests to a device at once, of each thread (default 16)" },
+	{ 0, "numa", ZN_OPT_STR, "NODE", &o.numa, "auto|none", "run, and hold batches, on this NUMA node; auto: where the device hangs; none (default auto)" },
 	{ 0, "direct", ZN_OPT_FLAG, NULL, &o.direct, NULL, "read past the page cache, also what is in it" },
 	{ 0, "no-uring", ZN_OPT_FLAG, NULL, &o.no_uring, NULL, "read by threads instead of io_uring" },
 	{ 0, "no-index", ZN_OPT_FLAG, NULL, &o.no_keep, NULL, "keep no index beside a shard" },
@@ -219,6 +222,43 @@ static int open_sources(struct zn_sources *s, int n, char **names, struct zn_err
 	if (rc < 0 || (!is_index_verb && zn_sources_have_stream(s))) /* a flow needs no index, and opens one after the other */
 		return rc;
 	return zn_sources_open(s, &opts_of, err);
+}
+
+/* ---- where ------------------------------------------------------------------------------------------------- */
+
+static int wanted_node(const struct zn_sources *s)
+{
+	struct zn_idset none;
+	char *end;
+
+	if (!o.numa || !strcmp(o.numa, "auto"))
+		return zn_node_cpus("/sys", 1, &none) < 0 ? -1 : zn_sources_node("/sys", s); /* one node needs no choice */
+	if (!strcmp(o.numa, "none"))
+		return -1;
+	long node = strtol(o.numa, &end, 10);
+	if (*end || *o.numa < '0' || *o.numa > '9' || node > 1023)
+		zn_cli_usage("option '--numa': '%s' is neither a node nor auto nor none", o.numa);
+	return (int)node;
+}
+
+/* Onto those CPUs of a node that this process may use; none of them: it stays where it is, which is no matter unless it was asked for. */
+static int go_near(int node, struct zn_err *err)
+{
+	struct zn_idset cpus;
+	cpu_set_t may, go;
+
+	CPU_ZERO(&go);
+	int rc = zn_node_cpus("/sys", node, &cpus);
+	if (rc < 0)
+		return zn_err_set(err, -EINVAL, "there is no NUMA node %d here", node);
+	if (sched_getaffinity(0, sizeof(may), &may) < 0)
+		return 0; /* more CPUs than a set holds */
+	zn_idset_each(cpu, &cpus)
+		if (cpu < CPU_SETSIZE && CPU_ISSET(cpu, &may))
+			CPU_SET(cpu, &go);
+	if (CPU_COUNT(&go) && sched_setaffinity(0, sizeof(go), &go) < 0)
+		return zn_err_set(err, -errno, "can't run on NUMA node %d: %s", node, strerrordesc_np(errno));
+	return 0;
 }
 
 /* ---- how far it came -------------------------------------------------------------------------------------- */
@@ -502,8 +542,12 @@ static int load(const struct zn_sources *s, struct zn_arena *a)
 	struct zn_err err = { .text = "" };
 	struct feed feed = { .loader = NULL };
 	struct zn_sink sink;
-	int rc = open_far(s, &ask, a, &err);
+	int node = wanted_node(s), rc = node >= 0 ? go_near(node, &err) : 0;
 
+	if (node >= 0)
+		zn_idset_add(&ask.nodes, (unsigned)node);
+	if (rc == 0)
+		rc = open_far(s, &ask, a, &err);
 	if (rc == 0)
 		rc = zn_sink_open(&sink, STDOUT_FILENO, o.arrow, STDERR_FILENO, &err);
 	if (rc == 0)

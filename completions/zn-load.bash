@@ -27,10 +27,11 @@ _zn_load()
 	--memory) :; return ;;
 	-j|--threads) :; return ;;
 	--depth) :; return ;;
+	--numa) _zn_reply -W 'auto none'; return ;;
 	--complete) _zn_reply -W 'bash zsh fish'; return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		_zn_reply -W '-b --batch --shuffle --seed -e --epochs --rank --world --tail --fields --decode --arrow --resume --on-error --max-errors --memory -j --threads --depth --direct --no-uring --no-index --stats --progress -h --help --version --complete'
+		_zn_reply -W '-b --batch --shuffle --seed -e --epochs --rank --world --tail --fields --decode --arrow --resume --on-error --max-errors --memory -j --threads --depth --numa --direct --no-uring --no-index --stats --progress -h --help --version --complete'
 	else
 		compopt -o filenames; _zn_reply -f
 	fi

@@ -16,6 +16,7 @@ complete -c zn-load -l max-errors -x -d 'give up, with status 65, when more than
 complete -c zn-load -l memory -x -d 'for all batches at once (default 512M)'
 complete -c zn-load -s j -l threads -x -d 'that read beside the one that writes (default 0: that one reads, too)'
 complete -c zn-load -l depth -x -d 'requests to a device at once, of each thread (default 16)'
+complete -c zn-load -l numa -x -a 'auto none' -d 'run, and hold batches, on this NUMA node; auto: where the device hangs; none (default auto)'
 complete -c zn-load -l direct -d 'read past the page cache, also what is in it'
 complete -c zn-load -l no-uring -d 'read by threads instead of io_uring'
 complete -c zn-load -l no-index -d 'keep no index beside a shard'

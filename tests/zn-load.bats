@@ -446,6 +446,16 @@ with tarfile.open("a.tar", "w") as t:
 	done
 }
 
+@test "it runs on the NUMA node that is asked for, as far as it may" {
+	shard a.tar 1 3
+	run -64 zn-load --numa 999 a.tar
+	[ "$output" = "zn-load: there is no NUMA node 999 here" ]
+	run -64 zn-load --numa near a.tar
+	for where in auto none 0; do [ "$(zn-load --numa $where a.tar | keys | wc -l)" -eq 3 ]; done
+	strace -o trace -e trace=sched_setaffinity zn-load --numa 0 a.tar >/dev/null
+	grep -q 'sched_setaffinity(0, .*) *= 0' trace
+}
+
 @test "it says how fast it was, what was waited for, and what the bottleneck is" {
 	shard a.tar 1 50
 	run --separate-stderr zn-load --stats --direct a.tar

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "base/idset.h"
 #include "data/batch.h"
 #include "data/order.h"
 #include "data/source.h"
@@ -31,6 +32,7 @@ struct zn_loader_ask {
 	unsigned threads;              /* 0: the caller's own; else so many read, each every so many batches */
 	unsigned depth;                /* requests to a device at once, of each thread */
 	enum zn_direct direct;
+	struct zn_idset nodes;         /* NUMA nodes where batches lie if there is room; empty: anywhere */
 	bool no_uring;
 	/* What fields become, one at most for each; the caller's until the loader is freed.  Those that must learn their shape do so from the
 	 * first batch.  A sample that can't be decoded is lost.
