@@ -29,7 +29,7 @@ enum { BATCH = 32, BATCH_MAX = 1 << 20, WORLD_MAX = 1 << 20 };
 
 static struct {
 	struct zn_ou64 batch, seed, epochs, rank, world, threads, depth, memory, max_errors;
-	const char *numa, *shuffle, *fields, *resume, *on_error, *tail;
+	const char *tokens, *numa, *shuffle, *fields, *resume, *on_error, *tail;
 	struct zn_strs decode;
 	bool arrow, direct, no_uring, no_keep, progress, stats;
 } o;
@@ -44,6 +44,7 @@ static const struct zn_opt opts[] = {
 	{ 0, "tail", ZN_OPT_CHOICE, "HOW", &o.tail, "share|drop|repeat",
 	  "what is less than a batch for each rank at the end: share it, drop it, or repeat samples from the beginning (default share)" },
 	{ 0, "fields", ZN_OPT_STR, "NAMES", &o.fields, NULL, "only these, comma-separated, in this order; a sample that lacks one is lost" },
+	{ 0, "tokens", ZN_OPT_STR, "N", &o.tokens, NULL, "the sources are tokens: NAME.bin with Megatron's NAME.idx; N:u16 or another type: with no index; samples of N + 1" },
 	{ 0, "decode", ZN_OPT_STRS, "FIELD=KIND", &o.decode, NULL, "make numbers of a field: jpg=image:224x224,f32, cls=int; may be repeated" },
 	{ 0, "arrow", ZN_OPT_FLAG, NULL, &o.arrow, NULL, "write a stream in Arrow's IPC format instead of records; losses go to stderr" },
 	{ 0, "resume", ZN_OPT_STR, "FILE", &o.resume, "file", "go on where FILE says, and keep in it how far it came" },
@@ -209,6 +210,31 @@ static void allow_many_files(void)
 	}
 }
 
+/* "2048", "2048:u16" */
+static bool token_type(uint32_t *ret_n, enum zn_dtype *ret)
+{
+	char *end;
+	unsigned long n = strtoul(o.tokens, &end, 10);
+
+	if (*o.tokens < '0' || *o.tokens > '9' || !n || n > INT32_MAX || (*end && *end != ':'))
+		zn_cli_usage("option '--tokens': '%s' is no number of tokens", o.tokens);
+	if (*end && (zn_dtype_parse(end + 1, ret) < 0 || (*ret != ZN_DTYPE_U8 && *ret != ZN_DTYPE_I8 && *ret != ZN_DTYPE_U16 && *ret != ZN_DTYPE_I16 && *ret != ZN_DTYPE_I32 && *ret != ZN_DTYPE_I64)))
+		zn_cli_usage("option '--tokens': '%s' is no type of tokens: u8, i8, u16, i16, i32 or i64", end + 1);
+	*ret_n = (uint32_t)n;
+	return *end;
+}
+
+static int add_source(struct zn_sources *s, const char *name, struct zn_err *err)
+{
+	enum zn_dtype dtype;
+	uint32_t n;
+
+	if (!o.tokens)
+		return zn_sources_add(s, name, err);
+	bool is_said = token_type(&n, &dtype);
+	return zn_sources_add_tokens(s, name, n, is_said ? &dtype : NULL, err);
+}
+
 static int open_sources(struct zn_sources *s, int n, char **names, struct zn_err *err)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -218,7 +244,7 @@ static int open_sources(struct zn_sources *s, int n, char **names, struct zn_err
 
 	allow_many_files();
 	for (int i = 0; i < n && rc == 0; i++)
-		rc = zn_sources_add(s, names[i], err);
+		rc = add_source(s, names[i], err);
 	if (rc < 0 || (!is_index_verb && zn_sources_have_stream(s))) /* a flow needs no index, and opens one after the other */
 		return rc;
 	return zn_sources_open(s, &opts_of, err);

@@ -20,6 +20,7 @@ _zn_load()
 	--world) :; return ;;
 	--tail) _zn_reply -W 'share drop repeat'; return ;;
 	--fields) :; return ;;
+	--tokens) :; return ;;
 	--decode) :; return ;;
 	--resume) compopt -o filenames; _zn_reply -f; return ;;
 	--on-error) _zn_reply -W 'skip fail'; return ;;
@@ -31,7 +32,7 @@ _zn_load()
 	--complete) _zn_reply -W 'bash zsh fish'; return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		_zn_reply -W '-b --batch --shuffle --seed -e --epochs --rank --world --tail --fields --decode --arrow --resume --on-error --max-errors --memory -j --threads --depth --numa --direct --no-uring --no-index --stats --progress -h --help --version --complete'
+		_zn_reply -W '-b --batch --shuffle --seed -e --epochs --rank --world --tail --fields --tokens --decode --arrow --resume --on-error --max-errors --memory -j --threads --depth --numa --direct --no-uring --no-index --stats --progress -h --help --version --complete'
 	else
 		compopt -o filenames; _zn_reply -f
 	fi

@@ -8,6 +8,7 @@ complete -c zn-load -l rank -x -d 'whose batches: from 0 (default $RANK, else 0)
 complete -c zn-load -l world -x -d 'how many ranks share the samples (default $WORLD_SIZE, else 1)'
 complete -c zn-load -l tail -x -a 'share drop repeat' -d 'what is less than a batch for each rank at the end: share it, drop it, or repeat samples from the beginning (default share)'
 complete -c zn-load -l fields -x -d 'only these, comma-separated, in this order; a sample that lacks one is lost'
+complete -c zn-load -l tokens -x -d 'the sources are tokens: NAME.bin with Megatron\'s NAME.idx; N:u16 or another type: with no index; samples of N + 1'
 complete -c zn-load -l decode -x -d 'make numbers of a field: jpg=image:224x224,f32, cls=int; may be repeated'
 complete -c zn-load -l arrow -d 'write a stream in Arrow\'s IPC format instead of records; losses go to stderr'
 complete -c zn-load -l resume -r -F -d 'go on where FILE says, and keep in it how far it came'

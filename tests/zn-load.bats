@@ -456,6 +456,39 @@ with tarfile.open("a.tar", "w") as t:
 	grep -q 'sched_setaffinity(0, .*) *= 0' trace
 }
 
+@test "tokens come in records of one length, each with the token that follows" {
+	python3 -c '
+import struct
+tokens = list(range(1000, 1103))                     # 103 tokens in three sequences
+open("t.bin", "wb").write(struct.pack("<103H", *tokens))
+lengths, at = [50, 0, 53], 0
+idx = b"MMIDIDX\x00\x00" + struct.pack("<QB", 1, 8) + struct.pack("<QQ", 3, 2) + struct.pack("<3i", *lengths)
+for n in lengths:
+    idx += struct.pack("<q", at); at += 2 * n
+open("t.idx", "wb").write(idx + struct.pack("<2q", 0, 3))'
+	zn-load --tokens 10 -b 4 t.idx >megatron
+	cmp megatron <(zn-load --tokens 10 -b 4 t)
+	cmp megatron <(zn-load --tokens 10:u16 -b 4 t.bin)
+	zn-fmt -o json <megatron | python3 -c '
+import base64, json, struct, sys
+n = 0
+for line in sys.stdin:
+    for s in json.loads(line)["samples"]:
+        t = s["tokens"]
+        assert t["dtype"] == "u16" and t["shape"] == [11]
+        assert list(struct.unpack("<11H", base64.b64decode(t["data@base64"]))) == list(range(1000 + 10 * n, 1011 + 10 * n)), n
+        assert s["key"] == str(n)
+        n += 1
+assert n == 10, n'
+	for r in 0 1; do zn-load --tokens 10 --shuffle all --rank $r --world 2 t.idx | zn-fmt -o json | grep -o '"key":"[0-9]*"'; done | sort | uniq | wc -l | grep -qx 10
+	head -c 60 t.idx >u.idx
+	cp t.bin u.bin
+	run zn-load --tokens 10 u.idx
+	[[ $status -eq 65 && $output == "zn-load: 'u.idx': "* ]]
+	run -64 zn-load --tokens 10:f32 t.bin
+	run -64 zn-load --tokens many t.bin
+}
+
 @test "it says how fast it was, what was waited for, and what the bottleneck is" {
 	shard a.tar 1 50
 	run --separate-stderr zn-load --stats --direct a.tar

@@ -90,6 +90,11 @@ static int add_file_pieces(struct zn__load *load, const struct zn_source *s, uin
 	return rc;
 }
 
+static int add_record(struct zn__load *load, const struct zn_source *s, uint64_t record)
+{
+	return add_piece(load, (struct zn__piece){ .source = s, .offset = zn_tokens_offset(&s->tokens, record), .bytes = zn_shape_bytes(&s->shape) });
+}
+
 static int add_slot(struct zn__loading *g, struct zn__load *load, struct zn__slot *slot)
 {
 	const struct zn_source *s = &g->sources->v[slot->place.shard];
@@ -97,7 +102,8 @@ static int add_slot(struct zn__loading *g, struct zn__load *load, struct zn__slo
 
 	slot->first_piece = load->n_pieces;
 	int rc = s->kind == ZN_SOURCE_TAR ? add_shard_pieces(load, s, slot->place.sample, most, &slot->why)
-	                                  : add_file_pieces(load, s, slot->place.sample, most, &slot->why);
+	         : s->kind == ZN_SOURCE_TOKENS ? add_record(load, s, slot->place.sample)
+	                                       : add_file_pieces(load, s, slot->place.sample, most, &slot->why);
 	slot->n_pieces = load->n_pieces - slot->first_piece;
 	return rc;
 }
@@ -176,7 +182,7 @@ static long may_hold(const struct zn__loading *g)
 
 static void open_run(struct zn__loading *g, struct zn__run *r)
 {
-	if (r->source->kind == ZN_SOURCE_TAR)
+	if (r->source->kind != ZN_SOURCE_FILES)
 		r->fd = r->source->fd;
 	else if (g->n_held < may_hold(g))
 		open_file(g, r);
@@ -219,7 +225,7 @@ static bool is_warm(const struct zn__run *r)
 
 static int cold_fd(const struct zn__loading *g, const struct zn__run *r)
 {
-	return g->direct && r->source->kind == ZN_SOURCE_TAR && r->source->direct_fd >= 0 ? r->source->direct_fd : r->fd;
+	return g->direct && r->source->kind != ZN_SOURCE_FILES && r->source->direct_fd >= 0 ? r->source->direct_fd : r->fd;
 }
 
 /* Requests for all of a run, of whole pages. */

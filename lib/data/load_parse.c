@@ -1,5 +1,6 @@
 /* The samples of a load, whose bytes are in memory: taken apart, in order; what makes no sense is lost. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -95,6 +96,28 @@ static void decode(struct parsing *s, const struct zn__slot *slot)
 		s->bytes += s->data[i].n;
 }
 
+/* What it is was said before it was read. */
+static int take_record(struct parsing *s, const struct zn__slot *slot, const struct zn__piece *piece)
+{
+	s->key = zn_arena_printf(&s->load->arena, "%" PRIu64, slot->place.sample);
+	int rc = s->key ? add_datum(s, "tokens", 6, piece->p, piece->bytes) : -ENOMEM;
+	if (rc == 0 && s->n)
+		s->data[0].shape = &piece->source->shape;
+	return rc;
+}
+
+static int take(struct parsing *s, const struct zn__slot *slot, const struct zn__piece *piece)
+{
+	switch (piece->source->kind) {
+	case ZN_SOURCE_TAR:
+		return take_piece(s, piece);
+	case ZN_SOURCE_TOKENS:
+		return take_record(s, slot, piece);
+	default:
+		return take_file(s, piece);
+	}
+}
+
 static int parse(struct parsing *s, const struct zn__slot *slot)
 {
 	const struct zn_source *source = &s->g->sources->v[slot->place.shard];
@@ -105,7 +128,7 @@ static int parse(struct parsing *s, const struct zn__slot *slot)
 	s->why = slot->why;
 	s->key = source->kind == ZN_SOURCE_FILES ? source->samples[slot->place.sample].key : NULL;
 	for (uint32_t i = slot->first_piece; i < slot->first_piece + slot->n_pieces && rc == 0 && !s->why; i++)
-		rc = source->kind == ZN_SOURCE_TAR ? take_piece(s, &s->load->pieces[i]) : take_file(s, &s->load->pieces[i]);
+		rc = take(s, slot, &s->load->pieces[i]);
 	if (!s->why)
 		s->why = zn__choose(s->g->ask, s->data, &s->n);
 	return rc;
@@ -131,6 +154,8 @@ static uint64_t offset_of(const struct zn_source *s, const struct zn__slot *slot
 {
 	struct zn_span first = { 0 };
 
+	if (s->kind == ZN_SOURCE_TOKENS)
+		return zn_tokens_offset(&s->tokens, slot->place.sample);
 	if (s->kind == ZN_SOURCE_TAR)
 		zn_index_spans(&s->index, slot->place.sample, &first, 1);
 	return first.offset;

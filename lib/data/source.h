@@ -7,9 +7,11 @@
 
 #include "data/batch.h"
 #include "data/index.h"
+#include "data/tokens.h"
 
 enum zn_source_kind {
 	ZN_SOURCE_TAR, ZN_SOURCE_FILES,
+	ZN_SOURCE_TOKENS,              /* records of tokens, see tokens.h */
 	ZN_SOURCE_STREAM,              /* a packed archive, a FIFO or standard input: for a flow, see flow.h */
 };
 
@@ -25,6 +27,9 @@ struct zn_source {
 	/* tar */
 	int fd, direct_fd;             /* direct_fd -1: O_DIRECT can't be had there */
 	struct zn_index index;
+	/* tokens */
+	struct zn_tokens tokens;
+	struct zn_shape shape;
 	/* files, of one directory or a single one */
 	struct zn__file *files;
 	struct zn__files *samples;
@@ -49,6 +54,10 @@ struct zn_sources { struct zn_source *v; uint32_t n, cap; };
  * names, "-" standard input.  Nothing is read yet but directories.  -ENOENT, -EINVAL, ...
  */
 int zn_sources_add(struct zn_sources *s, const char *name, struct zn_err *err);
+/* Adds records of stride + 1 tokens, of NAME.bin, for which NAME.idx stands as well; opened at once.  dtype NULL: NAME.idx, of
+ * Megatron, says which type; else the file is nothing but tokens of that.  Their keys are their numbers, their field is "tokens".
+ */
+int zn_sources_add_tokens(struct zn_sources *s, const char *name, uint32_t stride, const enum zn_dtype *dtype, struct zn_err *err);
 /* Whether any is a stream: then a flow reads all of them, else a loader. */
 bool zn_sources_have_stream(const struct zn_sources *s);
 /* Opens all but streams, and finds the indexes; not for a flow.  A shard that is no tar archive, or can't be opened, is an error. */
