@@ -11,7 +11,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -29,7 +31,7 @@ enum { BATCH = 32, BATCH_MAX = 1 << 20, WORLD_MAX = 1 << 20 };
 
 static struct {
 	struct zn_ou64 batch, seed, epochs, rank, world, threads, depth, memory, max_errors;
-	const char *tokens, *numa, *shuffle, *fields, *resume, *on_error, *tail;
+	const char *share, *tokens, *numa, *shuffle, *fields, *resume, *on_error, *tail;
 	struct zn_strs decode;
 	bool arrow, direct, no_uring, no_keep, progress, stats;
 } o;
@@ -47,6 +49,7 @@ static const struct zn_opt opts[] = {
 	{ 0, "tokens", ZN_OPT_STR, "N", &o.tokens, NULL, "the sources are tokens: NAME.bin with Megatron's NAME.idx; N:u16 or another type: with no index; samples of N + 1" },
 	{ 0, "decode", ZN_OPT_STRS, "FIELD=KIND", &o.decode, NULL, "make numbers of a field: jpg=image:224x224,f32, cls=int; may be repeated" },
 	{ 0, "arrow", ZN_OPT_FLAG, NULL, &o.arrow, NULL, "write a stream in Arrow's IPC format instead of records; losses go to stderr" },
+	{ 0, "share", ZN_OPT_STR, "SOCKET", &o.share, "file", "wait for a reader at SOCKET, and hand it batches as they lie in memory" },
 	{ 0, "resume", ZN_OPT_STR, "FILE", &o.resume, "file", "go on where FILE says, and keep in it how far it came" },
 	{ 0, "on-error", ZN_OPT_CHOICE, "HOW", &o.on_error, "skip|fail", "what to do about a sample that can't be read (default skip)" },
 	{ 0, "max-errors", ZN_OPT_U64, "N", &o.max_errors, NULL, "give up, with status 65, when more than N samples are lost" },
@@ -180,7 +183,7 @@ static struct zn_loader_ask ask_of_options(struct zn_arena *a)
 		.rank = (uint32_t)rank, .epochs = o.epochs.has ? o.epochs.v : 1,
 		.memory_bytes = within("memory", o.memory, MEMORY, 1 << 20, UINT64_C(1) << 50),
 		.threads = threads(), .depth = (unsigned)within("depth", o.depth, 16, 1, 256),
-		.direct = o.direct ? ZN_DIRECT_ALWAYS : ZN_DIRECT_AUTO, .no_uring = o.no_uring,
+		.direct = o.direct ? ZN_DIRECT_ALWAYS : ZN_DIRECT_AUTO, .no_uring = o.no_uring, .shared = o.share != NULL,
 	};
 	ask.fields = fields(a, &ask.n_fields);
 	ask.decoders = decoders(a);
@@ -298,6 +301,7 @@ static struct {
 	struct zn_resume state;
 	struct sent sent[SENT_MAX];
 	unsigned first, n;
+	int rc;                        /* of the last note of one that was given back */
 	char data[ZN_DATA_DIGEST], order[128];
 } far = { .fd = -1 };
 
@@ -387,52 +391,13 @@ static void catch_stop(bool interrupts)
 	sigaction(SIGINT, &act, NULL);
 }
 
-static struct {
-	uint64_t batches, samples, bytes, losses, sink_ns, begun_ns, said_ns;
-	struct zn_loss first_loss;
-	char first_text[512];
-} seen;
-
-static bool is_too_many(void)
-{
-	return seen.losses && ((o.on_error && !strcmp(o.on_error, "fail")) || (o.max_errors.has && seen.losses > o.max_errors.v));
-}
-
-static void keep_first(const struct zn_loss *loss)
-{
-	if (seen.losses++)
-		return;
-	snprintf(seen.first_text, sizeof(seen.first_text), "%s%s%s at byte %" PRIu64 " of %s: %s", loss->key ? "'" : "", loss->key ? loss->key : "something",
-	         loss->key ? "'" : "", loss->offset_bytes, loss->shard, loss->reason);
-}
-
-static int send_batch(struct zn_sink *to, const struct zn_batch *b, struct zn_err *err)
-{
-	uint64_t begun = zn_boot_ns();
-	int rc = 0;
-
-	for (uint32_t i = 0; i < b->n_losses && rc == 0; i++) {
-		keep_first(&b->losses[i]);
-		rc = zn_sink_loss(to, &b->losses[i]);
-	}
-	if (rc < 0 || is_too_many()) /* then it is not sent, and who goes on begins with it */
-		return rc;
-	if (b->samples) /* else it is only what a flow lost behind the last batch */
-		rc = zn_sink_batch(to, b, err);
-	if (rc == 0)
-		rc = add_sent(zn_sink_written(to), b);
-	seen.sink_ns += zn_boot_ns() - begun;
-	seen.batches += b->samples != NULL;
-	seen.samples += b->n;
-	seen.bytes += b->bytes;
-	return rc;
-}
-
 /* Where batches come from: one of the two. */
 struct feed { struct zn_loader *loader; struct zn_flow *flow; };
 
 static int feed_open(struct feed *f, const struct zn_sources *s, const struct zn_loader_ask *ask, struct zn_err *err)
 {
+	if (zn_sources_have_stream(s) && o.share)
+		return zn_err_set(err, -EINVAL, "what can only be read from its beginning can't be shared: pipe it, or unpack it first");
 	int rc = zn_sources_have_stream(s) ? zn_flow_new(s, ask, &f->flow, err) : zn_loader_new(s, ask, &f->loader, err);
 
 	if (rc == 0 && f->loader && !zn_loader_total(f->loader))
@@ -459,6 +424,64 @@ static void feed_close(struct feed *f)
 	zn_loader_free(f->loader);
 }
 
+static struct {
+	uint64_t batches, samples, bytes, losses, sink_ns, begun_ns, said_ns;
+	struct zn_loss first_loss;
+	char first_text[512];
+} seen;
+
+static bool is_too_many(void)
+{
+	return seen.losses && ((o.on_error && !strcmp(o.on_error, "fail")) || (o.max_errors.has && seen.losses > o.max_errors.v));
+}
+
+static void keep_first(const struct zn_loss *loss)
+{
+	if (seen.losses++)
+		return;
+	snprintf(seen.first_text, sizeof(seen.first_text), "%s%s%s at byte %" PRIu64 " of %s: %s", loss->key ? "'" : "", loss->key ? loss->key : "something",
+	         loss->key ? "'" : "", loss->offset_bytes, loss->shard, loss->reason);
+}
+
+static int send_losses(struct zn_sink *to, const struct zn_batch *b)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < b->n_losses && rc == 0; i++) {
+		keep_first(&b->losses[i]);
+		rc = zn_sink_loss(to, &b->losses[i]);
+	}
+	return rc;
+}
+
+static void count(const struct zn_batch *b)
+{
+	seen.batches += b->samples != NULL;
+	seen.samples += b->n;
+	seen.bytes += b->bytes;
+}
+
+/* Takes b over. */
+static int send_batch(const struct feed *f, struct zn_sink *to, const struct zn_batch *b, struct zn_err *err)
+{
+	uint64_t begun = zn_boot_ns();
+	int rc = send_losses(to, b);
+
+	if (rc < 0 || is_too_many()) { /* then it is not sent, and who goes on begins with it */
+		feed_put(f, b);
+		return rc;
+	}
+	count(b);
+	if (b->samples) /* else it is only what a flow lost behind the last batch */
+		rc = zn_sink_batch(to, b, err);
+	if (rc == 0 && !to->share)
+		rc = add_sent(zn_sink_written(to), b);
+	if (!to->share) /* that puts it back when the other side has */
+		feed_put(f, b);
+	seen.sink_ns += zn_boot_ns() - begun;
+	return rc;
+}
+
 static void say_progress(const struct feed *f)
 {
 	uint64_t now = zn_boot_ns();
@@ -474,14 +497,61 @@ static void say_progress(const struct feed *f)
 	        (double)seen.samples / s, (double)seen.bytes / 1e9 / s, seen.losses);
 }
 
+/* Of one that another process had, and is done with, or never will be. */
+static void put_back(void *arg, const struct zn_batch *b, bool is_done)
+{
+	if (is_done && far.fd >= 0 && far.rc == 0) {
+		far.state.epoch = b->epoch;
+		far.state.next = b->next;
+		far.rc = zn_resume_note(far.fd, &far.state);
+	}
+	feed_put(arg, b);
+}
+
+/* Waits for who reads, at a socket of that name, which is gone once he is there. */
+static int accept_reader(const char *path, struct zn_err *err)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), reader = -1, rc = 0;
+
+	if (strlen(path) >= sizeof(at.sun_path))
+		rc = -ENAMETOOLONG;
+	else
+		strcpy(at.sun_path, path);
+	mode_t mask = umask(077); /* nobody else's business */
+	if (rc == 0 && (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, 1) < 0))
+		rc = -errno;
+	umask(mask);
+	while (rc == 0 && reader < 0 && !stop_signal)
+		if ((reader = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) < 0 && errno != EINTR)
+			rc = -errno;
+	if (fd >= 0)
+		close(fd);
+	if (rc == 0)
+		unlink(path);
+	return rc < 0 ? zn_err_set(err, rc, "'%s': %s", path, strerrordesc_np(-rc)) : reader;
+}
+
+static int open_sink(struct zn_sink *sink, struct feed *f, struct zn_err *err)
+{
+	enum { OUT_MAX = 4 };
+	struct zn_share *share;
+
+	if (!o.share)
+		return zn_sink_open(sink, STDOUT_FILENO, o.arrow, STDERR_FILENO, err);
+	int reader = accept_reader(o.share, err), rc = reader < 0 ? reader : zn_share_new(reader, OUT_MAX, put_back, f, &share);
+	if (rc == 0)
+		zn_sink_open_share(sink, share);
+	return rc;
+}
+
 static int stream(const struct feed *f, struct zn_sink *to, struct zn_err *err)
 {
 	const struct zn_batch *b;
 	int rc = 0;
 
 	while (rc == 0 && !stop_signal && !is_too_many() && (rc = feed_next(f, &b, err)) > 0) {
-		rc = send_batch(to, b, err);
-		feed_put(f, b);
+		rc = send_batch(f, to, b, err);
 		say_progress(f);
 	}
 	if (rc == -EINTR && stop_signal)
@@ -562,39 +632,55 @@ static int end_code(int rc, const struct zn_err *err)
 	return ZN_EXIT_OK;
 }
 
+/* Sources, order and place, and where all of it goes. */
+static int open_all(const struct zn_sources *s, struct zn_loader_ask *ask, struct zn_arena *a, struct feed *feed, struct zn_sink *sink, struct zn_err *err)
+{
+	int node = wanted_node(s), rc = node >= 0 ? go_near(node, err) : 0;
+
+	if (node >= 0)
+		zn_idset_add(&ask->nodes, (unsigned)node);
+	if (rc == 0)
+		rc = open_far(s, ask, a, err);
+	if (rc == 0)
+		rc = feed_open(feed, s, ask, err);
+	if (rc < 0)
+		return rc;
+	signal(SIGPIPE, SIG_IGN);
+	catch_stop(feed->flow != NULL || o.share);
+	return open_sink(sink, feed, err);
+}
+
+static void close_feed(struct feed *f, const struct zn_loader_ask *ask)
+{
+	feed_close(f);
+	for (uint32_t i = 0; i < ask->n_decoders; i++)
+		zn_decoder_free(ask->decoders[i]);
+}
+
 static int load(const struct zn_sources *s, struct zn_arena *a)
 {
 	struct zn_loader_ask ask = ask_of_options(a);
 	struct zn_err err = { .text = "" };
 	struct feed feed = { .loader = NULL };
 	struct zn_sink sink;
-	int node = wanted_node(s), rc = node >= 0 ? go_near(node, &err) : 0;
+	int rc = open_all(s, &ask, a, &feed, &sink, &err);
 
-	if (node >= 0)
-		zn_idset_add(&ask.nodes, (unsigned)node);
-	if (rc == 0)
-		rc = open_far(s, &ask, a, &err);
-	if (rc == 0)
-		rc = zn_sink_open(&sink, STDOUT_FILENO, o.arrow, STDERR_FILENO, &err);
-	if (rc == 0)
-		rc = feed_open(&feed, s, &ask, &err);
-	if (rc < 0)
-		return zn_cli_fail(zn_cli_code(rc), "%s", err.text);
-	signal(SIGPIPE, SIG_IGN);
-	catch_stop(feed.flow != NULL);
+	if (rc < 0) {
+		close_feed(&feed, &ask);
+		return end_code(stop_signal ? 0 : rc, &err);
+	}
 	seen.begun_ns = seen.said_ns = zn_boot_ns();
 	rc = stream(&feed, &sink, &err);
 	if (rc == 0 && feed.flow && !stop_signal && !seen.samples && !seen.losses && !far.state.next)
 		zn_cli_warn("there is no sample in it");
-	if (far.fd >= 0) {
+	if (far.fd >= 0 && !o.share) {
 		int noted = note_far(zn_sink_written(&sink), rc != -EPIPE);
 		rc = rc < 0 ? rc : noted;
 	}
-	sum_up(&feed);
-	feed_close(&feed);
-	for (uint32_t i = 0; i < ask.n_decoders; i++)
-		zn_decoder_free(ask.decoders[i]);
 	zn_sink_close(&sink);
+	rc = rc < 0 ? rc : far.rc;
+	sum_up(&feed);
+	close_feed(&feed, &ask);
 	return end_code(rc, &err);
 }
 
@@ -626,7 +712,9 @@ int main(int argc, char **argv)
 	at += is_index_verb;
 	if (at == argc)
 		zn_cli_usage("a source is missing");
-	if (!is_index_verb && isatty(STDOUT_FILENO))
+	if (o.share && o.arrow)
+		zn_cli_usage("--share and --arrow exclude each other");
+	if (!is_index_verb && !o.share && isatty(STDOUT_FILENO))
 		zn_cli_usage("batches are not for a terminal: pipe them on");
 	int rc = open_sources(&sources, argc - at, argv + at, &err);
 	int code = rc < 0 ? zn_cli_fail(zn_cli_code(rc), "%s", err.text) : is_index_verb ? index_only(&sources) : load(&sources, &arena);

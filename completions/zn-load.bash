@@ -22,6 +22,7 @@ _zn_load()
 	--fields) :; return ;;
 	--tokens) :; return ;;
 	--decode) :; return ;;
+	--share) compopt -o filenames; _zn_reply -f; return ;;
 	--resume) compopt -o filenames; _zn_reply -f; return ;;
 	--on-error) _zn_reply -W 'skip fail'; return ;;
 	--max-errors) :; return ;;
@@ -32,7 +33,7 @@ _zn_load()
 	--complete) _zn_reply -W 'bash zsh fish'; return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		_zn_reply -W '-b --batch --shuffle --seed -e --epochs --rank --world --tail --fields --tokens --decode --arrow --resume --on-error --max-errors --memory -j --threads --depth --numa --direct --no-uring --no-index --stats --progress -h --help --version --complete'
+		_zn_reply -W '-b --batch --shuffle --seed -e --epochs --rank --world --tail --fields --tokens --decode --arrow --share --resume --on-error --max-errors --memory -j --threads --depth --numa --direct --no-uring --no-index --stats --progress -h --help --version --complete'
 	else
 		compopt -o filenames; _zn_reply -f
 	fi

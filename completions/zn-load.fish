@@ -11,6 +11,7 @@ complete -c zn-load -l fields -x -d 'only these, comma-separated, in this order;
 complete -c zn-load -l tokens -x -d 'the sources are tokens: NAME.bin with Megatron\'s NAME.idx; N:u16 or another type: with no index; samples of N + 1'
 complete -c zn-load -l decode -x -d 'make numbers of a field: jpg=image:224x224,f32, cls=int; may be repeated'
 complete -c zn-load -l arrow -d 'write a stream in Arrow\'s IPC format instead of records; losses go to stderr'
+complete -c zn-load -l share -r -F -d 'wait for a reader at SOCKET, and hand it batches as they lie in memory'
 complete -c zn-load -l resume -r -F -d 'go on where FILE says, and keep in it how far it came'
 complete -c zn-load -l on-error -x -a 'skip fail' -d 'what to do about a sample that can\'t be read (default skip)'
 complete -c zn-load -l max-errors -x -d 'give up, with status 65, when more than N samples are lost'

@@ -489,6 +489,79 @@ assert n == 10, n'
 	run -64 zn-load --tokens many t.bin
 }
 
+# A reader of shared batches in Python: take COUNT gives COUNT of them back (all of them without), and prints what it saw of each.
+reader() {
+	cat >reader.py <<'EOF'
+import json, mmap, os, socket, struct, subprocess, sys
+s = socket.socket(socket.AF_UNIX)
+while True:
+    try:
+        s.connect("sock")
+        break
+    except (FileNotFoundError, ConnectionRefusedError):
+        pass
+left = int(sys.argv[1]) if len(sys.argv) > 1 else 1 << 30
+def rest(n, head=b""):
+    while len(head) < n:
+        more = s.recv(n - len(head))
+        if not more: sys.exit(0)
+        head += more
+    return head
+while left:
+    head, fds, _, _ = socket.recv_fds(s, 8, 1)
+    if not head: break
+    n, = struct.unpack("<I", rest(8, head)[:4])
+    r = json.loads(subprocess.run(["zn-fmt", "-o", "json"], input=rest(n), stdout=subprocess.PIPE).stdout)
+    if r["kind"] == "loss":
+        print("loss", r["key"])
+        continue
+    m = mmap.mmap(fds[0], r["bytes"], prot=mmap.PROT_READ)
+    try:
+        os.ftruncate(fds[0], 0)
+        print("could be written")
+    except OSError:
+        pass
+    for sample in r["samples"]:
+        for field, v in sample.items():
+            if field != "key":
+                data = m[v["offset"]:v["offset"] + v["bytes"]]
+                print(sample["key"], field, v.get("dtype", ""), len(data), data == open(sample["key"] + "." + field, "rb").read())
+    m.close()
+    os.close(fds[0])
+    left -= 1
+    s.sendall(struct.pack("<Q", r["number"]))
+EOF
+	python3 reader.py "$@"
+}
+
+@test "another process gets batches as they lie in memory, and gives them back" {
+	shard a.tar 1 60
+	zn-load --share sock -b 4 --shuffle all --resume state a.tar >out 2>&1 &
+	run -0 reader
+	wait $!
+	[ "$(grep -c ' True$' <<<"$output")" -eq 120 ] && [ "${#lines[@]}" -eq 120 ]
+	[ ! -s out ] && [ ! -e sock ]
+	grep -q '"next":60}' state
+	rm state
+	zn-load --share sock -b 4 --resume state a.tar 2>&1 &
+	run -0 reader 5 # and then it goes away
+	run -141 wait $!
+	grep -q '"epoch":0,"next":20}' state # who goes on begins behind what was given back
+	zn-load --resume state -b 4 a.tar | keys | head -1 | grep -qx data/21
+	zn-load --share sock -b 8 --decode cls=int:i32 a.tar &
+	run -0 reader
+	wait $!
+	[ "$(grep -c 'cls i32 4 False' <<<"$output")" -eq 60 ]
+	zn-load --share sock a.tar &
+	until [ -e sock ]; do sleep 0.01; done
+	kill $!
+	run -143 wait $!
+	[ ! -e sock ]
+	run -64 zn-load --share sock --arrow a.tar
+	run -64 zn-load --share sock - <a.tar
+	run -71 zn-load --share /nowhere/sock a.tar
+}
+
 @test "it says how fast it was, what was waited for, and what the bottleneck is" {
 	shard a.tar 1 50
 	run --separate-stderr zn-load --stats --direct a.tar

@@ -43,6 +43,10 @@ struct zn_batch {
 	uint32_t n;                    /* fewer than asked at an epoch's end, or by losses; may be 0 */
 	uint64_t bytes;                /* of all data */
 	uint64_t next;                 /* how many of the epoch's samples all ranks have had when each has had this batch */
+	/* Where all data lie, if that was to be shared: memory_fd is a memfd, which begins with memory; NULL: it was not. */
+	const char *memory;
+	size_t memory_bytes;
+	int memory_fd;
 	const struct zn_loss *losses;  /* what belongs into it and is not */
 	uint32_t n_losses;
 };

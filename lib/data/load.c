@@ -131,7 +131,7 @@ static int check_memory(const struct zn__loading *g, const struct zn__load *load
 	                  load->n_slots, (double)load->bytes / 1048576, (double)most / 1048576);
 }
 
-static void lay_out(struct zn__load *load)
+static void lay_out(struct zn__load *load, bool has_tensors)
 {
 	char *at = load->mem.p;
 
@@ -145,6 +145,7 @@ static void lay_out(struct zn__load *load)
 		const struct zn__run *r = &load->runs[p->run];
 		p->p = r->p + (p->offset - r->at);
 	}
+	load->tensors = has_tensors ? at : NULL;
 }
 
 static int get_memory(struct zn__loading *g, struct zn__load *load, struct zn_err *err)
@@ -156,12 +157,10 @@ static int get_memory(struct zn__loading *g, struct zn__load *load, struct zn_er
 	if (__builtin_add_overflow(load->bytes, tensors, &load->bytes))
 		load->bytes = UINT64_MAX;
 	int rc = check_memory(g, load, err);
-	if (rc == 0 && load->n_runs)
-		rc = zn_mempool_get(g->pool, load->bytes - tensors + PAGE, &load->mem, err);
-	if (rc == 0 && tensors)
-		rc = zn_mempool_get(g->pool, tensors, &load->tensors, err);
-	if (rc == 0 && load->n_runs)
-		lay_out(load);
+	if (rc == 0 && (load->n_runs || tensors))
+		rc = zn_mempool_get(g->pool, load->bytes + PAGE, &load->mem, err);
+	if (rc == 0 && load->mem.p)
+		lay_out(load, tensors != 0);
 	return rc;
 }
 
@@ -357,8 +356,6 @@ void zn__load_free(struct zn__load *load, struct zn_mempool *pool)
 			close(load->runs[i].own_fd);
 	if (load->mem.p)
 		zn_mempool_put(pool, &load->mem);
-	if (load->tensors.p)
-		zn_mempool_put(pool, &load->tensors);
 	free(load->slots);
 	free(load->pieces);
 	free(load->runs);
@@ -408,7 +405,12 @@ int zn__load_plan(struct zn__loading *g, const struct zn_epoch *e, uint64_t k, s
 		zn__load_free(load, g->pool);
 		return rc;
 	}
-	load->batch = (struct zn_batch){ .epoch = e->number, .seq = e->first / round + k, .next = zn_epoch_after(e, k) };
+	load->batch = (struct zn_batch){ .epoch = e->number, .seq = e->first / round + k, .next = zn_epoch_after(e, k), .memory_fd = -1 };
+	if (load->mem.is_shared) {
+		load->batch.memory = load->mem.p;
+		load->batch.memory_bytes = load->mem.bytes;
+		load->batch.memory_fd = load->mem.fd;
+	}
 	*ret = load;
 	return 0;
 }

@@ -52,7 +52,7 @@ struct zn__load {
 	struct zn_batch batch;
 	struct zn_arena arena;
 	struct zn_block mem;
-	struct zn_block tensors;       /* of what is decoded */
+	char *tensors;                 /* in it, of what is decoded; NULL: nothing is */
 	uint64_t bytes;                /* of memory */
 	struct zn__slot *slots;
 	uint32_t n_slots;

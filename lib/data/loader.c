@@ -401,7 +401,7 @@ int zn_loader_new(const struct zn_sources *sources, const struct zn_loader_ask *
 	l->n_readers = ask->threads ? ask->threads : 1;
 	l->counts = calloc(sources->n ? sources->n : 1, sizeof(*l->counts));
 	l->readers = calloc(l->n_readers, sizeof(*l->readers));
-	zn_mempool_init(&l->pool, &(struct zn_block_ask){ .pages = ZN_PAGES_BY_SIZE, .nodes = ask->nodes,
+	zn_mempool_init(&l->pool, &(struct zn_block_ask){ .pages = ZN_PAGES_BY_SIZE, .nodes = ask->nodes, .shared = ask->shared,
 	                .policy = zn_idset_is_empty(&ask->nodes) ? ZN_BLOCK_ANYWHERE : ZN_BLOCK_PREFER }, ask->memory_bytes);
 	int rc = l->counts && l->readers ? 0 : zn_err_set(err, -ENOMEM, "out of memory");
 	for (uint32_t i = 0; rc == 0 && i < sources->n; i++)

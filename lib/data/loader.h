@@ -34,6 +34,7 @@ struct zn_loader_ask {
 	enum zn_direct direct;
 	struct zn_idset nodes;         /* NUMA nodes where batches lie if there is room; empty: anywhere */
 	bool no_uring;
+	bool shared;                   /* batches lie in memory that others can map */
 	/* What fields become, one at most for each; the caller's until the loader is freed.  Those that must learn their shape do so from the
 	 * first batch.  A sample that can't be decoded is lost.
 	 */

@@ -160,19 +160,34 @@ static void put_number(msgpack_packer *m, const char *key, uint64_t v)
 	msgpack_pack_uint64(m, v);
 }
 
+void zn_pack_key(msgpack_packer *m, const char *key)
+{
+	put_text(m, key);
+}
+
+void zn_pack_name(msgpack_packer *m, const char *field)
+{
+	put_text(m, strcmp(field, "key") ? field : "key.bin"); /* "key" is taken */
+}
+
+void zn_pack_shape(msgpack_packer *m, const struct zn_shape *shape)
+{
+	put_text(m, "dtype");
+	put_text(m, zn_dtype_name(shape->dtype));
+	put_text(m, "shape");
+	msgpack_pack_array(m, shape->n_dims);
+	for (uint32_t i = 0; i < shape->n_dims; i++)
+		msgpack_pack_uint32(m, shape->dims[i]);
+}
+
 static int put_datum(struct zn_pack *p, msgpack_packer *m, const struct zn_datum *d)
 {
 	if (d->n > UINT32_MAX)
 		return -EFBIG;
-	put_text(m, strcmp(d->field, "key") ? d->field : "key.bin"); /* "key" is taken */
+	zn_pack_name(m, d->field);
 	if (d->shape) {
 		msgpack_pack_map(m, 3);
-		put_text(m, "dtype");
-		put_text(m, zn_dtype_name(d->shape->dtype));
-		put_text(m, "shape");
-		msgpack_pack_array(m, d->shape->n_dims);
-		for (uint32_t i = 0; i < d->shape->n_dims; i++)
-			msgpack_pack_uint32(m, d->shape->dims[i]);
+		zn_pack_shape(m, d->shape);
 		put_text(m, "data");
 	}
 	msgpack_pack_bin(m, d->n);

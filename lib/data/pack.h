@@ -31,6 +31,13 @@ void zn_pack_done(struct zn_pack *p);
 int zn_pack_batch(struct zn_pack *p, const struct zn_batch *batch);
 int zn_pack_loss(struct zn_pack *p, const struct zn_loss *loss);
 
+/* Pieces of such records, for others who write them: a key or its binary where it is not UTF-8; a field's name; "dtype" and "shape" with
+ * what they are.
+ */
+void zn_pack_key(msgpack_packer *m, const char *key);
+void zn_pack_name(msgpack_packer *m, const char *field);
+void zn_pack_shape(msgpack_packer *m, const struct zn_shape *shape);
+
 /* All bytes, in order, through EINTR and short writes; v is used up.  *written grows by what went, also before a failure. */
 int zn_write_vector(int fd, struct iovec *v, size_t n, uint64_t *written);
 

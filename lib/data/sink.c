@@ -12,6 +12,12 @@ int zn_sink_open(struct zn_sink *s, int fd, bool arrow, int loss_fd, struct zn_e
 	return arrow ? zn_arrow_new(fd, NULL, &s->arrow, err) : 0;
 }
 
+void zn_sink_open_share(struct zn_sink *s, struct zn_share *share)
+{
+	*s = (struct zn_sink){ .share = share };
+	zn_pack_init(&s->pack, -1);
+}
+
 static int tell(int fd, const struct zn_loss *loss)
 {
 	struct zn_writer_opts json = { .format = ZN_FORMAT_JSON };
@@ -28,6 +34,8 @@ static int tell(int fd, const struct zn_loss *loss)
 
 int zn_sink_loss(struct zn_sink *s, const struct zn_loss *loss)
 {
+	if (s->share)
+		return zn_share_loss(s->share, loss);
 	return s->arrow ? tell(s->loss_fd, loss) : zn_pack_loss(&s->pack, loss);
 }
 
@@ -35,7 +43,7 @@ int zn_sink_batch(struct zn_sink *s, const struct zn_batch *batch, struct zn_err
 {
 	if (s->arrow)
 		return zn_arrow_write(s->arrow, batch, err);
-	int rc = zn_pack_batch(&s->pack, batch);
+	int rc = s->share ? zn_share_batch(s->share, batch) : zn_pack_batch(&s->pack, batch);
 	return rc < 0 ? zn_err_set(err, rc, "can't write a batch: %s", strerrordesc_np(-rc)) : 0;
 }
 
@@ -46,6 +54,10 @@ uint64_t zn_sink_written(const struct zn_sink *s)
 
 int zn_sink_end(struct zn_sink *s, struct zn_err *err)
 {
+	int rc = s->share ? zn_share_end(s->share) : 0;
+
+	if (rc < 0)
+		return zn_err_set(err, rc, "batches did not all come back: %s", strerrordesc_np(-rc));
 	return s->arrow ? zn_arrow_end(s->arrow, err) : 0;
 }
 
@@ -53,5 +65,7 @@ void zn_sink_close(struct zn_sink *s)
 {
 	zn_pack_done(&s->pack);
 	zn_arrow_free(s->arrow);
+	zn_share_free(s->share);
 	s->arrow = NULL;
+	s->share = NULL;
 }

@@ -15,7 +15,7 @@
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
 #ifndef MAP_HUGE_SHIFT
-#define MAP_HUGE_SHIFT 26
+#define MAP_HUGE_SHIFT 26 /* and MFD_HUGE_SHIFT */
 #endif
 
 static const struct {
@@ -152,6 +152,29 @@ static void *map(size_t bytes, enum zn_pages pages)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/* A memfd, all of it mapped. */
+static void *map_shared(size_t bytes, enum zn_pages pages, int *ret_fd)
+{
+	unsigned huge = kinds[pages].flags ? MFD_HUGETLB | kinds[pages].shift << MAP_HUGE_SHIFT : 0;
+	int fd = memfd_create("zenith", MFD_CLOEXEC | huge);
+	void *p = fd >= 0 && ftruncate(fd, (off_t)bytes) == 0 ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) : MAP_FAILED;
+
+	if (p == MAP_FAILED) {
+		if (fd >= 0)
+			close(fd);
+		return NULL;
+	}
+	*ret_fd = fd;
+	return p;
+}
+
+static void unmap(const struct zn_block *b)
+{
+	munmap(b->p, b->bytes);
+	if (b->is_shared)
+		close(b->fd);
+}
+
 /* A policy first, since it says where the pages go that are made then. */
 static int settle(const struct zn_block_ask *ask, struct zn_block *b)
 {
@@ -173,14 +196,14 @@ static int settle(const struct zn_block_ask *ask, struct zn_block *b)
 
 static int try_pages(const struct zn_block_ask *ask, enum zn_pages pages, struct zn_block *ret)
 {
-	struct zn_block b = { .bytes = rounded(ask->bytes, pages), .got = pages };
+	struct zn_block b = { .bytes = rounded(ask->bytes, pages), .got = pages, .is_shared = ask->shared, .fd = -1 };
 
-	b.p = b.bytes ? map(b.bytes, pages) : NULL;
+	b.p = !b.bytes ? NULL : ask->shared ? map_shared(b.bytes, pages, &b.fd) : map(b.bytes, pages);
 	if (!b.p)
 		return -ENOMEM;
 	int rc = settle(ask, &b);
 	if (rc < 0)
-		munmap(b.p, b.bytes);
+		unmap(&b);
 	else
 		*ret = b;
 	return rc;
@@ -188,7 +211,7 @@ static int try_pages(const struct zn_block_ask *ask, enum zn_pages pages, struct
 
 static int from_heap(size_t bytes, struct zn_block *ret)
 {
-	struct zn_block b = { .got = ZN_PAGES_HEAP, .bytes = (bytes + 63) & ~(size_t)63 };
+	struct zn_block b = { .got = ZN_PAGES_HEAP, .bytes = (bytes + 63) & ~(size_t)63, .fd = -1 };
 
 	b.p = aligned_alloc(64, b.bytes);
 	if (!b.p)
@@ -205,7 +228,7 @@ static enum zn_pages by_size(const struct zn_block_ask *ask)
 		return ZN_PAGES_1G;
 	if (ask->bytes >= (size_t)2 << 20)
 		return ZN_PAGES_2M;
-	return ask->policy || ask->lock ? ZN_PAGES_SMALL : ZN_PAGES_HEAP;
+	return ask->policy || ask->lock || ask->shared ? ZN_PAGES_SMALL : ZN_PAGES_HEAP;
 }
 
 int zn_block_get(const struct zn_block_ask *ask, struct zn_block *ret, struct zn_err *err)
@@ -217,6 +240,8 @@ int zn_block_get(const struct zn_block_ask *ask, struct zn_block *ret, struct zn
 		return zn_err_set(err, -EINVAL, "a block of 0 bytes is none");
 	if (ask->policy != ZN_BLOCK_ANYWHERE && (pages == ZN_PAGES_HEAP || zn_idset_is_empty(&ask->nodes)))
 		return zn_err_set(err, -EINVAL, "a memory policy needs nodes, and pages of its own");
+	if (ask->shared && pages == ZN_PAGES_HEAP)
+		return zn_err_set(err, -EINVAL, "what is shared needs pages of its own");
 	if (pages == ZN_PAGES_HEAP)
 		rc = from_heap(ask->bytes, ret);
 	for (; rc < 0 && pages > ZN_PAGES_HEAP; pages--)
@@ -229,7 +254,7 @@ void zn_block_put(struct zn_block *b)
 	if (b->got == ZN_PAGES_HEAP)
 		free(b->p);
 	else if (b->p)
-		munmap(b->p, b->bytes);
+		unmap(b);
 	*b = (struct zn_block){ 0 };
 }
 

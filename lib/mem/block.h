@@ -33,6 +33,7 @@ struct zn_block_ask {
 	enum zn_block_policy policy;
 	struct zn_idset nodes;/* for a policy; not of HEAP */
 	bool lock;            /* never swapped out */
+	bool shared;          /* a memfd, which another process can map */
 	unsigned touch;       /* so many threads write to each page now; 0: who uses it first will */
 };
 
@@ -40,10 +41,12 @@ struct zn_block {
 	void *p;              /* aligned to its pages, to 64 bytes at least; all zero unless HEAP */
 	size_t bytes;         /* as asked, or more */
 	enum zn_pages got;    /* not BY_SIZE */
+	bool is_shared;
+	int fd;               /* of one that is shared: its own; it begins with the block */
 	char lacks[96];       /* what was asked and is not so: "memory policy: Operation not permitted; ..."; "": nothing */
 };
 
-/* -EINVAL: 0 bytes, or a policy without nodes; -ENOMEM. */
+/* -EINVAL: 0 bytes, a policy without nodes, a heap that is shared; -ENOMEM. */
 int zn_block_get(const struct zn_block_ask *ask, struct zn_block *ret, struct zn_err *err);
 void zn_block_put(struct zn_block *b);
 /* Bytes of it on each node, as far as its pages were written to; ret has room for max nodes.  -errno where the kernel does not
