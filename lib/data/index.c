@@ -217,9 +217,12 @@ int zn_index_build(const struct zn_blob *blob, struct zn_index *ret, struct zn_e
 
 void zn_index_done(struct zn_index *x)
 {
-	free(x->offsets);
-	free(x->blocks);
-	free(x->parts);
+	if (!x->body) {
+		free(x->offsets);
+		free(x->blocks);
+		free(x->parts);
+	}
+	free(x->body);
 	free(x->flaws);
 	zn_arena_done(&x->arena);
 	*x = (struct zn_index){ .n = 0 };

@@ -47,6 +47,7 @@ struct zn_index {
 	bool is_partial;               /* some of it could not be read, and may be another time */
 	uint64_t n_other;              /* members that belong to no sample: directories, links, names without a field */
 	struct zn_arena arena;         /* of the texts */
+	void *body;                    /* of a file that was read: offsets, blocks and parts lie in it; NULL: each has its own */
 };
 
 /* Looks at all headers.  A blob that is no tar archive at all is -EBADMSG; one that can't be read anywhere -errno; what

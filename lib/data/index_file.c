@@ -1,11 +1,12 @@
-/* An index in a file: a head, offsets, blocks, parts, flaws, texts; in the machine's byte order, which the magic number shows.
- * 12 bytes a sample.  Read whole rather than mapped: who else may write there can't take it away under us.
+/* An index in a file: a head, offsets, parts, flaws, blocks, texts; in the machine's byte order, which the magic number shows.
+ * 12 bytes a sample.  Read whole, into memory that it stays in, rather than mapped: who else may write there can't take it away under us.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -15,7 +16,7 @@
 #include "data/gather.h"
 #include "data/tar.h"
 
-#define MAGIC UINT64_C(0x31585844494e5a01) /* 0x01 "ZNIDXX1" on a little-endian machine */
+#define MAGIC UINT64_C(0x32585844494e5a01) /* 0x01 "ZNIDXX2" on a little-endian machine */
 
 struct head {
 	uint64_t magic, size;
@@ -66,9 +67,9 @@ int zn_index_write(const char *path, const struct zn_index_of *of, const struct 
 	                  .n_flaws = x->n_flaws, .n_other = x->n_other, .n_text = text.len };
 	zn_buf_add(&all, &h, sizeof(h));
 	zn_buf_add(&all, x->offsets, x->n * sizeof(*x->offsets));
-	zn_buf_add(&all, x->blocks, x->n * sizeof(*x->blocks));
-	zn_buf_add(&all, x->parts + 1, (x->n_parts - 1) * sizeof(*x->parts));
+	zn_buf_add(&all, x->parts, x->n_parts * sizeof(*x->parts));
 	zn_buf_add(&all, flaws.data, flaws.len);
+	zn_buf_add(&all, x->blocks, x->n * sizeof(*x->blocks));
 	zn_buf_add(&all, text.data, text.len);
 	bool failed = text.failed || flaws.failed || all.failed || text.len >= NO_KEY;
 	if (!failed) {
@@ -91,7 +92,7 @@ static uint64_t body_of(const struct head *h)
 
 	if (h->n > max || h->n_parts > max || !h->n_parts || h->n_flaws > max || h->n_text > max)
 		return UINT64_MAX;
-	return h->n * 12 + (h->n_parts - 1) * sizeof(struct zn__part) + h->n_flaws * sizeof(struct flaw) + h->n_text;
+	return h->n * 12 + h->n_parts * sizeof(struct zn__part) + h->n_flaws * sizeof(struct flaw) + h->n_text;
 }
 
 static int read_all(int fd, void *to, uint64_t n)
@@ -108,22 +109,9 @@ static int read_all(int fd, void *to, uint64_t n)
 	return 0;
 }
 
-/* n items of a body, of their own. */
-static bool copy(void *to, const char **from, uint64_t n, size_t size)
+static bool copy_flaws(struct zn_index *x, const struct head *h, const char *from, const char *from_text)
 {
-	void **v = to;
-
-	*v = calloc(n ? n : 1, size);
-	if (!*v)
-		return false;
-	memcpy(*v, *from, n * size);
-	*from += n * size;
-	return true;
-}
-
-static bool copy_flaws(struct zn_index *x, const struct head *h, const char *from)
-{
-	const char *text = zn_arena_memdup(&x->arena, from + h->n_flaws * sizeof(struct flaw), h->n_text);
+	const char *text = zn_arena_memdup(&x->arena, from_text, h->n_text);
 
 	x->flaws = calloc(h->n_flaws ? h->n_flaws : 1, sizeof(*x->flaws));
 	if (!text || !x->flaws)
@@ -174,22 +162,38 @@ static bool makes_sense(const struct zn_index *x, uint64_t size)
 	return true;
 }
 
-static int take(const struct head *h, const char *body, struct zn_index *ret)
+/* Takes body over when it makes sense: 1. */
+static int take(const struct head *h, char *body, struct zn_index *ret)
 {
 	struct zn_index x = { .n = h->n, .n_parts = h->n_parts, .n_other = h->n_other };
-	const char *at = body;
-	bool ok = copy(&x.offsets, &at, x.n, sizeof(*x.offsets)) && copy(&x.blocks, &at, x.n, sizeof(*x.blocks)) &&
-	          (x.parts = calloc(x.n_parts, sizeof(*x.parts)));
+	char *parts = body + h->n * sizeof(*x.offsets), *flaws = parts + h->n_parts * sizeof(*x.parts), *blocks = flaws + h->n_flaws * sizeof(struct flaw);
 
-	if (ok)
-		memcpy(x.parts + 1, at, (x.n_parts - 1) * sizeof(*x.parts));
-	at += (x.n_parts - 1) * sizeof(*x.parts);
-	if (!ok || !copy_flaws(&x, h, at) || !makes_sense(&x, h->size)) {
-		zn_index_done(&x);
-		return -EBADMSG;
+	x.offsets = (uint64_t *)body;
+	x.parts = (struct zn__part *)parts;
+	x.blocks = (uint32_t *)blocks;
+	bool ok = copy_flaws(&x, h, flaws, blocks + h->n * sizeof(*x.blocks)) && makes_sense(&x, h->size);
+	x.body = ok ? body : NULL;
+	if (ok) {
+		*ret = x;
+		return 1;
 	}
-	*ret = x;
-	return 1;
+	x.offsets = NULL;
+	x.parts = NULL;
+	x.blocks = NULL;
+	zn_index_done(&x);
+	return -EBADMSG;
+}
+
+/* A large one in huge pages: making the pages took longer than all else. */
+static char *room_for(uint64_t n)
+{
+	const size_t huge = (size_t)2 << 20;
+	size_t rounded = n < 2 * huge ? (size_t)n + 8 : (n + huge - 1) / huge * huge;
+	char *p = n < 2 * huge ? malloc(rounded) : aligned_alloc(huge, rounded);
+
+	if (p && n >= 2 * huge)
+		madvise(p, rounded, MADV_HUGEPAGE); /* else small ones do */
+	return p;
 }
 
 static int read_open(int fd, const struct zn_index_of *of, struct zn_index *ret, const char **ret_why)
@@ -210,7 +214,7 @@ static int read_open(int fd, const struct zn_index_of *of, struct zn_index *ret,
 	}
 	if (!can_be(&h, of->size))
 		return -EBADMSG;
-	char *body = malloc(n ? n : 1);
+	char *body = room_for(n);
 	if (!body)
 		return -ENOMEM;
 	rc = read_all(fd, body, n);
@@ -218,7 +222,8 @@ static int read_open(int fd, const struct zn_index_of *of, struct zn_index *ret,
 	h.crc = 0;
 	if (rc == 0)
 		rc = crc_of(crc_of(0, &h, sizeof(h)), body, n) == crc ? take(&h, body, ret) : -EBADMSG;
-	free(body);
+	if (rc <= 0)
+		free(body);
 	return rc;
 }
 
