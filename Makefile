@@ -26,7 +26,7 @@ WERROR  ?=
 # msgpack-c's module changed its name between releases.
 msgpack := $(if $(shell pkg-config --exists msgpack-c && echo y),msgpack-c,msgpack)
 # What it can do without; each program says what it was built with.  ZN_WITH_LIBURING and the like tell the code.
-optional := $(foreach m,liburing libarchive libjpeg libpng,$(shell pkg-config --exists $m && echo $m))
+optional := $(foreach m,liburing libarchive libcurl libjpeg libpng,$(shell pkg-config --exists $m && echo $m))
 with    := $(foreach m,$(optional),-DZN_WITH_$(shell echo $m | tr a-z- A-Z_))
 pc      := hwloc $(msgpack) libevent libevent_pthreads jansson inih libcrypto zlib pam $(optional)
 pc_cflags := $(shell pkg-config --cflags $(pc))

@@ -8,6 +8,8 @@
 #include <liburing.h>
 #endif
 
+#include "data/fetch.h"
+
 enum { DEPTH_MAX = 256, THREADS_MAX = 16 };
 
 struct queue { struct zn_read *first, **last; };
@@ -25,6 +27,9 @@ struct zn_reads {
 	pthread_t threads[THREADS_MAX];
 	unsigned n_threads;
 	bool stopping;
+	/* what lies at URLs */
+	struct zn_fetcher *fetcher;    /* NULL: nothing was fetched yet */
+	struct queue remote;           /* not begun yet */
 };
 
 static void push(struct queue *q, struct zn_read *one)
@@ -198,6 +203,26 @@ static int start_uring(struct zn_reads *r) { (void)r; return -ENOSYS; }
 static int wait_uring(struct zn_reads *r, const struct zn_read *one) { (void)r; (void)one; return -ENOSYS; }
 #endif
 
+/* ---- URLs ------------------------------------------------------------------------------------------------- */
+
+static int start_fetching(struct zn_reads *r)
+{
+	int rc = r->remote.first && !r->fetcher ? zn_fetcher_new(r->depth, &r->fetcher) : 0;
+
+	for (struct zn_read *one; rc == 0 && (one = pop(&r->remote));)
+		zn_fetcher_add(r->fetcher, one);
+	return rc;
+}
+
+static int wait_fetching(struct zn_reads *r, const struct zn_read *one)
+{
+	int rc = start_fetching(r);
+
+	if (rc == 0)
+		zn_fetcher_wait(r->fetcher, one);
+	return rc;
+}
+
 /* ---- either ----------------------------------------------------------------------------------------------- */
 
 int zn_reads_new(unsigned depth, bool uring, struct zn_reads **ret)
@@ -208,6 +233,7 @@ int zn_reads_new(unsigned depth, bool uring, struct zn_reads **ret)
 		return -ENOMEM;
 	r->depth = depth < 1 ? 1 : depth < DEPTH_MAX ? depth : DEPTH_MAX;
 	r->waiting.last = &r->waiting.first;
+	r->remote.last = &r->remote.first;
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->more, NULL);
 	pthread_cond_init(&r->done, NULL);
@@ -220,6 +246,7 @@ void zn_reads_free(struct zn_reads *r)
 {
 	if (!r)
 		return;
+	zn_fetcher_free(r->fetcher);
 #ifdef ZN_WITH_LIBURING
 	if (r->by_uring) {
 		drain_uring(r);
@@ -241,6 +268,10 @@ const char *zn_reads_engine(const struct zn_reads *r)
 void zn_reads_add(struct zn_reads *r, struct zn_read *one)
 {
 	one->is_done = false;
+	if (one->url) {
+		push(&r->remote, one);
+		return;
+	}
 	if (r->by_uring) {
 		push(&r->waiting, one);
 		return;
@@ -253,13 +284,17 @@ void zn_reads_add(struct zn_reads *r, struct zn_read *one)
 
 int zn_reads_start(struct zn_reads *r)
 {
-	if (r->by_uring)
-		return start_uring(r);
-	return r->n_threads ? 0 : start_threads(r); /* who never reads what is cold needs none */
+	int rc = start_fetching(r);
+
+	if (rc < 0 || r->by_uring)
+		return rc < 0 ? rc : start_uring(r);
+	return r->n_threads || !r->waiting.first ? 0 : start_threads(r); /* who never reads what is cold needs none */
 }
 
 int zn_reads_wait(struct zn_reads *r, const struct zn_read *one)
 {
+	if (one->url)
+		return wait_fetching(r, one);
 	if (r->by_uring)
 		return wait_uring(r, one);
 	int rc = zn_reads_start(r);
