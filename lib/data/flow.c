@@ -359,6 +359,8 @@ static int check(const struct zn_sources *sources, const struct zn_loader_ask *a
 		return zn_err_set(err, -EINVAL, "not all can be mixed of what can only be read from its beginning: give a number of samples");
 	for (uint32_t i = 0; i < sources->n; i++) {
 		const struct zn_source *s = &sources->v[i];
+		if (s->url)
+			return zn_err_set(err, -ENOTSUP, "'%s': what lies at a URL is not read together with what can only be read from its beginning", s->name);
 		if (s->is_once && ask->epochs != 1)
 			return zn_err_set(err, -EINVAL, "'%s' can only be read once: not for more than one epoch", s->name);
 		if (s->is_once && !strcmp(s->name, "-") && once)

@@ -24,7 +24,7 @@ struct zn_flow_stats {
 /* Of ask threads, depth, direct and no_uring say nothing here.  memory_bytes: of all samples that are held or out; a larger one is
  * lost.  The sources need not be open, and stay the caller's, unchanged until the flow is freed.
  * -EINVAL: a window of everything, the tail repeated, or more epochs than a source can be read; -ENOTSUP: built without
- * libarchive; -ENOMEM.
+ * libarchive, or a source lies at a URL; -ENOMEM.
  */
 int zn_flow_new(const struct zn_sources *sources, const struct zn_loader_ask *ask, struct zn_flow **ret, struct zn_err *err);
 void zn_flow_free(struct zn_flow *f);

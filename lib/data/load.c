@@ -110,10 +110,10 @@ static int add_slot(struct zn__loading *g, struct zn__load *load, struct zn__slo
 
 /* ---- where it goes ---------------------------------------------------------------------------------------- */
 
-/* As far behind a page's beginning in memory as in the file, so that O_DIRECT can read it. */
+/* As far behind a page's beginning in memory as in the file, so that O_DIRECT can read it.  A server has no pages. */
 static uint64_t lead_of(const struct zn__run *r)
 {
-	return r->at % PAGE;
+	return r->source->url ? 0 : r->at % PAGE;
 }
 
 static uint64_t room_of(const struct zn__run *r)
@@ -182,7 +182,7 @@ static long may_hold(const struct zn__loading *g)
 static void open_run(struct zn__loading *g, struct zn__run *r)
 {
 	if (r->source->kind != ZN_SOURCE_FILES)
-		r->fd = r->source->fd;
+		r->fd = r->source->fd; /* -1 of a URL */
 	else if (g->n_held < may_hold(g))
 		open_file(g, r);
 	else
@@ -219,6 +219,8 @@ static bool is_warm(const struct zn__run *r)
 	char byte;
 	struct iovec v = { &byte, 1 };
 
+	if (r->source->url)
+		return false;
 	return preadv2(r->fd, &v, 1, (off_t)(r->at + r->bytes - 1), RWF_NOWAIT) == 1 || (errno == EOPNOTSUPP && lies_in_memory(r->fd));
 }
 
@@ -227,12 +229,12 @@ static int cold_fd(const struct zn__loading *g, const struct zn__run *r)
 	return g->direct && r->source->kind != ZN_SOURCE_FILES && r->source->direct_fd >= 0 ? r->source->direct_fd : r->fd;
 }
 
-/* Requests for all of a run, of whole pages. */
+/* Requests for all of a run, of whole pages; to a server, of what is wanted alone. */
 static int ask_for(struct zn__loading *g, struct zn__load *load, struct zn__run *r)
 {
 	int fd = cold_fd(g, r);
 	bool direct = fd != r->fd;
-	uint64_t at = r->at - lead_of(r), end = r->at - lead_of(r) + room_of(r);
+	uint64_t at = r->at - lead_of(r), end = r->source->url ? r->at + r->bytes : at + room_of(r);
 	char *p = r->p - lead_of(r);
 
 	r->first_read = load->n_reads;
@@ -240,12 +242,12 @@ static int ask_for(struct zn__loading *g, struct zn__load *load, struct zn__run 
 		uint64_t n = REQUEST - at % REQUEST < end - at ? REQUEST - at % REQUEST : end - at;
 		if (!room(&load->reads, load->n_reads, &load->cap_reads, sizeof(*load->reads)))
 			return -ENOMEM;
-		load->reads[load->n_reads++] = (struct zn_read){ .fd = fd, .p = p, .n = n, .at = at };
+		load->reads[load->n_reads++] = (struct zn_read){ .fd = fd, .url = r->source->url, .p = p, .n = n, .at = at };
 		p += n;
 		at += n;
 	}
 	r->n_reads = load->n_reads - r->first_read;
-	g->stats.cold_bytes += r->bytes;
+	*(r->source->url ? &g->stats.url_bytes : &g->stats.cold_bytes) += r->bytes;
 	g->stats.direct_bytes += direct ? r->bytes : 0;
 	load->is_cold = true;
 	return 0;
@@ -309,7 +311,7 @@ static int await(struct zn__loading *g, struct zn__load *load, struct zn__run *r
 /* The rest of a run, or all of one that is warm. */
 static void read_rest(struct zn__run *r)
 {
-	if (r->good < r->bytes && r->rc == 0)
+	if (r->good < r->bytes && r->rc == 0 && !r->source->url)
 		r->good += read_through(r->fd, r->p + r->good, r->bytes - r->good, r->at + r->good, &r->rc);
 }
 
@@ -331,6 +333,17 @@ static int finish_run(struct zn__loading *g, struct zn__load *load, struct zn__r
 	return 0;
 }
 
+/* Why what lies at a URL is not all there; NULL: it is. */
+static const char *why_not_fetched(const struct zn__load *load, const struct zn__run *r, const struct zn__piece *p)
+{
+	for (uint32_t i = r->first_read; i < r->first_read + r->n_reads; i++) {
+		const struct zn_read *one = &load->reads[i];
+		if (one->at < p->offset + p->bytes && one->at + one->n > p->offset && one->got != (ssize_t)one->n)
+			return one->why;
+	}
+	return NULL;
+}
+
 /* A run that could not be read whole was read up to somewhere; samples behind that may be there all the same. */
 static void save_slot(struct zn__load *load, struct zn__slot *slot)
 {
@@ -340,7 +353,9 @@ static void save_slot(struct zn__load *load, struct zn__slot *slot)
 		int rc = r->rc;
 		if (p->offset + p->bytes <= r->at + r->good)
 			continue;
-		if (r->fd < 0 || read_through(r->fd, (char *)p->p, p->bytes, p->offset, &rc) < p->bytes)
+		if (r->source->url)
+			slot->why = why_not_fetched(load, r, p);
+		else if (r->fd < 0 || read_through(r->fd, (char *)p->p, p->bytes, p->offset, &rc) < p->bytes)
 			slot->why = rc == -ENODATA ? "the file ends before it: it is shorter than it was" : strerrordesc_np(-rc);
 	}
 }

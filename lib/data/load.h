@@ -26,7 +26,7 @@ struct zn__run {
 	char *p;
 	uint32_t first_read, n_reads;  /* 0: it is warm, and read when its batch is next */
 	uint64_t good;                 /* of its bytes, from the beginning: could be read */
-	int rc;                        /* why no more */
+	int rc;                        /* why no more; of a URL each of its reads says that itself */
 };
 
 struct zn__slot {

@@ -542,6 +542,7 @@ struct zn_loader_stats zn_loader_count(struct zn_loader *l)
 		sum.warm_bytes += s->warm_bytes;
 		sum.cold_bytes += s->cold_bytes;
 		sum.direct_bytes += s->direct_bytes;
+		sum.url_bytes += s->url_bytes;
 		sum.device_ns += s->device_ns;
 		sum.copy_ns += s->copy_ns;
 		sum.parse_ns += s->parse_ns - s->decode_ns;

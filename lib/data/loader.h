@@ -47,7 +47,8 @@ struct zn_loader_ask {
 struct zn_loader_stats {
 	uint64_t batches, samples, bytes, losses;
 	uint64_t warm_bytes, cold_bytes, direct_bytes; /* read: from the page cache, not from it; of these with O_DIRECT */
-	uint64_t device_ns;            /* all threads together: waited for a device */
+	uint64_t url_bytes;            /* fetched */
+	uint64_t device_ns;            /* all threads together: waited for a device, or a server */
 	uint64_t copy_ns;              /* copied from the page cache */
 	uint64_t parse_ns;             /* took apart */
 	uint64_t decode_ns;            /* decoded */

@@ -8,6 +8,7 @@
 #include "data/batch.h"
 #include "data/index.h"
 #include "data/tokens.h"
+#include "data/url.h"
 
 enum zn_source_kind {
 	ZN_SOURCE_TAR, ZN_SOURCE_FILES,
@@ -26,6 +27,7 @@ struct zn_source {
 	bool is_once;                  /* a stream that can't be opened again */
 	/* tar */
 	int fd, direct_fd;             /* direct_fd -1: O_DIRECT can't be had there */
+	struct zn_url *url;            /* where it lies, instead of fd; NULL: in a file */
 	struct zn_index index;
 	/* tokens */
 	struct zn_tokens tokens;
@@ -40,7 +42,7 @@ struct zn_source {
 
 /* How indexes are found and kept. */
 struct zn_source_opts {
-	bool keep;                     /* write an index beside its shard, where it is not there yet */
+	bool keep;                     /* write an index beside its shard, or in the user's cache for a URL, where it is not there yet */
 	bool anew;                     /* whatever is there */
 	/* What happened to one, for who wants to know: "read", "built", and why.  May be NULL. */
 	void (*note)(void *arg, const char *shard, const char *what);
@@ -51,7 +53,8 @@ struct zn_source_opts {
 struct zn_sources { struct zn_source *v; uint32_t n, cap; };
 
 /* Adds what a name stands for: SHARD-{000..127}.tar and {a,b} are all of these, a directory all below it, in the order of their
- * names, "-" standard input.  Nothing is read yet but directories.  -ENOENT, -EINVAL, ...
+ * names, "-" standard input, http://, https:// and s3:// the tar archive that lies there.  Nothing is read yet but directories.
+ * -ENOENT, -EINVAL, ...; -ENOTSUP: a URL of a packed archive, or built without libcurl.
  */
 int zn_sources_add(struct zn_sources *s, const char *name, struct zn_err *err);
 /* Adds records of stride + 1 tokens, of NAME.bin, for which NAME.idx stands as well; opened at once.  dtype NULL: NAME.idx, of
@@ -60,6 +63,7 @@ int zn_sources_add(struct zn_sources *s, const char *name, struct zn_err *err);
 int zn_sources_add_tokens(struct zn_sources *s, const char *name, uint32_t stride, const enum zn_dtype *dtype, struct zn_err *err);
 /* Whether any is a stream: then a flow reads all of them, else a loader. */
 bool zn_sources_have_stream(const struct zn_sources *s);
+bool zn_sources_have_url(const struct zn_sources *s);
 /* Opens all but streams, and finds the indexes; not for a flow.  A shard that is no tar archive, or can't be opened, is an error. */
 int zn_sources_open(struct zn_sources *s, const struct zn_source_opts *opts, struct zn_err *err);
 void zn_sources_done(struct zn_sources *s);
