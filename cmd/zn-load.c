@@ -55,11 +55,11 @@ static const struct zn_opt opts[] = {
 	{ 0, "max-errors", ZN_OPT_U64, "N", &o.max_errors, NULL, "give up, with status 65, when more than N samples are lost" },
 	{ 0, "memory", ZN_OPT_BYTES, "SIZE", &o.memory, NULL, "for all batches at once (default 512M)" },
 	{ 'j', "threads", ZN_OPT_U64, "N", &o.threads, NULL, "that read beside the one that writes (default 0: that one reads, too)" },
-	{ 0, "depth", ZN_OPT_U64, "N", &o.depth, NULL, "requests to a device at once, of each thread (default 16)" },
+	{ 0, "depth", ZN_OPT_U64, "N", &o.depth, NULL, "requests to a device or servers at once, of each thread (default 16)" },
 	{ 0, "numa", ZN_OPT_STR, "NODE", &o.numa, "auto|none", "run, and hold batches, on this NUMA node; auto: where the device hangs; none (default auto)" },
 	{ 0, "direct", ZN_OPT_FLAG, NULL, &o.direct, NULL, "read past the page cache, also what is in it" },
 	{ 0, "no-uring", ZN_OPT_FLAG, NULL, &o.no_uring, NULL, "read by threads instead of io_uring" },
-	{ 0, "no-index", ZN_OPT_FLAG, NULL, &o.no_keep, NULL, "keep no index beside a shard" },
+	{ 0, "no-index", ZN_OPT_FLAG, NULL, &o.no_keep, NULL, "keep no index of a shard" },
 	{ 0, "stats", ZN_OPT_FLAG, NULL, &o.stats, NULL, "at the end say on stderr how fast it was, and what was waited for" },
 	{ 0, "progress", ZN_OPT_FLAG, NULL, &o.progress, NULL, "say so once a second, too" },
 	{ 0 },
@@ -73,7 +73,8 @@ static const struct zn_cmd cmd = {
 	.opts = opts,
 	.complete = "file",
 	.footer = "A SOURCE is a tar shard, a packed one (tar.gz, tar.zst, zip, ...), a FIFO, - for stdin, a directory, a file, or many "
-	          "of them: train-{000..127}.tar.  Batches go to stdout as MessagePack records; index only makes the indexes.",
+	          "of them: train-{000..127}.tar; or a tar shard at https://, http:// or s3://BUCKET/KEY.  "
+	          "Batches go to stdout as MessagePack records; index only makes the indexes.",
 };
 
 /* ---- what was asked --------------------------------------------------------------------------------------- */
@@ -565,7 +566,7 @@ static int stream(const struct feed *f, struct zn_sink *to, struct zn_err *err)
 static const char *bottleneck(const struct zn_loader_stats *s)
 {
 	const struct { uint64_t ns; const char *text; } v[] = {
-		{ s->device_ns, "the device: most time it was waited for" },
+		{ s->device_ns, s->url_bytes > s->cold_bytes ? "the server: most time it was waited for" : "the device: most time it was waited for" },
 		{ s->copy_ns, "copying from the page cache" },
 		{ s->parse_ns, "taking samples apart" },
 		{ s->decode_ns, "decoding" },
@@ -583,9 +584,11 @@ static void sum_up_loader(struct zn_loader *l)
 	struct zn_loader_stats s = zn_loader_count(l);
 	double ms = 1e6;
 
-	fprintf(stderr, "zn-load: read %.2f GB from the page cache and %.2f GB from devices%s%s%s; waited %.0f ms for devices, copied %.0f ms, took apart %.0f ms, "
+	if (s.url_bytes)
+		fprintf(stderr, "zn-load: fetched %.2f GB\n", (double)s.url_bytes / 1e9);
+	fprintf(stderr, "zn-load: read %.2f GB from the page cache and %.2f GB from devices%s%s%s; waited %.0f ms for %s, copied %.0f ms, took apart %.0f ms, "
 	        "decoded %.0f ms, wrote %.0f ms\n", (double)s.warm_bytes / 1e9, (double)s.cold_bytes / 1e9, s.engine ? " by " : "", s.engine ? s.engine : "",
-	        s.direct_bytes ? ", past the page cache" : "", (double)s.device_ns / ms, (double)s.copy_ns / ms, (double)s.parse_ns / ms, (double)s.decode_ns / ms, (double)seen.sink_ns / ms);
+	        s.direct_bytes ? ", past the page cache" : "", (double)s.device_ns / ms, s.url_bytes ? "devices and servers" : "devices", (double)s.copy_ns / ms, (double)s.parse_ns / ms, (double)s.decode_ns / ms, (double)seen.sink_ns / ms);
 	fprintf(stderr, "zn-load: the bottleneck is %s\n", bottleneck(&s));
 }
 
