@@ -238,25 +238,36 @@ int zn__gather_member(struct zn__gather *g, const struct zn_key *k, uint64_t off
 
 /* ---- the end ---------------------------------------------------------------------------------------------- */
 
-/* How many fields most have; of equally many the larger number. */
-static uint32_t usual_fields(const struct zn__gather *g)
+uint32_t zn__usual_fields(const uint64_t with[ZN__FIELDS_MAX + 1])
 {
 	uint32_t best = 0;
 
 	for (uint32_t i = 1; i <= ZN__FIELDS_MAX; i++)
-		if (g->with[i] && g->with[i] >= g->with[best])
+		if (with[i] && with[i] >= with[best])
 			best = i;
 	return best;
 }
 
+/* How many a sample beside damage has to have; where all lie beside damage, as many as any of them. */
+static uint32_t least_fields(const struct zn__gather *g)
+{
+	uint32_t least = zn__usual_fields(g->with);
+
+	if (least)
+		return least;
+	for (const struct zn__suspect *u = g->suspects; u; u = u->next)
+		least = u->n_fields > least ? u->n_fields : least;
+	return least;
+}
+
 static int judge(struct zn__gather *g)
 {
-	uint32_t usual = usual_fields(g);
+	uint32_t least = least_fields(g);
 	int rc = 0;
 
 	for (struct zn__suspect *u = g->suspects; u && rc == 0; u = u->next) {
 		struct zn__gap *gap = &g->gaps[u->gap];
-		if (u->n_fields >= usual || !g->x->blocks[u->number])
+		if (u->n_fields >= least || !g->x->blocks[u->number])
 			continue;
 		g->x->blocks[u->number] = 0;
 		gap->is_blamed = true;

@@ -30,4 +30,7 @@ int zn__gather_gap(struct zn__gather *g, uint64_t offset, const char *reason);
 int zn__gather_end(struct zn__gather *g);
 void zn__gather_done(struct zn__gather *g);
 
+/* How many fields most samples have, with[i] of them i, of equally many the larger number; 0: there are none. */
+uint32_t zn__usual_fields(const uint64_t with[ZN__FIELDS_MAX + 1]);
+
 #endif

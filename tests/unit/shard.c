@@ -217,6 +217,10 @@ static void damaged(void)
 		pair(&b, (char[]){ (char)('0' + i), 0 });
 	b.len -= 1000;
 	hold(&b, "0+2048 2048+2048", "5120 2: the shard ends within a header", "also within a header");
+	for (int i = 0; i < 2; i++)
+		pair(&b, (char[]){ (char)('0' + i), 0 });
+	b.data[2048 + 10] ^= 1;
+	hold(&b, "0+2048", "2048 1: the header's checksum is wrong", "where all lie beside damage they are held against each other");
 	pair(&b, "0");
 	put_pax(&b, "22 GNU.sparse.major=1\n");
 	shard_text(&b, "1.jpg", "holes");
