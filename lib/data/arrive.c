@@ -6,9 +6,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "data/gather.h"
+enum { SAY_USUAL = 8 };            /* samples beside no damage */
 
 /* ---- memory of a sample ----------------------------------------------------------------------------------- */
+
+/* Without telling it. */
+static void drop_damage(struct zn__damage *d)
+{
+	if (!d || --d->refs)
+		return;
+	free(d->why);
+	free(d);
+}
 
 static void drop_bytes(struct zn__arrive *a, struct zn__held *s)
 {
@@ -27,6 +36,7 @@ void zn__held_free(struct zn__arrive *a, struct zn__held *s)
 	if (!s)
 		return;
 	drop_bytes(a, s);
+	drop_damage(s->damage);
 	a->used_bytes -= s->bytes;
 	free(s->parts);
 	free(s->key);
@@ -112,7 +122,6 @@ static int begin(struct zn__arrive *a, const char *key, size_t n, uint64_t offse
 	s->source = a->source;
 	s->offset = offset;
 	s->is_kept = is_kept;
-	s->is_beside = a->is_carried;
 	s->bytes = bytes;
 	a->used_bytes += bytes;
 	*ret = s;
@@ -140,31 +149,81 @@ static int add_part(struct zn__arrive *a, struct zn__held *s, const char *field,
 
 /* ---- members ---------------------------------------------------------------------------------------------- */
 
-/* All that is damaged up to the next member is told once. */
+/* It is told alone once no sample is left that it may have been a member of. */
+static int put_damage(struct zn__arrive *a, struct zn__damage **at)
+{
+	struct zn__damage *d = *at;
+	int rc = d && d->refs == 1 && !d->is_blamed ? a->lose(a->arg, a->source, d->offset, NULL, d->why) : 0;
+
+	*at = NULL;
+	drop_damage(d);
+	return rc;
+}
+
+static void set_beside(struct zn__held *s, struct zn__damage *d)
+{
+	if (s->why || s->damage)
+		return;
+	s->damage = d;
+	d->refs++;
+}
+
 static int note_damage(struct zn__arrive *a, const char *why)
 {
-	bool is_first = !a->in_damage;
+	int rc = put_damage(a, &a->damage);
+	struct zn__damage *d = rc == 0 ? calloc(1, sizeof(*d)) : NULL;
 
-	a->in_damage = a->is_damaged = true;
-	return is_first ? a->lose(a->arg, a->source, a->member.offset, NULL, why) : 0;
+	if (rc < 0)
+		return rc;
+	if (!d || !(d->why = strdup(why))) {
+		free(d);
+		return -ENOMEM;
+	}
+	d->offset = a->member.offset;
+	d->refs = 1;
+	a->damage = d;
+	if (a->is_next)
+		set_beside(a->open, d);
+	a->is_next = false;
+	return 0;
+}
+
+/* What lies here is of no sample. */
+static int pass_other(struct zn__arrive *a)
+{
+	a->is_next = false;
+	return put_damage(a, &a->damage);
 }
 
 /* Stands before the next member that is of a sample: 1; 0: the source has ended; -errno. */
 static int peek(struct zn__arrive *a)
 {
-	while (!a->has_member) {
+	while (!a->has_member && !a->is_over) {
+		const struct zn__member *m = &a->member;
 		int rc = zn__unpack_next(a->unpack, &a->member);
-		if (rc <= ZN__UNPACKED_END)
+		if (rc < 0)
 			return rc;
-		bool is_one = rc == ZN__UNPACKED_ONE && a->member.name, is_lost = rc == ZN__UNPACKED_LOST;
-		if (is_one)
-			a->in_damage = false;
-		a->has_member = is_one && a->member.is_file && zn_key_split(a->member.name, strlen(a->member.name), &a->key);
-		rc = is_one ? 0 : note_damage(a, rc == ZN__UNPACKED_ONE ? "its name makes no sense" : zn__unpack_why(a->unpack));
-		if (rc < 0 || is_lost)
+		a->is_over = rc == ZN__UNPACKED_END || rc == ZN__UNPACKED_LOST;
+		bool is_one = rc == ZN__UNPACKED_ONE && m->name;
+		a->has_member = is_one && m->is_file && zn_key_split(m->name, m->name_len, &a->key);
+		if (a->has_member)
+			rc = 0;
+		else if (is_one)
+			rc = pass_other(a);
+		else if (rc != ZN__UNPACKED_END)
+			rc = note_damage(a, rc == ZN__UNPACKED_ONE ? "its name makes no sense" : zn__unpack_why(a->unpack));
+		if (rc < 0)
 			return rc;
 	}
-	return 1;
+	return a->has_member;
+}
+
+/* A member that can't be read costs its sample. */
+static int lose_member(struct zn__arrive *a, struct zn__held *s, const char *why)
+{
+	if (!s->why)
+		s->offset = a->member.offset;
+	return doom(a, s, why);
 }
 
 static int read_member(struct zn__arrive *a, struct zn__held *s, struct zn__slice *p)
@@ -179,7 +238,7 @@ static int read_member(struct zn__arrive *a, struct zn__held *s, struct zn__slic
 	if (rc < 0 || got < 0)
 		return rc < 0 ? rc : got;
 	if (got != ZN__UNPACKED_END)
-		return doom(a, s, zn__unpack_why(a->unpack));
+		return lose_member(a, s, zn__unpack_why(a->unpack));
 	return p->n < a->member.size ? put(a, s, p, NULL, 0, a->member.size) : 0; /* it ends with a hole */
 }
 
@@ -193,53 +252,109 @@ static bool belongs(struct zn__arrive *a, const struct zn__held *s)
 	return s->n < ZN__FIELDS_MAX && strlen(s->key) == a->key.key_len && !memcmp(s->key, a->key.key, a->key.key_len);
 }
 
-static int take(struct zn__arrive *a, bool is_kept, struct zn__held **s)
+static int take(struct zn__arrive *a, bool is_kept)
 {
 	struct zn__slice *p;
-	int rc = *s ? 0 : begin(a, a->key.key, a->key.key_len, a->member.offset, is_kept, s);
+	int rc = a->open ? 0 : begin(a, a->key.key, a->key.key_len, a->member.offset, is_kept, &a->open);
 
 	if (rc == 0)
-		rc = add_part(a, *s, a->key.field, a->key.field_len, &p);
-	a->has_member = a->is_carried = false;
-	return rc < 0 ? rc : read_member(a, *s, p);
+		rc = add_part(a, a->open, a->key.field, a->key.field_len, &p);
+	if (rc < 0)
+		return rc;
+	if (a->damage)
+		set_beside(a->open, a->damage);
+	a->has_member = false;
+	a->is_next = true;
+	rc = put_damage(a, &a->damage);
+	return rc < 0 ? rc : read_member(a, a->open, p);
 }
 
-static void spread_damage(struct zn__arrive *a, struct zn__held *s)
-{
-	if (a->is_damaged && s)
-		s->is_beside = true;
-	a->is_carried |= a->is_damaged;
-	a->is_damaged = false;
-}
-
-/* A sample beside damage is whole when it has as many members as others have. */
-static int judge(struct zn__arrive *a, struct zn__held *s)
-{
-	if (s->is_beside && (!a->usual || s->n < a->usual))
-		return doom(a, s, "it lies beside something damaged, which may be a member of it");
-	if (!s->is_beside)
-		a->usual = s->n;
-	return 0;
-}
-
-/* 1, 0: the source has ended; -errno. */
-static int next_of_archive(struct zn__arrive *a, bool is_kept, struct zn__held **s)
+/* The next sample that is complete is the last that waits; or the source is over. */
+static int gather(struct zn__arrive *a, bool is_kept)
 {
 	int rc;
 
 	while ((rc = peek(a)) > 0) {
-		spread_damage(a, *s);
-		if (*s && !belongs(a, *s))
+		if (a->open && !belongs(a, a->open))
 			break;
-		rc = take(a, is_kept, s);
+		rc = take(a, is_kept);
 		if (rc < 0)
 			return rc;
 	}
+	if (rc == 0)
+		rc = put_damage(a, &a->damage);
+	if (rc < 0 || !a->open)
+		return rc;
+	if (a->open->n > a->most)
+		a->most = a->open->n;
+	if (!a->open->damage && !a->open->why) {
+		a->with[a->open->n]++;
+		a->n_whole++;
+	}
+	a->waiting[a->n_waiting++] = a->open;
+	a->open = NULL;
+	a->is_next = false;
+	return 0;
+}
+
+/* ---- what lies beside damage ------------------------------------------------------------------------------ */
+
+/* So many samples are seen first as say what is usual; where memory is short, or the source over, those that there are. */
+static bool can_judge(const struct zn__arrive *a)
+{
+	return a->n_whole >= SAY_USUAL || a->is_over || a->n_waiting == ZN__WAITING_MAX || a->used_bytes > a->ask->memory_bytes / 2;
+}
+
+/* How many members a sample beside damage has to have. */
+static uint32_t least_members(const struct zn__arrive *a)
+{
+	uint32_t usual = zn__usual_fields(a->with);
+
+	if (usual)
+		return usual;
+	return a->is_over || a->n_waiting == ZN__WAITING_MAX ? a->most : UINT32_MAX;
+}
+
+static int judge(struct zn__arrive *a, struct zn__held *s)
+{
+	struct zn__damage *d = s->damage;
+
+	if (d && !s->why && s->n < least_members(a)) {
+		s->offset = d->offset;
+		d->is_blamed = true;
+		if (doom(a, s, d->why) < 0)
+			return -ENOMEM;
+	}
+	return put_damage(a, &s->damage);
+}
+
+static struct zn__held *first_waiting(struct zn__arrive *a)
+{
+	struct zn__held *s = a->waiting[0];
+
+	memmove(a->waiting, a->waiting + 1, --a->n_waiting * sizeof(struct zn__held *));
+	return s;
+}
+
+static bool is_settled(const struct zn__arrive *a)
+{
+	return a->n_waiting && (!a->waiting[0]->damage || can_judge(a));
+}
+
+/* 1, 0: the source has ended; -errno.  Of what has to be read before this one is judged nobody knows yet whether it is wanted. */
+static int next_of_archive(struct zn__arrive *a, bool is_kept, struct zn__held **s)
+{
+	int rc = 0;
+
+	while (rc == 0 && !a->is_over && !is_settled(a))
+		rc = gather(a, is_kept || a->n_waiting);
+	if (rc < 0 || !a->n_waiting)
+		return rc;
+	rc = judge(a, a->waiting[0]);
 	if (rc < 0)
 		return rc;
-	spread_damage(a, *s);
-	rc = *s ? judge(a, *s) : 0;
-	return rc < 0 ? rc : *s != NULL;
+	*s = first_waiting(a);
+	return 1;
 }
 
 /* ---- files ------------------------------------------------------------------------------------------------ */
@@ -301,8 +416,17 @@ static void leave(struct zn__arrive *a)
 	zn__unpack_free(a->unpack);
 	a->unpack = NULL;
 	a->source = NULL;
-	a->has_member = a->in_damage = a->is_damaged = a->is_carried = false;
-	a->usual = 0;
+	zn__held_free(a, a->open);
+	for (unsigned i = 0; i < a->n_waiting; i++)
+		zn__held_free(a, a->waiting[i]);
+	drop_damage(a->damage);
+	a->open = NULL;
+	a->damage = NULL;
+	a->n_waiting = 0;
+	a->has_member = a->is_over = a->is_next = false;
+	memset(a->with, 0, sizeof(a->with));
+	a->most = 0;
+	a->n_whole = 0;
 	a->file = 0;
 }
 

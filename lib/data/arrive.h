@@ -3,6 +3,7 @@
 #define ZN_DATA_ARRIVE_H
 
 #include "data/flow.h"
+#include "data/gather.h"
 #include "data/key.h"
 #include "data/names.h"
 #include "data/source.h"
@@ -16,15 +17,26 @@ struct zn__slice {
 	bool is_wanted;
 };
 
+/* Something that can't be read.  It is told as a loss of a sample that lies beside it and may lack a member, else alone. */
+struct zn__damage {
+	uint64_t offset;
+	char *why;
+	unsigned refs;
+	bool is_blamed;
+};
+
 /* A sample in memory of its own. */
 struct zn__held {
 	const struct zn_source *source;
-	uint64_t offset, bytes;        /* bytes: of memory */
+	uint64_t offset, bytes;        /* offset: of what is told of it; bytes: of memory */
 	char *key, *why;               /* why it is lost; NULL: it is not */
 	struct zn__slice *parts;
 	uint32_t n, cap;
-	bool is_kept, is_beside;       /* somebody wants it; beside it something is damaged */
+	bool is_kept;                  /* somebody wants it */
+	struct zn__damage *damage;     /* it lies beside; NULL: beside none, or it was judged */
 };
+
+enum { ZN__WAITING_MAX = 16 };     /* samples that are held until others show how many members are usual */
 
 struct zn__arrive {
 	const struct zn_sources *sources;
@@ -44,8 +56,15 @@ struct zn__arrive {
 	struct zn__member member;      /* if has_member: the next, whose bytes are to come */
 	struct zn_key key;
 	bool has_member;
-	bool in_damage, is_damaged, is_carried;
-	uint32_t usual;                /* members of the last sample that was beside no damage */
+	bool is_over;                  /* the source has ended */
+	struct zn__held *open;         /* may still get members */
+	bool is_next;                  /* nothing lies between its last member and here */
+	struct zn__damage *damage;     /* since the last member */
+	struct zn__held *waiting[ZN__WAITING_MAX];
+	unsigned n_waiting;
+	uint64_t with[ZN__FIELDS_MAX + 1]; /* samples of so many members, beside no damage */
+	uint64_t n_whole;              /* all of these */
+	uint32_t most;                 /* members of any sample */
 };
 
 /* From the first source of an epoch on. */

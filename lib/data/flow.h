@@ -3,7 +3,7 @@
  * Samples come as they arrive, source after source; members that follow each other and have the same key are one, and the same
  * field once more begins another.  With a window the sources come in a random order, and each N samples are held in memory
  * and mixed: by the same permutations as a loader's, so the order is that of the same samples in shards.  A damaged place
- * costs what can't be told to be whole: a sample beside it with fewer members than the one before.
+ * costs what can't be told to be whole: a sample beside it with fewer members than most have.
  *
  * Each rank reads everything and takes samples in turn, one by one, so they differ by one at most, and have as many batches.
  * Going on in the middle reads and drops what lies before.
@@ -23,13 +23,13 @@ struct zn_flow_stats {
 
 /* Of ask threads, depth, direct and no_uring say nothing here.  memory_bytes: of all samples that are held or out; a larger one is
  * lost.  The sources need not be open, and stay the caller's, unchanged until the flow is freed.
- * -EINVAL: a window of everything, the tail repeated, or more epochs than a source can be read; -ENOTSUP: built without
- * libarchive, or a source lies at a URL; -ENOMEM.
+ * -EINVAL: a window of everything, the tail repeated, or more epochs than a source can be read; -ENOTSUP: a source lies at a URL;
+ * -ENOMEM.
  */
 int zn_flow_new(const struct zn_sources *sources, const struct zn_loader_ask *ask, struct zn_flow **ret, struct zn_err *err);
 void zn_flow_free(struct zn_flow *f);
 /* The next batch: 1; 0: there is no other one; -EINTR: a signal's handler ran while it waited, and it can't go on; -E2BIG: a batch,
- * or a window, needs more memory; -errno.  What has no samples (NULL) is no batch: only losses that came behind the last one.
+ * or a window, needs more memory; -ENOTSUP: a source takes libarchive, and this was built without it; -errno.  What has no samples (NULL) is no batch: only losses that came behind the last one.
  */
 int zn_flow_next(struct zn_flow *f, const struct zn_batch **ret, struct zn_err *err);
 /* It is not looked at any more. */

@@ -1,195 +1,125 @@
 #include "data/unpack.h"
 
 #include <errno.h>
-
-#ifdef ZN_WITH_LIBARCHIVE
-#include <archive.h>
-#include <archive_entry.h>
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/foreign.h"
 #include "data/input.h"
+#include "data/untar.h"
 
-enum { STUCK = 1 << 16 };              /* failures in a row without a byte between them */
+/* The first bytes, looked at before it is decided who reads them, and then whatever follows. */
+struct look {
+	struct zn__bytes from;
+	char *p;
+	size_t n;
+	bool is_given, is_tar;
+};
 
 struct zn__unpack {
-	struct archive *archive;
 	struct zn__input input;
-	locale_t utf8;                 /* or 0: names that are not ASCII may be lost */
-	char why[256];
-	uint64_t stuck_at;
-	unsigned stuck;
-	uint64_t last;                 /* offset of the last member */
+	struct look looks[2];          /* at the input, at what is unpacked */
+	struct zn__foreign *packed;    /* or NULL: the input is not */
+	struct zn__foreign *foreign;   /* or NULL: it is tar */
+	struct zn__untar tar;
+	uint64_t at;                   /* of what was read last */
 	bool is_lost, is_ended;
+	char why[256];
 };
 
-/* Not mtree, which reads whatever files it names, nor raw, to which everything is an archive. */
-static int (*const formats[])(struct archive *) = {
-	archive_read_support_format_tar, archive_read_support_format_zip, archive_read_support_format_cpio, archive_read_support_format_7zip,
-	archive_read_support_format_rar, archive_read_support_format_rar5, archive_read_support_format_cab, archive_read_support_format_iso9660,
-	archive_read_support_format_lha, archive_read_support_format_xar, archive_read_support_format_ar, archive_read_support_format_empty,
-};
-static int (*const filters[])(struct archive *) = {
-	archive_read_support_filter_bzip2, archive_read_support_filter_xz, archive_read_support_filter_lzma, archive_read_support_filter_lzip,
-	archive_read_support_filter_zstd, archive_read_support_filter_lz4, archive_read_support_filter_compress,
-};
+/* ---- looking ---------------------------------------------------------------------------------------------- */
 
-/* ---- what libarchive calls -------------------------------------------------------------------------------- */
-
-static la_ssize_t give(struct archive *a, void *arg, const void **ret)
+static ssize_t next_looked(void *arg, const void **ret)
 {
-	struct zn__unpack *u = arg;
-	ssize_t n = zn__input_next(&u->input, ret);
+	struct look *l = arg;
 
-	if (n < 0)
-		archive_set_error(a, (int)-n, "%s", u->input.why);
-	return n < 0 ? ARCHIVE_FATAL : n;
+	if (l->is_given || !l->n)
+		return l->from.next(l->from.arg, ret);
+	l->is_given = true;
+	*ret = l->p;
+	return (ssize_t)l->n;
 }
 
-static la_int64_t seek(struct archive *a, void *arg, la_int64_t to, int whence)
+static int add(struct look *l, const void *piece, size_t n)
 {
-	struct zn__unpack *u = arg;
-	off_t at = zn__input_seek(&u->input, to, whence);
+	char *more = realloc(l->p, l->n + n);
 
-	if (at < 0)
-		archive_set_error(a, (int)-at, "%s", u->input.why);
-	return at < 0 ? ARCHIVE_FATAL : at;
-}
-
-/* ---- what came of it -------------------------------------------------------------------------------------- */
-
-static int say(struct zn__unpack *u, const char *fallback)
-{
-	const char *text = archive_error_string(u->archive);
-
-	snprintf(u->why, sizeof(u->why), "%s", u->input.rc < 0 && u->input.why[0] ? u->input.why : text ? text : fallback);
-	return ZN__UNPACKED_DAMAGE;
-}
-
-static int lose(struct zn__unpack *u)
-{
-	if (u->input.rc == -EINTR || u->input.rc == -ENOMEM)
-		return u->input.rc;
-	if (archive_errno(u->archive) == ENOMEM)
+	if (!more)
 		return -ENOMEM;
-	say(u, "it makes no sense");
-	size_t n = strlen(u->why);
-	snprintf(u->why + n, sizeof(u->why) - n, "%s", u->is_ended || u->is_lost ? "" : ": nothing behind it can be read");
-	u->is_lost = true;
-	return ZN__UNPACKED_LOST;
+	memcpy(more + l->n, piece, n);
+	l->p = more;
+	l->n += n;
+	return 0;
 }
 
-/* As far as it is known after a failure. */
-static uint64_t unpacked_to(const struct zn__unpack *u)
+/* Reads no more than it takes: whoever writes may wait.  A failure is of what lies behind these bytes, and comes again there. */
+static int look(struct look *l, struct zn__bytes from)
 {
-	la_int64_t at = archive_filter_bytes(u->archive, 0);
+	const void *piece;
+	ssize_t n = 1;
+	int is_tar = -1, rc = 0;
 
-	return at > (la_int64_t)u->last ? (uint64_t)at : u->last;
-}
-
-/* A format that says again and again that one thing can't be read would never end. */
-static bool is_stuck(struct zn__unpack *u)
-{
-	uint64_t at = unpacked_to(u);
-
-	u->stuck = at == u->stuck_at ? u->stuck + 1 : 0;
-	u->stuck_at = at;
-	return u->stuck > STUCK;
-}
-
-/* The archive's end, if the checksums behind it are right. */
-static int end(struct zn__unpack *u)
-{
-	u->is_ended = true;
-	return zn__input_check(&u->input) < 0 ? lose(u) : ZN__UNPACKED_END;
-}
-
-static void describe(struct archive_entry *e, struct zn__member *ret)
-{
-	const char *name = archive_entry_pathname(e);
-	uint64_t size = archive_entry_size_is_set(e) && archive_entry_size(e) > 0 ? (uint64_t)archive_entry_size(e) : 0;
-
-	ret->name = name ? name : archive_entry_pathname_utf8(e);
-	ret->is_file = archive_entry_filetype(e) == AE_IFREG && (size || !archive_entry_hardlink(e));
-	ret->size = size;
-}
-
-static int next(struct zn__unpack *u, struct zn__member *ret)
-{
-	struct archive_entry *e;
-	int rc = archive_read_next_header(u->archive, &e);
-	la_int64_t at = archive_read_header_position(u->archive);
-
-	u->last = at > (la_int64_t)u->last ? (uint64_t)at : u->last;
-	*ret = (struct zn__member){ .offset = rc == ARCHIVE_FATAL || rc == ARCHIVE_EOF ? unpacked_to(u) : u->last };
-	switch (rc) {
-	case ARCHIVE_OK: case ARCHIVE_WARN: /* of a name in another character set, which is taken as it is */
-		describe(e, ret);
-		return ZN__UNPACKED_ONE;
-	case ARCHIVE_EOF:
-		return end(u);
-	case ARCHIVE_FATAL:
-		return lose(u);
-	default:
-		return is_stuck(u) ? lose(u) : say(u, "its header makes no sense");
+	l->from = from;
+	while (rc == 0 && n > 0 && is_tar < 0) {
+		n = from.next(from.arg, &piece);
+		rc = n > 0 ? add(l, piece, (size_t)n) : n == -ENOMEM || n == -EINTR ? (int)n : 0;
+		is_tar = zn__untar_knows(l->p, l->n, n <= 0);
 	}
-}
-
-/* libarchive asks the locale what a name's bytes are. */
-int zn__unpack_next(struct zn__unpack *u, struct zn__member *ret)
-{
-	locale_t before = u->utf8 ? uselocale(u->utf8) : (locale_t)0;
-	int rc = u->is_lost ? ZN__UNPACKED_LOST : ZN__UNPACKED_END;
-
-	if (u->is_lost || u->is_ended)
-		*ret = (struct zn__member){ .offset = unpacked_to(u) };
-	else
-		rc = next(u, ret);
-	if (before)
-		uselocale(before);
+	l->is_tar = is_tar > 0;
 	return rc;
 }
 
-int zn__unpack_read(struct zn__unpack *u, const void **ret, size_t *ret_n, uint64_t *ret_at)
+static struct zn__bytes looked(struct look *l)
 {
-	la_int64_t at;
-
-	switch (archive_read_data_block(u->archive, ret, ret_n, &at)) {
-	case ARCHIVE_OK:
-		*ret_at = (uint64_t)at;
-		return ZN__UNPACKED_ONE;
-	case ARCHIVE_EOF:
-		return ZN__UNPACKED_END;
-	case ARCHIVE_FATAL:
-		return lose(u);
-	default: /* also a warning: that is of a checksum */
-		return say(u, "its bytes make no sense");
-	}
+	return (struct zn__bytes){ .next = next_looked, .arg = l, .why = l->from.why };
 }
 
-/* ---- all of it -------------------------------------------------------------------------------------------- */
+/* ---- who reads it ----------------------------------------------------------------------------------------- */
 
-/* Where it is no archive, that is found by the first that is asked of it. */
-static int start(struct zn__unpack *u)
+static ssize_t next_of_input(void *arg, const void **ret)
 {
-	int rc = 0;
+	return zn__input_next(arg, ret);
+}
 
-	for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++)
-		rc = formats[i](u->archive) == ARCHIVE_FATAL ? -ENOMEM : rc;
-	for (size_t i = 0; i < sizeof(filters) / sizeof(*filters); i++)
-		rc = filters[i](u->archive) == ARCHIVE_FATAL ? -ENOMEM : rc;
+static off_t seek_input(void *arg, off_t to, int whence)
+{
+	return zn__input_seek(arg, to, whence);
+}
+
+/* What is no tar archive: from its beginning again, where that can be had. */
+static int open_foreign(struct zn__unpack *u, struct look *l)
+{
+	struct zn__bytes from = looked(l);
+
+	if (!u->packed && u->input.can_seek) {
+		from = l->from;
+		from.seek = seek_input;
+		off_t at = zn__input_seek(&u->input, 0, SEEK_SET);
+		if (at < 0)
+			return (int)at;
+	}
+	return zn__foreign_new(&from, false, &u->foreign);
+}
+
+static int open_any(struct zn__unpack *u)
+{
+	struct look *l = &u->looks[0];
+	int rc = look(l, (struct zn__bytes){ .next = next_of_input, .arg = &u->input, .why = u->input.why });
+
+	if (rc == 0 && !l->is_tar && zn__foreign_is_packed(l->p, l->n)) {
+		struct zn__bytes from = looked(l);
+		rc = zn__foreign_new(&from, true, &u->packed);
+		l++;
+		if (rc == 0)
+			rc = look(l, zn__foreign_bytes(u->packed));
+	}
 	if (rc < 0)
 		return rc;
-	/* Else a block of zeros behind a damaged header would be the end of all. */
-	archive_read_set_option(u->archive, "tar", "read_concatenated_archives", "1");
-	archive_read_set_callback_data(u->archive, u);
-	archive_read_set_read_callback(u->archive, give);
-	if (u->input.can_seek)
-		archive_read_set_seek_callback(u->archive, seek);
-	rc = archive_read_open1(u->archive) < ARCHIVE_WARN ? lose(u) : 0;
-	return rc < 0 ? rc : 0;
+	if (!l->is_tar)
+		return open_foreign(u, l);
+	zn__untar_init(&u->tar, looked(l));
+	return 0;
 }
 
 int zn__unpack_open(const char *name, struct zn__unpack **ret, struct zn_err *err)
@@ -201,26 +131,72 @@ int zn__unpack_open(const char *name, struct zn__unpack **ret, struct zn_err *er
 		free(u);
 		return zn_err_set(err, rc, "'%s': %s", name, strerrordesc_np(-rc));
 	}
-	u->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-	u->archive = archive_read_new();
-	rc = u->archive ? start(u) : -ENOMEM;
-	if (rc < 0) {
+	rc = open_any(u);
+	if (rc < 0)
 		zn__unpack_free(u);
-		return zn_err_set(err, rc, "'%s': %s", name, strerrordesc_np(-rc));
-	}
-	*ret = u;
-	return 0;
+	else
+		*ret = u;
+	if (rc == -ENOTSUP)
+		return zn_err_set(err, rc, "'%s' is neither tar nor tar.gz, which takes libarchive, and this was built without it", name);
+	return rc < 0 ? zn_err_set(err, rc, "'%s': %s", name, strerrordesc_np(-rc)) : 0;
 }
 
 void zn__unpack_free(struct zn__unpack *u)
 {
 	if (!u)
 		return;
-	archive_read_free(u->archive);
+	zn__untar_done(&u->tar);
+	zn__foreign_free(u->foreign);
+	zn__foreign_free(u->packed);
 	zn__input_done(&u->input);
-	if (u->utf8)
-		freelocale(u->utf8);
+	free(u->looks[0].p);
+	free(u->looks[1].p);
 	free(u);
+}
+
+/* ---- what is in it ---------------------------------------------------------------------------------------- */
+
+static int note(struct zn__unpack *u, int rc)
+{
+	const char *why = u->foreign ? zn__foreign_why(u->foreign) : u->tar.why;
+
+	if (rc == ZN__UNPACKED_DAMAGE)
+		snprintf(u->why, sizeof(u->why), "%s", why);
+	if (rc != ZN__UNPACKED_LOST)
+		return rc;
+	u->is_lost = true;
+	snprintf(u->why, sizeof(u->why), "%s%s", why, !u->foreign && u->tar.is_at_end ? "" : ": nothing behind it can be read");
+	return rc;
+}
+
+/* The archive's end, if the checksums behind it are right. */
+static int end(struct zn__unpack *u)
+{
+	int rc = zn__input_check(&u->input);
+
+	u->is_ended = true;
+	if (rc == 0)
+		return ZN__UNPACKED_END;
+	if (rc == -EINTR || rc == -ENOMEM)
+		return rc;
+	snprintf(u->why, sizeof(u->why), "%s", u->input.why);
+	u->is_lost = true;
+	return ZN__UNPACKED_LOST;
+}
+
+int zn__unpack_next(struct zn__unpack *u, struct zn__member *ret)
+{
+	*ret = (struct zn__member){ .offset = u->at };
+	if (u->is_lost || u->is_ended)
+		return u->is_lost ? ZN__UNPACKED_LOST : ZN__UNPACKED_END;
+	int rc = u->foreign ? zn__foreign_next(u->foreign, ret) : zn__untar_next(&u->tar, ret);
+	u->at = ret->offset;
+	return rc == ZN__UNPACKED_END ? end(u) : note(u, rc);
+}
+
+int zn__unpack_read(struct zn__unpack *u, const void **ret, size_t *ret_n, uint64_t *ret_at)
+{
+	return note(u, u->foreign ? zn__foreign_read(u->foreign, ret, ret_n, ret_at) : zn__untar_read(&u->tar, ret, ret_n, ret_at));
 }
 
 const char *zn__unpack_why(const struct zn__unpack *u)
@@ -237,21 +213,3 @@ uint64_t zn__unpack_wait_ns(const struct zn__unpack *u)
 {
 	return u->input.wait_ns;
 }
-
-#else
-
-int zn__unpack_open(const char *name, struct zn__unpack **ret, struct zn_err *err)
-{
-	(void)ret;
-	return zn_err_set(err, -ENOTSUP, "'%s' can only be read from its beginning, which takes libarchive, and this was built without it", name);
-}
-
-/* There is none that these could be asked of. */
-void zn__unpack_free(struct zn__unpack *u) { (void)u; }
-int zn__unpack_next(struct zn__unpack *u, struct zn__member *ret) { (void)u, (void)ret; return -ENOTSUP; }
-int zn__unpack_read(struct zn__unpack *u, const void **ret, size_t *ret_n, uint64_t *ret_at) { (void)u, (void)ret, (void)ret_n, (void)ret_at; return -ENOTSUP; }
-const char *zn__unpack_why(const struct zn__unpack *u) { (void)u; return ""; }
-uint64_t zn__unpack_read_bytes(const struct zn__unpack *u) { (void)u; return 0; }
-uint64_t zn__unpack_wait_ns(const struct zn__unpack *u) { (void)u; return 0; }
-
-#endif

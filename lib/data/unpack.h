@@ -1,5 +1,6 @@
-/* unpack: the members of an archive that is read from its beginning, one after the other, as libarchive knows them: tar, zip, cpio,
- * 7z and others, packed by gzip, xz, zstd and others.  Archives of tar that follow each other are read as one.
+/* unpack: the members of an archive that is read from its beginning, one after the other.  tar is taken apart by untar.h, also
+ * what libarchive has unpacked from xz, zstd and others; zip, cpio, 7z and others by libarchive.  gzip is read by input.h.
+ * Archives of tar that follow each other are read as one.
  *
  * Offsets are those in what is unpacked: in the .tar of a .tar.gz.
  */
@@ -17,17 +18,20 @@ struct zn__unpack;
 enum zn__unpacked {
 	ZN__UNPACKED_END,
 	ZN__UNPACKED_ONE,              /* a member, or a piece of it */
-	ZN__UNPACKED_DAMAGE,           /* that could not be read; what follows may be */
+	ZN__UNPACKED_DAMAGE,           /* that could not be read; what follows may be; once for all that is damaged up to a header */
 	ZN__UNPACKED_LOST,             /* nor can anything that follows */
 };
 
 struct zn__member {
-	const char *name;              /* borrowed until the next member; NULL: it makes no sense */
+	const char *name;              /* borrowed until anything is read; NULL: it makes no sense */
+	size_t name_len;
 	bool is_file;                  /* else it has no bytes: a directory, a link */
 	uint64_t offset, size;         /* size 0: it may not be known yet; offset also of DAMAGE and LOST */
 };
 
-/* name "-": standard input.  -ENOTSUP: built without libarchive; -EINTR: a signal's handler ran while it was waited for; -ENOMEM, -errno. */
+/* name "-": standard input.  -ENOTSUP: it takes libarchive, and this was built without it; -EINTR: a signal's handler ran while it
+ * was waited for; -ENOMEM, -errno.
+ */
 int zn__unpack_open(const char *name, struct zn__unpack **ret, struct zn_err *err);
 void zn__unpack_free(struct zn__unpack *u);
 /* enum zn__unpacked; -EINTR, -ENOMEM. */
