@@ -167,7 +167,16 @@ void zn_pack_key(msgpack_packer *m, const char *key)
 
 void zn_pack_name(msgpack_packer *m, const char *field)
 {
-	put_text(m, strcmp(field, "key") ? field : "key.bin"); /* "key" is taken */
+	struct zn_buf text = { 0 };
+	size_t n = strlen(field);
+
+	if (zn_is_utf8(field, n)) {
+		put_text(m, strcmp(field, "key") ? field : "key.bin"); /* "key" is taken */
+		return;
+	}
+	zn_text_escape(field, n, &text); /* the key of a map must be text */
+	put_text(m, text.failed ? "?" : zn_buf_text(&text));
+	zn_buf_done(&text);
 }
 
 void zn_pack_shape(msgpack_packer *m, const struct zn_shape *shape)
