@@ -138,7 +138,7 @@ own() { cp "$shards/t-0.tar" "$shards/$1"; }
 @test "what is gone in the middle is lost, and says so" {
 	own gone.tar
 	zn-load index "$url/gone-4/gone.tar" # two requests; what is there is the third
-	zn-load -b 1 "$url/gone-4/gone.tar" >got 2>said
+	zn-load --depth 1 -b 1 "$url/gone-4/gone.tar" >got 2>said
 	losses <got >lost
 	cmp <(zn-fmt -o json <got | grep -v '"kind":"loss"' | head -n 1) <(zn-load --no-index -b 1 "$shards/gone.tar" | zn-fmt -o json | head -n 1)
 	[ "$(wc -l <lost)" -eq 19 ]
@@ -149,7 +149,7 @@ own() { cp "$shards/t-0.tar" "$shards/$1"; }
 @test "an object that is replaced in the middle is no mixture" {
 	own swap.tar
 	zn-load index "$url/swap-4/swap.tar"
-	zn-load -b 1 "$url/swap-4/swap.tar" >got 2>said
+	zn-load --depth 1 -b 1 "$url/swap-4/swap.tar" >got 2>said
 	losses <got >lost
 	[ "$(wc -l <lost)" -eq 19 ]
 	[ "$(grep -c 'the object was replaced after reading began' lost)" -eq 19 ]

@@ -10,6 +10,8 @@ setup() {
 }
 teardown() { cd /; rm -rf "$dir"; }
 
+# ends STATUS PID: of a child, which not even run's shell has.
+ends() { local status=0; wait "$2" || status=$?; [ "$status" -eq "$1" ]; }
 # sample N: files N.txt and N.cls in data/.
 samples() { # FIRST LAST
 	local i
@@ -189,7 +191,7 @@ for name, format in (("pax", tarfile.PAX_FORMAT), ("pygnu", tarfile.GNU_FORMAT),
 	kill -TERM $!
 	cat <&9 >>part
 	exec 9<&-
-	run -143 wait $!
+	ends 143 "$!"
 	zn-load -b 4 --shuffle 50 --seed 3 --resume state a.tar >rest
 	cmp whole <(cat part rest | keys)
 	[ "$(keys <rest | wc -l)" -gt 10 ]
@@ -257,7 +259,7 @@ assert state["next"] == 0, state'
 	while (($((0x$(awk '/SigCgt/ { print $2 }' /proc/$pid/status) & 2)))); do sleep 0.1; done # it has seen it
 	kill -TERM $pid
 	timeout 20 tail --pid=$pid -f /dev/null || kill -KILL $pid
-	run -143 wait $pid
+	ends 143 "$pid"
 }
 
 @test "another number of ranks goes on with what is left" {
@@ -545,7 +547,7 @@ EOF
 	rm state
 	zn-load --share sock -b 4 --resume state a.tar 2>&1 &
 	run -0 reader 5 # and then it goes away
-	run -141 wait $!
+	ends 141 "$!"
 	grep -q '"epoch":0,"next":20}' state # who goes on begins behind what was given back
 	zn-load --resume state -b 4 a.tar | keys | head -1 | grep -qx data/21
 	zn-load --share sock -b 8 --decode cls=int:i32 a.tar &
@@ -555,7 +557,7 @@ EOF
 	zn-load --share sock a.tar &
 	until [ -e sock ]; do sleep 0.01; done
 	kill $!
-	run -143 wait $!
+	ends 143 "$!"
 	[ ! -e sock ]
 	run -64 zn-load --share sock --arrow a.tar
 	run -64 zn-load --share sock - <a.tar
