@@ -10,6 +10,8 @@ setup() {
 }
 teardown() { cd /; rm -rf "$dir"; }
 
+# traced OPTION...: strace, beside which no sanitizer can look for leaks.
+traced() { ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0 strace "$@"; }
 # ends STATUS PID: of a child, which not even run's shell has.
 ends() { local status=0; wait "$2" || status=$?; [ "$status" -eq "$1" ]; }
 # sample N: files N.txt and N.cls in data/.
@@ -421,7 +423,7 @@ with tarfile.open("a.tar", "w") as t:
 	head -c 600000 /dev/zero >pad.bin
 	shard a.tar 1 5
 	tar -rf a.tar pad.bin data/1.txt data/2.cls
-	strace -o /dev/null -P a.tar -e trace=pread64 -e inject=pread64:error=EIO:when=2 zn-load --stats a.tar 2>errors | shown >got
+	traced -o /dev/null -P a.tar -e trace=pread64 -e inject=pread64:error=EIO:when=2 zn-load --stats a.tar 2>errors | shown >got
 	grep -q "^loss .*Input/output error" got
 	grep -q "a.tar: index not kept: a part of the shard could not be read" errors
 	[ ! -e a.tar.zni ]
@@ -443,7 +445,7 @@ with tarfile.open("a.tar", "w") as t:
 	shard a.tar 1 64
 	zn-load index a.tar 2>/dev/null
 	for n in 1 2 3; do
-		run bash -c 'strace -f -o /dev/null -e trace=io_uring_enter -e inject=io_uring_enter:error=ENOMEM:when=$0+ zn-load -b 4 --direct a.tar >/dev/null' $n
+		run traced -f -o /dev/null -e trace=io_uring_enter -e inject=io_uring_enter:error=ENOMEM:when=$n+ bash -c 'zn-load -b 4 --direct a.tar >out'
 		[[ $status -eq 0 || ($status -eq 71 && $output == *"Cannot allocate memory"*) ]]
 	done
 }
@@ -454,7 +456,7 @@ with tarfile.open("a.tar", "w") as t:
 	[ "$output" = "zn-load: there is no NUMA node 999 here" ]
 	run -64 zn-load --numa near a.tar
 	for where in auto none 0; do [ "$(zn-load --numa $where a.tar | keys | wc -l)" -eq 3 ]; done
-	strace -o trace -e trace=sched_setaffinity zn-load --numa 0 a.tar >/dev/null
+	traced -o trace -e trace=sched_setaffinity zn-load --numa 0 a.tar >/dev/null
 	grep -q 'sched_setaffinity(0, .*) *= 0' trace
 }
 
@@ -576,7 +578,7 @@ EOF
 	shard a.tar 1 64
 	zn-load index a.tar 2>/dev/null
 	cat a.tar >/dev/null
-	strace -f -e trace=pread64,writev -o trace zn-load -b 16 a.tar >/dev/null
+	traced -f -e trace=pread64,writev -o trace zn-load -b 16 a.tar >/dev/null
 	[ "$(grep -c 'pread64.*"data/' trace)" -eq 4 ]
 	[ "$(grep -c writev trace)" -eq 4 ]
 }
