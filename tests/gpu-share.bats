@@ -115,7 +115,7 @@ lease_is_free() { flock -n "$(echo "$dir"/leases/*)" true; }
 
 @test "without time limits, too, nobody has more of a GPU than there is, and everybody starts" {
 	export ZENITH_MOCK_GPUS=1
-	count='mkdir "$0.$1.$ZENITH_JOB_ID"; n=0; for d in "$0".*; do d=${d#"$0".}; n=$((n + ${d%.*})); done; echo $n >>"$0"; sleep 0.05
+	count='mkdir "$0.$1.$ZENITH_JOB_ID"; n=0; for d in "$0".*; do d=${d#"$0".}; n=$((n + ${d%.*})); done; echo $n >>"$0"; sleep 0.3
 	       rmdir "$0.$1.$ZENITH_JOB_ID"'
 	for i in 1 2 3 4 5 6; do
 		quick --gpu-share 0.3 -- /bin/sh -c "$count" "$dir/sum" 300

@@ -160,14 +160,14 @@ load queue
 	wait_for -g 8 --time 10h -p 1
 	wait_for -g 8 --array 0-3%2
 	wait_for --hold
-	zn-queue show -o csv --no-heading --fields ahead,priority,urgency,waited_s,estimate_s,size,id 2 3 4 5 6 | sort -n >by_place
+	zn-queue show -o csv --no-heading --fields ahead,priority,urgency,waited_s,estimate_s,size,id,fair_share 2 3 4 5 6 | sort -n >by_place
 	sort -t, -k2,2nr -k3,3gr by_place | diff by_place -
 	[ "$(cut -d, -f1,7 by_place | paste -sd' ')" = "0,5 1,3 2,4 3,2 4,6" ]
-	awk -F, '{ u = ($4 + 60) / ($5 * sqrt($6)); if (u - $3 > 1e-9 || $3 - u > 1e-9) exit 1 }' by_place
+	awk -F, '{ u = ($4 + 60) / ($5 * sqrt($6)) * ($8 == "" ? 1 : $8); if (u - $3 > 1e-9 || $3 - u > 1e-9) exit 1 }' by_place
 	[ "$(zn-queue show -o csv --no-heading --fields ahead 6.1)" -eq 5 ] # after the first of its array
 	zn-queue show -o table 4 >text
 	grep -qx 'waiting before 2' text
-	grep -qx 'urgency        0.01[0-9]*, for a wait of .*, an estimate of 1h00m and a size of 2' text
+	grep -qx 'urgency        0.0[0-9]*, for a wait of .*, an estimate of 1h00m and a size of 2' text
 	run -0 zn-queue show -o json 1 7
 	[[ $output != *urgency* && $output != *ahead* ]]
 	touch go
