@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/grow.h"
 #include "data/gather.h"
 #include "data/key.h"
 
@@ -16,20 +17,6 @@ struct walk {
 	size_t root_len;
 	uint64_t n_files, cap_files, cap_samples, cap_flaws;
 };
-
-static bool room(void *v, uint64_t n, uint64_t *cap, size_t size)
-{
-	void **array = v;
-
-	if (n < *cap)
-		return true;
-	void *more = reallocarray(*array, *cap ? 2 * *cap : 64, size);
-	if (!more)
-		return false;
-	*array = more;
-	*cap = *cap ? 2 * *cap : 64;
-	return true;
-}
 
 static char *lower(struct zn_arena *a, const char *p, size_t n)
 {
@@ -59,7 +46,7 @@ static int add_file(struct walk *w, const char *path, const struct zn_key *k, ui
 	struct zn__files *last = s->n ? &s->samples[s->n - 1] : NULL;
 
 	if (!last || !can_get(s, last, k)) {
-		if (!room(&s->samples, s->n, &w->cap_samples, sizeof(*s->samples)))
+		if (!zn_grow(&s->samples, s->n, &w->cap_samples, sizeof(*s->samples)))
 			return -ENOMEM;
 		last = &s->samples[s->n];
 		*last = (struct zn__files){ zn_arena_memdup(&s->arena, k->key, k->key_len), (uint32_t)w->n_files, 0 };
@@ -68,7 +55,7 @@ static int add_file(struct walk *w, const char *path, const struct zn_key *k, ui
 		s->n++;
 	}
 	struct zn__file f = { zn_arena_strdup(&s->arena, path), size, lower(&s->arena, k->field, k->field_len) };
-	if (w->n_files >= UINT32_MAX || !f.path || !f.field || !room(&s->files, w->n_files, &w->cap_files, sizeof(*s->files)))
+	if (w->n_files >= UINT32_MAX || !f.path || !f.field || !zn_grow(&s->files, w->n_files, &w->cap_files, sizeof(*s->files)))
 		return -ENOMEM;
 	s->files[w->n_files++] = f;
 	last->n++;
@@ -80,7 +67,7 @@ static int add_flaw(struct walk *w, const char *path, const char *reason)
 	struct zn_source *s = w->files;
 	char *key = zn_arena_strdup(&s->arena, path);
 
-	if (!key || !room(&s->flaws, s->n_flaws, &w->cap_flaws, sizeof(*s->flaws)))
+	if (!key || !zn_grow(&s->flaws, s->n_flaws, &w->cap_flaws, sizeof(*s->flaws)))
 		return -ENOMEM;
 	s->flaws[s->n_flaws++] = (struct zn_flaw){ 0, key, reason };
 	return 0;

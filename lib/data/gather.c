@@ -5,6 +5,7 @@
 #include <string.h>
 #include <uthash.h>
 
+#include "base/grow.h"
 #include "data/tar.h"
 
 enum { WINDOW = 256 };             /* samples that may still get members */
@@ -32,26 +33,11 @@ struct zn__suspect {
 	struct zn__suspect *next;
 };
 
-/* v, of *cap items of that size, with room for one more than n. */
-static bool room(void *v, uint64_t n, uint64_t *cap, size_t size)
-{
-	void **array = v;
-
-	if (n < *cap)
-		return true;
-	void *more = reallocarray(*array, *cap ? 2 * *cap : 64, size);
-	if (!more)
-		return false;
-	*array = more;
-	*cap = *cap ? 2 * *cap : 64;
-	return true;
-}
-
 int zn__gather_init(struct zn__gather *g, struct zn_index *x)
 {
 	*g = (struct zn__gather){ .x = x, .open = calloc(WINDOW, sizeof(*g->open)) };
 	x->n_parts = 1;
-	return g->open && room(&x->parts, 1, &g->cap_parts, sizeof(*x->parts)) ? 0 : -ENOMEM;
+	return g->open && zn_grow(&x->parts, 1, &g->cap_parts, sizeof(*x->parts)) ? 0 : -ENOMEM;
 }
 
 /* ---- the window ------------------------------------------------------------------------------------------- */
@@ -75,7 +61,7 @@ static struct zn__open *open_one(struct zn__gather *g, const struct zn_key *k, u
 	struct zn_index *x = g->x;
 
 	close_one(g, s);
-	if (!room(&x->offsets, x->n, &g->cap_offsets, sizeof(*x->offsets)) || !room(&x->blocks, x->n, &g->cap_blocks, sizeof(*x->blocks)))
+	if (!zn_grow(&x->offsets, x->n, &g->cap_offsets, sizeof(*x->offsets)) || !zn_grow(&x->blocks, x->n, &g->cap_blocks, sizeof(*x->blocks)))
 		return NULL;
 	*s = (struct zn__open){ .key = strndup(k->key, k->key_len), .key_len = k->key_len, .number = x->n, .end = offset };
 	if (!s->key)
@@ -131,7 +117,7 @@ static int add_part(struct zn__gather *g, struct zn__open *s, uint64_t offset, u
 {
 	struct zn_index *x = g->x;
 
-	if (x->n_parts >= ZN__BLOCKS_MAX || !room(&x->parts, x->n_parts, &g->cap_parts, sizeof(*x->parts)))
+	if (x->n_parts >= ZN__BLOCKS_MAX || !zn_grow(&x->parts, x->n_parts, &g->cap_parts, sizeof(*x->parts)))
 		return -ENOMEM;
 	if (s->part)
 		x->parts[s->part].more = (uint32_t)x->n_parts;
@@ -170,7 +156,7 @@ static int add_flaw(struct zn__gather *g, uint64_t offset, const char *key, cons
 {
 	struct zn_index *x = g->x;
 
-	if (!room(&x->flaws, x->n_flaws, &g->cap_flaws, sizeof(*x->flaws)))
+	if (!zn_grow(&x->flaws, x->n_flaws, &g->cap_flaws, sizeof(*x->flaws)))
 		return -ENOMEM;
 	x->flaws[x->n_flaws++] = (struct zn_flaw){ offset, key, reason };
 	return 0;
@@ -201,7 +187,7 @@ static int suspect(struct zn__gather *g, struct zn__open *s)
 
 int zn__gather_gap(struct zn__gather *g, uint64_t offset, const char *reason)
 {
-	if (!room(&g->gaps, g->n_gaps, &g->cap_gaps, sizeof(*g->gaps)))
+	if (!zn_grow(&g->gaps, g->n_gaps, &g->cap_gaps, sizeof(*g->gaps)))
 		return -ENOMEM;
 	g->gaps[g->n_gaps++] = (struct zn__gap){ offset, reason, false };
 	g->in_gap = true;

@@ -10,28 +10,15 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/grow.h"
 
 enum { PAGE = 4096, REQUEST = 1 << 20, PIECES_MAX = 1024 };
-
-static bool room(void *v, uint32_t n, uint32_t *cap, size_t size)
-{
-	void **array = v;
-
-	if (n < *cap)
-		return true;
-	void *more = reallocarray(*array, *cap ? 2 * (size_t)*cap : 64, size);
-	if (!more)
-		return false;
-	*array = more;
-	*cap = *cap ? 2 * *cap : 64;
-	return true;
-}
 
 /* ---- what is to be read ----------------------------------------------------------------------------------- */
 
 static int add_run(struct zn__load *load, const struct zn__piece *p)
 {
-	if (!room(&load->runs, load->n_runs, &load->cap_runs, sizeof(*load->runs)))
+	if (!zn_grow(&load->runs, load->n_runs, &load->cap_runs, sizeof(*load->runs)))
 		return -ENOMEM;
 	load->runs[load->n_runs++] = (struct zn__run){ .source = p->source, .file = p->file, .fd = -1, .own_fd = -1, .at = p->offset, .bytes = p->bytes };
 	return 0;
@@ -47,7 +34,7 @@ static int add_piece(struct zn__load *load, struct zn__piece p)
 	struct zn__run *last = load->n_runs ? &load->runs[load->n_runs - 1] : NULL;
 	int rc = 0;
 
-	if (!room(&load->pieces, load->n_pieces, &load->cap_pieces, sizeof(*load->pieces)))
+	if (!zn_grow(&load->pieces, load->n_pieces, &load->cap_pieces, sizeof(*load->pieces)))
 		return -ENOMEM;
 	if (last && goes_on(last, &p))
 		last->bytes += p.bytes;
@@ -240,7 +227,7 @@ static int ask_for(struct zn__loading *g, struct zn__load *load, struct zn__run 
 	r->first_read = load->n_reads;
 	while (at < end) {
 		uint64_t n = REQUEST - at % REQUEST < end - at ? REQUEST - at % REQUEST : end - at;
-		if (!room(&load->reads, load->n_reads, &load->cap_reads, sizeof(*load->reads)))
+		if (!zn_grow(&load->reads, load->n_reads, &load->cap_reads, sizeof(*load->reads)))
 			return -ENOMEM;
 		load->reads[load->n_reads++] = (struct zn_read){ .fd = fd, .url = r->source->url, .p = p, .n = n, .at = at };
 		p += n;

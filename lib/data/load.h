@@ -59,7 +59,8 @@ struct zn__load {
 	struct zn__piece *pieces;
 	struct zn__run *runs;
 	struct zn_read *reads;
-	uint32_t n_pieces, n_runs, n_reads, cap_pieces, cap_runs, cap_reads;
+	uint32_t n_pieces, n_runs, n_reads;
+	uint64_t cap_pieces, cap_runs, cap_reads;
 	struct zn_loss *losses;
 	uint32_t n_losses, cap_losses;
 	bool is_cold;
