@@ -109,7 +109,7 @@ static int measure_mmap(void *arg, double *ret, struct zn_err *err)
 /* ---- the figures ---- */
 
 /* Warm is a pool that has a block of that size, whose pages are there. */
-static int warm(struct run *r, char *pages, size_t size, struct zn_err *err)
+static int warm(struct run *r, char pages[static ZN_BLOCK_TEXT], struct zn_err *err)
 {
 	struct zn_block b;
 	int rc = zn_mempool_get(r->pool, r->bytes, &b, err);
@@ -117,7 +117,7 @@ static int warm(struct run *r, char *pages, size_t size, struct zn_err *err)
 	if (rc < 0)
 		return rc;
 	memset(b.p, 1, r->bytes);
-	snprintf(pages, size, "%s%s%s", zn_pages_name(b.got), b.lacks[0] ? "; " : "", b.lacks);
+	zn_block_text(&b, pages);
 	zn_mempool_put(r->pool, &b);
 	return 0;
 }
@@ -138,10 +138,10 @@ static int one_size(const struct zn_bench_ask *ask, size_t bytes, struct zn_err 
 	struct zn_block_ask like = { .bytes = bytes };
 	struct zn_mempool pool;
 	struct run r = { .bytes = bytes, .pool = &pool };
-	char pages[160];
+	char pages[ZN_BLOCK_TEXT];
 
 	zn_mempool_init(&pool, &like, UINT64_MAX);
-	int rc = warm(&r, pages, sizeof(pages), err);
+	int rc = warm(&r, pages, err);
 	if (rc == 0)
 		rc = one_figure(ask, &r, pages, err);
 	r.touch = true;

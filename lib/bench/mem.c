@@ -236,12 +236,12 @@ static int one_place(const struct zn_bench_ask *ask, const struct place *at, siz
 	static uint32_t cpus[SIDES_MAX];
 	struct run r = { .n = bytes / sizeof(line), .cpus = cpus };
 	struct zn_block block;
-	char pages[160];
+	char pages[ZN_BLOCK_TEXT];
 	int rc = get_arrays(at, bytes, &block, err);
 
 	if (rc < 0)
 		return rc;
-	snprintf(pages, sizeof(pages), "%s%s%s", zn_pages_name(block.got), block.lacks[0] ? "; " : "", block.lacks);
+	zn_block_text(&block, pages);
 	for (size_t k = 0; k < ARRAYS; k++)
 		r.array[k] = (line *)((char *)block.p + k * bytes);
 	zn_idset_each(cpu, &at->cpus)

@@ -51,11 +51,15 @@ static size_t rounded(size_t bytes, enum zn_pages p)
 	return bytes <= SIZE_MAX / 2 ? (bytes + page - 1) & ~(page - 1) : 0;
 }
 
-static void note(struct zn_block *b, const char *what, int rc)
+const char *zn_block_text(const struct zn_block *b, char ret[static ZN_BLOCK_TEXT])
 {
-	size_t n = strlen(b->lacks);
+	int n = snprintf(ret, ZN_BLOCK_TEXT, "%s", zn_pages_name(b->got));
 
-	snprintf(b->lacks + n, sizeof(b->lacks) - n, "%s%s: %s", n ? "; " : "", what, strerror(-rc));
+	if (b->policy_rc)
+		n += snprintf(ret + n, ZN_BLOCK_TEXT - (size_t)n, "; memory policy: %.40s", strerror(-b->policy_rc));
+	if (b->lock_rc)
+		snprintf(ret + n, ZN_BLOCK_TEXT - (size_t)n, "; not locked: %.40s", strerror(-b->lock_rc));
+	return ret;
 }
 
 /* ---- where: policy ---- */
@@ -178,19 +182,16 @@ static void unmap(const struct zn_block *b)
 /* A policy first, since it says where the pages go that are made then. */
 static int settle(const struct zn_block_ask *ask, struct zn_block *b)
 {
-	int rc = set_policy(ask, b->p, b->bytes);
-
-	if (rc < 0)
-		note(b, "memory policy", rc);
+	b->policy_rc = set_policy(ask, b->p, b->bytes);
 	if (b->got == ZN_PAGES_THP && madvise(b->p, b->bytes, MADV_HUGEPAGE) < 0) /* a kernel without them */
 		b->got = ZN_PAGES_SMALL;
 	if (kinds[b->got].flags || ask->touch) {
-		rc = touch(b->p, b->bytes, b->got, ask->touch);
+		int rc = touch(b->p, b->bytes, b->got, ask->touch);
 		if (rc < 0)
 			return rc;
 	}
 	if (ask->lock && mlock(b->p, b->bytes) < 0)
-		note(b, "not locked", -errno);
+		b->lock_rc = -errno;
 	return 0;
 }
 
@@ -209,15 +210,24 @@ static int try_pages(const struct zn_block_ask *ask, enum zn_pages pages, struct
 	return rc;
 }
 
-static int from_heap(size_t bytes, struct zn_block *ret)
+/* What the C library gave lies just before the block: its own aligned_alloc is several times as slow as malloc. */
+int zn__block_of_heap(size_t bytes, struct zn_block *ret)
 {
 	struct zn_block b = { .got = ZN_PAGES_HEAP, .bytes = (bytes + 63) & ~(size_t)63, .fd = -1 };
+	char *got = b.bytes >= bytes && b.bytes < SIZE_MAX - 64 ? malloc(b.bytes + 64) : NULL;
 
-	b.p = aligned_alloc(64, b.bytes);
-	if (!b.p)
+	if (!got)
 		return -ENOMEM;
+	b.p = got + 64 - ((uintptr_t)got & 63);
+	((void **)b.p)[-1] = got;
 	*ret = b;
 	return 0;
+}
+
+static void to_heap(void *p)
+{
+	if (p)
+		free(((void **)p)[-1]);
 }
 
 static enum zn_pages by_size(const struct zn_block_ask *ask)
@@ -243,7 +253,7 @@ int zn_block_get(const struct zn_block_ask *ask, struct zn_block *ret, struct zn
 	if (ask->shared && pages == ZN_PAGES_HEAP)
 		return zn_err_set(err, -EINVAL, "what is shared needs pages of its own");
 	if (pages == ZN_PAGES_HEAP)
-		rc = from_heap(ask->bytes, ret);
+		rc = zn__block_of_heap(ask->bytes, ret);
 	for (; rc < 0 && pages > ZN_PAGES_HEAP; pages--)
 		rc = try_pages(ask, pages, ret);
 	return rc < 0 ? zn_err_set(err, -ENOMEM, "there is no memory for a block of %zu bytes", ask->bytes) : 0;
@@ -252,7 +262,7 @@ int zn_block_get(const struct zn_block_ask *ask, struct zn_block *ret, struct zn
 void zn_block_put(struct zn_block *b)
 {
 	if (b->got == ZN_PAGES_HEAP)
-		free(b->p);
+		to_heap(b->p);
 	else if (b->p)
 		unmap(b);
 	*b = (struct zn_block){ 0 };

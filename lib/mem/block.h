@@ -37,22 +37,28 @@ struct zn_block_ask {
 	unsigned touch;       /* so many threads write to each page now; 0: who uses it first will */
 };
 
+enum { ZN_BLOCK_TEXT = 160 };
+
 struct zn_block {
 	void *p;              /* aligned to its pages, to 64 bytes at least; all zero unless HEAP */
 	size_t bytes;         /* as asked, or more */
 	enum zn_pages got;    /* not BY_SIZE */
 	bool is_shared;
 	int fd;               /* of one that is shared: its own; it begins with the block */
-	char lacks[96];       /* what was asked and is not so: "memory policy: Operation not permitted; ..."; "": nothing */
+	int policy_rc, lock_rc; /* 0, or -errno: why what was asked is not so */
 };
 
 /* -EINVAL: 0 bytes, a policy without nodes, a heap that is shared; -ENOMEM. */
 int zn_block_get(const struct zn_block_ask *ask, struct zn_block *ret, struct zn_err *err);
+/* One of the heap, and no more said. */
+int zn__block_of_heap(size_t bytes, struct zn_block *ret);
 void zn_block_put(struct zn_block *b);
 /* Bytes of it on each node, as far as its pages were written to; ret has room for max nodes.  -errno where the kernel does not
  * say.  Looks at each page.
  */
 int zn_block_where(const struct zn_block *b, uint64_t *ret, size_t max);
 const char *zn_pages_name(enum zn_pages p); /* "2M hugetlb", "transparent huge pages", ... */
+/* "2M hugetlb; memory policy: Operation not permitted": its pages, and what was asked and is not so.  Returns ret. */
+const char *zn_block_text(const struct zn_block *b, char ret[static ZN_BLOCK_TEXT]);
 
 #endif

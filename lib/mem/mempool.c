@@ -70,9 +70,18 @@ static int make(struct zn_mempool *p, size_t bytes, struct zn_block *ret, struct
 	return 0;
 }
 
+/* Of those of the heap, small ones; a pool has those of one kind, so what is put is known by its size alone. */
+static bool passes_through(const struct zn_mempool *p, size_t bytes)
+{
+	return bytes <= ZN_MEMPOOL_SMALL && p->like.pages <= ZN_PAGES_HEAP && !p->like.policy && !p->like.lock && !p->like.shared;
+}
+
 int zn_mempool_get(struct zn_mempool *p, size_t bytes, struct zn_block *ret, struct zn_err *err)
 {
 	size_t size = 0;
+
+	if (bytes && passes_through(p, bytes) && zn__block_of_heap(bytes, ret) == 0)
+		return 0;
 	unsigned class = bytes ? class_of(bytes, &size) : 0;
 
 	if (class >= ZN_MEMPOOL_CLASSES)
@@ -95,6 +104,8 @@ void zn_mempool_put(struct zn_mempool *p, struct zn_block *b)
 {
 	bool keeps;
 
+	if (b->got == ZN_PAGES_HEAP && b->bytes <= ZN_MEMPOOL_SMALL)
+		return zn_block_put(b);
 	pthread_mutex_lock(&p->lock);
 	p->stats.out_bytes -= b->bytes;
 	keeps = b->bytes >= KEPT_MIN && p->stats.kept_bytes + b->bytes <= p->keep_bytes;

@@ -1,6 +1,6 @@
 /* mempool: blocks of one purpose (the same pages, policy and nodes) that are kept for the next who asks for that size.  Getting one
- * from the kernel takes as long as making its pages; getting one that was kept is a list's head.  Any thread may
- * call.
+ * from the kernel takes as long as making its pages; getting one that was kept is a list's head.  Small ones of the heap pass
+ * through: the C library keeps those itself, sooner, and they are not counted.  Any thread may call.
  */
 #ifndef ZN_MEM_MEMPOOL_H
 #define ZN_MEM_MEMPOOL_H
@@ -9,7 +9,10 @@
 
 #include "mem/block.h"
 
-enum { ZN_MEMPOOL_CLASSES = 8 * 44 };  /* 8 sizes between one power of two and the next, from 64 bytes to a pebibyte */
+enum {
+	ZN_MEMPOOL_CLASSES = 8 * 44,   /* 8 sizes between one power of two and the next, from 64 bytes to a pebibyte */
+	ZN_MEMPOOL_SMALL = 96 << 10,   /* well below what glibc maps, and gives back to the kernel, by itself (mallopt(3)) */
+};
 
 struct zn_mempool_stats {
 	uint64_t out_bytes, kept_bytes;

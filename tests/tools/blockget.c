@@ -24,6 +24,7 @@ int main(int argc, char **argv)
 	static const char *const policies[] = { "anywhere", "bind", "prefer", "interleave", NULL };
 	struct zn_block_ask ask = { .touch = 2 };
 	struct zn_block b;
+	char text[ZN_BLOCK_TEXT];
 	struct zn_err err = { .text = "" };
 	uint64_t at[64], bytes;
 
@@ -41,7 +42,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < 64; i++)
 		if (at[i])
 			printf(" %d:%" PRIu64, i, at[i]);
-	printf(" lacks: %s\n", b.lacks);
+	printf(" lacks: %s\n", zn_block_text(&b, text) + strlen(zn_pages_name(b.got)));
 	zn_block_put(&b);
 	return 0;
 }
