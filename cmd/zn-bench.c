@@ -16,11 +16,11 @@ static struct {
 
 static const struct zn_opt opts[] = {
 	{ 'r', "rounds", ZN_OPT_U64, "N", &o.rounds, NULL, "measure each figure N times (default 10)" },
-	{ 0, "against", ZN_OPT_STR, "PEER", &o.against, "ck_ring|rte_ring|malloc|mmap|small-pages|msgpack-c|fio|libarchive",
+	{ 0, "against", ZN_OPT_STR, "PEER", &o.against, "ck_ring|rte_ring|malloc|mmap|small-pages|msgpack-c|fio|libarchive|files|fdatasync",
 	  "measure this peer by turns with us; list says which there are" },
 	{ 0, "compare", ZN_OPT_STR, "FILE", &o.compare, "file", "beside each figure the one of an earlier run, kept with -o msgpack or -o json" },
 	{ 0, "wait", ZN_OPT_CHOICE, "HOW", &o.wait, "spin|yield|sleep", "how latency's consumer waits: spin, yield or sleep (default: spin)" },
-	{ 0, "file", ZN_OPT_STR, "PATH", &o.file, "file", "what io and load read: a file, shards, or a directory where they make one (default: here)" },
+	{ 0, "file", ZN_OPT_STR, "PATH", &o.file, "file", "what io and load read: a file, shards, or a directory where they and spool make theirs (default: here)" },
 	{ 0, "size", ZN_OPT_BYTES, "SIZE", &o.size, NULL, "the largest block of alloc, array of mem, set of chase, file of io" },
 	ZN_CLI_OUTPUT_OPTS,
 	{ 0 },
@@ -32,7 +32,7 @@ static const struct zn_cmd cmd = {
 	.synopsis = "[options] NAME...\n"
 	            "list",
 	.opts = opts,
-	.complete = "list|all|ring|latency|alloc|mem|chase|pipe|record|io|load",
+	.complete = "list|all|ring|latency|alloc|mem|chase|pipe|record|io|load|spool",
 };
 
 struct listed {
@@ -99,11 +99,11 @@ static void check_extent(bool all, int n, char **names)
 
 	for (int i = 0; !all && i < n; i++) {
 		const struct zn_bench *b = find(names[i]);
-		has_file |= b->run == zn_bench_io || b->run == zn_bench_load;
+		has_file |= b->run == zn_bench_io || b->run == zn_bench_load || b->run == zn_bench_spool;
 		has_size |= b->has_size;
 	}
 	if (o.file && !has_file)
-		zn_cli_usage("--file is an option of io and load");
+		zn_cli_usage("--file is an option of io, load and spool");
 	if (o.size.has && !has_size)
 		zn_cli_usage("nothing of that has a size: alloc, mem, chase and io have");
 	if (o.size.has && o.size.v < SIZE_LEAST)

@@ -13,7 +13,7 @@ _zn_bench()
 	fi
 	case $prev in
 	-r|--rounds) :; return ;;
-	--against) _zn_reply -W 'ck_ring rte_ring malloc mmap small-pages msgpack-c fio libarchive'; return ;;
+	--against) _zn_reply -W 'ck_ring rte_ring malloc mmap small-pages msgpack-c fio libarchive files fdatasync'; return ;;
 	--compare) compopt -o filenames; _zn_reply -f; return ;;
 	--wait) _zn_reply -W 'spin yield sleep'; return ;;
 	--file) compopt -o filenames; _zn_reply -f; return ;;
@@ -25,7 +25,7 @@ _zn_bench()
 	if [[ $cur == -* ]]; then
 		_zn_reply -W '-r --rounds --against --compare --wait --file --size -o --output --fields --no-heading -h --help --version --complete'
 	else
-		_zn_reply -W 'list all ring latency alloc mem chase pipe record io load'
+		_zn_reply -W 'list all ring latency alloc mem chase pipe record io load spool'
 	fi
 }
 complete -F _zn_bench zn-bench

@@ -123,6 +123,18 @@ two_cpus() { [ "$(nproc)" -ge 2 ] || skip "a ring between two CPUs needs two"; }
 	[ "$(ls)" = "$(printf '1.txt\n2.txt\na.tar')" ]
 }
 
+@test "spool measures the journal beside files and bare flushes, with a flush for each round, and leaves nothing behind" {
+	mkdir in
+	zn-bench spool -r 1 --file in --against files -o json >out
+	[ "$(grep -c '"name":"[0-9]* a flush".*"unit":"records/s".*"against":"files"' out)" -eq 3 ]
+	zn-bench spool -r 1 --file in --against fdatasync -o json >out
+	[ "$(grep -c '"against":"fdatasync"' out)" -eq 3 ]
+	[ "$(grep -c '"name":"read back"' out)" -eq 1 ]
+	[ -z "$(ls -A in)" ]
+	run -71 zn-bench spool --file nothing
+	[[ $output == *"can't make a directory in 'nothing'"* ]]
+}
+
 @test "a peer is measured by turns, or it is said that it is not there" {
 	two_cpus
 	beside() { # PEER PACKAGE FIGURES
@@ -163,7 +175,7 @@ two_cpus() { [ "$(nproc)" -ge 2 ] || skip "a ring between two CPUs needs two"; }
 	wrong 64 "not from 1 to 1000" ring --rounds 1001
 	wrong 64 "exclude each other" ring --against ck_ring --compare x
 	wrong 64 "list measures nothing" list --rounds 3
-	wrong 64 "--file is an option of io" ring --file x
+	wrong 64 "--file is an option of io, load and spool" ring --file x
 	wrong 64 "nothing of that has a size" ring --size 4M
 	wrong 64 "'--size': less than 1M" io --size 4K
 	wrong 71 "can't look at 'nothing'" io --file nothing

@@ -18,6 +18,7 @@ const struct zn_bench zn_benches[] = {
 	{ "record", "records of 20 fields a second, packed, unpacked and decoded", "msgpack-c", false, false, zn_bench_record },
 	{ "io", "reads of a file past the page cache, up to 32 under way, and through it", "fio", false, true, zn_bench_io },
 	{ "load", "samples of tar shards that are in the page cache, read in batches and looked at byte by byte", "libarchive", false, false, zn_bench_load },
+	{ "spool", "records that the queue's journal makes safe, 1, 16 and 128 at a time, and reads back", "files,fdatasync", false, false, zn_bench_spool },
 	{ 0 },
 };
 

@@ -111,6 +111,7 @@ extern int zn_bench_chase(const struct zn_bench_ask *ask, struct zn_err *err);
 extern int zn_bench_pipe(const struct zn_bench_ask *ask, struct zn_err *err);
 extern int zn_bench_record(const struct zn_bench_ask *ask, struct zn_err *err);
 extern int zn_bench_load(const struct zn_bench_ask *ask, struct zn_err *err);
+extern int zn_bench_spool(const struct zn_bench_ask *ask, struct zn_err *err);
 extern int zn_bench_io(const struct zn_bench_ask *ask, struct zn_err *err);
 
 #endif
