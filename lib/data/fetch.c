@@ -255,7 +255,7 @@ static int prepare(struct transfer *t)
 	SET(t, CONNECTTIMEOUT, (long)CONNECT_S);
 	SET(t, LOW_SPEED_LIMIT, 1L);
 	SET(t, LOW_SPEED_TIME, (long)STANDSTILL_S);
-	SET(t, BUFFERSIZE, 256L << 10);
+	SET(t, BUFFERSIZE, 64L << 10);
 	SET(t, HEADERFUNCTION, take_header);
 	SET(t, HEADERDATA, t);
 	SET(t, WRITEFUNCTION, take_bytes);

@@ -11,7 +11,11 @@
 #include "data/load.h"
 #include "mem/spsc.h"
 
-enum { THREADS_MAX = 256, READY = 2 };      /* batches that one thread has ready */
+enum {
+	THREADS_MAX = 256,
+	READY = 2,                     /* batches that one thread has ready */
+	AHEAD = 4,                     /* times the depth: requests of what is planned */
+};
 
 /* Reads every so many batches of a rank. */
 struct reader {
@@ -142,6 +146,12 @@ static int plan_one(struct reader *r, struct zn_err *err)
 	return 1;
 }
 
+/* Requests under way at once, of each thread. */
+static unsigned depth(const struct zn_loader *l)
+{
+	return l->ask.depth ? l->ask.depth : 16;
+}
+
 /* What the next one may take: before there was one, everything, or all threads would begin one at once. */
 static uint64_t guess(const struct zn_loader *l)
 {
@@ -159,6 +169,18 @@ static void hold(struct reader *r)
 	r->loader->used_bytes += r->held_bytes;
 }
 
+/* Enough for the device to be busy, and as much again three times for what it takes longer to do now and then; more would only be
+ * memory that is new each time.  One batch may be ahead in any case.
+ */
+static bool is_far_enough(const struct reader *r)
+{
+	uint64_t n = 0;
+
+	for (const struct zn__load *load = r->ahead->next; load; load = load->next)
+		n += load->n_reads;
+	return r->ahead->next && r->ahead->n_reads + n >= (uint64_t)AHEAD * depth(r->loader);
+}
+
 /* What is warm needs no planning ahead: it would only leave the caches. */
 static bool may_plan_ahead(struct reader *r)
 {
@@ -167,7 +189,7 @@ static bool may_plan_ahead(struct reader *r)
 
 	while (last->next)
 		last = last->next;
-	if (!last->is_cold)
+	if (!last->is_cold || is_far_enough(r))
 		return false;
 	pthread_mutex_lock(&l->lock);
 	bool may = has_room(l);
@@ -197,7 +219,7 @@ static bool await_room(struct reader *r)
 static int open_reads(struct reader *r, struct zn_err *err)
 {
 	const struct zn_loader_ask *ask = &r->loader->ask;
-	int rc = r->loading.reads ? 0 : zn_reads_new(ask->depth ? ask->depth : 16, !ask->no_uring, &r->loading.reads);
+	int rc = r->loading.reads ? 0 : zn_reads_new(depth(r->loader), !ask->no_uring, &r->loading.reads);
 
 	if (rc == 0)
 		r->loading.stats.engine = zn_reads_engine(r->loading.reads);
