@@ -39,6 +39,8 @@ static ssize_t fill(struct builder *b, uint64_t pos, size_t need)
 		b->cap = want;
 	}
 	ssize_t got = b->blob->read(b->blob->arg, b->window, want < left ? want : (size_t)left, pos);
+	if (got < 0 && want > need) /* a device that can't read one place takes nobody's header but the one that lies there */
+		got = b->blob->read(b->blob->arg, b->window, need, pos);
 	if (got < 0 && !b->errno_seen)
 		b->errno_seen = (int)-got;
 	b->n = got < 0 ? 0 : (size_t)got;
@@ -90,8 +92,8 @@ static uint64_t resync(struct builder *b, uint64_t pos)
 	b->stride = 0; /* read on in large pieces */
 	for (pos += ZN_TAR_BLOCK; pos < b->blob->size;) {
 		const char *p;
-		ssize_t n = look(b, pos, ZN_TAR_BLOCK, &p);
-		size_t skip = n < 0 ? NEAR : n < ZN_TAR_BLOCK ? ZN_TAR_BLOCK : zn_tar_resync(p, (size_t)n);
+		ssize_t n = look(b, pos, ZN_TAR_BLOCK, &p); /* what can't be read are whole pages */
+		size_t skip = n < 0 ? NEAR - pos % NEAR : n < ZN_TAR_BLOCK ? ZN_TAR_BLOCK : zn_tar_resync(p, (size_t)n);
 		pos += skip;
 		if (n >= ZN_TAR_BLOCK && skip + ZN_TAR_BLOCK <= (size_t)n)
 			break;

@@ -343,6 +343,50 @@ static uint64_t cost(struct zn_buf *b, uint64_t *ret_n)
 	return c.bytes;
 }
 
+struct unreadable { struct zn_buf *b; uint64_t page; };
+
+static ssize_t unreadable_read(void *arg, void *p, size_t n, uint64_t at)
+{
+	struct unreadable *u = arg;
+
+	return at < (u->page + 1) * 4096 && at + n > u->page * 4096 ? -EIO : shard_read(u->b, p, n, at);
+}
+
+/* As a disk has it with a bad page: whose header lies there is lost, and no one else. */
+static void unreadable_pages(void)
+{
+	enum { N = 120 };
+	static char bytes[9000];
+	struct zn_buf b = { 0 };
+	uint64_t heads[N], bad = 0;
+
+	memset(bytes, 'x', sizeof(bytes));
+	for (uint64_t i = 0; i < N; i++) {
+		char name[32];
+		snprintf(name, sizeof(name), "%llu.txt", (unsigned long long)i);
+		heads[i] = b.len;
+		shard_put(&b, '0', name, bytes, i * 977 % sizeof(bytes));
+	}
+	for (uint64_t page = 0; page < b.len / 4096; page++) {
+		struct unreadable u = { &b, page };
+		struct zn_blob blob = { b.len, unreadable_read, &u };
+		struct zn_err err;
+		struct zn_index x;
+		uint64_t want = N;
+		for (uint64_t i = 0; i < N; i++)
+			want -= heads[i] / 4096 == page;
+		if (zn_index_build(&blob, &x, &err) < 0) {
+			bad++;
+			continue;
+		}
+		bad += x.n != want || x.is_partial != (want < N) || (want < N && x.n_flaws != 1);
+		zn_index_done(&x);
+	}
+	tap_ok(bad == 0 && b.len > 400000, "of %llu pages each that can't be read costs those whose headers it has (%llu do not)",
+	       (unsigned long long)(b.len / 4096), (unsigned long long)bad);
+	zn_buf_done(&b);
+}
+
 static void hostile_archives(void)
 {
 	struct zn_buf b = { 0 };
@@ -418,6 +462,7 @@ int main(void)
 	kept(path);
 	hostile_file(path);
 	hostile_archives();
+	unreadable_pages();
 	garbage();
 	return tap_done();
 }
