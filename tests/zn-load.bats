@@ -199,6 +199,9 @@ for name, format in (("pax", tarfile.PAX_FORMAT), ("pygnu", tarfile.GNU_FORMAT),
 	[ "$(keys <rest | wc -l)" -gt 10 ]
 	zn-load --shuffle 50 --seed 3 --resume state a.tar | cmp - /dev/null # nothing is left
 	grep -q '^{"kind":"resume","data":"[0-9a-f]*","order":"seed 3, shuffle 50","epoch":0,"next":400}' state
+	(trap '' PIPE; zn-load -e 3 --resume later a.tar 2>/dev/null) | head -c 1M >/dev/null
+	grep -q '"epoch":[12],' later
+	zn-load -e 1 --resume later a.tar | cmp - /dev/null # it was further than that
 }
 
 @test "when who reads is killed, going on begins with a batch that was not read whole, or one before" {

@@ -75,6 +75,8 @@ static int seek(struct reader *r)
 	const struct zn_loader *l = r->loader;
 	int rc = 0;
 
+	if (l->ask.epochs && r->epoch.number >= l->ask.epochs) /* it was asked to go on behind the last */
+		return 0;
 	while (rc == 0 && r->k >= r->n_batches) {
 		uint64_t next = r->epoch.number + 1;
 		if (l->ask.epochs && next >= l->ask.epochs)
