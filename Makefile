@@ -86,8 +86,13 @@ $B/%.o: %.c
 	$(q)mkdir -p $(@D)
 	$(q)$(CC) $(all_cflags) -MMD -MP -c -o $@ $<
 
-fuzzed := $(patsubst tests/fuzz/%.c,$B/tests/fuzz/%.o,$(sort $(wildcard tests/fuzz/*.c)))
-tests: $(units) $(tools) $(fakes) $(fuzzed) # those scripts/fuzz and scripts/fuzz-decode link
+# What scripts/fuzz runs: clang alone brings the fuzzer; gcc shall at least compile them.
+fuzzed := $(patsubst tests/fuzz/%.c,$B/tests/fuzz/%,$(sort $(wildcard tests/fuzz/*.c)))
+$(fuzzed): $B/tests/fuzz/%: $B/tests/fuzz/%.o $B/libzenith.a
+	$(q)$(link) -fsanitize=fuzzer
+
+has_fuzzer := $(and $(findstring clang,$(CC)),$(findstring address,$(SAN)))
+tests: $(units) $(tools) $(fakes) $(if $(has_fuzzer),$(fuzzed),$(fuzzed:=.o))
 
 check: all tests
 	$(q)B=$(abspath $B) scripts/run-tests $(T)

@@ -315,3 +315,15 @@ offered() {
 	cc -o "$BATS_TEST_TMPDIR/it" "$BATS_TEST_TMPDIR/it.c" "${flags[@]}"
 	[ "$("$BATS_TEST_TMPDIR/it")" = "$(pkg-config --modversion zenith)" ]
 }
+
+@test "what scripts/fuzz runs starts, and takes files that were not made for it" {
+	[ -x "$B/tests/fuzz/records" ] || skip "this build has no fuzzer: clang with ASan brings it"
+	cd "$BATS_TEST_DIRNAME/.." || return 1
+	tar -cf "$BATS_TEST_TMPDIR/tar" man
+	for target in tests/fuzz/*.c; do
+		target=${target##*/}
+		target=${target%.c}
+		run -0 "$B/tests/fuzz/$target" "$BATS_TEST_TMPDIR/tar" README.md completions/*.bash man/*
+		grep -q "^#   $target " scripts/fuzz
+	done
+}

@@ -1,4 +1,4 @@
-/* decode: everything in lib/data that makes numbers of bytes from others, under libFuzzer (scripts/fuzz-decode).  The first byte
+/* decode: everything in lib/data that makes numbers of bytes from others, under libFuzzer (scripts/fuzz).  The first byte
  * chooses the decoder, the second what augmentation draws.  Beside not crashing: a refusal has a reason, what is taken is the
  * same again with another hand, and no byte behind the result is touched.
  */
