@@ -135,7 +135,10 @@ static int take_from_rest(struct zn_jobs *q, struct zn_job *array, uint32_t inde
 	uint32_t before = rest->count;
 	int rc = zn_spans_remove(rest, index);
 
-	if (rc == 0 && rest->count < before && array->payer && zn_job_is_waiting(array->state))
+	if (rc < 0 || rest->count == before)
+		return rc;
+	zn__jobs_count_waiters(q, array->state, -1);
+	if (array->payer && zn_job_is_waiting(array->state))
 		zn_payer_take(&q->payers, array->payer, &(struct zn_use){ .queued = 1 });
 	return rc;
 }
@@ -150,6 +153,7 @@ static void enter(struct zn_jobs *q, struct zn_job *array, struct zn_job *job)
 		job->env->refs++;
 	HASH_ADD(hh, q->by_id, id, sizeof(job->id), job);
 	q->count[job->state]++;
+	zn__jobs_count_waiters(q, job->state, 1);
 	if (zn_job_is_waiting(job->state))
 		zn_payer_add(&q->payers, job->payer, &(struct zn_use){ .queued = 1 });
 	a->elements++;
@@ -219,6 +223,7 @@ void zn_jobs_give_up_rest(struct zn_jobs *q, struct zn_job *array)
 	struct zn_array *a = array->array;
 
 	zn__line_remove(q, array);
+	zn__jobs_count_waiters(q, array->state, -(int64_t)a->rest.count);
 	if (array->payer && zn_job_is_waiting(array->state))
 		zn_payer_take(&q->payers, array->payer, &(struct zn_use){ .queued = a->rest.count });
 	if (!a->rest.count)

@@ -75,6 +75,7 @@ int zn_jobs_add(struct zn_jobs *q, struct zn_job *job)
 	if (zn_handle_number(job->id) >= q->next_id)
 		q->next_id = zn_handle_number(job->id) + 1;
 	q->count[job->state]++;
+	zn__jobs_count_waiters(q, job->state, zn_job_waiters(job));
 	if (job->env)
 		job->env->refs++;
 	job->payer = (uint32_t)payer;
@@ -116,6 +117,7 @@ void zn_jobs_drop(struct zn_jobs *q, struct zn_job *job)
 	if (job->whole)
 		job->whole->array->elements--;
 	q->count[job->state]--;
+	zn__jobs_count_waiters(q, job->state, -(int64_t)zn_job_waiters(job));
 	if (job->env && --job->env->refs == 0) {
 		HASH_DEL(q->envs, job->env);
 		free(job->env);
@@ -222,6 +224,8 @@ void zn__jobs_set_state(struct zn_jobs *q, struct zn_job *job, enum zn_job_state
 
 	q->count[from]--;
 	q->count[to]++;
+	zn__jobs_count_waiters(q, from, -(int64_t)zn_job_waiters(job));
+	zn__jobs_count_waiters(q, to, zn_job_waiters(job));
 	job->state = to;
 	if (job->preemptible)
 		q->n_preemptible += (uint64_t)zn_job_has_alloc(to) - (uint64_t)zn_job_has_alloc(from);

@@ -139,6 +139,7 @@ struct zn_jobs {
 	struct zn_env *moved;          /* where zn_memo_moved is: environments come in order */
 	uint64_t n_moved;
 	uint64_t count[ZN_JOB_STATES];
+	uint64_t waiting[ZN_JOB_QUEUED + 1]; /* PENDING and QUEUED, of an array each that waits */
 	uint64_t n_preemptible;        /* jobs that have a place, and are */
 	double safe_until_s;           /* when one of them that is safe may be preempted for who is first in line; 0: none is */
 };
@@ -246,6 +247,12 @@ void zn_jobs_defer(struct zn_jobs *q, struct zn_job *job, double now_s);
 
 /* Inside the room: the state, and what is counted by it; at_s is when. */
 void zn__jobs_set_state(struct zn_jobs *q, struct zn_job *job, enum zn_job_state to, double at_s);
+/* So many more, or less, wait in that state, if one waits in it. */
+static inline void zn__jobs_count_waiters(struct zn_jobs *q, enum zn_job_state state, int64_t n)
+{
+	if (zn_job_is_waiting(state))
+		q->waiting[state] += (uint64_t)n;
+}
 /* An element is in another state, or it is no more. */
 void zn__array_note(struct zn_jobs *q, struct zn_job *element, enum zn_job_state from, enum zn_job_state to);
 int zn__array_new(const char *text, struct zn_array **ret, struct zn_err *err); /* -EBADMSG, -ENOMEM */

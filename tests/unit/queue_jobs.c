@@ -268,6 +268,53 @@ static void memory(void)
 	zn_jobs_done(&again);
 }
 
+/* By looking at all of them. */
+static uint64_t model_waiting(const struct zn_jobs *q, enum zn_job_state state)
+{
+	uint64_t n = 0;
+
+	for (const struct zn_job *job = q->by_id; job; job = job->hh.next)
+		n += job->state == state ? zn_job_waiters(job) : 0;
+	return n;
+}
+
+static bool counts_who_waits(const struct zn_jobs *q)
+{
+	return q->waiting[ZN_JOB_PENDING] == model_waiting(q, ZN_JOB_PENDING) && q->waiting[ZN_JOB_QUEUED] == model_waiting(q, ZN_JOB_QUEUED);
+}
+
+static void waiters(void)
+{
+	static const enum zn_job_state to[] = { ZN_JOB_PENDING, ZN_JOB_QUEUED, ZN_JOB_SCHEDULED, ZN_JOB_RUNNING, ZN_JOB_CANCELLED, ZN_JOB_COMPLETED };
+	struct zn_memo_submit m = submission(5);
+	struct zn_err err = { "" };
+	struct zn_jobs q;
+	struct zn_job *job;
+	int wrong = 0;
+
+	start(&q);
+	m.spec.policy.array = "0-39";
+	for (m.id = 1; m.id <= 3; m.id++) {
+		m.spec.key = NULL;
+		wrong += replay(&q, &zn_memo_submit_kind, &m, &err) != 0 || !counts_who_waits(&q);
+	}
+	tap_ok(!wrong && q.waiting[ZN_JOB_PENDING] == 120, "of an array each element waits %s", err.text);
+	for (int i = 0; i < 2000; i++) {
+		struct zn_job *array = zn_jobs_get(&q, 1 + dice(3));
+		uint32_t index = dice(40);
+		job = zn_jobs_get(&q, zn_handle(array->id, index));
+		if (!job && zn_job_is_waiting(array->state))
+			zn_jobs_split(&q, array, index, &job);
+		zn_jobs_move(&q, job && dice(9) ? job : array, to[dice(dice(9) ? 4 : 6)]);
+		wrong += !counts_who_waits(&q);
+	}
+	wrong += replay(&q, &zn_memo_submit_kind, &m, &err) != 0;
+	zn_jobs_give_up_rest(&q, zn_jobs_get(&q, m.id));
+	tap_ok(!wrong && counts_who_waits(&q), "who waits is counted through splits, starts, ends and the end of all");
+	zn_jobs_done(&q);
+	tap_ok(!q.waiting[ZN_JOB_PENDING] && !q.waiting[ZN_JOB_QUEUED], "and nobody when all are forgotten");
+}
+
 static void odd_records(void)
 {
 	struct zn_jobs q;
@@ -335,6 +382,7 @@ int main(void)
 	order();
 	keys();
 	memory();
+	waiters();
 	odd_records();
 	digests();
 	return tap_done();
