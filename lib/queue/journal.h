@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "meter/meter.h"
 #include "zenith.h"
 
 struct zn_journal;
@@ -96,6 +97,13 @@ int zn_snapshot_copy(struct zn_snapshot *s, uint64_t tag, struct zn_loc from);
 int zn_journal_snapshot_start(struct zn_journal *j, const struct zn_snapshot_job *job);
 int zn_journal_snapshot_poll(struct zn_journal *j);
 int zn_journal_snapshot_pidfd(const struct zn_journal *j);  /* readable when the child is gone; -1 if none */
+
+/* What it did since it was opened. */
+struct zn_journal_did {
+	uint64_t records, bytes;  /* that are durable: records, and bytes with their frames */
+	struct zn_hist sync_s;    /* how long each fdatasync took */
+};
+void zn_journal_count(struct zn_journal *j, struct zn_journal_did *ret);
 
 void zn_journal_close(struct zn_journal *j);               /* flushes */
 

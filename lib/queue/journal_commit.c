@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "queue/journal_priv.h"
 
 enum { AHEAD_BYTES = 256 << 10 };
@@ -97,7 +98,10 @@ static int write_batches(struct zn_journal *j, const struct zn__batch *b)
 			return rc;
 	}
 	clear_ahead(j, j->writing);
-	return fdatasync(j->writing->fd) < 0 ? -errno : 0;
+	uint64_t from_ns = zn_boot_ns();
+	int rc = fdatasync(j->writing->fd) < 0 ? -errno : 0;
+	j->sync_ns = zn_boot_ns() - from_ns;
+	return rc;
 }
 
 static void announce(struct zn_journal *j)
@@ -130,6 +134,15 @@ void zn__batches_free(struct zn__batches *q)
 	*q = (struct zn__batches){ 0 };
 }
 
+/* The lock is held. */
+static void note_done(struct zn_journal *j, uint64_t last)
+{
+	j->did.records += last - j->durable;
+	j->did.bytes += j->busy.bytes;
+	zn_hist_add(&j->did.sync_s, (double)j->sync_ns / 1e9);
+	j->durable = last;
+}
+
 /* The lock is held, and let go meanwhile. */
 static void commit(struct zn_journal *j)
 {
@@ -144,7 +157,7 @@ static void commit(struct zn_journal *j)
 	if (rc < 0) {
 		fail(j, rc);
 	} else {
-		j->durable = last;
+		note_done(j, last);
 		written = j->busy;
 		j->busy = (struct zn__batches){ 0 };
 	}
@@ -210,8 +223,11 @@ static void *commit_loop(void *arg)
 
 int zn__commit_start(struct zn_journal *j, struct zn_err *err)
 {
+	static const double bounds_s[] = { .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10 };
+	static const struct zn_hist none = ZN_HIST(bounds_s);
 	sigset_t all, was;
 
+	j->did.sync_s = none;
 	/* Signals are the loop's; and SIGXFSZ, blocked, turns into an error of write(). */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &was);
@@ -221,6 +237,13 @@ int zn__commit_start(struct zn_journal *j, struct zn_err *err)
 		return zn_err_set(err, -rc, "can't start the commit thread: %s", strerror(rc));
 	j->started = true;
 	return 0;
+}
+
+void zn_journal_count(struct zn_journal *j, struct zn_journal_did *ret)
+{
+	pthread_mutex_lock(&j->lock);
+	*ret = j->did;
+	pthread_mutex_unlock(&j->lock);
 }
 
 void zn__commit_stop(struct zn_journal *j)

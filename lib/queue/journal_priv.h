@@ -77,6 +77,7 @@ struct zn_journal {
 	pthread_mutex_t lock;       /* guards what follows */
 	pthread_cond_t work, done;
 	struct zn__batches waiting, busy;
+	struct zn_journal_did did;
 	uint64_t durable, drop;     /* drop: files up to this number are covered by a snapshot and may go */
 	bool kicked, stop, failed;
 	struct zn_err failure;
@@ -85,7 +86,9 @@ struct zn_journal {
 	uint64_t spare_tried_ns;
 	unsigned spare_id;
 
-	struct zn__segment *writing; /* the commit thread */
+	/* the commit thread */
+	struct zn__segment *writing;
+	uint64_t sync_ns;           /* of the last fdatasync */
 };
 
 /* journal.c */
