@@ -19,8 +19,8 @@
 #include "serve/serve.h"
 
 static struct {
-	const char *spool, *config, *nodes, *user;
-	bool detach, stop, check, for_all;
+	const char *spool, *config, *nodes, *user, *metrics;
+	bool detach, stop, check, for_all, metrics_anywhere;
 } o = { .user = "zenith" };
 
 static const struct zn_opt opts[] = {
@@ -32,6 +32,8 @@ static const struct zn_opt opts[] = {
 	{ 0, "system", ZN_OPT_FLAG, NULL, &o.for_all, NULL,
 	  "machine-wide: serve all users; as root, start the agent and become the user of --user" },
 	{ 0, "user", ZN_OPT_STR, "USER", &o.user, "user", "with --system: who to be (default: zenith)" },
+	{ 0, "metrics", ZN_OPT_STR, "ADDR", &o.metrics, NULL, "serve metrics for Prometheus there, such as 127.0.0.1:9464 (default: as configured)" },
+	{ 0, "metrics-anywhere", ZN_OPT_FLAG, NULL, &o.metrics_anywhere, NULL, "that address may be one that others reach" },
 	{ 0, "stop", ZN_OPT_FLAG, NULL, &o.stop, NULL, "stop the zn-schedd of the spool; running jobs go on" },
 	{ 0, "check-spool", ZN_OPT_FLAG, NULL, &o.check, NULL, "read the whole spool, change nothing, say what is damaged" },
 	{ 0 },
@@ -167,6 +169,14 @@ static void check_nodes(struct zn_arena *a, const char *path)
 		exit(zn_cli_fail(zn_cli_code(rc), "%s", err.text));
 }
 
+static void check_metrics(void)
+{
+	struct zn_err err = { 0 };
+
+	if (o.metrics && zn_serve_check_metrics(o.metrics, o.metrics_anywhere, &err) < 0)
+		exit(zn_cli_fail(ZN_EXIT_USAGE, "%s", err.text));
+}
+
 /* Detached we are elsewhere when it is read. */
 static const char *absolute(struct zn_arena *a, const char *path)
 {
@@ -182,7 +192,7 @@ static const char *absolute(struct zn_arena *a, const char *path)
 static int serve(const char *spool)
 {
 	struct zn_serve_opts so = { .spool = spool, .config = o.config, .nodes = o.nodes, .on_demand = o.detach && !o.for_all,
-	                            .for_all = o.for_all, .ready_fd = -1 };
+	                            .for_all = o.for_all, .metrics = o.metrics, .metrics_anywhere = o.metrics_anywhere, .ready_fd = -1 };
 	struct zn_err err = { 0 };
 	char log[4200];
 	int rc = 0;
@@ -271,6 +281,7 @@ int main(int argc, char **argv)
 	o.config = absolute(&arena, o.config);
 	o.nodes = absolute(&arena, o.nodes);
 	check_nodes(&arena, o.nodes);
+	check_metrics();
 	int code = o.stop ? stop(spool) : o.check ? check(spool) : serve(spool);
 	zn_arena_done(&arena);
 	return code;

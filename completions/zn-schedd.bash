@@ -16,10 +16,11 @@ _zn_schedd()
 	--config) compopt -o filenames; _zn_reply -f; return ;;
 	--nodes) compopt -o filenames; _zn_reply -f; return ;;
 	--user) _zn_reply -u; return ;;
+	--metrics) :; return ;;
 	--complete) _zn_reply -W 'bash zsh fish'; return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		_zn_reply -W '--spool --config --nodes --detach --system --user --stop --check-spool -h --help --version --complete'
+		_zn_reply -W '--spool --config --nodes --detach --system --user --metrics --metrics-anywhere --stop --check-spool -h --help --version --complete'
 	else
 		:
 	fi

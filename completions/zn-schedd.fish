@@ -6,6 +6,8 @@ complete -c zn-schedd -l nodes -r -F -d 'the nodes to serve, a line for each; re
 complete -c zn-schedd -l detach -d 'go to the background once listening, log to the spool, go away after an hour without work'
 complete -c zn-schedd -l system -d 'machine-wide: serve all users; as root, start the agent and become the user of --user'
 complete -c zn-schedd -l user -x -a '(__fish_complete_users)' -d 'with --system: who to be (default: zenith)'
+complete -c zn-schedd -l metrics -x -d 'serve metrics for Prometheus there, such as 127.0.0.1:9464 (default: as configured)'
+complete -c zn-schedd -l metrics-anywhere -d 'that address may be one that others reach'
 complete -c zn-schedd -l stop -d 'stop the zn-schedd of the spool; running jobs go on'
 complete -c zn-schedd -l check-spool -d 'read the whole spool, change nothing, say what is damaged'
 complete -c zn-schedd -s h -l help -d 'print this help'

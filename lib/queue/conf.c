@@ -41,6 +41,9 @@ static const struct row rows[] = {
 	{ "order", "estimate", WEIGHT, offsetof(struct zn_conf, weights.estimate) },
 	{ "order", "size", WEIGHT, offsetof(struct zn_conf, weights.size) },
 	{ "order", "fair_share", WEIGHT, offsetof(struct zn_conf, weights.fair_share) },
+	{ "metrics", "listen", TEXT, offsetof(struct zn_conf, metrics_listen) },
+	{ "metrics", "anywhere", YES_NO, offsetof(struct zn_conf, metrics_anywhere) },
+	{ "metrics", "textfile", TEXT, offsetof(struct zn_conf, metrics_textfile) },
 	{ "fair_share", "half_life", DURATION, offsetof(struct zn_conf, shares.half_life_s) },
 };
 

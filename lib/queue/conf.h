@@ -22,6 +22,9 @@
  *   [fair_share] half_life = 7d         of what was used; 0: there is none
  *   [share user:ann], [share account:vision]
  *             shares = 1
+ *   [metrics] listen = 127.0.0.1:9464   where they are served, for Prometheus
+ *             anywhere = no             may that be an address that others reach?
+ *             textfile = /PATH.prom     a file of them, for node_exporter
  */
 #ifndef ZN_QUEUE_CONF_H
 #define ZN_QUEUE_CONF_H
@@ -42,6 +45,8 @@ struct zn_conf {
 	uint64_t reservations;
 	struct zn_pick_weights weights;
 	const char *on_finish;      /* NULL: none */
+	const char *metrics_listen, *metrics_textfile; /* NULL: none */
+	bool metrics_anywhere;
 	const char *operators;      /* comma-separated, NULL: none */
 	struct zn_quotas quotas;
 	struct zn_shares shares;

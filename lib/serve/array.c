@@ -52,6 +52,7 @@ void zn_array_stop(struct zn_server *s, struct zn_job *array, const char *reason
 	array->cancel = true;
 	if (reason != array->reason)
 		zn_job_set_text(&array->reason, reason);
+	s->counts.ended[ZN_JOB_CANCELLED] += array->array->rest.count;
 	zn_jobs_give_up_rest(&s->jobs, array);
 	if (zn_change_save(s, array, "cancelling") == 0)
 		cancel_waiting(s, array, array->reason);

@@ -88,6 +88,11 @@ static const char *why_down(const struct zn_node *n)
 	return n->facts ? NULL : n->unread;
 }
 
+const char *zn_node_state(const struct zn_node *n)
+{
+	return why_down(n) ? "down" : n->has_drained ? "drained" : n->is_draining ? "draining" : "up";
+}
+
 /* Jobs that have a place on it. */
 static uint64_t count_jobs(const struct zn_node *n)
 {

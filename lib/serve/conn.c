@@ -62,6 +62,7 @@ void zn_conn_close(struct zn_conn *c)
 	bufferevent_free(c->bev);
 	free(c);
 	zn_idle_arm(s);
+	zn_textfile_note(s);
 }
 
 void zn_conn_doom(struct zn_conn *c)

@@ -28,11 +28,21 @@ void zn_place_give(struct zn_server *s, struct zn_job *job)
 	zn_place_soon(s);
 }
 
+/* What waited is how long it was not started: a later run of it had one before. */
+static void count_place(struct zn_server *s, const struct zn_job *job)
+{
+	s->counts.placed++;
+	if (job->attempt == 1)
+		zn_hist_add(&s->counts.wait_s, fmax(0, zn_now_s() - fmax(job->submit_s, job->begin_s)));
+}
+
 /* On record, and to be started once that is durable. */
 static int schedule(struct zn_server *s, struct zn_job *job)
 {
 	int rc = zn_change_state(s, job, ZN_JOB_SCHEDULED, "scheduled", NULL);
 
+	if (rc == 0)
+		count_place(s, job);
 	if (rc == 0 && zn_later_start(s, job) < 0)
 		zn_server_fail(s, -ENOMEM); /* the next one finds it scheduled, and starts it */
 	return rc;
@@ -181,6 +191,7 @@ void zn_place_pass(struct zn_server *s)
 		watch_strangers(s);
 		return;
 	}
+	uint64_t from_ns = zn_boot_ns();
 	s->jobs.payers.now_s = zn_now_s();
 	zn_quota_weigh(s, s->jobs.payers.now_s);
 	s->jobs.safe_until_s = 0;
@@ -188,6 +199,7 @@ void zn_place_pass(struct zn_server *s)
 	zn_pick_begin(&pass, &s->jobs.pick, s->jobs.payers.now_s);
 	while ((job = zn_jobs_next(&pass)) && place_picked(s, job) == 0)
 		;
+	zn_hist_add(&s->counts.decision_s, (double)(zn_boot_ns() - from_ns) / 1e9);
 	wait_for_more(s, deferred_s);
 	watch_strangers(s);
 }

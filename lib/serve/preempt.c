@@ -24,7 +24,8 @@ static void freeze(void *arg, struct zn_job *job)
 	if (s->status < 0)
 		return;
 	zn_gang_steer(s, job, &(struct zn_msg_steer){ .op = "suspend" });
-	zn_change_state(s, job, ZN_JOB_SUSPENDED, "suspended", note(call, job));
+	if (zn_change_state(s, job, ZN_JOB_SUSPENDED, "suspended", note(call, job)) == 0)
+		s->counts.frozen++;
 	zn_place_soon(s); /* there is room now */
 }
 
@@ -56,6 +57,7 @@ static void send_back(void *arg, struct zn_job *job)
 		zn_job_set_text(&job->reason, NULL);
 	if (zn_change_save(s, job, "preempting") < 0)
 		return;
+	s->counts.sent_back++;
 	zn_gang_steer(s, job, &(struct zn_msg_steer){ .op = "stop", .reason = told ? told : "requeued" });
 }
 

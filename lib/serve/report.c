@@ -39,6 +39,7 @@ void zn_job_finish(struct zn_server *s, struct zn_job *job, enum zn_job_state to
 	job->after = NULL;
 	if (zn_change_state(s, job, to, event, reason) < 0)
 		return;
+	s->counts.ended[to] += job->array ? job->array->rest.count : 1;
 	if (job->array)
 		zn_jobs_give_up_rest(&s->jobs, job);
 	zn_hook_finish(s, job);
@@ -49,8 +50,10 @@ void zn_job_finish(struct zn_server *s, struct zn_job *job, enum zn_job_state to
 		zn_array_note(s, job->whole);
 }
 
-static void back_to_queue(struct zn_server *s, struct zn_job *job, const char *event, const char *reason)
+static void back_to_queue(struct zn_server *s, struct zn_job *job, enum zn_again why, const char *reason)
 {
+	static const char *const events[ZN_AGAINS] = { "requeued", "preempted", "requeued", "queued" };
+
 	job->cancel = job->requeue = false;
 	job->run->preempted_for = 0;
 	if (job->places)
@@ -60,7 +63,8 @@ static void back_to_queue(struct zn_server *s, struct zn_job *job, const char *e
 	job->has_exit_code = false;
 	job->signal = 0;
 	enum zn_job_state to = job->hold && job->state == ZN_JOB_RUNNING ? ZN_JOB_PENDING : ZN_JOB_QUEUED;
-	zn_change_state(s, job, to, event, reason);
+	if (zn_change_state(s, job, to, events[why], reason) == 0)
+		s->counts.again[why]++;
 	if (job->booking)
 		zn_booking_look(s, job); /* it may be others' by now */
 	zn_times_note(s, job);
@@ -73,7 +77,7 @@ void zn_job_lost(struct zn_server *s, struct zn_job *job, const char *reason)
 		zn_job_finish(s, job, ZN_JOB_CANCELLED, "cancelled");
 	} else if (job->requeues_left) {
 		job->requeues_left--;
-		back_to_queue(s, job, "requeued", reason);
+		back_to_queue(s, job, ZN_AGAIN_LOST, reason);
 	} else {
 		zn_job_finish(s, job, ZN_JOB_FAILED, reason);
 	}
@@ -124,9 +128,9 @@ static void requeue(struct zn_server *s, struct zn_job *job, const char *told)
 
 	job->preempted += !noted && is_told;
 	if (noted || is_told)
-		back_to_queue(s, job, "preempted", noted ? job->reason : told + strlen(mark));
+		back_to_queue(s, job, ZN_AGAIN_PREEMPTED, noted ? job->reason : told + strlen(mark));
 	else
-		back_to_queue(s, job, "requeued", "requeued");
+		back_to_queue(s, job, ZN_AGAIN_ASKED, "requeued");
 }
 
 static void take_exited(struct zn_server *s, struct zn_job *job, const struct zn_msg_report *m)
@@ -157,12 +161,12 @@ static void unstarted(struct zn_server *s, struct zn_job *job)
 	if (job->cancel)
 		zn_job_finish(s, job, ZN_JOB_CANCELLED, job->reason ? job->reason : "cancelled");
 	else
-		back_to_queue(s, job, "requeued", "requeued");
+		back_to_queue(s, job, ZN_AGAIN_ASKED, "requeued");
 }
 
 void zn_job_put_off(struct zn_server *s, struct zn_job *job, const char *reason)
 {
-	back_to_queue(s, job, "queued", reason);
+	back_to_queue(s, job, ZN_AGAIN_PUT_OFF, reason);
 	zn_jobs_defer(&s->jobs, job, (double)zn_boot_ns() / 1e9);
 }
 

@@ -256,6 +256,7 @@ void zn_turn_end(struct zn_server *s)
 		zn_journal_kick(s->journal);
 	zn_silence_arm(s);
 	zn_idle_arm(s);
+	zn_textfile_note(s);
 }
 
 static bool is_idle(const struct zn_server *s)
@@ -417,6 +418,23 @@ static int make_events(struct zn_server *s, const struct zn_serve_opts *opts, st
 	return 0;
 }
 
+/* What is said on the command line must be had; what everybody's configuration says another zn-schedd may have already, and
+ * jobs run without it.
+ */
+static int open_metrics(struct zn_server *s, const struct zn_serve_opts *opts, struct zn_err *err)
+{
+	bool anywhere = opts->metrics_anywhere || s->conf.metrics_anywhere;
+	const char *listen = opts->metrics ? opts->metrics : s->conf.metrics_listen;
+	int rc = s->conf.metrics_textfile ? zn_textfile_open(s, s->conf.metrics_textfile, err) : 0;
+
+	if (rc == 0 && listen)
+		rc = zn_scrapes_open(s, listen, anywhere, err);
+	if (rc == 0 || rc == -EINVAL || rc == -ENOMEM || opts->metrics)
+		return rc;
+	zn_log("%s", err->text);
+	return 0;
+}
+
 static int start(struct zn_server *s, const struct zn_serve_opts *opts, struct zn_err *err)
 {
 	int rc = zn_conf_read(opts->config, &s->conf, err);
@@ -452,6 +470,8 @@ static int start(struct zn_server *s, const struct zn_serve_opts *opts, struct z
 	if (rc == 0)
 		rc = zn_drop_start(s, err);
 	if (rc == 0)
+		rc = open_metrics(s, opts, err);
+	if (rc == 0)
 		rc = listen_on(s, err);
 	return rc;
 }
@@ -484,6 +504,8 @@ static void finish(struct zn_server *s)
 	if (s->listener)
 		evconnlistener_free(s->listener);
 	s->listener = NULL;
+	zn_scrapes_close(s);
+	zn_textfile_close(s);
 	if (s->journal && s->status == 0 && zn_journal_flush(s->journal) == 0)
 		last_words(s);
 	for (uint32_t i = 0; i < s->n_nodes; i++)
@@ -550,6 +572,8 @@ int zn_serve(const struct zn_serve_opts *opts, struct zn_err *err)
 	STAILQ_INIT(&s->hook_waits);
 	STAILQ_INIT(&s->ended);
 	zn_jobs_init(&s->jobs);
+	zn_counts_init(&s->counts);
+	s->start_s = zn_now_s();
 	signal(SIGPIPE, SIG_IGN);
 	s->conns_max = conns_max();
 	log_path = opts->log;

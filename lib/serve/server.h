@@ -12,6 +12,7 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "meter/meter.h"
 #include "node/proto.h"
 #include "plan/plan.h"
 #include "queue/client.h"
@@ -78,6 +79,21 @@ struct zn_later {
 };
 TAILQ_HEAD(zn_laters, zn_later);
 
+/* Why a job that had a place waits again. */
+enum zn_again { ZN_AGAIN_ASKED, ZN_AGAIN_PREEMPTED, ZN_AGAIN_LOST, ZN_AGAIN_PUT_OFF, ZN_AGAINS };
+
+/* What happened since it started, as metrics.c tells it.  Of an array each element is a job. */
+struct zn_counts {
+	uint64_t submitted, refused;
+	uint64_t placed;
+	uint64_t ended[ZN_JOB_STATES];
+	uint64_t again[ZN_AGAINS];
+	uint64_t sent_back, frozen;    /* for somebody more urgent */
+	struct zn_hist wait_s, decision_s;
+};
+
+struct zn_scrapes;                     /* metrics_http.c */
+
 struct zn_server {
 	char spool[4096];
 	bool is_private;
@@ -116,6 +132,11 @@ struct zn_server {
 	const char *last_name;         /* of last_uid, as of last_name_s */
 	uid_t last_uid;
 	double last_name_s;
+	struct zn_counts counts;
+	double start_s;
+	struct zn_scrapes *scrapes;    /* NULL: nobody may ask for metrics */
+	struct event *on_textfile;     /* NULL: they go into no file */
+	struct zn_buf textfile;        /* what is in it */
 	int drop_watch, lock;
 	char drop_said[400];           /* why the last dropped file was left for later */
 	int status;
@@ -147,6 +168,7 @@ void zn_change_view(struct zn_server *s, const struct zn_job *job, const char *e
 void zn_change_history(struct zn_server *s, const struct zn_job *job, const char *event, double time_s);
 int zn_view_rebuild(struct zn_server *s);
 void zn_node_publish(struct zn_node *n);
+const char *zn_node_state(const struct zn_node *n);      /* "up" and the like, as it was published */
 bool zn_node_is_empty(const struct zn_node *n);          /* no job has a place there */
 
 /* later.c */
@@ -332,6 +354,19 @@ int zn_end_variables(const struct zn_job *job, struct zn_arena *a, const char **
 void zn_hook_finish(struct zn_server *s, const struct zn_job *job);
 void zn_hook_reap(struct zn_server *s);
 void zn_hook_drop_all(struct zn_server *s);
+/* metrics.c */
+void zn_counts_init(struct zn_counts *c);
+void zn_metrics_put(struct zn_server *s, struct zn_buf *to); /* all of them, as text */
+/* metrics_http.c: who may scrape them, at "ADDRESS:PORT".  -EINVAL: it is none, or open to others and that was not said; or why
+ * nobody can listen there.
+ */
+int zn_scrapes_open(struct zn_server *s, const char *listen, bool anywhere, struct zn_err *err);
+void zn_scrapes_close(struct zn_server *s);
+/* metrics_file.c: the file for node_exporter.  Close removes it, unless the next zn-schedd is to find it. */
+int zn_textfile_open(struct zn_server *s, const char *path, struct zn_err *err); /* -EINVAL: not there */
+void zn_textfile_note(struct zn_server *s);              /* something may have changed */
+void zn_textfile_close(struct zn_server *s);
+
 /* snapshot.c */
 void zn_snapshot_if_due(struct zn_server *s);
 

@@ -62,6 +62,7 @@ static void on_done(evutil_socket_t fd, short what, void *arg)
 	if (rc < 0)
 		zn_log("the snapshot failed: %s; the old files stay", strerror(-rc));
 	s->snapshot_bytes = zn_journal_bytes(s->journal);
+	zn_textfile_note(s);
 }
 
 /* Where its process can't be watched, we look from time to time: without an end there would never be another one. */

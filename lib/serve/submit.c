@@ -185,8 +185,8 @@ static int take_over(struct zn_server *s, struct zn_spec *spec, const unsigned c
 	return find_same(s, *uid, spec, digest, ret_id, err);
 }
 
-int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, gid_t gid, uint64_t requeue_of, bool for_us,
-                   uint64_t *ret_id, struct zn_err *err)
+static int take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, gid_t gid, uint64_t requeue_of, bool for_us,
+                uint64_t *ret_id, struct zn_err *err)
 {
 	unsigned char digest[ZN_DIGEST];
 	struct zn_spec spec = *asked;
@@ -237,9 +237,19 @@ int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, 
 	if (rc < 0)
 		return zn_err_set(err, rc, "can't remember the job: %s", strerror(-rc));
 	*ret_id = job->id;
+	s->counts.submitted += zn_job_waiters(job);
 	zn_submit_promote(s, job);
 	zn_change_view(s, job, "submitted", job->submit_s);
 	return spec.adopt.pid.has ? zn_adopt_place(s, job, &spec) : 0;
+}
+
+int zn_submit_take(struct zn_server *s, const struct zn_spec *asked, uid_t uid, gid_t gid, uint64_t requeue_of, bool for_us,
+                   uint64_t *ret_id, struct zn_err *err)
+{
+	int rc = take(s, asked, uid, gid, requeue_of, for_us, ret_id, err);
+
+	s->counts.refused += rc < 0 && !for_us;
+	return rc;
 }
 
 void zn_submit_promote(struct zn_server *s, struct zn_job *job)
