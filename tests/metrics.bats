@@ -379,3 +379,38 @@ while True:
 	page=$BATS_TEST_DIRNAME/../man/zenith-metrics.7
 	diff <(families) <(awk '$1 == ".It" && $2 == "Ic" { print $3, $NF }' "$page" | sort)
 }
+
+@test "the dashboard asks for nothing that is not there" {
+	served
+	families | awk '{ print $1; if ($2 == "histogram") { print $1 "_bucket"; print $1 "_sum"; print $1 "_count" } }' | sort >there
+	python3 - "$BATS_TEST_DIRNAME/../scripts/grafana-zenith.json" >asked <<-'END'
+		import json, re, sys
+		board = json.load(open(sys.argv[1]))
+		panels = [p for p in board["panels"] if p["type"] != "row"]
+		assert panels and all(p["targets"] for p in panels)
+		assert len({p["id"] for p in board["panels"]}) == len(board["panels"])
+		for p in panels:
+		    for t in p["targets"]:
+		        names = re.findall(r"\bzenith_[a-z0-9_]+", t["expr"])
+		        assert names, t["expr"]
+		        print("\n".join(names))
+	END
+	left=$(sort -u asked | comm -23 - there)
+	[ -z "$left" ] || { echo "there is no $left" >&2; false; }
+	for name in jobs_pending jobs_running queue_wait_seconds_bucket decision_seconds_bucket jobs_ended_total preemptions_total agents_up; do
+		grep -qx "zenith_scheduler_$name" asked || { echo "no panel has $name" >&2; false; }
+	done
+	grep -qx zenith_journal_fsync_seconds_bucket asked
+	grep -qx zenith_quota_used asked
+}
+
+@test "Prometheus understands each question of the dashboard" {
+	need_prometheus promtool
+	python3 - "$BATS_TEST_DIRNAME/../scripts/grafana-zenith.json" >rules.yml <<-'END'
+		import json, sys
+		asked = [t["expr"] for p in json.load(open(sys.argv[1]))["panels"] for t in p.get("targets", [])]
+		rules = [{"record": "q:%d" % i, "expr": e.replace("$__rate_interval", "5m").replace("$instance", ".*")} for i, e in enumerate(asked)]
+		print(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+	END
+	run -0 promtool check rules rules.yml
+}
