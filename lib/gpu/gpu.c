@@ -5,17 +5,15 @@
 
 #include "gpu/backend.h"
 
-static const struct zn__gpu_backend *const backends[] = {
-	&zn__nvml,
-};
+const struct zn__gpu_backend *const zn__gpu_backends[] = { &zn__nvml, &zn__amdgpu, NULL };
 
 int zn_gpus_read(struct zn_gpus **ret, struct zn_err *err)
 {
 	struct zn_gpus *g = calloc(1, sizeof(*g));
 	int rc = g ? 0 : -ENOMEM;
 
-	for (size_t i = 0; rc == 0 && i < sizeof(backends) / sizeof(*backends); i++)
-		rc = backends[i]->read(g);
+	for (const struct zn__gpu_backend *const *b = zn__gpu_backends; rc == 0 && *b; b++)
+		rc = (*b)->read ? (*b)->read(g) : 0;
 	if (rc < 0) {
 		zn_gpus_free(g);
 		return zn_err_set(err, rc, "out of memory while reading the GPUs");
@@ -26,8 +24,9 @@ int zn_gpus_read(struct zn_gpus **ret, struct zn_err *err)
 
 void zn_gpus_keep(void)
 {
-	for (size_t i = 0; i < sizeof(backends) / sizeof(*backends); i++)
-		backends[i]->keep();
+	for (const struct zn__gpu_backend *const *b = zn__gpu_backends; *b; b++)
+		if ((*b)->keep)
+			(*b)->keep();
 }
 
 void zn_gpus_free(struct zn_gpus *g)

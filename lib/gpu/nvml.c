@@ -1,7 +1,6 @@
 /* nvml: NVIDIA's management library, opened at run time.
  *
- * The declarations are our own, so that the build needs nothing of NVIDIA's; the sizes are what the driver
- * expects.  One call that fails leaves its field absent; a symbol that an old library lacks does the same and
+ * One call that fails leaves its field absent; a symbol that an old library lacks does the same and
  * is noted.
  */
 #include <dlfcn.h>
@@ -15,102 +14,36 @@
 
 #include "base/file.h"
 #include "base/text.h"
-#include "gpu/backend.h"
+#include "gpu/nvml.h"
 
 #define LIBRARY "libnvidia-ml.so.1"
-
-enum { NVML_SUCCESS = 0, NVML_INSUFFICIENT_SIZE = 7, NVML_LINKS_MAX = 18, NVML_DEVICES_MAX = 256 };
-enum { NVML_REMOTE_GPU = 0, NVML_REMOTE_SWITCH = 2 };
-
-typedef struct nvml_device *nvml_dev; /* the library's own handle */
-
-struct nvml_pci {
-	char bus_id_legacy[16];
-	unsigned domain, bus, device, device_id, subsystem_id;
-	char bus_id[32];
-};
-_Static_assert(sizeof(struct nvml_pci) == 68, "nvmlPciInfo_t");
-
-struct nvml_memory {
-	unsigned long long total, free, used;
-};
-_Static_assert(sizeof(struct nvml_memory) == 24, "nvmlMemory_t");
-
-struct nvml_memory_v2 {
-	unsigned version;
-	unsigned long long total, reserved, free, used;
-};
-_Static_assert(sizeof(struct nvml_memory_v2) == 40, "nvmlMemory_v2_t");
 static const unsigned MEMORY_V2 = 2u << 24 | sizeof(struct nvml_memory_v2);
 
-struct nvml_process {
-	unsigned pid;
-	unsigned long long used;
-	unsigned gpu_instance, compute_instance;
-};
-_Static_assert(sizeof(struct nvml_process) == 24, "nvmlProcessInfo_t");
-
-typedef int processes_fn(nvml_dev, unsigned *, struct nvml_process *);
-
-struct nvml {
-	int (*init)(void);
-	int (*shutdown)(void);
-	const char *(*error)(int);
-	int (*driver)(char *, unsigned);
-	int (*count)(unsigned *);
-	int (*device)(unsigned, nvml_dev *);
-	int (*pci)(nvml_dev, struct nvml_pci *);
-	int (*uuid)(nvml_dev, char *, unsigned);
-	int (*name)(nvml_dev, char *, unsigned);
-	int (*memory)(nvml_dev, struct nvml_memory *);
-	int (*memory_v2)(nvml_dev, struct nvml_memory_v2 *);
-	int (*minor)(nvml_dev, unsigned *);
-	int (*pcie_gen)(nvml_dev, unsigned *);
-	int (*pcie_width)(nvml_dev, unsigned *);
-	int (*link_state)(nvml_dev, unsigned, unsigned *);
-	int (*link_version)(nvml_dev, unsigned, unsigned *);
-	int (*link_remote_type)(nvml_dev, unsigned, unsigned *);
-	int (*link_remote_pci)(nvml_dev, unsigned, struct nvml_pci *);
-	processes_fn *compute, *graphics;
-};
-
-enum need { MUST, WANTED, BETTER }; /* BETTER: another row does for it */
-
-/* Newest name first.  Older ones of the same row have the same arguments. */
-static const struct symbol {
-	size_t at;
-	const char *names[3];
-	enum need need;
-} symbols[] = {
-	{ offsetof(struct nvml, init), { "nvmlInit_v2", "nvmlInit" }, MUST },
-	{ offsetof(struct nvml, count), { "nvmlDeviceGetCount_v2", "nvmlDeviceGetCount" }, MUST },
-	{ offsetof(struct nvml, device), { "nvmlDeviceGetHandleByIndex_v2", "nvmlDeviceGetHandleByIndex" }, MUST },
+static const struct nvml_symbol symbols[] = {
+	{ offsetof(struct nvml, init), { "nvmlInit_v2", "nvmlInit" }, NVML_MUST },
+	{ offsetof(struct nvml, count), { "nvmlDeviceGetCount_v2", "nvmlDeviceGetCount" }, NVML_MUST },
+	{ offsetof(struct nvml, device), { "nvmlDeviceGetHandleByIndex_v2", "nvmlDeviceGetHandleByIndex" }, NVML_MUST },
 	{ offsetof(struct nvml, pci),
-	  { "nvmlDeviceGetPciInfo_v3", "nvmlDeviceGetPciInfo_v2", "nvmlDeviceGetPciInfo" }, MUST },
-	{ offsetof(struct nvml, shutdown), { "nvmlShutdown" }, WANTED },
-	{ offsetof(struct nvml, error), { "nvmlErrorString" }, WANTED },
-	{ offsetof(struct nvml, driver), { "nvmlSystemGetDriverVersion" }, WANTED },
-	{ offsetof(struct nvml, uuid), { "nvmlDeviceGetUUID" }, WANTED },
-	{ offsetof(struct nvml, name), { "nvmlDeviceGetName" }, WANTED },
-	{ offsetof(struct nvml, memory), { "nvmlDeviceGetMemoryInfo" }, WANTED },
-	{ offsetof(struct nvml, memory_v2), { "nvmlDeviceGetMemoryInfo_v2" }, BETTER },
-	{ offsetof(struct nvml, minor), { "nvmlDeviceGetMinorNumber" }, WANTED },
-	{ offsetof(struct nvml, pcie_gen), { "nvmlDeviceGetMaxPcieLinkGeneration" }, WANTED },
-	{ offsetof(struct nvml, pcie_width), { "nvmlDeviceGetMaxPcieLinkWidth" }, WANTED },
-	{ offsetof(struct nvml, link_state), { "nvmlDeviceGetNvLinkState" }, WANTED },
-	{ offsetof(struct nvml, link_version), { "nvmlDeviceGetNvLinkVersion" }, WANTED },
-	{ offsetof(struct nvml, link_remote_type), { "nvmlDeviceGetNvLinkRemoteDeviceType" }, WANTED },
+	  { "nvmlDeviceGetPciInfo_v3", "nvmlDeviceGetPciInfo_v2", "nvmlDeviceGetPciInfo" }, NVML_MUST },
+	{ offsetof(struct nvml, shutdown), { "nvmlShutdown" }, NVML_WANTED },
+	{ offsetof(struct nvml, error), { "nvmlErrorString" }, NVML_WANTED },
+	{ offsetof(struct nvml, driver), { "nvmlSystemGetDriverVersion" }, NVML_WANTED },
+	{ offsetof(struct nvml, uuid), { "nvmlDeviceGetUUID" }, NVML_WANTED },
+	{ offsetof(struct nvml, name), { "nvmlDeviceGetName" }, NVML_WANTED },
+	{ offsetof(struct nvml, memory), { "nvmlDeviceGetMemoryInfo" }, NVML_WANTED },
+	{ offsetof(struct nvml, memory_v2), { "nvmlDeviceGetMemoryInfo_v2" }, NVML_BETTER },
+	{ offsetof(struct nvml, minor), { "nvmlDeviceGetMinorNumber" }, NVML_WANTED },
+	{ offsetof(struct nvml, pcie_gen), { "nvmlDeviceGetMaxPcieLinkGeneration" }, NVML_WANTED },
+	{ offsetof(struct nvml, pcie_width), { "nvmlDeviceGetMaxPcieLinkWidth" }, NVML_WANTED },
+	{ offsetof(struct nvml, link_state), { "nvmlDeviceGetNvLinkState" }, NVML_WANTED },
+	{ offsetof(struct nvml, link_version), { "nvmlDeviceGetNvLinkVersion" }, NVML_WANTED },
+	{ offsetof(struct nvml, link_remote_type), { "nvmlDeviceGetNvLinkRemoteDeviceType" }, NVML_WANTED },
 	{ offsetof(struct nvml, link_remote_pci),
-	  { "nvmlDeviceGetNvLinkRemotePciInfo_v2", "nvmlDeviceGetNvLinkRemotePciInfo" }, WANTED },
+	  { "nvmlDeviceGetNvLinkRemotePciInfo_v2", "nvmlDeviceGetNvLinkRemotePciInfo" }, NVML_WANTED },
 	{ offsetof(struct nvml, compute),
-	  { "nvmlDeviceGetComputeRunningProcesses_v3", "nvmlDeviceGetComputeRunningProcesses_v2" }, WANTED },
+	  { "nvmlDeviceGetComputeRunningProcesses_v3", "nvmlDeviceGetComputeRunningProcesses_v2" }, NVML_WANTED },
 	{ offsetof(struct nvml, graphics),
-	  { "nvmlDeviceGetGraphicsRunningProcesses_v3", "nvmlDeviceGetGraphicsRunningProcesses_v2" }, WANTED },
-};
-
-struct device {
-	nvml_dev handle;
-	struct nvml_pci pci;
+	  { "nvmlDeviceGetGraphicsRunningProcesses_v3", "nvmlDeviceGetGraphicsRunningProcesses_v2" }, NVML_WANTED },
 };
 
 /* The first thing that went wrong is the one to tell. */
@@ -120,7 +53,7 @@ static void note(struct zn_gpus *g, const char *text)
 		g->note = text;
 }
 
-static const char *error_text(const struct nvml *nvml, int rc)
+const char *zn__nvml_error(const struct nvml *nvml, int rc)
 {
 	const char *text = nvml->error ? nvml->error(rc) : NULL;
 	return text ? text : "unknown error";
@@ -141,7 +74,7 @@ static void *open_library(struct zn_gpus *g)
 	return lib;
 }
 
-static void *find_symbol(void *lib, const struct symbol *s)
+static void *find_symbol(void *lib, const struct nvml_symbol *s)
 {
 	void *found = NULL;
 
@@ -150,24 +83,35 @@ static void *find_symbol(void *lib, const struct symbol *s)
 	return found;
 }
 
-static bool find_symbols(void *lib, struct nvml *nvml, struct zn_gpus *g)
+bool zn__nvml_symbols(void *lib, const struct nvml_symbol *v, size_t n, void *to, struct zn_gpus *g)
 {
-	for (size_t i = 0; i < sizeof(symbols) / sizeof(*symbols); i++) {
-		void *found = find_symbol(lib, &symbols[i]);
-		memcpy((char *)nvml + symbols[i].at, &found, sizeof(found));
-		if (!found && symbols[i].need != BETTER)
-			note(g, zn_arena_printf(&g->arena, LIBRARY " lacks %s", symbols[i].names[0]));
-		if (!found && symbols[i].need == MUST)
+	for (size_t i = 0; i < n; i++) {
+		void *found = find_symbol(lib, &v[i]);
+		memcpy((char *)to + v[i].at, &found, sizeof(found));
+		if (!found && v[i].need != NVML_BETTER)
+			note(g, zn_arena_printf(&g->arena, LIBRARY " lacks %s", v[i].names[0]));
+		if (!found && v[i].need == NVML_MUST)
 			return false;
 	}
 	return true;
+}
+
+void *zn__nvml_open(struct nvml *nvml, struct zn_gpus *g)
+{
+	void *lib = open_library(g);
+
+	if (lib && !zn__nvml_symbols(lib, symbols, sizeof(symbols) / sizeof(*symbols), nvml, g)) {
+		dlclose(lib);
+		lib = NULL;
+	}
+	return lib;
 }
 
 /* ---- devices ----------------------------------------------------------------------------------- */
 
 static int by_address(const void *a, const void *b)
 {
-	const struct nvml_pci *x = &((const struct device *)a)->pci, *y = &((const struct device *)b)->pci;
+	const struct nvml_pci *x = &((const struct nvml_card *)a)->pci, *y = &((const struct nvml_card *)b)->pci;
 
 	if (x->domain != y->domain)
 		return x->domain < y->domain ? -1 : 1;
@@ -176,16 +120,16 @@ static int by_address(const void *a, const void *b)
 	return x->device < y->device ? -1 : x->device > y->device;
 }
 
-static size_t find_devices(const struct nvml *nvml, struct zn_gpus *g, struct device *devs)
+size_t zn__nvml_find(const struct nvml *nvml, struct zn_gpus *g, struct nvml_card *devs)
 {
 	unsigned count = 0;
 	size_t n = 0;
 
 	int rc = nvml->count(&count);
 	if (rc != NVML_SUCCESS)
-		note(g, zn_arena_printf(&g->arena, "NVML can't count the GPUs: %s", error_text(nvml, rc)));
+		note(g, zn_arena_printf(&g->arena, "NVML can't count the GPUs: %s", zn__nvml_error(nvml, rc)));
 	for (unsigned i = 0; i < count && n < NVML_DEVICES_MAX; i++) {
-		struct device *d = &devs[n];
+		struct nvml_card *d = &devs[n];
 		rc = nvml->device(i, &d->handle);
 		if (rc == NVML_SUCCESS)
 			rc = nvml->pci(d->handle, &d->pci);
@@ -193,13 +137,13 @@ static size_t find_devices(const struct nvml *nvml, struct zn_gpus *g, struct de
 			n++;
 		else
 			note(g, zn_arena_printf(&g->arena, "NVML's GPU %u does not answer: %s", i,
-			                        error_text(nvml, rc)));
+			                        zn__nvml_error(nvml, rc)));
 	}
 	qsort(devs, n, sizeof(*devs), by_address);
 	return n;
 }
 
-static const char *text_of(struct zn_arena *a, int (*ask)(nvml_dev, char *, unsigned), nvml_dev dev)
+const char *zn__nvml_text(struct zn_arena *a, int (*ask)(nvml_dev, char *, unsigned), nvml_dev dev)
 {
 	char text[97] = "";
 
@@ -208,7 +152,12 @@ static const char *text_of(struct zn_arena *a, int (*ask)(nvml_dev, char *, unsi
 	return zn_arena_strdup(a, text);
 }
 
-static struct zn_ou64 number_of(int (*ask)(nvml_dev, unsigned *), nvml_dev dev)
+char *zn__nvml_address(struct zn_arena *a, const struct nvml_pci *pci)
+{
+	return zn_arena_printf(a, "%04x:%02x:%02x.0", pci->domain, pci->bus, pci->device);
+}
+
+struct zn_ou64 zn__nvml_number(int (*ask)(nvml_dev, unsigned *), nvml_dev dev)
 {
 	unsigned v = 0;
 
@@ -313,7 +262,7 @@ static unsigned list_processes(processes_fn *ask, nvml_dev dev, struct nvml_proc
 }
 
 /* A process that draws and computes is in both lists. */
-static int read_users(const struct nvml *nvml, struct zn_arena *a, nvml_dev dev, struct zn_list *users)
+int zn__nvml_users(const struct nvml *nvml, struct zn_arena *a, nvml_dev dev, struct zn_list *users)
 {
 	struct nvml_process *compute, *graphics;
 	unsigned n_compute = list_processes(nvml->compute, dev, &compute);
@@ -347,7 +296,7 @@ static double gbps_of(const struct nvml *nvml, nvml_dev dev, unsigned link)
 }
 
 /* The index of the GPU at the other end, -1 for a switch, -2 for anything else. */
-static int remote_of(const struct nvml *nvml, const struct device *devs, size_t n, nvml_dev dev, unsigned link)
+static int remote_of(const struct nvml *nvml, const struct nvml_card *devs, size_t n, nvml_dev dev, unsigned link)
 {
 	unsigned type = NVML_REMOTE_GPU;
 	struct nvml_pci pci = { 0 };
@@ -358,7 +307,7 @@ static int remote_of(const struct nvml *nvml, const struct device *devs, size_t 
 	if (!nvml->link_remote_pci || nvml->link_remote_pci(dev, link, &pci) != NVML_SUCCESS)
 		return -2;
 	for (size_t i = 0; i < n; i++)
-		if (!by_address(&(struct device){ .pci = pci }, &devs[i]))
+		if (!by_address(&(struct nvml_card){ .pci = pci }, &devs[i]))
 			return (int)i;
 	return typed ? -2 : -1;
 }
@@ -376,7 +325,7 @@ static void add_link(struct zn_gpus *g, size_t first, int a, int b, double gbps)
 }
 
 /* A link between two GPUs is seen from both: the lower one tells it. */
-static void read_links(const struct nvml *nvml, struct zn_gpus *g, const struct device *devs, size_t n, size_t at)
+static void read_links(const struct nvml *nvml, struct zn_gpus *g, const struct nvml_card *devs, size_t n, size_t at)
 {
 	nvml_dev dev = devs[at].handle;
 	size_t first = g->n_nvlinks;
@@ -399,17 +348,21 @@ static void read_links(const struct nvml *nvml, struct zn_gpus *g, const struct 
 /* ---- all of it --------------------------------------------------------------------------------- */
 
 /* The second version tells what is used apart from what the driver keeps for itself. */
-static void read_memory(const struct nvml *nvml, nvml_dev dev, struct zn_gpu *gpu)
+int zn__nvml_memory(const struct nvml *nvml, nvml_dev dev, struct zn_ou64 *total, struct zn_ou64 *used)
 {
 	struct nvml_memory_v2 v2 = { .version = MEMORY_V2 };
 	struct nvml_memory v1 = { 0 };
+	int rc = -1;
 
-	if (nvml->memory_v2 && nvml->memory_v2(dev, &v2) == NVML_SUCCESS)
+	if (nvml->memory_v2 && (rc = nvml->memory_v2(dev, &v2)) == NVML_SUCCESS)
 		v1 = (struct nvml_memory){ .total = v2.total, .used = v2.used };
-	else if (!nvml->memory || nvml->memory(dev, &v1) != NVML_SUCCESS)
-		return;
-	gpu->mem_bytes = ZN_SOME_U64(v1.total);
-	gpu->mem_used_bytes = ZN_SOME_U64(v1.used);
+	else if (nvml->memory)
+		rc = nvml->memory(dev, &v1);
+	if (rc == NVML_SUCCESS) {
+		*total = ZN_SOME_U64(v1.total);
+		*used = ZN_SOME_U64(v1.used);
+	}
+	return rc;
 }
 
 /* Those of MIG instances, and the two that all GPUs share, are not among them. */
@@ -426,26 +379,26 @@ static int read_device_file(const struct nvml *nvml, struct zn_arena *a, nvml_de
 	return 0;
 }
 
-static int read_device(const struct nvml *nvml, struct zn_gpus *g, const struct device *d, struct zn_gpu *gpu)
+static int read_device(const struct nvml *nvml, struct zn_gpus *g, const struct nvml_card *d, struct zn_gpu *gpu)
 {
 	*gpu = (struct zn_gpu){
 		.gpu = (uint32_t)(gpu - g->v),
-		.uuid = text_of(&g->arena, nvml->uuid, d->handle),
-		.name = text_of(&g->arena, nvml->name, d->handle),
+		.uuid = zn__nvml_text(&g->arena, nvml->uuid, d->handle),
+		.name = zn__nvml_text(&g->arena, nvml->name, d->handle),
 		.vendor = "NVIDIA",
-		.pci = zn_arena_printf(&g->arena, "%04x:%02x:%02x.0", d->pci.domain, d->pci.bus, d->pci.device),
-		.pcie_gen = number_of(nvml->pcie_gen, d->handle),
-		.pcie_width = number_of(nvml->pcie_width, d->handle),
+		.pci = zn__nvml_address(&g->arena, &d->pci),
+		.pcie_gen = zn__nvml_number(nvml->pcie_gen, d->handle),
+		.pcie_width = zn__nvml_number(nvml->pcie_width, d->handle),
 		.driver = g->driver,
 	};
-	read_memory(nvml, d->handle, gpu);
+	zn__nvml_memory(nvml, d->handle, &gpu->mem_bytes, &gpu->mem_used_bytes);
 	int rc = gpu->pci ? read_device_file(nvml, &g->arena, d->handle, gpu) : -ENOMEM;
-	return rc < 0 ? rc : read_users(nvml, &g->arena, d->handle, &gpu->users);
+	return rc < 0 ? rc : zn__nvml_users(nvml, &g->arena, d->handle, &gpu->users);
 }
 
 static int read_devices(const struct nvml *nvml, struct zn_gpus *g)
 {
-	struct device *devs = zn_arena_array(&g->arena, NVML_DEVICES_MAX, sizeof(*devs));
+	struct nvml_card *devs = zn_arena_array(&g->arena, NVML_DEVICES_MAX, sizeof(*devs));
 	char version[81] = "";
 	int rc = 0;
 
@@ -453,7 +406,7 @@ static int read_devices(const struct nvml *nvml, struct zn_gpus *g)
 		return -ENOMEM;
 	bool known = nvml->driver && nvml->driver(version, sizeof(version) - 1) == NVML_SUCCESS && *version;
 	g->driver = known ? zn_arena_printf(&g->arena, "nvml %s", version) : "nvml";
-	size_t n = find_devices(nvml, g, devs);
+	size_t n = zn__nvml_find(nvml, g, devs);
 	g->v = zn_arena_array(&g->arena, n + 1, sizeof(*g->v));
 	g->nvlinks = zn_arena_array(&g->arena, n * NVML_LINKS_MAX + 1, sizeof(*g->nvlinks));
 	if (!g->v || !g->nvlinks || !g->driver)
@@ -470,21 +423,17 @@ static int read_devices(const struct nvml *nvml, struct zn_gpus *g)
 static int nvml_read(struct zn_gpus *g)
 {
 	struct nvml nvml;
-	void *lib = open_library(g);
+	void *lib = zn__nvml_open(&nvml, g);
 
 	if (!lib)
 		return 0;
-	if (!find_symbols(lib, &nvml, g)) {
-		dlclose(lib);
-		return 0;
-	}
 	int rc = 0, init = nvml.init();
 	if (init == NVML_SUCCESS) {
 		rc = read_devices(&nvml, g);
 		if (nvml.shutdown)
 			nvml.shutdown();
 	} else {
-		g->note = zn_arena_printf(&g->arena, "NVML does not start: %s", error_text(&nvml, init));
+		g->note = zn_arena_printf(&g->arena, "NVML does not start: %s", zn__nvml_error(&nvml, init));
 	}
 	dlclose(lib);
 	return rc;
@@ -495,11 +444,13 @@ static void nvml_keep(void)
 {
 	struct zn_gpus g = { 0 };
 	struct nvml nvml;
-	void *lib = open_library(&g);
 
-	if (lib && find_symbols(lib, &nvml, &g))
+	if (zn__nvml_open(&nvml, &g))
 		nvml.init();
 	zn_arena_done(&g.arena);
 }
 
-const struct zn__gpu_backend zn__nvml = { "nvml", nvml_read, nvml_keep };
+const struct zn__gpu_backend zn__nvml = {
+	.name = "nvml", .read = nvml_read, .keep = nvml_keep,
+	.open = zn__nvml_meter_open, .measure = zn__nvml_meter_measure, .close = zn__nvml_meter_close,
+};
