@@ -1,16 +1,22 @@
 /* zn-gpu: accelerators: what they do now, and who uses them. */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <time.h>
 
 #include "audit/devices.h"
+#include "base/clock.h"
 #include "cli/cli.h"
 
 enum { PAUSE_MS = 100 }; /* between the two looks that activity and traffic take */
 
+static const double INTERVAL_S = 1, INTERVAL_MIN_S = 0.01, INTERVAL_MAX_S = 86400;
+
 static struct {
 	const char *mock;
 	bool quick;
+	struct zn_of64 interval_s;
+	struct zn_ou64 count;
 } args;
 
 static struct zn_arena arena;
@@ -86,6 +92,105 @@ static int run_list(int argc, char **argv)
 	return zn_cli_end(w, code);
 }
 
+/* ---- watch -------------------------------------------------------------------------------------- */
+
+static volatile sig_atomic_t stopped;
+
+static void on_stop(int sig)
+{
+	(void)sig;
+	stopped = 1;
+}
+
+static void catch_stop(void)
+{
+	const struct sigaction act = { .sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND }; /* a second one is at once */
+
+	sigaction(SIGTERM, &act, NULL);
+	sigaction(SIGINT, &act, NULL);
+}
+
+/* Of those that are lost there is an event instead of samples, once. */
+static int put_round(struct zn_writer *w, const struct zn_list *found, bool *lost)
+{
+	const struct zn_gpu_state *v = found->v;
+	struct zn_gpu_event event;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < found->n; i++) {
+		if (zn_gpu_state_turned(&v[i], &lost[i], &event))
+			rc = zn_writer_put(w, &zn_gpu_event_kind, &event);
+		if (rc == 0 && !lost[i])
+			rc = zn_writer_put(w, &zn_gpu_sample_kind, &v[i]);
+	}
+	return rc;
+}
+
+/* Moments lie a whole number of intervals behind the first one, however long a look takes; those that passed meanwhile are
+ * left out.
+ */
+static uint64_t wait_for_next(uint64_t at_ns, uint64_t interval_ns)
+{
+	uint64_t now_ns = zn_boot_ns();
+	uint64_t next_ns = at_ns + interval_ns;
+
+	if (next_ns <= now_ns)
+		next_ns += ((now_ns - next_ns) / interval_ns + 1) * interval_ns;
+	const struct timespec until = { .tv_sec = (time_t)(next_ns / 1000000000), .tv_nsec = (long)(next_ns % 1000000000) };
+	while (!stopped && clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &until, NULL) == EINTR)
+		;
+	return next_ns;
+}
+
+/* The exit code. */
+static int watch(struct zn_devices *d, struct zn_writer *w)
+{
+	uint64_t interval_ns = (uint64_t)((args.interval_s.has ? args.interval_s.v : INTERVAL_S) * 1e9), at_ns = zn_boot_ns();
+	struct zn_list found = { 0 };
+	struct zn_arena kept = { 0 };
+	bool *lost = NULL;
+	int rc = 0, code = look_well(d, &found);
+
+	for (uint64_t left = args.count.has ? args.count.v : UINT64_MAX; !code && rc == 0 && !stopped && left; left--) {
+		if (!lost)
+			lost = zn_cli_must(zn_arena_array(&kept, found.n + 1, sizeof(*lost)));
+		rc = put_round(w, &found, lost);
+		if (rc < 0 || left == 1)
+			break;
+		at_ns = wait_for_next(at_ns, interval_ns);
+		zn_arena_reset(&arena);
+		code = stopped ? 0 : look(d, &found);
+	}
+	zn_arena_done(&kept);
+	return code;
+}
+
+static void check_watch(int argc, char **argv)
+{
+	if (argc)
+		zn_cli_usage("unexpected operand '%s'", argv[0]);
+	if (args.interval_s.has && !(args.interval_s.v >= INTERVAL_MIN_S && args.interval_s.v <= INTERVAL_MAX_S))
+		zn_cli_usage("option '--interval': %g s is not within %g s and a day", args.interval_s.v, INTERVAL_MIN_S);
+	if (args.count.has && !args.count.v)
+		zn_cli_usage("option '--count': nothing would be looked at");
+}
+
+static int run_watch(int argc, char **argv)
+{
+	static const struct zn_kind *const kinds[] = { &zn_gpu_sample_kind, &zn_gpu_event_kind, NULL };
+	struct zn_devices *d = NULL;
+
+	check_watch(argc, argv);
+	struct zn_writer *w = zn_cli_writer(kinds, true);
+	int code = open_devices(&d);
+	catch_stop();
+	if (!code)
+		code = watch(d, w);
+	zn_devices_close(d);
+	zn_arena_done(&arena);
+	return zn_cli_end(w, code);
+}
+
 /* ---- the program -------------------------------------------------------------------------------- */
 
 static const struct zn_opt opts[] = {
@@ -96,16 +201,24 @@ static const struct zn_opt opts[] = {
 	{ 0 },
 };
 
+static const struct zn_opt watch_opts[] = {
+	{ 'i', "interval", ZN_OPT_DUR, "TIME", &args.interval_s, NULL, "from one look to the next (default: 1 second)" },
+	{ 'n', "count", ZN_OPT_U64, "N", &args.count, NULL, "end after N looks" },
+	{ 0 },
+};
+
 static const struct zn_cmd verbs[] = {
 	{ .name = "list", .brief = "list the GPUs, what they do now and who uses them (the default)", .synopsis = "[options]",
 	  .run = run_list },
+	{ .name = "watch", .brief = "sample what the GPUs do, again and again", .synopsis = "[options]", .opts = watch_opts,
+	  .run = run_watch },
 	{ 0 },
 };
 
 static const struct zn_cmd cmd = {
 	.name = "zn-gpu",
 	.brief = "what the GPUs of this machine do now, and who uses them",
-	.synopsis = "[list] [options]",
+	.synopsis = "[list] [options]\nwatch [-i TIME] [-n N] [options]",
 	.opts = opts,
 	.verbs = verbs,
 };

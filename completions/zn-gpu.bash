@@ -34,6 +34,21 @@ _zn_gpu()
 			:
 		fi
 		;;
+	watch)
+		case $prev in
+		-i|--interval) :; return ;;
+		-n|--count) :; return ;;
+		--mock) :; return ;;
+		-o|--output) _zn_reply -W 'table json csv msgpack'; return ;;
+		--fields) :; return ;;
+		--complete) _zn_reply -W 'bash zsh fish'; return ;;
+		esac
+		if [[ $cur == -* ]]; then
+			_zn_reply -W '-i --interval -n --count -q --quick --mock -o --output --fields --no-heading -h --help --version --complete'
+		else
+			:
+		fi
+		;;
 	*)
 		case $prev in
 		--mock) :; return ;;
@@ -44,7 +59,7 @@ _zn_gpu()
 		if [[ $cur == -* ]]; then
 			_zn_reply -W '-q --quick --mock -o --output --fields --no-heading -h --help --version --complete'
 		else
-			_zn_reply -W 'list'
+			_zn_reply -W 'list watch'
 		fi
 		;;
 	esac

@@ -186,3 +186,107 @@ holds() {
 		exec 7</dev/nvidia0 && FAKE_NVML_PID=1 zn-gpu -o json' >gpus
 	holds gpus "r[0]['users'][0]['user'] == 'root' and r[0]['users'][0]['command'].startswith('sh -c')"
 }
+
+# ---- watch ---------------------------------------------------------------------------------------
+
+# The milliseconds of CPU time that a command takes.
+cpu_ms() {
+	local TIMEFORMAT='%3U %3S'
+	{ time "$@" >/dev/null 2>&1; } 2>&1 | awk '{ print int(1000 * ($1 + $2)) }'
+}
+
+@test "watch samples all devices at moments that do not drift, with the driver opened once" {
+	fake_driver nvidia-ml
+	FAKE_NVML_OPENED=$dir/opened zn-gpu watch -i 0.1 -n 6 -o json >samples
+	holds samples '[(s["kind"], s["gpu"]) for s in r] == [("sample", 0), ("sample", 1)] * 6'
+	# each moment is a whole number of intervals behind the first, and as late as the kernel wakes us; never early
+	holds samples 'all(r[i]["time_s"] - r[2]["time_s"] > 0.1 * (i - 2) / 2 - 0.05 for i in range(2, 12, 2))'
+	holds samples 'r[0]["power_w"] == 312.5 and r[0]["uuid"] == "GPU-fake-18" and "name" not in r[0]'
+	[ "$(grep -c . opened)" -eq 2 ] # once to measure, and once for what the machine is
+}
+
+@test "watch has activity and traffic from the first sample on, and they go on" {
+	fake_driver nvidia-ml
+	FAKE_NVML_SET=gpm=1 FAKE_NVML_LINKS=switch zn-gpu watch -i 0.05 -n 3 -o json >samples
+	holds samples 'len(r) == 6 and all((s["sm_pct"], s["pcie_rx_bytes_s"]) == (83.5, 200 << 20) for s in r)'
+	FAKE_NVML_LINKS=switch zn-gpu watch -i 0.05 -n 3 -o json >samples
+	holds samples 'len(r) == 6 and all(abs(s["nvlink_tx_bytes_s"] / 2**30 - 1) < 0.05 for s in r)'
+}
+
+@test "a device that is lost while it is watched is told once, the others go on, and so does it when it is back" {
+	fake_driver nvidia-ml
+	export FAKE_NVML_LOST=$dir/lost
+	zn-gpu watch -i 0.02 -o json >samples 3>&- &
+	pid=$!
+	until_true has_lines 4 samples
+	echo 1 >lost.new && mv lost.new lost
+	until_true grep -q '"event":"lost"' samples
+	n=$(grep -c . samples)
+	until_true has_lines $((n + 5)) samples
+	rm lost
+	until_true grep -q '"event":"back"' samples
+	n=$(grep -c . samples)
+	until_true has_lines $((n + 4)) samples
+	kill -TERM "$pid"
+	wait "$pid"
+	[ "$(tail -c 1 samples | od -An -c | tr -d ' ')" = '\n' ]
+	grep gpu_event samples >events
+	holds events '[(e["event"], e["gpu"], e["uuid"]) for e in r] == [("lost", 1, "GPU-fake-22"), ("back", 1, "GPU-fake-22")]'
+	holds events 'r[0]["reason"] == "GPU is lost" and "reason" not in r[1] and r[0]["pci"] == "0000:22:00.0"'
+	sed -n '/"lost"/,/"back"/p' samples | sed '1d;$d' >between
+	holds between 'len(r) >= 5 and all(s["gpu"] == 0 and s["power_w"] for s in r)'
+	holds samples 'r[-1]["kind"] == "sample" and {s["gpu"] for s in r[-3:]} == {0, 1}'
+}
+
+@test "a driver that answers nothing any more is as good as lost" {
+	fake_driver nvidia-ml
+	printf '#!/bin/sh\nexec zn-gpu watch -i 0.02 -n 40 -o json\n' >it
+	chmod +x it
+	FAKE_NVML_DEAD=$dir/dead ./it >samples 3>&- &
+	pid=$!
+	until_true has_lines 4 samples
+	touch dead
+	until_true eval '[ "$(grep -c "\"event\":\"lost\"" samples)" -eq 2 ]'
+	wait "$pid"
+	holds samples '[e["reason"] for e in r if e["kind"] == "gpu_event"] == ["Unknown Error"] * 2'
+}
+
+@test "watch ends with its reader, with status 0 on SIGTERM and SIGINT, and with whole records" {
+	fake_driver nvidia-ml
+	run bash -c 'timeout 20 zn-gpu watch -i 0.02 -o json | head -n 1; exit "${PIPESTATUS[0]}"'
+	[ "$status" -eq 141 ]
+	[[ $output == '{"kind":"sample",'*'}' ]]
+	for signal in TERM INT; do
+		rm -f samples
+		# a shell's background job ignores SIGINT
+		env --default-signal=INT zn-gpu watch -i 300 -o msgpack >samples 3>&- &
+		pid=$!
+		until_true test -s samples
+		kill -$signal "$pid"
+		wait "$pid"
+		[ "$(zn-fmt -o json <samples | grep -c '"power_w":312.5')" -eq 2 ]
+	done
+}
+
+@test "a look at eight devices takes 10 ms of a core at most, so that one a second takes one percent" {
+	if [ -n "$SANITIZED" ]; then skip "sanitizers take their time"; fi
+	fake_driver nvidia-ml
+	export FAKE_NVML_GPUS=8 FAKE_NVML_SET=gpm=1 FAKE_NVML_LINKS=switch FAKE_NVML_PID=$$
+	one=$(cpu_ms zn-gpu watch -n 1 -o msgpack)
+	many=$(cpu_ms zn-gpu watch -i 0.2 -n 21 -o msgpack)
+	[ $((many - one)) -le 200 ] || { echo "20 looks took $((many - one)) ms"; false; }
+}
+
+@test "made up GPUs can be watched, and have no figures" {
+	zn-gpu watch --mock 2 -i 0.02 -n 2 -o json >samples
+	holds samples '[set(s) for s in r] == [{"kind", "time_s", "gpu", "uuid"}] * 4'
+}
+
+@test "watch takes no interval that is none" {
+	for o in "-i 0" "-i 2d" "-n 0" "-i x" here; do
+		# shellcheck disable=SC2086
+		run --separate-stderr -64 zn-gpu watch $o
+		[ -z "$output" ]
+	done
+	[ "${stderr_lines[0]}" = "zn-gpu: unexpected operand 'here'" ]
+}

@@ -25,6 +25,18 @@ void zn_gpu_state_join(struct zn_gpu_state *st, const struct zn_gpu_sample *now)
 	g->nvlinks = now->nvlinks.has ? now->nvlinks : g->nvlinks;
 }
 
+bool zn_gpu_state_turned(const struct zn_gpu_state *st, bool *is_lost, struct zn_gpu_event *ret)
+{
+	bool lost = st->now.lost != NULL;
+
+	if (lost == *is_lost)
+		return false;
+	*is_lost = lost;
+	*ret = (struct zn_gpu_event){ .time_s = st->now.time_s, .event = lost ? "lost" : "back", .gpu = st->gpu.gpu,
+		                      .uuid = st->gpu.uuid, .pci = st->gpu.pci, .reason = st->now.lost };
+	return true;
+}
+
 static bool is_same_user(const struct zn_gpu_holder *a, const struct zn_gpu_holder *b)
 {
 	return a->user && b->user ? !strcmp(a->user, b->user) : a->user == b->user && a->pid == b->pid;

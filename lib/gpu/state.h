@@ -34,6 +34,8 @@ extern const struct zn_kind zn_gpu_now_kind, zn_gpu_sample_kind, zn_gpu_event_ki
 
 /* The driver's word of a device beside what was known of it; fills gpu. */
 void zn_gpu_state_join(struct zn_gpu_state *st, const struct zn_gpu_sample *now);
+/* True when *is_lost is not what st says: then it is, and *ret, which borrows from st, tells. */
+bool zn_gpu_state_turned(const struct zn_gpu_state *st, bool *is_lost, struct zn_gpu_event *ret);
 /* Fills held_by from holders.  -ENOMEM. */
 int zn_gpu_state_name_holders(struct zn_gpu_state *st, struct zn_arena *a);
 

@@ -11,7 +11,7 @@
  *   FAKE_NVML_SET    figures other than the usual ones, comma-separated: "power=90000,temperature.1=91" (of GPU 1 alone,
  *                    in the library's own order); "fan=-" is not supported
  *   FAKE_NVML_LOST   a file: while it is there, the GPU with the number in it is lost
- *   FAKE_NVML_ASKED  a file that gets a line for each time that a temperature is asked for
+ *   FAKE_NVML_DEAD   a file: while it is there, no figure is told of any GPU
  *   FAKE_NVML_OPENED a file that gets the number of each process that opens the driver, each time
  *   FAKE_NVML_WAIT   a FIFO: while it is there, nothing is answered until something was written to it
  *
@@ -58,7 +58,7 @@ static unsigned count(void)
 /* 999 is NVML_ERROR_UNKNOWN. */
 static int fails(const char *call)
 {
-	const char *list = env("FAKE_NVML_FAIL", "");
+	const char *list = access(env("FAKE_NVML_DEAD", ""), F_OK) ? env("FAKE_NVML_FAIL", "") : call;
 	size_t n = strlen(call);
 
 	for (const char *at = strstr(list, call); at; at = strstr(at + 1, call))
@@ -432,14 +432,9 @@ TWO(nvmlDeviceGetPcieThroughput, 1, "pcie_rx", 3000000, "pcie_tx", 1000000)
 int nvmlDeviceGetTemperature(dev d, int sensor, unsigned *to);
 int nvmlDeviceGetTemperature(dev d, int sensor, unsigned *to)
 {
-	FILE *asked = fopen(env("FAKE_NVML_ASKED", "/dev/null"), "a");
 	long long v;
 	int rc = tell(__func__, d, "temperature", 61, &v);
 
-	if (asked) {
-		fprintf(asked, "%u\n", d->index);
-		fclose(asked);
-	}
 	*to = (unsigned)v;
 	return sensor ? 2 : rc;
 }
