@@ -7,8 +7,10 @@
 #include "audit/devices.h"
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "gpu/health.h"
 
 enum { PAUSE_MS = 100 }; /* between the two looks that activity and traffic take */
+enum { AGAIN_MS = 500 }; /* before what is wrong is looked at again */
 
 static const double INTERVAL_S = 1, INTERVAL_MIN_S = 0.01, INTERVAL_MAX_S = 86400;
 
@@ -191,11 +193,71 @@ static int run_watch(int argc, char **argv)
 	return zn_cli_end(w, code);
 }
 
+/* ---- health ------------------------------------------------------------------------------------- */
+
+enum worst { FINE, WARNED, SPOILED };
+
+static enum worst judge(const struct zn_list *found, struct zn_list *ret)
+{
+	struct zn_gpu_health *v = zn_cli_must(zn_arena_array(&arena, found->n + 1, sizeof(*v)));
+	const struct zn_gpu_state *st = found->v;
+	enum worst worst = FINE;
+
+	for (size_t i = 0; i < found->n; i++) {
+		if (zn_gpu_health_make(&st[i], &arena, &v[i]) < 0)
+			zn_cli_must(NULL);
+		enum worst here = zn_gpu_health_is_bad(&v[i]) ? SPOILED : v[i].findings.n ? WARNED : FINE;
+		worst = here > worst ? here : worst;
+	}
+	*ret = (struct zn_list){ .v = v, .n = found->n };
+	return worst;
+}
+
+/* What is wrong once may be a process that ended between two questions: it is looked at again. */
+static int look_and_judge(struct zn_devices *d, struct zn_list *ret, enum worst *ret_worst)
+{
+	struct zn_list found = { 0 };
+	int code = look(d, &found);
+
+	if (code)
+		return code;
+	*ret_worst = judge(&found, ret);
+	if (*ret_worst == FINE || args.quick)
+		return 0;
+	pause_ms(AGAIN_MS);
+	code = look(d, &found);
+	if (!code)
+		*ret_worst = judge(&found, ret);
+	return code;
+}
+
+static int run_health(int argc, char **argv)
+{
+	static const struct zn_kind *const kinds[] = { &zn_gpu_health_kind, NULL };
+	struct zn_devices *d = NULL;
+	struct zn_list verdicts = { 0 };
+	enum worst worst = FINE;
+
+	if (argc)
+		zn_cli_usage("unexpected operand '%s'", argv[0]);
+	struct zn_writer *w = zn_cli_writer(kinds, false);
+	int code = open_devices(&d);
+	if (!code)
+		code = look_and_judge(d, &verdicts, &worst);
+	if (!code) {
+		put(w, &zn_gpu_health_kind, &verdicts);
+		code = worst == SPOILED ? ZN_EXIT_NO : ZN_EXIT_OK;
+	}
+	zn_devices_close(d);
+	zn_arena_done(&arena);
+	return zn_cli_end(w, code);
+}
+
 /* ---- the program -------------------------------------------------------------------------------- */
 
 static const struct zn_opt opts[] = {
 	{ 'q', "quick", ZN_OPT_FLAG, NULL, &args.quick, NULL,
-	  "look once: leave out activity and traffic that are measured between two looks" },
+	  "look once: leave out what is measured between two looks" },
 	{ 0, "mock", ZN_OPT_STR, "N[:MODEL]", &args.mock, NULL, "make up N GPUs; nothing is measured of these" },
 	ZN_CLI_OUTPUT_OPTS,
 	{ 0 },
@@ -212,13 +274,15 @@ static const struct zn_cmd verbs[] = {
 	  .run = run_list },
 	{ .name = "watch", .brief = "sample what the GPUs do, again and again", .synopsis = "[options]", .opts = watch_opts,
 	  .run = run_watch },
+	{ .name = "health", .brief = "say of each GPU whether it is fit for work; 1 if one is bad", .synopsis = "[options]",
+	  .run = run_health },
 	{ 0 },
 };
 
 static const struct zn_cmd cmd = {
 	.name = "zn-gpu",
 	.brief = "what the GPUs of this machine do now, and who uses them",
-	.synopsis = "[list] [options]\nwatch [-i TIME] [-n N] [options]",
+	.synopsis = "[list] [options]\nwatch [-i TIME] [-n N] [options]\nhealth [options]",
 	.opts = opts,
 	.verbs = verbs,
 };

@@ -49,6 +49,19 @@ _zn_gpu()
 			:
 		fi
 		;;
+	health)
+		case $prev in
+		--mock) :; return ;;
+		-o|--output) _zn_reply -W 'table json csv msgpack'; return ;;
+		--fields) :; return ;;
+		--complete) _zn_reply -W 'bash zsh fish'; return ;;
+		esac
+		if [[ $cur == -* ]]; then
+			_zn_reply -W '-q --quick --mock -o --output --fields --no-heading -h --help --version --complete'
+		else
+			:
+		fi
+		;;
 	*)
 		case $prev in
 		--mock) :; return ;;
@@ -59,7 +72,7 @@ _zn_gpu()
 		if [[ $cur == -* ]]; then
 			_zn_reply -W '-q --quick --mock -o --output --fields --no-heading -h --help --version --complete'
 		else
-			_zn_reply -W 'list watch'
+			_zn_reply -W 'list watch health'
 		fi
 		;;
 	esac

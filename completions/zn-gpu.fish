@@ -1,6 +1,6 @@
 # Completion of zn-gpu, printed by zn-gpu --complete=fish.
 complete -c zn-gpu -f
-complete -c zn-gpu -s q -l quick -d 'look once: leave out activity and traffic that are measured between two looks'
+complete -c zn-gpu -s q -l quick -d 'look once: leave out what is measured between two looks'
 complete -c zn-gpu -l mock -x -d 'make up N GPUs; nothing is measured of these'
 complete -c zn-gpu -s o -l output -x -a 'table json csv msgpack' -d 'table, json, csv or msgpack (default: table on a terminal, else msgpack)'
 complete -c zn-gpu -l fields -x -d 'only these keys, comma-separated, in this order; \'help\' lists them'
@@ -12,3 +12,4 @@ complete -c zn-gpu -n __fish_use_subcommand -a list -d 'list the GPUs, what they
 complete -c zn-gpu -n __fish_use_subcommand -a watch -d 'sample what the GPUs do, again and again'
 complete -c zn-gpu -n '__fish_seen_subcommand_from watch' -s i -l interval -x -d 'from one look to the next (default: 1 second)'
 complete -c zn-gpu -n '__fish_seen_subcommand_from watch' -s n -l count -x -d 'end after N looks'
+complete -c zn-gpu -n __fish_use_subcommand -a health -d 'say of each GPU whether it is fit for work; 1 if one is bad'

@@ -290,3 +290,45 @@ cpu_ms() {
 	done
 	[ "${stderr_lines[0]}" = "zn-gpu: unexpected operand 'here'" ]
 }
+
+# ---- health --------------------------------------------------------------------------------------
+
+@test "health gives one verdict for each device, and says with its status whether one is bad" {
+	fake_driver nvidia-ml
+	run -0 zn-gpu health -o json
+	[ "${#lines[@]}" -eq 2 ]
+	[[ ${lines[0]} == *'"level":"ok","what":"nothing is known to be wrong"}' ]]
+	FAKE_NVML_SET=pcie_width.1=8 zn-gpu health -o json >warned
+	holds warned '[h["level"] for h in r] == ["ok", "warn"] and r[1]["what"] == "its PCIe link runs with 8 of 16 lanes"'
+	holds warned 'r[1]["mend"] == "seat it again" and r[1]["findings"][0]["level"] == "warn" and "findings" not in r[0]'
+	FAKE_NVML_SET=uncorrected.0=1 run -1 zn-gpu health -o json
+	[[ ${lines[0]} == *'"gpu":0,"uuid":"GPU-fake-18"'*'"level":"bad","what":"1 memory errors could not be corrected'* ]]
+}
+
+@test "memory that no process holds is bad; held by one, or where the driver names none, it is not" {
+	fake_driver nvidia-ml
+	export FAKE_NVML_SET=used_mib.0=20480
+	zn-gpu health -o json >found || [ $? -eq 1 ]
+	holds found 'r[0]["level"] == "bad" and r[0]["what"] == "20.0G of its memory is held by no process" and r[1]["level"] == "ok"'
+	FAKE_NVML_PID=$$ run -0 zn-gpu health -o json
+	FAKE_NVML_FAIL=nvmlDeviceGetComputeRunningProcesses_v3 run -0 zn-gpu health -o json
+	fake_driver nvidia-ml-old
+	run -0 zn-gpu health -o json
+}
+
+@test "a device that is lost is bad" {
+	fake_driver nvidia-ml
+	echo 0 >lost
+	FAKE_NVML_LOST=$dir/lost zn-gpu health -o json >found || [ $? -eq 1 ]
+	holds found 'r[0]["level"] == "bad" and r[0]["what"] == "its driver has lost it: GPU is lost" and r[1]["level"] == "ok"'
+}
+
+@test "what was wrong for a moment is no finding" {
+	fake_driver nvidia-ml
+	echo 0 >lost
+	FAKE_NVML_LOST_ONCE=$dir/lost run -0 zn-gpu health -o json
+	[ ! -e lost ]
+	[[ ${lines[0]} == *'"level":"ok"'* ]]
+	echo 0 >lost
+	FAKE_NVML_LOST_ONCE=$dir/lost run -1 zn-gpu health -q -o json
+}

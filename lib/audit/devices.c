@@ -90,6 +90,16 @@ static const struct zn_gpu_sample *find_sample(const struct zn_list *samples, co
 	return NULL;
 }
 
+static bool do_others_answer(const struct zn_list *samples, const char *vendor)
+{
+	const struct zn_gpu_sample *v = samples->v;
+
+	for (size_t i = 0; vendor && i < samples->n; i++)
+		if (!strcmp(v[i].vendor, vendor))
+			return true;
+	return false;
+}
+
 static int join_all(struct zn_devices *d, const struct zn_list *samples, struct zn_arena *a, struct zn_gpu_state *v)
 {
 	int rc = 0;
@@ -104,6 +114,8 @@ static int join_all(struct zn_devices *d, const struct zn_list *samples, struct 
 		const struct zn_gpu_sample *s = find_sample(samples, &v[i].gpu);
 		if (s)
 			zn_gpu_state_join(&v[i], s);
+		v[i].has_backend = zn_gpu_has_backend(v[i].gpu.vendor);
+		v[i].others_answer = do_others_answer(samples, v[i].gpu.vendor);
 		rc = name_holders(d, a, &v[i]);
 	}
 	return rc;

@@ -288,5 +288,5 @@ static int amdgpu_measure(struct zn__gpu_probe *p, struct zn_arena *a, struct zn
 }
 
 const struct zn__gpu_backend zn__amdgpu = {
-	.name = "amdgpu", .open = amdgpu_open, .measure = amdgpu_measure, .close = amdgpu_close,
+	.name = "amdgpu", .vendor = "AMD", .open = amdgpu_open, .measure = amdgpu_measure, .close = amdgpu_close,
 };

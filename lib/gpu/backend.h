@@ -16,7 +16,7 @@ struct zn__gpu_probe {
 };
 
 struct zn__gpu_backend {
-	const char *name;
+	const char *name, *vendor;
 	/* Adds its devices to g, in PCI order.  A driver that is not there or refuses is no failure (it may
 	 * leave a note); -ENOMEM is the only one.  NULL: the bus says as much.
 	 */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "gpu/backend.h"
 
@@ -35,6 +36,14 @@ void zn_gpus_free(struct zn_gpus *g)
 		return;
 	zn_arena_done(&g->arena);
 	free(g);
+}
+
+bool zn_gpu_has_backend(const char *vendor)
+{
+	for (const struct zn__gpu_backend *const *b = zn__gpu_backends; vendor && *b; b++)
+		if (!strcmp((*b)->vendor, vendor))
+			return true;
+	return false;
 }
 
 const char *zn_gpu_vendor(uint32_t pci_vendor)

@@ -46,6 +46,8 @@ int zn_gpus_read(struct zn_gpus **ret, struct zn_err *err);
 void zn_gpus_free(struct zn_gpus *g);
 /* Keeps the drivers' libraries open from now on, so that every zn_gpus_read is quick; for processes that end soon. */
 void zn_gpus_keep(void);
+/* Whether there is a backend for devices of this maker, as zn_gpu_vendor names it (NULL: no). */
+bool zn_gpu_has_backend(const char *vendor);
 /* "NVIDIA" for 0x10de; NULL for who makes no accelerators that we know. */
 const char *zn_gpu_vendor(uint32_t pci_vendor);
 

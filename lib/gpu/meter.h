@@ -40,6 +40,7 @@ struct zn_gpu_sample {
 	struct zn_obool mig;
 	struct zn_list parts;         /* struct zn_gpu_part */
 	struct zn_list users;         /* struct zn_gpu_user */
+	bool users_known;             /* the driver told all of them, may be none */
 };
 
 struct zn_gpu_meter;

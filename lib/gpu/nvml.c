@@ -239,34 +239,37 @@ static void add_user(struct zn_arena *a, struct zn_list *users, const struct nvm
 		user->mem_bytes = ZN_SOME_U64(p->used);
 }
 
-/* Asked again with more room while processes come; the caller frees *ret. */
-static unsigned list_processes(processes_fn *ask, nvml_dev dev, struct nvml_process **ret)
+/* Asked again with more room while processes come; the caller frees *ret.  False: the driver did not tell. */
+static bool list_processes(processes_fn *ask, nvml_dev dev, struct nvml_process **ret, unsigned *ret_n)
 {
 	unsigned room = 64;
 
+	*ret = NULL;
+	*ret_n = 0;
 	for (int tries = 0; ask && tries < 4; tries++) {
 		unsigned n = room;
 		struct nvml_process *v = calloc(room, sizeof(*v));
 		int rc = v ? ask(dev, &n, v) : -1;
 		if (rc == NVML_SUCCESS && n <= room) {
 			*ret = v;
-			return n;
+			*ret_n = n;
+			return true;
 		}
 		free(v);
 		if (rc != NVML_INSUFFICIENT_SIZE || n > 1 << 20)
 			break;
 		room = n + 64;
 	}
-	*ret = NULL;
-	return 0;
+	return false;
 }
 
 /* A process that draws and computes is in both lists. */
 int zn__nvml_users(const struct nvml *nvml, struct zn_arena *a, nvml_dev dev, struct zn_list *users)
 {
 	struct nvml_process *compute, *graphics;
-	unsigned n_compute = list_processes(nvml->compute, dev, &compute);
-	unsigned n_graphics = list_processes(nvml->graphics, dev, &graphics);
+	unsigned n_compute, n_graphics;
+	bool known = list_processes(nvml->compute, dev, &compute, &n_compute);
+	bool drawing_known = list_processes(nvml->graphics, dev, &graphics, &n_graphics);
 	int rc = 0;
 
 	if (n_compute + n_graphics) {
@@ -279,7 +282,7 @@ int zn__nvml_users(const struct nvml *nvml, struct zn_arena *a, nvml_dev dev, st
 		add_user(a, users, &graphics[i]);
 	free(compute);
 	free(graphics);
-	return rc;
+	return rc < 0 ? rc : known && drawing_known;
 }
 
 /* ---- NVLinks ----------------------------------------------------------------------------------- */
@@ -393,7 +396,9 @@ static int read_device(const struct nvml *nvml, struct zn_gpus *g, const struct 
 	};
 	zn__nvml_memory(nvml, d->handle, &gpu->mem_bytes, &gpu->mem_used_bytes);
 	int rc = gpu->pci ? read_device_file(nvml, &g->arena, d->handle, gpu) : -ENOMEM;
-	return rc < 0 ? rc : zn__nvml_users(nvml, &g->arena, d->handle, &gpu->users);
+	if (rc == 0)
+		rc = zn__nvml_users(nvml, &g->arena, d->handle, &gpu->users);
+	return rc < 0 ? rc : 0;
 }
 
 static int read_devices(const struct nvml *nvml, struct zn_gpus *g)
@@ -451,6 +456,6 @@ static void nvml_keep(void)
 }
 
 const struct zn__gpu_backend zn__nvml = {
-	.name = "nvml", .read = nvml_read, .keep = nvml_keep,
+	.name = "nvml", .vendor = "NVIDIA", .read = nvml_read, .keep = nvml_keep,
 	.open = zn__nvml_meter_open, .measure = zn__nvml_meter_measure, .close = zn__nvml_meter_close,
 };

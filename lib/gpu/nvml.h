@@ -89,7 +89,7 @@ char *zn__nvml_address(struct zn_arena *a, const struct nvml_pci *pci);
 struct zn_ou64 zn__nvml_number(int (*ask)(nvml_dev, unsigned *), nvml_dev dev);
 /* What NVML returned; the two are set on success alone. */
 int zn__nvml_memory(const struct nvml *nvml, nvml_dev dev, struct zn_ou64 *total, struct zn_ou64 *used);
-/* struct zn_gpu_user; -ENOMEM is the only failure. */
+/* struct zn_gpu_user.  1: the driver told all of them; 0: it did not, and there may be more; -ENOMEM. */
 int zn__nvml_users(const struct nvml *nvml, struct zn_arena *a, nvml_dev dev, struct zn_list *users);
 
 /* The names that nvidia-smi has for these bits, "sw_power_cap"; one that has none is its number.  Pure. */

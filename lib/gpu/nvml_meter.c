@@ -558,13 +558,14 @@ static int measure_card(const struct state *s, struct card *c, struct zn_arena *
 		rc = read_mig(s, c, a, to);
 	if (rc == 0)
 		rc = zn__nvml_users(&s->nvml, a, c->dev, &to->users);
+	to->users_known = rc > 0;
 	const char *lost = why_lost(s, c);
 	c->answered |= c->good > 0;
 	if (lost) {
 		*to = identity(s, c, to->time_s);
 		to->lost = lost;
 	}
-	return rc;
+	return rc < 0 ? rc : 0;
 }
 
 int zn__nvml_meter_measure(struct zn__gpu_probe *p, struct zn_arena *a, struct zn_gpu_sample *v)

@@ -17,6 +17,8 @@ struct zn_gpu_state {
 	struct zn_list holders;       /* struct zn_gpu_holder */
 	struct zn_strs held_by;       /* each user once, with the jobs: "ann (job 12)" */
 	bool is_mock, is_sampled;     /* made up; a driver was asked for now */
+	bool has_backend;             /* its maker is one whose driver we can ask */
+	bool others_answer;           /* the driver tells of other devices of its maker */
 	bool sees_all;                /* the process numbers that a driver tells are those that we see */
 	const char *note;             /* why a driver that is there could not be asked, or NULL */
 };

@@ -11,6 +11,7 @@
  *   FAKE_NVML_SET    figures other than the usual ones, comma-separated: "power=90000,temperature.1=91" (of GPU 1 alone,
  *                    in the library's own order); "fan=-" is not supported
  *   FAKE_NVML_LOST   a file: while it is there, the GPU with the number in it is lost
+ *   FAKE_NVML_LOST_ONCE  the same, taken away when the first MIG mode was asked for
  *   FAKE_NVML_DEAD   a file: while it is there, no figure is told of any GPU
  *   FAKE_NVML_OPENED a file that gets the number of each process that opens the driver, each time
  *   FAKE_NVML_WAIT   a FIFO: while it is there, nothing is answered until something was written to it
@@ -103,7 +104,7 @@ static long long figure(const char *name, dev d, long long usual)
 /* 15 is NVML_ERROR_GPU_IS_LOST. */
 static int is_lost(dev d)
 {
-	FILE *f = fopen(env("FAKE_NVML_LOST", ""), "r");
+	FILE *f = fopen(env("FAKE_NVML_LOST", env("FAKE_NVML_LOST_ONCE", "")), "r");
 	unsigned index;
 	int lost = f && fscanf(f, "%u", &index) == 1 && index == d->index;
 
@@ -517,6 +518,7 @@ int nvmlDeviceGetMigMode(dev d, unsigned *now, unsigned *next)
 	long long v;
 	int rc = tell(__func__, d, "mig", 0, &v);
 
+	unlink(env("FAKE_NVML_LOST_ONCE", ""));
 	*now = *next = v > 0;
 	return rc;
 }
