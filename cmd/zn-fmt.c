@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "gpu/gpu.h"
+#include "gpu/health.h"
 #include "job/record.h"
 #include "job/spec.h"
 #include "plan/verdict.h"
@@ -37,7 +37,8 @@ static const struct zn_cmd cmd = {
 
 static const struct zn_kind *const kinds[] = {
 	&zn_machine_kind, &zn_numa_kind, &zn_cpu_kind, &zn_gpu_kind, &zn_nic_kind, &zn_nvme_kind, &zn_link_kind,
-	&zn_verdict_kind, &zn_spec_kind, &zn_job_kind, &zn_event_kind, &zn_node_kind, NULL,
+	&zn_verdict_kind, &zn_spec_kind, &zn_job_kind, &zn_event_kind, &zn_node_kind, &zn_gpu_sample_kind, &zn_gpu_event_kind,
+	&zn_gpu_health_kind, NULL,
 };
 
 /* The exit code; *ret_enough is set when the files behind this one do not matter any more. */

@@ -332,3 +332,13 @@ cpu_ms() {
 	echo 0 >lost
 	FAKE_NVML_LOST_ONCE=$dir/lost run -1 zn-gpu health -q -o json
 }
+
+@test "zn-fmt gives the records of zn-gpu the columns that zn-gpu gives them" {
+	fake_driver nvidia-ml
+	for verb in "watch -n 1" health; do
+		# shellcheck disable=SC2086
+		zn-gpu $verb -o csv | sed 's/^[0-9]\{10\}[0-9.]*,//' >ours # without the time
+		# shellcheck disable=SC2086
+		zn-gpu $verb -o msgpack | zn-fmt -o csv | sed 's/^[0-9]\{10\}[0-9.]*,//' | diff ours -
+	done
+}
