@@ -56,26 +56,6 @@ static bool receive_ours(struct zn__ring_run *r)
 	return !wrong;
 }
 
-/* One at a time, as who has but one at a time writes it. */
-static void send_one_ours(struct zn__ring_run *r)
-{
-	for (uint64_t at = 1; at <= r->n; at++)
-		while (!zn_spsc_push(&r->there, &at, 1))
-			;
-}
-
-static bool receive_one_ours(struct zn__ring_run *r)
-{
-	uint64_t v = 0, wrong = 0;
-
-	for (uint64_t want = 1; want <= r->n; want++) {
-		while (!zn_spsc_pop(&r->there, &v, 1))
-			;
-		wrong |= v ^ want;
-	}
-	return !wrong;
-}
-
 static void ask_ours(struct zn__ring_run *r)
 {
 	uint64_t v;
@@ -101,7 +81,6 @@ static bool answer_ours(struct zn__ring_run *r)
 }
 
 static const struct zn__ring_way ours = { open_ours, send_ours, receive_ours, close_ours };
-static const struct zn__ring_way one_of_ours = { open_ours, send_one_ours, receive_one_ours, close_ours };
 static const struct zn__ring_way ours_and_back = { open_ours, ask_ours, answer_ours, close_ours };
 
 /* ---- rounds ---- */
@@ -145,7 +124,7 @@ struct series {
 };
 
 static const struct series all_series[] = {
-	{ "one at a time", "items/s", 1, ITEMS, ZN__RING_ONE, &one_of_ours },
+	{ "one at a time", "items/s", 1, ITEMS, ZN__RING_ONE, &ours },
 	{ "16 at a time", "items/s", 16, 2 * ITEMS, ZN__RING_BATCH, &ours },
 	{ "64 at a time", "items/s", 64, 4 * ITEMS, ZN__RING_BATCH, &ours },
 	{ "there and back", "ns", 1, TURNS, ZN__RING_BACK, &ours_and_back },

@@ -7,7 +7,6 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -25,8 +24,6 @@ enum {
 /* Plain memory that the indexes guard. */
 #define zn__read(p)                   (*(p))
 #define zn__write(p, v)               (*(p) = (v))
-#define zn__read_some(to, p, n)       memcpy(to, p, (n) * sizeof(*(p)))
-#define zn__write_some(p, v, n)       memcpy(p, v, (n) * sizeof(*(p)))
 
 static inline void zn__pause(void)
 {

@@ -57,49 +57,29 @@ static inline size_t zn__spsc_there(struct zn_spsc *r, size_t at, size_t want)
 	return there < want ? there : want;
 }
 
-/* The slot of an index, and how many of n lie there before the ring begins anew. */
-static inline uint64_t *zn__spsc_slot(const struct zn_spsc *r, size_t at, size_t n, size_t *ret_first)
-{
-	size_t i = at & (r->capacity - 1);
-
-	*ret_first = n < r->capacity - i ? n : r->capacity - i;
-	return &r->slots[i];
-}
-
 /* The producer's. */
 static inline size_t zn_spsc_push(struct zn_spsc *r, const uint64_t *v, size_t n)
 {
-	size_t at = zn__own(&r->in.at), first;
+	size_t at = zn__own(&r->in.at), mask = r->capacity - 1;
 
 	n = zn__spsc_room(r, at, n);
-	if (!n)
-		return 0;
-	uint64_t *slot = zn__spsc_slot(r, at, n, &first);
-	if (n == 1) {
-		zn__write(slot, *v);
-	} else {
-		zn__write_some(slot, v, first);
-		zn__write_some(r->slots, v + first, n - first);
-	}
-	zn__store(&r->in.at, at + n, RELEASE);
+	for (size_t i = 0; i < n; i++)
+		zn__write(&r->slots[(at + i) & mask], v[i]);
+	if (n)
+		zn__store(&r->in.at, at + n, RELEASE);
 	return n;
 }
 
 /* The consumer's. */
 static inline size_t zn_spsc_pop(struct zn_spsc *r, uint64_t *to, size_t max)
 {
-	size_t at = zn__own(&r->out.at), n = zn__spsc_there(r, at, max), first;
+	size_t at = zn__own(&r->out.at), mask = r->capacity - 1;
+	size_t n = zn__spsc_there(r, at, max);
 
-	if (!n)
-		return 0;
-	const uint64_t *slot = zn__spsc_slot(r, at, n, &first);
-	if (n == 1) {
-		*to = zn__read(slot);
-	} else {
-		zn__read_some(to, slot, first);
-		zn__read_some(to + first, r->slots, n - first);
-	}
-	zn__store(&r->out.at, at + n, RELEASE);
+	for (size_t i = 0; i < n; i++)
+		to[i] = zn__read(&r->slots[(at + i) & mask]);
+	if (n)
+		zn__store(&r->out.at, at + n, RELEASE);
 	return n;
 }
 

@@ -27,7 +27,6 @@ static void model_store(void *p, uint64_t first, uint64_t v, enum order order);
 static bool model_swap(size_t *p, size_t *was, size_t v);
 static void model_fence(void);
 static void model_plain(const void *p, bool write);
-static void model_some(uint64_t *to, const uint64_t *from, size_t n, const uint64_t *in_ring, bool write);
 static void model_pause(void);
 static void model_sleep(const uint32_t *p, uint32_t while_is);
 static void model_wake(const uint32_t *p);
@@ -39,8 +38,6 @@ static void model_wake(const uint32_t *p);
 #define zn__fence() model_fence()
 #define zn__read(p) (model_plain(p, false), *(p))
 #define zn__write(p, v) (model_plain(p, true), *(p) = (v))
-#define zn__read_some(to, p, n) model_some(to, p, n, p, false)
-#define zn__write_some(p, v, n) model_some(p, v, n, p, true)
 #define zn__pause() model_pause()
 #define zn__yield() model_pause()
 #define zn__futex_wait(p, v) model_sleep(p, v)
@@ -273,14 +270,6 @@ static void model_plain(const void *p, bool write)
 		x->wrote = ++t->now.seen[me];
 	} else {
 		x->read[me] = ++t->now.seen[me];
-	}
-}
-
-static void model_some(uint64_t *to, const uint64_t *from, size_t n, const uint64_t *in_ring, bool write)
-{
-	for (size_t i = 0; i < n; i++) {
-		model_plain(&in_ring[i], write);
-		to[i] = from[i];
 	}
 }
 
