@@ -38,8 +38,9 @@ static void send_ours(struct zn__ring_run *r)
 	while (at <= r->n) {
 		for (size_t i = 0; i < r->batch; i++)
 			v[i] = at + i;
-		for (size_t sent = 0; sent < r->batch;)
-			sent += zn_spsc_push(&r->there, v + sent, r->batch - sent);
+		for (size_t sent = 0, k; sent < r->batch; sent += k)
+			if (!(k = zn_spsc_push(&r->there, v + sent, r->batch - sent)))
+				zn__pause();
 		at += r->batch;
 	}
 }
@@ -50,6 +51,8 @@ static bool receive_ours(struct zn__ring_run *r)
 
 	while (want <= r->n) {
 		size_t k = zn_spsc_pop(&r->there, v, r->batch);
+		if (!k)
+			zn__pause();
 		for (size_t i = 0; i < k; i++)
 			wrong |= v[i] ^ want++;
 	}
@@ -63,7 +66,7 @@ static void ask_ours(struct zn__ring_run *r)
 	for (uint64_t at = 1; at <= r->n; at++) {
 		zn_spsc_push(&r->there, &at, 1);
 		while (!zn_spsc_pop(&r->back, &v, 1))
-			;
+			zn__pause();
 	}
 }
 
@@ -73,7 +76,7 @@ static bool answer_ours(struct zn__ring_run *r)
 
 	for (uint64_t want = 1; want <= r->n; want++) {
 		while (!zn_spsc_pop(&r->there, &v, 1))
-			;
+			zn__pause();
 		wrong |= v ^ want;
 		zn_spsc_push(&r->back, &v, 1);
 	}

@@ -35,7 +35,7 @@ static int open_ck(struct zn__ring_run *r)
 static void push(struct ck *ck, uintptr_t v)
 {
 	while (!ck_ring_enqueue_spsc(&ck->ring, ck->slots, (void *)v))
-		;
+		zn__pause();
 }
 
 static uintptr_t pop(struct ck *ck)
@@ -43,7 +43,7 @@ static uintptr_t pop(struct ck *ck)
 	void *v;
 
 	while (!ck_ring_dequeue_spsc(&ck->ring, ck->slots, &v))
-		;
+		zn__pause();
 	return (uintptr_t)v;
 }
 

@@ -44,8 +44,9 @@ static int open_rte(struct zn__ring_run *r)
 /* All n of them, however often it takes. */
 static void push(struct rte *rte, const uint64_t *v, size_t n)
 {
-	for (size_t sent = 0; sent < n;)
-		sent += rte_ring_sp_enqueue_burst_elem(&rte->ring, v + sent, sizeof(*v), (unsigned)(n - sent), NULL);
+	for (size_t sent = 0, k; sent < n; sent += k)
+		if (!(k = rte_ring_sp_enqueue_burst_elem(&rte->ring, v + sent, sizeof(*v), (unsigned)(n - sent), NULL)))
+			zn__pause();
 }
 
 static size_t pop(struct rte *rte, uint64_t *v, size_t n)
@@ -70,6 +71,8 @@ static bool receive_rte(struct zn__ring_run *r)
 
 	while (want <= r->n) {
 		size_t k = pop(r->theirs[0], v, r->batch);
+		if (!k)
+			zn__pause();
 		for (size_t i = 0; i < k; i++)
 			wrong |= v[i] ^ want++;
 	}
@@ -83,7 +86,7 @@ static void ask_rte(struct zn__ring_run *r)
 	for (uint64_t at = 1; at <= r->n; at++) {
 		push(r->theirs[0], &at, 1);
 		while (!pop(r->theirs[1], &v, 1))
-			;
+			zn__pause();
 	}
 }
 
@@ -93,7 +96,7 @@ static bool answer_rte(struct zn__ring_run *r)
 
 	for (uint64_t want = 1; want <= r->n; want++) {
 		while (!pop(r->theirs[0], &v, 1))
-			;
+			zn__pause();
 		wrong |= v ^ want;
 		push(r->theirs[1], &v, 1);
 	}
