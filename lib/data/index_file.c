@@ -188,10 +188,11 @@ static int take(const struct head *h, char *body, struct zn_index *ret)
 static char *room_for(uint64_t n)
 {
 	const size_t huge = (size_t)2 << 20;
-	size_t rounded = n < 2 * huge ? (size_t)n + 8 : (n + huge - 1) / huge * huge;
-	char *p = n < 2 * huge ? malloc(rounded) : aligned_alloc(huge, rounded);
+	bool is_large = n >= huge / 2;
+	size_t rounded = is_large ? (n + huge - 1) / huge * huge : (size_t)n + 8;
+	char *p = is_large ? aligned_alloc(huge, rounded) : malloc(rounded);
 
-	if (p && n >= 2 * huge)
+	if (p && is_large)
 		madvise(p, rounded, MADV_HUGEPAGE); /* else small ones do */
 	return p;
 }
