@@ -25,13 +25,15 @@
 #include "data/near.h"
 #include "data/resume.h"
 #include "data/sink.h"
+#include "data/stages.h"
+#include "rec/writer.h"
 
 enum { BATCH = 32, BATCH_MAX = 1 << 20, WORLD_MAX = 1 << 20 };
 #define MEMORY (UINT64_C(512) << 20)
 
 static struct {
 	struct zn_ou64 batch, seed, epochs, rank, world, threads, depth, memory, max_errors;
-	const char *share, *tokens, *numa, *shuffle, *fields, *resume, *on_error, *tail;
+	const char *share, *tokens, *numa, *shuffle, *fields, *resume, *on_error, *tail, *stats_to;
 	struct zn_strs decode;
 	bool arrow, direct, no_uring, no_keep, progress, stats;
 } o;
@@ -61,6 +63,7 @@ static const struct zn_opt opts[] = {
 	{ 0, "no-uring", ZN_OPT_FLAG, NULL, &o.no_uring, NULL, "read by threads instead of io_uring" },
 	{ 0, "no-index", ZN_OPT_FLAG, NULL, &o.no_keep, NULL, "keep no index of a shard" },
 	{ 0, "stats", ZN_OPT_FLAG, NULL, &o.stats, NULL, "at the end say on stderr how fast it was, and what was waited for" },
+	{ 0, "stats-to", ZN_OPT_STR, "FILE", &o.stats_to, "file", "add a record of each stage to FILE, once a second and at the end, as JSON" },
 	{ 0, "progress", ZN_OPT_FLAG, NULL, &o.progress, NULL, "say so once a second, too" },
 	{ 0 },
 };
@@ -483,6 +486,28 @@ static int send_batch(const struct feed *f, struct zn_sink *to, const struct zn_
 	return rc;
 }
 
+static struct { int fd; struct zn_writer *w; uint64_t put_ns; } stats_to = { .fd = -1 };
+
+static int open_stats(struct zn_err *err)
+{
+	struct zn_writer_opts json = { .format = ZN_FORMAT_JSON };
+
+	if (!o.stats_to)
+		return 0;
+	stats_to.fd = open(o.stats_to, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0644);
+	int rc = stats_to.fd < 0 ? -errno : zn_writer_new(stats_to.fd, &json, &stats_to.w);
+	return rc < 0 ? zn_err_set(err, rc, "'%s': %s", o.stats_to, strerrordesc_np(-rc)) : 0;
+}
+
+static void close_stats(void)
+{
+	zn_writer_free(stats_to.w);
+	stats_to.w = NULL;
+	if (stats_to.fd >= 0)
+		close(stats_to.fd);
+	stats_to.fd = -1;
+}
+
 static void say_progress(const struct feed *f)
 {
 	uint64_t now = zn_boot_ns();
@@ -546,37 +571,38 @@ static int open_sink(struct zn_sink *sink, struct feed *f, struct zn_err *err)
 	return rc;
 }
 
-static int stream(const struct feed *f, struct zn_sink *to, struct zn_err *err)
-{
-	const struct zn_batch *b;
-	int rc = 0;
-
-	while (rc == 0 && !stop_signal && !is_too_many() && (rc = feed_next(f, &b, err)) > 0) {
-		rc = send_batch(f, to, b, err);
-		say_progress(f);
-	}
-	if (rc == -EINTR && stop_signal)
-		rc = 0;
-	return rc < 0 ? rc : zn_sink_end(to, err);
-}
-
 /* ---- the end ---------------------------------------------------------------------------------------------- */
 
-/* What most time went into, and so what would have to be faster. */
-static const char *bottleneck(const struct zn_loader_stats *s)
+static size_t stages(const struct feed *f, struct zn_stage *ret)
 {
-	const struct { uint64_t ns; const char *text; } v[] = {
-		{ s->device_ns, s->url_bytes > s->cold_bytes ? "the server: most time it was waited for" : "the device: most time it was waited for" },
-		{ s->copy_ns, "copying from the page cache" },
-		{ s->parse_ns, "taking samples apart" },
-		{ s->decode_ns, "decoding" },
-		{ seen.sink_ns, "the reader of the batches: most time it was waited for" },
-	};
-	size_t n = sizeof(v) / sizeof(*v), most = threads() && s->empty_ns < seen.sink_ns ? n - 1 : 0;
+	struct zn_stage_sink sink = { seen.bytes, seen.sink_ns };
+	double time_s = (double)(zn_boot_ns() - seen.begun_ns) / 1e9;
+	struct zn_loader_stats ls = { 0 };
+	struct zn_flow_stats fs = { 0 };
 
-	for (size_t i = 0; i < n && most != n - 1; i++)
-		most = v[i].ns > v[most].ns ? i : most;
-	return v[most].text;
+	if (f->flow)
+		fs = zn_flow_count(f->flow);
+	else
+		ls = zn_loader_count(f->loader);
+	return f->flow ? zn_stages_of_flow(&fs, &sink, time_s, ret) : zn_stages_of_loader(&ls, &sink, threads() > 0, time_s, ret);
+}
+
+/* Records of all stages, where --stats-to says.  Nobody's training ends because they can't be written. */
+static void put_stages(const struct feed *f)
+{
+	struct zn_stage v[ZN_STAGES_MAX];
+	size_t n = stats_to.w ? stages(f, v) : 0;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = zn_writer_put(stats_to.w, &zn_stage_kind, &v[i]);
+	if (rc == 0 && n)
+		rc = zn_writer_flush(stats_to.w);
+	stats_to.put_ns = zn_boot_ns();
+	if (rc == 0)
+		return;
+	zn_cli_warn("statistics can't be written to '%s': %s", o.stats_to, strerrordesc_np(-rc));
+	close_stats();
 }
 
 static void sum_up_loader(struct zn_loader *l)
@@ -589,19 +615,15 @@ static void sum_up_loader(struct zn_loader *l)
 	fprintf(stderr, "zn-load: read %.2f GB from the page cache and %.2f GB from devices%s%s%s; waited %.0f ms for %s, copied %.0f ms, took apart %.0f ms, "
 	        "decoded %.0f ms, wrote %.0f ms\n", (double)s.warm_bytes / 1e9, (double)s.cold_bytes / 1e9, s.engine ? " by " : "", s.engine ? s.engine : "",
 	        s.direct_bytes ? ", past the page cache" : "", (double)s.device_ns / ms, s.url_bytes ? "devices and servers" : "devices", (double)s.copy_ns / ms, (double)s.parse_ns / ms, (double)s.decode_ns / ms, (double)seen.sink_ns / ms);
-	fprintf(stderr, "zn-load: the bottleneck is %s\n", bottleneck(&s));
 }
 
 static void sum_up_flow(struct zn_flow *f)
 {
 	struct zn_flow_stats s = zn_flow_count(f);
-	const char *most = s.wait_ns > s.unpack_ns ? "whoever writes the stream, or its device: most time it was waited for" : "unpacking";
 	double ms = 1e6;
 
 	fprintf(stderr, "zn-load: read %.2f GB in order; waited %.0f ms for them, unpacked %.0f ms, wrote %.0f ms\n", (double)s.read_bytes / 1e9,
 	        (double)s.wait_ns / ms, (double)s.unpack_ns / ms, (double)seen.sink_ns / ms);
-	fprintf(stderr, "zn-load: the bottleneck is %s\n",
-	        seen.sink_ns > s.wait_ns && seen.sink_ns > s.unpack_ns ? "the reader of the batches: most time it was waited for" : most);
 }
 
 static void sum_up(const struct feed *f)
@@ -616,6 +638,8 @@ static void sum_up(const struct feed *f)
 		sum_up_flow(f->flow);
 	else
 		sum_up_loader(f->loader);
+	struct zn_stage v[ZN_STAGES_MAX];
+	fprintf(stderr, "zn-load: the bottleneck is %s\n", zn_stages_worst(v, stages(f, v))->text);
 }
 
 static int end_code(int rc, const struct zn_err *err)
@@ -660,19 +684,38 @@ static void close_feed(struct feed *f, const struct zn_loader_ask *ask)
 		zn_decoder_free(ask->decoders[i]);
 }
 
+static int stream(const struct feed *f, struct zn_sink *to, struct zn_err *err)
+{
+	const struct zn_batch *b;
+	int rc = 0;
+
+	while (rc == 0 && !stop_signal && !is_too_many() && (rc = feed_next(f, &b, err)) > 0) {
+		rc = send_batch(f, to, b, err);
+		say_progress(f);
+		if (stats_to.w && zn_boot_ns() - stats_to.put_ns >= 1000000000)
+			put_stages(f);
+	}
+	if (rc == -EINTR && stop_signal)
+		rc = 0;
+	return rc < 0 ? rc : zn_sink_end(to, err);
+}
+
 static int load(const struct zn_sources *s, struct zn_arena *a)
 {
 	struct zn_loader_ask ask = ask_of_options(a);
 	struct zn_err err = { .text = "" };
 	struct feed feed = { .loader = NULL };
 	struct zn_sink sink;
-	int rc = open_all(s, &ask, a, &feed, &sink, &err);
+	int rc = open_stats(&err);
+
+	if (rc == 0)
+		rc = open_all(s, &ask, a, &feed, &sink, &err);
 
 	if (rc < 0) {
 		close_feed(&feed, &ask);
 		return end_code(stop_signal ? 0 : rc, &err);
 	}
-	seen.begun_ns = seen.said_ns = zn_boot_ns();
+	seen.begun_ns = seen.said_ns = stats_to.put_ns = zn_boot_ns();
 	rc = stream(&feed, &sink, &err);
 	if (rc == 0 && feed.flow && !stop_signal && !seen.samples && !seen.losses && !far.state.next)
 		zn_cli_warn("there is no sample in it");
@@ -682,6 +725,8 @@ static int load(const struct zn_sources *s, struct zn_arena *a)
 	}
 	zn_sink_close(&sink);
 	rc = rc < 0 ? rc : far.rc;
+	put_stages(&feed);
+	close_stats();
 	sum_up(&feed);
 	close_feed(&feed, &ask);
 	return end_code(rc, &err);

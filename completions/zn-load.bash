@@ -30,10 +30,11 @@ _zn_load()
 	-j|--threads) :; return ;;
 	--depth) :; return ;;
 	--numa) _zn_reply -W 'auto none'; return ;;
+	--stats-to) compopt -o filenames; _zn_reply -f; return ;;
 	--complete) _zn_reply -W 'bash zsh fish'; return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		_zn_reply -W '-b --batch --shuffle --seed -e --epochs --rank --world --tail --fields --tokens --decode --arrow --share --resume --on-error --max-errors --memory -j --threads --depth --numa --direct --no-uring --no-index --stats --progress -h --help --version --complete'
+		_zn_reply -W '-b --batch --shuffle --seed -e --epochs --rank --world --tail --fields --tokens --decode --arrow --share --resume --on-error --max-errors --memory -j --threads --depth --numa --direct --no-uring --no-index --stats --stats-to --progress -h --help --version --complete'
 	else
 		compopt -o filenames; _zn_reply -f
 	fi

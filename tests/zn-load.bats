@@ -541,6 +541,27 @@ EOF
 	python3 reader.py "$@"
 }
 
+@test "each stage says how it did, in records, and a place that takes none ends nothing" {
+	shard a.tar 1 300
+	zn-load -b 8 --stats-to stats.json --direct a.tar | keys >got
+	[ "$(wc -l <got)" -eq 300 ]
+	tail -n 5 stats.json >end.json # before it, where a second has passed, others
+	[ "$(zn-fmt -o csv --no-heading --fields stage end.json | tr '\n' ' ')" = "device copy parse decode sink " ]
+	[ "$(zn-fmt --where 'bottleneck == true' -o json end.json | wc -l)" -eq 1 ]
+	[ "$(zn-fmt --where "stage == 'device' && bytes > 0 && queue > 0 && waited_for == 'device'" -o json end.json | wc -l)" -eq 1 ]
+	cp stats.json before
+	zn-load -b 8 -j 2 --stats-to stats.json a.tar | keys | cmp got -
+	head -n "$(wc -l <before)" stats.json | cmp - before # it was added to what was there
+	tail -n 6 stats.json | grep -q '"stage":"ready".*"queue":'
+	gzip -c a.tar >a.tar.gz
+	zn-load --stats-to /dev/fd/8 a.tar.gz 8>flow.json >/dev/null
+	[ "$(tail -n 3 flow.json | zn-fmt -o csv --no-heading --fields stage | tr '\n' ' ')" = "stream unpack sink " ]
+	zn-load -b 8 --stats-to /dev/full a.tar 2>said | keys | cmp got -
+	grep -q "statistics can't be written to '/dev/full': No space left on device" said
+	run -71 zn-load --stats-to /nowhere/stats a.tar
+	[[ $output == "zn-load: '/nowhere/stats': No such file or directory" ]]
+}
+
 @test "another process gets batches as they lie in memory, and gives them back" {
 	shard a.tar 1 60
 	zn-load --share sock -b 4 --shuffle all --resume state a.tar >out 2>&1 &

@@ -234,8 +234,8 @@ static int ask_for(struct zn__loading *g, struct zn__load *load, struct zn__run 
 		at += n;
 	}
 	r->n_reads = load->n_reads - r->first_read;
-	*(r->source->url ? &g->stats.url_bytes : &g->stats.cold_bytes) += r->bytes;
-	g->stats.direct_bytes += direct ? r->bytes : 0;
+	zn__count(r->source->url ? &g->stats.url_bytes : &g->stats.cold_bytes, r->bytes);
+	zn__count(&g->stats.direct_bytes, direct ? r->bytes : 0);
 	load->is_cold = true;
 	return 0;
 }
@@ -314,9 +314,9 @@ static int finish_run(struct zn__loading *g, struct zn__load *load, struct zn__r
 	read_rest(r);
 	if (r->good == r->bytes)
 		close_run(g, r);
-	g->stats.device_ns += waited - begun;
-	g->stats.copy_ns += zn_boot_ns() - waited;
-	g->stats.warm_bytes += r->n_reads ? 0 : r->good;
+	zn__count(&g->stats.device_ns, waited - begun);
+	zn__count(&g->stats.copy_ns, zn_boot_ns() - waited);
+	zn__count(&g->stats.warm_bytes, r->n_reads ? 0 : r->good);
 	return 0;
 }
 
@@ -436,7 +436,7 @@ int zn__load_finish(struct zn__loading *g, struct zn__load *load, struct zn_err 
 		close_run(g, &load->runs[i]);
 	uint64_t begun = zn_boot_ns();
 	rc = zn__load_parse(g, load);
-	g->stats.parse_ns += zn_boot_ns() - begun;
+	zn__count(&g->stats.parse_ns, zn_boot_ns() - begun);
 	return rc < 0 ? zn_err_set(err, rc, "out of memory") : 0;
 }
 

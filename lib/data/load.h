@@ -69,6 +69,12 @@ struct zn__load {
 	struct zn__load *next;
 };
 
+/* Counted by one thread, and looked at by another. */
+static inline void zn__count(uint64_t *to, uint64_t n)
+{
+	__atomic_store_n(to, *to + n, __ATOMIC_RELAXED);
+}
+
 /* What rank gets as its k-th of an epoch's; has what is cold begin to be read. */
 int zn__load_plan(struct zn__loading *g, const struct zn_epoch *e, uint64_t k, struct zn__load **ret, struct zn_err *err);
 /* Waits for it, reads what is warm, and takes it apart. */

@@ -90,7 +90,7 @@ static void decode(struct parsing *s, const struct zn__slot *slot)
 		return;
 	uint64_t begun = zn_boot_ns(), random = zn__random_of(order->seed, load->batch.epoch, slot->place.shard, slot->place.sample);
 	s->why = zn__decode_sample(s->g->ask, &s->g->hands, s->data, s->n, load->tensors, load->batch.n, load->n_slots, random);
-	s->g->stats.decode_ns += zn_boot_ns() - begun;
+	zn__count(&s->g->stats.decode_ns, zn_boot_ns() - begun);
 	s->bytes = 0;
 	for (uint32_t i = 0; i < s->n; i++)
 		s->bytes += s->data[i].n;

@@ -48,7 +48,7 @@ struct zn_loader {
 	uint64_t used_bytes;                    /* of memory, by batches that are read, ready or out */
 	uint64_t largest_bytes;                 /* of a batch so far, as the next may be; 0: there was none */
 	bool is_stopping;
-	uint64_t empty_ns;
+	uint64_t empty_ns, ready, taken;
 	int rc;                                 /* it ended with that; err says why */
 	struct zn_err err;
 };
@@ -214,7 +214,7 @@ static bool await_room(struct reader *r)
 	if (!is_over)
 		hold(r);
 	pthread_mutex_unlock(&l->lock);
-	r->loading.stats.full_ns += zn_boot_ns() - begun;
+	zn__count(&r->loading.stats.full_ns, zn_boot_ns() - begun);
 	return !is_over;
 }
 
@@ -224,7 +224,7 @@ static int open_reads(struct reader *r, struct zn_err *err)
 	int rc = r->loading.reads ? 0 : zn_reads_new(depth(r->loader), !ask->no_uring, &r->loading.reads);
 
 	if (rc == 0)
-		r->loading.stats.engine = zn_reads_engine(r->loading.reads);
+		__atomic_store_n(&r->loading.stats.engine, zn_reads_engine(r->loading.reads), __ATOMIC_RELAXED);
 	if (rc == 0 && !r->loading.hands.v)
 		rc = zn__hands_make(ask, &r->loading.hands);
 	return rc < 0 ? zn_err_set(err, rc, "can't begin to read: %s", strerrordesc_np(-rc)) : 0;
@@ -248,6 +248,16 @@ static int plan_some(struct reader *r, struct zn_err *err)
 	return 0;
 }
 
+static void count_requests(struct reader *r)
+{
+	uint64_t n = 0;
+
+	for (const struct zn__load *load = r->ahead; load; load = load->next)
+		n += load->n_reads;
+	zn__count(&r->loading.stats.requests, n);
+	zn__count(&r->loading.stats.asked, n != 0);
+}
+
 /* The next of this reader's: 1; 0: there is none; -errno. */
 static int read_next(struct reader *r, struct zn__load **ret, struct zn_err *err)
 {
@@ -258,6 +268,7 @@ static int read_next(struct reader *r, struct zn__load **ret, struct zn_err *err
 	struct zn__load *load = r->ahead;
 	if (rc < 0 || !load)
 		return rc;
+	count_requests(r);
 	r->ahead = load->next;
 	if (!r->ahead)
 		r->last = &r->ahead;
@@ -293,7 +304,7 @@ static void *read_on(void *arg)
 				drop(r->loader, load);
 			break;
 		}
-		r->loading.stats.full_ns += zn_boot_ns() - begun;
+		zn__count(&r->loading.stats.full_ns, zn_boot_ns() - begun);
 	} while (rc > 0);
 	zn_spsc_close(&r->ring);
 	zn_reads_free(r->loading.reads); /* waits for what is under way, which the kernel lets nobody but this thread do */
@@ -309,6 +320,8 @@ static int next_of_thread(struct zn_loader *l, struct reader *r, struct zn__load
 	l->empty_ns += zn_boot_ns() - begun;
 	if (!n)
 		return 0;
+	l->ready += 1 + zn_spsc_ready(&r->ring);
+	l->taken++;
 	struct zn__load *load = (struct zn__load *)(uintptr_t)item;
 	if (load->rc < 0)
 		return zn_err_set(err, load->rc, "%s", load->err.text);
@@ -559,21 +572,26 @@ uint64_t zn_loader_total(const struct zn_loader *l)
 
 struct zn_loader_stats zn_loader_count(struct zn_loader *l)
 {
-	struct zn_loader_stats sum = { .empty_ns = l->empty_ns };
+	struct zn_loader_stats sum = { .empty_ns = l->empty_ns, .ready = l->ready, .taken = l->taken };
 
+#define ADD(what) sum.what += __atomic_load_n(&s->what, __ATOMIC_RELAXED)
 	for (unsigned i = 0; i < l->n_readers; i++) {
 		const struct zn_loader_stats *s = &l->readers[i].loading.stats;
-		sum.warm_bytes += s->warm_bytes;
-		sum.cold_bytes += s->cold_bytes;
-		sum.direct_bytes += s->direct_bytes;
-		sum.url_bytes += s->url_bytes;
-		sum.device_ns += s->device_ns;
-		sum.copy_ns += s->copy_ns;
-		sum.parse_ns += s->parse_ns - s->decode_ns;
-		sum.decode_ns += s->decode_ns;
-		sum.full_ns += s->full_ns;
-		if (s->cold_bytes)
-			sum.engine = s->engine;
+		ADD(warm_bytes);
+		ADD(cold_bytes);
+		ADD(direct_bytes);
+		ADD(url_bytes);
+		ADD(device_ns);
+		ADD(copy_ns);
+		ADD(parse_ns);
+		ADD(decode_ns);
+		ADD(full_ns);
+		ADD(requests);
+		ADD(asked);
+		const char *engine = __atomic_load_n(&s->engine, __ATOMIC_RELAXED);
+		sum.engine = sum.cold_bytes && engine ? engine : sum.engine;
 	}
+#undef ADD
+	sum.parse_ns = sum.parse_ns > sum.decode_ns ? sum.parse_ns - sum.decode_ns : 0; /* which is a part of it */
 	return sum;
 }

@@ -54,6 +54,8 @@ struct zn_loader_stats {
 	uint64_t decode_ns;            /* decoded */
 	uint64_t full_ns;              /* waited for somebody to take a batch */
 	uint64_t empty_ns;             /* the caller waited for a batch */
+	uint64_t requests, asked;      /* of devices and servers: asked for and not taken yet when a batch was, added up; how often */
+	uint64_t ready, taken;         /* of threads: batches that were ready when one was taken, added up; how often */
 	const char *engine;            /* "io_uring", "threads": of cold reads; NULL: there were none */
 };
 
@@ -65,7 +67,7 @@ int zn_loader_next(struct zn_loader *l, const struct zn_batch **ret, struct zn_e
 /* It is not looked at any more. */
 void zn_loader_put(struct zn_loader *l, const struct zn_batch *batch);
 uint64_t zn_loader_total(const struct zn_loader *l); /* samples of an epoch, all ranks together */
-/* So far; exact when nothing is under way. */
+/* So far; exact when nothing is under way.  From the thread that gets batches. */
 struct zn_loader_stats zn_loader_count(struct zn_loader *l);
 
 #endif

@@ -83,6 +83,12 @@ static inline size_t zn_spsc_pop(struct zn_spsc *r, uint64_t *to, size_t max)
 	return n;
 }
 
+/* The consumer's: how many it could pop now. */
+static inline size_t zn_spsc_ready(struct zn_spsc *r)
+{
+	return zn__load(&r->in.at, ACQUIRE) - zn__own(&r->out.at);
+}
+
 /* ---- waiting, as the ring was told to ---- */
 
 /* All of them: n; fewer when the ring was closed meanwhile. */
