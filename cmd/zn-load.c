@@ -4,28 +4,24 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sched.h>
-#include <linux/sockios.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/units.h"
 #include "cli/cli.h"
 #include "data/decode.h"
-#include "data/flow.h"
-#include "data/loader.h"
+#include "data/feed.h"
 #include "data/near.h"
-#include "data/resume.h"
+#include "data/share.h"
 #include "data/sink.h"
 #include "data/stages.h"
+#include "data/taken.h"
 #include "rec/writer.h"
 
 enum { BATCH = 32, BATCH_MAX = 1 << 20, WORLD_MAX = 1 << 20 };
@@ -296,83 +292,20 @@ static int go_near(int node, struct zn_err *err)
 
 /* ---- how far it came -------------------------------------------------------------------------------------- */
 
-/* Batches that were written, and may not have been read yet. */
-struct sent { uint64_t end, epoch, next; };
-enum { SENT_MAX = 4096 };
-
-static struct {
-	int fd;                        /* -1: nobody asked */
-	struct zn_resume state;
-	struct sent sent[SENT_MAX];
-	unsigned first, n;
-	int rc;                        /* of the last note of one that was given back */
-	char data[ZN_DATA_DIGEST], order[128];
-} far = { .fd = -1 };
-
-/* Bytes that lie in a pipe or a socket, and nobody has taken. */
-static uint64_t unread(void)
-{
-	struct stat st;
-	int n = 0;
-
-	if (fstat(STDOUT_FILENO, &st) < 0)
-		return 0;
-	if (S_ISFIFO(st.st_mode))
-		return ioctl(STDOUT_FILENO, FIONREAD, &n) == 0 && n > 0 ? (uint64_t)n : 0;
-	if (S_ISSOCK(st.st_mode))
-		return ioctl(STDOUT_FILENO, SIOCOUTQ, &n) == 0 && n > 0 ? (uint64_t)n : 0;
-	return 0;
-}
-
-/* Notes the last batch that was read whole; all: whatever was written whole will be. */
-static int note_far(uint64_t written, bool all)
-{
-	uint64_t left = all ? 0 : unread(), taken = left < written ? written - left : 0; /* a socket counts more than the bytes */
-	bool is_new = false;
-
-	for (; far.n && far.sent[far.first].end <= taken; far.first = (far.first + 1) % SENT_MAX, far.n--) {
-		far.state.epoch = far.sent[far.first].epoch;
-		far.state.next = far.sent[far.first].next;
-		is_new = true;
-	}
-	return is_new ? zn_resume_note(far.fd, &far.state) : 0;
-}
-
-static int add_sent(uint64_t written, const struct zn_batch *b)
-{
-	if (far.fd < 0)
-		return 0;
-	int rc = note_far(written, false);
-	if (far.n == SENT_MAX) { /* many small ones: those in between are not noted */
-		far.sent[(far.first + far.n - 1) % SENT_MAX] = (struct sent){ written, b->epoch, b->next };
-		return rc;
-	}
-	far.sent[(far.first + far.n++) % SENT_MAX] = (struct sent){ written, b->epoch, b->next };
-	return rc;
-}
+static struct zn_taken taken = { .fd = -1 };
+static int taken_rc;               /* of the last note of one that was given back */
 
 /* Where to begin, and the file that says how far it came. */
-static int open_far(const struct zn_sources *s, struct zn_loader_ask *ask, struct zn_arena *a, struct zn_err *err)
+static int open_taken(const struct zn_sources *s, struct zn_loader_ask *ask, struct zn_arena *a, struct zn_err *err)
 {
-	struct zn_resume before = { .data = NULL };
+	char *order = zn_cli_must(zn_arena_printf(a, "seed %" PRIu64 ", shuffle %s", ask->order.seed, o.shuffle ? o.shuffle : "0"));
+	int rc = o.resume ? zn_taken_open(&taken, o.resume, STDOUT_FILENO, s, order, a, err) : 0;
 
-	if (!o.resume)
-		return 0;
-	int rc = zn_sources_digest(s, far.data);
-	snprintf(far.order, sizeof(far.order), "seed %" PRIu64 ", shuffle %s", ask->order.seed, o.shuffle ? o.shuffle : "0");
-	if (rc == 0)
-		rc = zn_resume_read(o.resume, a, &before, err);
-	if (rc > 0 && strcmp(before.data, far.data))
-		return zn_err_set(err, -EINVAL, "'%s' is of other data: go on with the sources it was made with, or remove it", o.resume);
-	if (rc > 0 && strcmp(before.order, far.order))
-		return zn_err_set(err, -EINVAL, "'%s' is of another order (%s): go on with that, or remove it", o.resume, before.order);
-	if (rc < 0)
-		return rc;
-	ask->epoch = before.epoch;
-	ask->first = before.next;
-	far.state = (struct zn_resume){ far.data, far.order, before.epoch, before.next };
-	far.fd = zn_resume_open(o.resume, &far.state, err);
-	return far.fd < 0 ? far.fd : 0;
+	if (rc == 0 && o.resume) {
+		ask->epoch = taken.state.epoch;
+		ask->first = taken.state.next;
+	}
+	return rc;
 }
 
 /* ---- streaming -------------------------------------------------------------------------------------------- */
@@ -395,37 +328,14 @@ static void catch_stop(bool interrupts)
 	sigaction(SIGINT, &act, NULL);
 }
 
-/* Where batches come from: one of the two. */
-struct feed { struct zn_loader *loader; struct zn_flow *flow; };
-
-static int feed_open(struct feed *f, const struct zn_sources *s, const struct zn_loader_ask *ask, struct zn_err *err)
+static int open_feed(struct zn_feed *f, const struct zn_sources *s, const struct zn_loader_ask *ask, struct zn_err *err)
 {
 	if (zn_sources_have_stream(s) && o.share)
 		return zn_err_set(err, -EINVAL, "what can only be read from its beginning can't be shared: pipe it, or unpack it first");
-	int rc = zn_sources_have_stream(s) ? zn_flow_new(s, ask, &f->flow, err) : zn_loader_new(s, ask, &f->loader, err);
-
+	int rc = zn_feed_open(f, s, ask, err);
 	if (rc == 0 && f->loader && !zn_loader_total(f->loader))
 		zn_cli_warn("there is no sample in it");
 	return rc;
-}
-
-static int feed_next(const struct feed *f, const struct zn_batch **ret, struct zn_err *err)
-{
-	return f->flow ? zn_flow_next(f->flow, ret, err) : zn_loader_next(f->loader, ret, err);
-}
-
-static void feed_put(const struct feed *f, const struct zn_batch *b)
-{
-	if (f->flow)
-		zn_flow_put(f->flow, b);
-	else
-		zn_loader_put(f->loader, b);
-}
-
-static void feed_close(struct feed *f)
-{
-	zn_flow_free(f->flow);
-	zn_loader_free(f->loader);
 }
 
 static struct {
@@ -466,22 +376,22 @@ static void count(const struct zn_batch *b)
 }
 
 /* Takes b over. */
-static int send_batch(const struct feed *f, struct zn_sink *to, const struct zn_batch *b, struct zn_err *err)
+static int send_batch(const struct zn_feed *f, struct zn_sink *to, const struct zn_batch *b, struct zn_err *err)
 {
 	uint64_t begun = zn_boot_ns();
 	int rc = send_losses(to, b);
 
 	if (rc < 0 || is_too_many()) { /* then it is not sent, and who goes on begins with it */
-		feed_put(f, b);
+		zn_feed_put(f, b);
 		return rc;
 	}
 	count(b);
 	if (b->samples) /* else it is only what a flow lost behind the last batch */
 		rc = zn_sink_batch(to, b, err);
 	if (rc == 0 && !to->share)
-		rc = add_sent(zn_sink_written(to), b);
+		rc = zn_taken_sent(&taken, zn_sink_written(to), b);
 	if (!to->share) /* that puts it back when the other side has */
-		feed_put(f, b);
+		zn_feed_put(f, b);
 	seen.sink_ns += zn_boot_ns() - begun;
 	return rc;
 }
@@ -508,7 +418,7 @@ static void close_stats(void)
 	stats_to.fd = -1;
 }
 
-static void say_progress(const struct feed *f)
+static void say_progress(const struct zn_feed *f)
 {
 	uint64_t now = zn_boot_ns();
 	double s = (double)(now - seen.begun_ns) / 1e9;
@@ -526,46 +436,19 @@ static void say_progress(const struct feed *f)
 /* Of one that another process had, and is done with, or never will be. */
 static void put_back(void *arg, const struct zn_batch *b, bool is_done)
 {
-	if (is_done && far.fd >= 0 && far.rc == 0) {
-		far.state.epoch = b->epoch;
-		far.state.next = b->next;
-		far.rc = zn_resume_note(far.fd, &far.state);
-	}
-	feed_put(arg, b);
+	if (is_done && taken_rc == 0)
+		taken_rc = zn_taken_back(&taken, b);
+	zn_feed_put(arg, b);
 }
 
-/* Waits for who reads, at a socket of that name, which is gone once he is there. */
-static int accept_reader(const char *path, struct zn_err *err)
-{
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), reader = -1, rc = 0;
-
-	if (strlen(path) >= sizeof(at.sun_path))
-		rc = -ENAMETOOLONG;
-	else
-		strcpy(at.sun_path, path);
-	mode_t mask = umask(077); /* nobody else's business */
-	if (rc == 0 && (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, 1) < 0))
-		rc = -errno;
-	umask(mask);
-	while (rc == 0 && reader < 0 && !stop_signal)
-		if ((reader = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) < 0 && errno != EINTR)
-			rc = -errno;
-	if (fd >= 0)
-		close(fd);
-	if (rc == 0)
-		unlink(path);
-	return rc < 0 ? zn_err_set(err, rc, "'%s': %s", path, strerrordesc_np(-rc)) : reader;
-}
-
-static int open_sink(struct zn_sink *sink, struct feed *f, struct zn_err *err)
+static int open_sink(struct zn_sink *sink, struct zn_feed *f, struct zn_err *err)
 {
 	enum { OUT_MAX = 4 };
 	struct zn_share *share;
 
 	if (!o.share)
 		return zn_sink_open(sink, STDOUT_FILENO, o.arrow, STDERR_FILENO, err);
-	int reader = accept_reader(o.share, err), rc = reader < 0 ? reader : zn_share_new(reader, OUT_MAX, put_back, f, &share);
+	int reader = zn_share_accept(o.share, &stop_signal, err), rc = reader < 0 ? reader : zn_share_new(reader, OUT_MAX, put_back, f, &share);
 	if (rc == 0)
 		zn_sink_open_share(sink, share);
 	return rc;
@@ -573,7 +456,7 @@ static int open_sink(struct zn_sink *sink, struct feed *f, struct zn_err *err)
 
 /* ---- the end ---------------------------------------------------------------------------------------------- */
 
-static size_t stages(const struct feed *f, struct zn_stage *ret)
+static size_t stages(const struct zn_feed *f, struct zn_stage *ret)
 {
 	struct zn_stage_sink sink = { seen.bytes, seen.sink_ns };
 	double time_s = (double)(zn_boot_ns() - seen.begun_ns) / 1e9;
@@ -588,7 +471,7 @@ static size_t stages(const struct feed *f, struct zn_stage *ret)
 }
 
 /* Records of all stages, where --stats-to says.  Nobody's training ends because they can't be written. */
-static void put_stages(const struct feed *f)
+static void put_stages(const struct zn_feed *f)
 {
 	struct zn_stage v[ZN_STAGES_MAX];
 	size_t n = stats_to.w ? stages(f, v) : 0;
@@ -626,7 +509,7 @@ static void sum_up_flow(struct zn_flow *f)
 	        (double)s.wait_ns / ms, (double)s.unpack_ns / ms, (double)seen.sink_ns / ms);
 }
 
-static void sum_up(const struct feed *f)
+static void sum_up(const struct zn_feed *f)
 {
 	double took_s = (double)(zn_boot_ns() - seen.begun_ns) / 1e9;
 
@@ -660,16 +543,16 @@ static int end_code(int rc, const struct zn_err *err)
 }
 
 /* Sources, order and place, and where all of it goes. */
-static int open_all(const struct zn_sources *s, struct zn_loader_ask *ask, struct zn_arena *a, struct feed *feed, struct zn_sink *sink, struct zn_err *err)
+static int open_all(const struct zn_sources *s, struct zn_loader_ask *ask, struct zn_arena *a, struct zn_feed *feed, struct zn_sink *sink, struct zn_err *err)
 {
 	int node = wanted_node(s), rc = node >= 0 ? go_near(node, err) : 0;
 
 	if (node >= 0)
 		zn_idset_add(&ask->nodes, (unsigned)node);
 	if (rc == 0)
-		rc = open_far(s, ask, a, err);
+		rc = open_taken(s, ask, a, err);
 	if (rc == 0)
-		rc = feed_open(feed, s, ask, err);
+		rc = open_feed(feed, s, ask, err);
 	if (rc < 0)
 		return rc;
 	signal(SIGPIPE, SIG_IGN);
@@ -677,19 +560,19 @@ static int open_all(const struct zn_sources *s, struct zn_loader_ask *ask, struc
 	return open_sink(sink, feed, err);
 }
 
-static void close_feed(struct feed *f, const struct zn_loader_ask *ask)
+static void close_feed(struct zn_feed *f, const struct zn_loader_ask *ask)
 {
-	feed_close(f);
+	zn_feed_close(f);
 	for (uint32_t i = 0; i < ask->n_decoders; i++)
 		zn_decoder_free(ask->decoders[i]);
 }
 
-static int stream(const struct feed *f, struct zn_sink *to, struct zn_err *err)
+static int stream(const struct zn_feed *f, struct zn_sink *to, struct zn_err *err)
 {
 	const struct zn_batch *b;
 	int rc = 0;
 
-	while (rc == 0 && !stop_signal && !is_too_many() && (rc = feed_next(f, &b, err)) > 0) {
+	while (rc == 0 && !stop_signal && !is_too_many() && (rc = zn_feed_next(f, &b, err)) > 0) {
 		rc = send_batch(f, to, b, err);
 		say_progress(f);
 		if (stats_to.w && zn_boot_ns() - stats_to.put_ns >= 1000000000)
@@ -704,7 +587,7 @@ static int load(const struct zn_sources *s, struct zn_arena *a)
 {
 	struct zn_loader_ask ask = ask_of_options(a);
 	struct zn_err err = { .text = "" };
-	struct feed feed = { .loader = NULL };
+	struct zn_feed feed = { .loader = NULL };
 	struct zn_sink sink;
 	int rc = open_stats(&err);
 
@@ -717,14 +600,14 @@ static int load(const struct zn_sources *s, struct zn_arena *a)
 	}
 	seen.begun_ns = seen.said_ns = stats_to.put_ns = zn_boot_ns();
 	rc = stream(&feed, &sink, &err);
-	if (rc == 0 && feed.flow && !stop_signal && !seen.samples && !seen.losses && !far.state.next)
+	if (rc == 0 && feed.flow && !stop_signal && !seen.samples && !seen.losses && !taken.state.next)
 		zn_cli_warn("there is no sample in it");
-	if (far.fd >= 0 && !o.share) {
-		int noted = note_far(zn_sink_written(&sink), rc != -EPIPE);
+	if (taken.fd >= 0 && !o.share) {
+		int noted = zn_taken_end(&taken, zn_sink_written(&sink), rc != -EPIPE);
 		rc = rc < 0 ? rc : noted;
 	}
 	zn_sink_close(&sink);
-	rc = rc < 0 ? rc : far.rc;
+	rc = rc < 0 ? rc : taken_rc;
 	put_stages(&feed);
 	close_stats();
 	sum_up(&feed);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -27,6 +29,31 @@ struct zn_share {
 	size_t n_number;
 	struct zn_buf record;
 };
+
+int zn_share_accept(const char *path, const volatile sig_atomic_t *stop, struct zn_err *err)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), reader = -1, rc = 0;
+
+	if (strlen(path) >= sizeof(at.sun_path))
+		rc = -ENAMETOOLONG;
+	else
+		strcpy(at.sun_path, path);
+	mode_t mask = umask(077); /* nobody else's business */
+	if (rc == 0 && (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, 1) < 0))
+		rc = -errno;
+	umask(mask);
+	bool is_bound = rc == 0;
+	while (rc == 0 && reader < 0) {
+		reader = *stop ? -1 : accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+		rc = reader >= 0 || (!*stop && errno == EINTR) ? 0 : *stop ? -EINTR : -errno;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (is_bound)
+		unlink(path);
+	return rc < 0 ? zn_err_set(err, rc, "'%s': %s", path, strerrordesc_np(-rc)) : reader;
+}
 
 int zn_share_new(int socket, uint32_t most, void (*put)(void *arg, const struct zn_batch *batch, bool is_done), void *arg, struct zn_share **ret)
 {

@@ -10,12 +10,18 @@
 #ifndef ZN_DATA_SHARE_H
 #define ZN_DATA_SHARE_H
 
+#include <signal.h>
 #include <stdbool.h>
 
 #include "data/batch.h"
 
 struct zn_share;
 
+/* Waits for who reads, at a socket of that name, which only this user can connect to, and which is gone once he is there: connected.
+ * Changes the umask for a moment, so before there are threads that make files.  -EINTR: *stop is not 0 any more; -ENAMETOOLONG,
+ * -EADDRINUSE: there is something of that name.
+ */
+int zn_share_accept(const char *path, const volatile sig_atomic_t *stop, struct zn_err *err);
 /* socket: connected; stays the caller's.  most: batches that the other side has at once.  Each batch that was given is put back
  * once, in the order in which they were given, by put; is_done: by the other side.  -ENOMEM.
  */
