@@ -18,13 +18,15 @@
 #include "base/units.h"
 #include "serve/server.h"
 
-enum { SCRAPES_MAX = 8, REQUEST_MAX = 8 << 10, SCRAPE_S = 5 };
+enum { SCRAPES_MAX = 8, REQUEST_MAX = 8 << 10, MORE_MAX = 256 << 10, SCRAPE_S = 5 };
 
 struct scrape {
 	struct zn_server *s;
 	struct bufferevent *bev;
 	struct event *deadline;
-	bool is_answered;
+	bool is_answered, is_sent;     /* it has its answer; all of that is on its way */
+	bool is_over;                  /* it says nothing more */
+	size_t more;                   /* bytes that came behind what was answered */
 	TAILQ_ENTRY(scrape) link;      /* by age */
 };
 
@@ -54,7 +56,6 @@ static void answer(struct scrape *c, const char *status, const char *more, const
 	struct evbuffer *out = bufferevent_get_output(c->bev);
 
 	c->is_answered = true;
-	bufferevent_disable(c->bev, EV_READ);
 	evbuffer_add_printf(out, "HTTP/1.1 %s\r\n%sContent-Length: %zu\r\nConnection: close\r\n\r\n", status, more, body->len);
 	evbuffer_add(out, body->data, body->len);
 }
@@ -112,6 +113,19 @@ static void take_request(struct scrape *c, const char *text, size_t n)
 		answer_metrics(c);
 }
 
+/* What comes behind a request is taken and forgotten: were it left, the kernel would end the connection with a reset, which may
+ * overtake the answer.
+ */
+static void take_more(struct scrape *c, struct evbuffer *in)
+{
+	size_t n = evbuffer_get_length(in);
+
+	c->more += n;
+	evbuffer_drain(in, n);
+	if (c->more > MORE_MAX)
+		hang_up(c);
+}
+
 static void on_read(struct bufferevent *bev, void *arg)
 {
 	struct scrape *c = arg;
@@ -119,20 +133,28 @@ static void on_read(struct bufferevent *bev, void *arg)
 	size_t n = evbuffer_get_length(in);
 	const char *text = (const char *)evbuffer_pullup(in, -1);
 
-	if (c->is_answered || !text)
+	if (c->is_answered) {
+		take_more(c, in);
+		return;
+	}
+	if (!text)
 		return;
 	if (memmem(text, n, "\r\n\r\n", 4) || memmem(text, n, "\n\n", 2))
 		take_request(c, text, n);
 	else if (n >= REQUEST_MAX)
 		refuse(c, "431 Request Header Fields Too Large", "");
+	if (c->is_answered)
+		take_more(c, in);
 }
 
 static void on_written(struct bufferevent *bev, void *arg)
 {
 	struct scrape *c = arg;
 
-	(void)bev;
-	if (c->is_answered)
+	if (!c->is_answered || c->is_sent)
+		return;
+	c->is_sent = true;
+	if (c->is_over || shutdown(bufferevent_getfd(bev), SHUT_WR) < 0)
 		hang_up(c);
 }
 
@@ -142,7 +164,8 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 	struct scrape *c = arg;
 
 	(void)bev;
-	if (!c->is_answered || (what & BEV_EVENT_ERROR))
+	c->is_over = true;
+	if (!c->is_answered || c->is_sent || (what & BEV_EVENT_ERROR))
 		hang_up(c);
 }
 
