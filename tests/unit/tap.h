@@ -25,26 +25,13 @@ static inline bool tap_ok(bool good, const char *fmt, ...)
 	return good;
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-#define TAP_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define TAP_SANITIZED 1
-#endif
-#endif
-#ifndef TAP_SANITIZED
-#define TAP_SANITIZED 0
-#endif
-
-/* As many rounds as usual, or ZENITH_TEST_TIMES times that: scripts/check-props.  Where each step is looked after by a sanitizer it
- * takes three times as long, and a third of them will do: the other build makes them all.
- */
+/* As many rounds as usual, or ZENITH_TEST_TIMES times that: scripts/check-props. */
 static inline unsigned tap_rounds(unsigned usual)
 {
 	const char *times = getenv("ZENITH_TEST_TIMES");
 	unsigned long n = times ? strtoul(times, NULL, 10) : 1;
 
-	return (TAP_SANITIZED ? (usual + 2) / 3 : usual) * (unsigned)(n ? n : 1);
+	return usual * (unsigned)(n ? n : 1);
 }
 
 /* Prints the plan; main returns this. */
