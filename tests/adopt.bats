@@ -259,6 +259,21 @@ while not os.path.exists('over'): time.sleep(0.05)" 3>&- &
 	kill "$own"
 }
 
+@test "where the driver has lost a GPU, who holds another one still holds that" {
+	mkdir driver && ln -s "$B/tests/nvidia-ml.so" driver/libnvidia-ml.so.1
+	unset ZENITH_MOCK_GPUS
+	sleep 600 3>&- &
+	export LD_LIBRARY_PATH=$dir/driver FAKE_NVML_PID=$! FAKE_NVML_GONE=$dir/gone
+	zn-topo -k gpu -o json | grep -q '"gpu":1,.*"users":\[{"pid":'"$FAKE_NVML_PID"
+	zn-submit --wait --output /dev/null -- true # the agent knows both by now
+	touch gone # the last in the driver's own order, which is the first on the bus
+	[ "$(zn-topo -k gpu -o json | wc -l)" -eq 1 ]
+	id=$(zn-submit --wait -g 1 --output /dev/null -- true)
+	[ "$(zn-queue show -o json "$id" | sed 's/.*"gpus":\(\[[^]]*\]\).*/\1/')" = "[0]" ]
+	zn-schedd --stop
+	kill "$FAKE_NVML_PID"
+}
+
 @test "the driver says which GPUs it holds, whatever its environment says" {
 	mkdir driver && ln -s "$B/tests/nvidia-ml.so" driver/libnvidia-ml.so.1
 	unset ZENITH_MOCK_GPUS

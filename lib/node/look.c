@@ -32,6 +32,17 @@ static int unpack_list(struct zn_bytes b, struct zn_arena *arena, msgpack_object
 	return ret->type == MSGPACK_OBJECT_ARRAY ? 0 : -EBADMSG;
 }
 
+/* The number that the device has in the facts, which those who were told of them go by: where the driver has lost one since,
+ * those behind it have other numbers now.
+ */
+static uint32_t known_number(const struct zn_facts *f, const struct zn_gpu *g)
+{
+	for (uint32_t i = 0; f && g->uuid && i < f->n_gpus; i++)
+		if (f->gpus[i].uuid && !strcmp(f->gpus[i].uuid, g->uuid))
+			return f->gpus[i].gpu;
+	return g->gpu;
+}
+
 /* Everything that is a GPU in the list, with its users; copied, for the list goes. */
 static int take_users(struct agent *a, struct zn_bytes bytes)
 {
@@ -51,6 +62,8 @@ static int take_users(struct agent *a, struct zn_bytes bytes)
 		zn_arena_done(&arena);
 		return rc < 0 ? rc : -ENOMEM;
 	}
+	for (size_t i = 0; i < n; i++)
+		v[i].gpu = known_number(a->facts, &v[i]);
 	zn_arena_done(&a->users_arena);
 	a->users_arena = arena;
 	a->users = (struct zn_list){ .v = v, .n = n };

@@ -12,6 +12,7 @@
  *                    in the library's own order); "fan=-" is not supported
  *   FAKE_NVML_LOST   a file: while it is there, the GPU with the number in it is lost
  *   FAKE_NVML_LOST_ONCE  the same, taken away when the first MIG mode was asked for
+ *   FAKE_NVML_GONE   a file: while it is there, the driver counts one GPU less: the last is gone from it
  *   FAKE_NVML_DEAD   a file: while it is there, no figure is told of any GPU
  *   FAKE_NVML_OPENED a file that gets the number of each process that opens the driver, each time
  *   FAKE_NVML_WAIT   a FIFO: while it is there, nothing is answered until something was written to it
@@ -162,7 +163,7 @@ int nvmlDeviceGetCount_v2(unsigned *n)
 	int rc = fd < 0 || read(fd, &byte, 1) == 1 ? 0 : 999;
 	if (fd >= 0)
 		close(fd);
-	*n = count();
+	*n = count() - (access(env("FAKE_NVML_GONE", ""), F_OK) == 0);
 	return rc;
 }
 
