@@ -54,10 +54,21 @@ static S with_queue(S s, uint64_t sum, uint64_t n)
 
 static const char to_reader[] = "the reader of the batches: most time it was waited for";
 
+static S begin_sink(const struct zn_stage_sink *sink, double time_s)
+{
+	return with_bytes(begin("sink", to_reader, time_s), sink->bytes);
+}
+
 /* What writes waits for who reads, and does little else. */
 static S of_sink(const struct zn_stage_sink *sink, double time_s)
 {
-	return with_bytes(waited(begin("sink", to_reader, time_s), sink->ns, "reader"), sink->bytes);
+	return waited(begin_sink(sink, time_s), sink->ns, "reader");
+}
+
+/* Beside threads it waits for them, too. */
+static S of_sink_of_threads(const struct zn_stage_sink *sink, const struct zn_loader_stats *s, double time_s)
+{
+	return waited(busy(begin_sink(sink, time_s), sink->ns), s->empty_ns, "batch");
 }
 
 /* Time that this stage took from the others. */
@@ -93,14 +104,11 @@ size_t zn_stages_of_loader(const struct zn_loader_stats *s, const struct zn_stag
 	ret[n++] = with_bytes(busy(begin("parse", "taking samples apart", time_s), s->parse_ns), s->warm_bytes + s->cold_bytes + s->url_bytes);
 	ret[n++] = busy(begin("decode", "decoding", time_s), s->decode_ns);
 	size_t worst = costliest(ret, n);
-	S last = of_sink(sink, time_s);
-	/* with threads the sink is beside them: it is what holds up when it seldom waits for a batch */
+	S last = has_threads ? of_sink_of_threads(sink, s, time_s) : of_sink(sink, time_s);
+	/* with threads it is what holds up when it seldom waits for a batch */
 	bool is_sink = has_threads ? s->empty_ns < sink->ns : cost(&last) > cost(&ret[worst]);
 	if (has_threads)
 		ret[n++] = with_queue(waited(begin("ready", NULL, time_s), s->full_ns, "room"), s->ready, s->taken);
-	if (has_threads)
-		last = (S){ .stage = last.stage, .text = last.text, .time_s = time_s, .bytes = last.bytes, .rate = last.rate,
-		            .busy_s = ZN_SOME_F64(seconds(sink->ns)), .waited_s = ZN_SOME_F64(seconds(s->empty_ns)), .waited_for = "batch" };
 	ret[n++] = last;
 	return mark(ret, n, is_sink ? n - 1 : worst);
 }
